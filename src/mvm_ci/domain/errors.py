@@ -1,0 +1,113 @@
+"""The tree of errors, sorted by what the caller must do.
+
+::
+
+    MvmCiError                    every error of ours; its text is one line: what, where, what to do
+    ├── BadInput                  change the request; repeating it cannot help            (HTTP 400, 413, 422)
+    │   └── BadModule             the bytes are not a module that can run here
+    ├── NotFound                  there is no such job, module, worker                     (404)
+    ├── Refused                   the caller may not: bad token, revoked key               (401, 403)
+    ├── Conflict                  the state forbids it; look again, then decide            (409)
+    │   ├── IllegalTransition     a job's state has no such transition
+    │   └── StaleEpoch            the placement is over: stop, and write nothing more
+    ├── Unavailable               repeat later: full, draining, not connected, timed out   (429, 503)
+    ├── ProtocolError             the peer broke the protocol: close that connection
+    ├── NondeterminismDetected    replay and journal disagree: park the job
+    ├── CorruptJournal            stored entries cannot be read: refuse the job
+    └── Misconfigured             the operator must change a setting or a file; the process ends with exit code 2
+"""
+
+
+class MvmCiError(Exception):
+    """Base of all errors of this package. ``code`` is stable and documented."""
+
+    code = "error"
+
+
+class BadInput(MvmCiError):
+    """The request cannot be carried out as it is."""
+
+    code = "bad-input"
+
+
+class BadModule(BadInput):
+    """The bytes are no WebAssembly module or component that can run here."""
+
+    code = "bad-module"
+
+
+class TooLarge(BadInput):
+    """A body, input, module or batch is over its limit."""
+
+    code = "too-large"
+
+
+class NotFound(MvmCiError):
+    """There is no such thing."""
+
+    code = "not-found"
+
+
+class Refused(MvmCiError):
+    """The caller has no permission. Never says more than needed."""
+
+    code = "refused"
+
+
+class Conflict(MvmCiError):
+    """The present state forbids it."""
+
+    code = "conflict"
+
+
+class IllegalTransition(Conflict):
+    """A job's state has no such transition."""
+
+    code = "illegal-transition"
+
+    def __init__(self, state: str, event: str) -> None:
+        super().__init__(f"a job that is {state} cannot {event}")
+        self.state = state
+        self.event = event
+
+
+class StaleEpoch(Conflict):
+    """The placement is not the job's current one any more."""
+
+    code = "stale-epoch"
+
+
+class Unavailable(MvmCiError):
+    """Not now; the same request may succeed later."""
+
+    code = "unavailable"
+
+
+class ProtocolError(MvmCiError):
+    """The peer sent what the protocol does not allow."""
+
+    code = "protocol-error"
+
+
+class NondeterminismDetected(MvmCiError):
+    """A replayed guest asked for something else than its journal records at ``index``."""
+
+    code = "nondeterminism"
+
+    def __init__(self, index: int, recorded: str, asked: str) -> None:
+        super().__init__(f"entry {index} of the journal records {recorded}, but the guest asked for {asked}")
+        self.index = index
+        self.recorded = recorded
+        self.asked = asked
+
+
+class CorruptJournal(MvmCiError):
+    """Stored journal bytes cannot be read."""
+
+    code = "corrupt-journal"
+
+
+class Misconfigured(MvmCiError):
+    """A setting, a file or the machine is not as it must be."""
+
+    code = "misconfigured"

@@ -1,0 +1,64 @@
+"""How a placement of a job ended."""
+
+from enum import StrEnum
+
+import msgspec
+
+from mvm_ci.domain.payload import Payload
+
+
+class FailureKind(StrEnum):
+    """Why a guest did not return a result. Stable codes: stored, shown, and read by retry policies."""
+
+    ERROR = "error"  # the guest's own error: an exception, an error result, an exit code
+    TRAP = "trap"  # unreachable code, out of bounds, stack overflow, ...
+    MEMORY = "memory-limit"
+    TIME = "time-limit"
+    OUTPUT = "output-limit"
+    JOURNAL = "journal-limit"
+    MODULE = "module"  # not a module, unknown imports, wrong ABI
+    NONDETERMINISM = "nondeterminism"  # replay asked for something else than was recorded
+    ENGINE = "engine"  # the runner died under the guest
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A failure as users see it: one line, and for a guest's own error its traceback in ``detail``."""
+
+    kind: FailureKind
+    message: str
+    detail: str = ""
+
+
+class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
+    """The guest returned. ``result`` is JSON for guests built by ``mvm-ci build``, else opaque bytes."""
+
+    result: Payload
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
+    """The guest failed; the retry policy decides what follows."""
+
+    failure: Failure
+
+
+class Suspended(msgspec.Struct, frozen=True, array_like=True, tag="suspended"):
+    """The guest waits for a time without a slot. ``wake_ms``: Unix milliseconds."""
+
+    wake_ms: int
+
+
+class Parked(msgspec.Struct, frozen=True, array_like=True, tag="parked"):
+    """The guest cannot go on until somebody repairs something (``NondeterminismDetected``)."""
+
+    failure: Failure
+
+
+class Released(msgspec.Struct, frozen=True, array_like=True, tag="released"):
+    """The placement was given back: never started, or handed over by a worker that drains."""
+
+
+class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
+    """The guest was stopped because its job is being cancelled."""
+
+
+Outcome = Completed | Failed | Suspended | Parked | Released | Stopped

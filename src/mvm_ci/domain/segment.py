@@ -1,0 +1,24 @@
+"""Pieces of a journal on their way, and what becomes of them."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Consecutive journal entries of one execution, encoded by ``mvm_ci.journal.codec``.
+
+    ``first``: index of the first entry; ``count``: how many; ``data``: at most 256 KiB.
+    """
+
+    first: int
+    count: int
+    data: bytes
+
+
+class Append(StrEnum):
+    """What became of a journal append."""
+
+    DONE = "done"  # durable; also for an exact repetition of what is already there
+    STALE = "stale"  # another placement owns the execution, or the job has ended: stop
+    GAP = "gap"  # the first index is not the journal's end: a bug or a damaged sender; nothing was written

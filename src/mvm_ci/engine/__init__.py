@@ -1,0 +1,1 @@
+"""The engine: a pool of runner processes."""

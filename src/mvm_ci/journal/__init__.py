@@ -1,0 +1,1 @@
+"""Durable execution, sans-IO: entries, codec, replay."""

@@ -1,0 +1,84 @@
+"""The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
+
+Format version 1. Entries are MessagePack arrays whose first element is the tag; tags and fields are never renumbered or
+removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of every version.
+
+An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from mvm_ci.domain.http import HttpResult
+from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.outcome import Failure
+from mvm_ci.domain.payload import Payload
+
+FORMAT_VERSION: Final = 1
+
+
+class Began(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """The execution began: what all later answers derive from. ``seed``: 32 bytes; ``wall_ns``: Unix time of monotonic 0."""
+
+    format: int
+    module: Digest
+    input: Digest
+    seed: bytes
+    wall_ns: int
+
+
+class ClockRead(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """The guest read a clock. ``wall``: which (else the monotonic one); ``value_ns`` is what it was told."""
+
+    wall: bool
+    value_ns: int
+
+
+class Slept(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """The guest waits until ``wake_ns`` (monotonic); written when the wait begins."""
+
+    wake_ns: int
+
+
+class Logged(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """The guest wrote text. ``at_ms``: Unix time of the host, for people; the guest never sees it."""
+
+    stream: str
+    text: str
+    at_ms: int
+
+
+class HttpIntent(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """A request that must not be repeated is about to leave. ``request``: digest of what was asked; ``summary`` for people."""
+
+    request: Digest
+    summary: str
+
+
+class HttpDone(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A request ended. ``request``: digest of what was asked; ``began_ms``/``ended_ms``: Unix times, for people."""
+
+    request: Digest
+    summary: str
+    result: HttpResult
+    began_ms: int
+    ended_ms: int
+
+
+class Finished(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The guest ended: with a result, or with a failure."""
+
+    result: Payload | None
+    failure: Failure | None
+
+
+class Placement(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """From here on another placement wrote: ``epoch`` and the worker's ``place`` (its name). Not a call of the guest; skipped by replay."""
+
+    epoch: int
+    place: str
+    at_ms: int
+
+
+Entry: TypeAlias = Began | ClockRead | Slept | Logged | HttpIntent | HttpDone | Finished | Placement

@@ -1,0 +1,114 @@
+"""The engine: runs placements of jobs as durable executions.
+
+The engine asks its ``JournalSink`` to make entries durable, its ``Lease`` before an effect leaves, and tells its ``EngineEvents``
+what happened. It does not know where the queue is.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.payload import BlobRef
+from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.domain.segment import Append, Segment
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to run. ``journal``: all durable segments of the execution, in order."""
+
+    placed: Placed
+    attempt: int
+    spec: JobSpec
+    journal: tuple[Segment, ...] = ()
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A placement that ended, with journal entries that are not durable yet."""
+
+    placed: Placed
+    outcome: Outcome
+    tail: Segment | None = None
+
+
+class EngineEvents(Protocol):
+    """Told by the engine, in order for each placement; must not block."""
+
+    def started(self, placements: Sequence[Placed]) -> None:
+        """Their guests run."""
+        ...
+
+    def ended(self, ended: Sequence[Ended]) -> None:
+        """They are gone; their slots are free."""
+        ...
+
+
+class JournalSink(Protocol):
+    """Where entries become durable."""
+
+    async def append(self, placed: Placed, segment: Segment) -> Append:
+        """Returns when the segment is durable or refused. Waits as long as the control plane cannot be reached."""
+        ...
+
+
+class Lease(Protocol):
+    """The session's right to let effects leave."""
+
+    def valid(self) -> bool:
+        """Whether the lease has not run out."""
+        ...
+
+    async def wait_valid(self) -> None:
+        """Returns when the lease is valid (again)."""
+        ...
+
+
+class PayloadStore(Protocol):
+    """Large payloads and modules, near or far."""
+
+    async def put(self, data: bytes) -> BlobRef:
+        """Stores bytes where every other engine can get them, durably on return."""
+        ...
+
+    async def get(self, ref: BlobRef) -> bytes:
+        """The bytes. Raises ``NotFound`` or ``Unavailable``."""
+        ...
+
+    async def module(self, digest: str) -> CompiledModule:
+        """The compiled module. Raises ``BadModule``, ``NotFound`` or ``Unavailable``."""
+        ...
+
+
+class Engine(Protocol):
+    """See the module's docstring."""
+
+    @property
+    def slots(self) -> int:
+        """How many guests it runs at once."""
+        ...
+
+    def place(self, placements: Sequence[Placement]) -> None:
+        """Takes placements; they start in order as slots get free. Each ends with exactly one ``ended``, unless it is dropped."""
+        ...
+
+    def stop(self, placed: Placed) -> None:
+        """Ends a placement as ``Stopped``, running or not, within 100 ms. Unknown ones are ignored."""
+        ...
+
+    def drop(self, placements: Sequence[Placed]) -> None:
+        """Ends placements with no report at all, now: they belong to somebody else. Unknown ones are ignored."""
+        ...
+
+    def release_waiting(self) -> None:
+        """Ends placements that have not started as ``Released``."""
+        ...
+
+    async def drain(self, grace_s: float) -> None:
+        """Takes nothing more; waits ``grace_s`` for the running ones; then hands them over (``Released``, with their journal)."""
+        ...
+
+    async def close(self) -> None:
+        """Kills the runners and frees everything. Placements that run are not reported."""
+        ...

@@ -1,0 +1,53 @@
+"""What a running execution needs of its engine: durable entries, effects, waiting. Synchronous, one guest at a time."""
+
+from typing import Protocol
+
+from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.payload import BlobRef
+from mvm_ci.ports.guest import Unwind
+from mvm_ci.domain.segment import Segment
+
+
+class Leave(Unwind):
+    """The guest has to go now. ``outcome``: how its placement ends; None: it belongs to somebody else, report nothing."""
+
+    def __init__(self, outcome: Outcome | None) -> None:
+        super().__init__("the guest leaves")
+        self.outcome = outcome
+
+
+class ExecutionHost(Protocol):
+    """The engine's side of one placement. Every method may raise ``Leave`` (cancelled, timed out, handed over, stale)."""
+
+    def wall_ns(self) -> int:
+        """Unix time in nanoseconds."""
+        ...
+
+    def random_seed(self) -> bytes:
+        """32 fresh random bytes."""
+        ...
+
+    def post(self, segment: Segment) -> None:
+        """Sends entries on their way to be durable and returns at once. Segments become durable in order."""
+        ...
+
+    def flush(self) -> None:
+        """Returns when everything posted is durable."""
+        ...
+
+    def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+        """Performs the request, once the lease is valid. A body over 4 KiB comes back as a stored blob's reference."""
+        ...
+
+    def wait_until(self, wall_ns: int) -> None:
+        """Waits in place, holding the slot."""
+        ...
+
+    def put_blob(self, data: bytes) -> BlobRef:
+        """Stores a large payload where other engines can get it."""
+        ...
+
+    def get_blob(self, ref: BlobRef) -> bytes:
+        """The bytes of a stored payload."""
+        ...

@@ -1,0 +1,129 @@
+"""Running a guest: what it may ask of its host, and how a run ends.
+
+Everything here is synchronous: a runner process runs one guest at a time on its one thread, and a host call that has to
+wait blocks just that guest.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.outcome import Failure
+
+
+class Unwind(BaseException):
+    """Raised by a host call to leave the guest for good: it waits too long, is stopped, or disagrees with its journal.
+
+    The guest cannot catch it and none of its ``except`` or ``finally`` blocks run. A ``BaseException``, so that no
+    ``except Exception`` between the host call and the run's caller swallows it.
+    """
+
+
+class GuestFailed(MvmCiError):
+    """The guest ended without a result."""
+
+    code = "guest-failed"
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class HostCalls(Protocol):
+    """What a guest may ask. Each call may raise ``Unwind``, which ``Guest.run`` lets through unchanged."""
+
+    def wall_clock_ns(self) -> int:
+        """Unix time in nanoseconds."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since the execution began; never smaller than before."""
+        ...
+
+    def random(self, size: int) -> bytes:
+        """``size`` random bytes."""
+        ...
+
+    def sleep_until(self, monotonic_ns: int) -> None:
+        """Returns when ``monotonic_ns`` is reached (at once if it is past)."""
+        ...
+
+    def sleep_for(self, duration_ns: int) -> None:
+        """Returns after ``duration_ns``."""
+        ...
+
+    def http(self, request: HttpRequest) -> HttpResult:
+        """Performs one request. Never raises for what the network does."""
+        ...
+
+    def log(self, stream: str, text: str) -> None:
+        """One piece of text for ``stream``: ``stdout``, ``stderr`` or ``log``. Lines need not be whole."""
+        ...
+
+
+class GuestLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one run."""
+
+    memory_bytes: int = 256 << 20
+    result_bytes: int = 4 << 20
+    table_elements: int = 100_000
+
+
+class ModuleKind(StrEnum):
+    """The two forms of guests."""
+
+    CORE = "core"  # a core module: WASI preview 1 and our import module
+    COMPONENT = "component"  # a component of our WIT world: Python
+
+
+class CompiledModule(msgspec.Struct, frozen=True, kw_only=True):
+    """Machine code made by this program on this machine, in its private cache."""
+
+    digest: str
+    kind: ModuleKind
+    path: str
+
+
+class ModuleCompiler(Protocol):
+    """Turns modules into machine code, in a child process under limits, once."""
+
+    async def compile(self, source: Path, digest: str) -> CompiledModule:
+        """The compiled form of the module in ``source``, from the cache if it is there.
+
+        Concurrent calls for one digest share one compilation. Raises ``BadModule`` (with the reason) if it cannot run
+        here: not a module, unknown imports, over the limits of compile time or memory; ``Unavailable`` if the child
+        process could not be run.
+        """
+        ...
+
+
+class Guest(Protocol):
+    """A loaded module, ready to run again and again; each run has a fresh instance."""
+
+    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+        """Runs the guest with ``payload`` as input and returns its result.
+
+        Raises ``GuestFailed``, whatever the guest did; and ``Unwind`` as a host call raised it.
+        """
+        ...
+
+
+class GuestRuntime(Protocol):
+    """The WebAssembly engine of one runner process. ``interrupt`` may be called from any thread, the rest from one."""
+
+    def load(self, module: CompiledModule) -> Guest:
+        """Loads machine code (kept for later calls). Raises ``BadModule``."""
+        ...
+
+    def interrupt(self, make: Callable[[], Unwind]) -> None:
+        """Makes the guest that runs now, if any, end with ``make()`` within 50 ms, even in an endless loop."""
+        ...
+
+    def close(self) -> None:
+        """Stops its threads and frees what it holds."""
+        ...

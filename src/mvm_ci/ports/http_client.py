@@ -1,0 +1,32 @@
+"""Performing a guest's HTTP request under the network policy."""
+
+from typing import Protocol
+
+import msgspec
+
+from mvm_ci.domain.http import HttpFailure, HttpRequest
+
+
+class FetchedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer with its body in memory (within the client's limit)."""
+
+    status: int
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class HttpClient(Protocol):
+    """One request at a time, never repeated by the client itself."""
+
+    async def fetch(
+        self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
+    ) -> FetchedResponse | HttpFailure:
+        """Sends the request if both the job (``allow_hosts``) and the operator allow its host and address; follows redirects,
+        checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails is an ``HttpFailure``, not an error.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...

@@ -1,0 +1,150 @@
+"""Who may do what: API tokens, join tokens, workers, their sessions; and which modules there are.
+
+Secrets are never stored: only their SHA-256 (they are random, 256 bits, so no salt or stretching is needed).
+All writes are durable on return and safe to repeat. Errors of the store itself are ``Unavailable``.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+import msgspec
+
+from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
+
+
+class Role(StrEnum):
+    """What an API token allows; each role includes those after it."""
+
+    ADMIN = "admin"  # everything, tokens and workers too
+    SUBMITTER = "submitter"  # modules and jobs
+    VIEWER = "viewer"  # look, change nothing
+
+    def includes(self, other: "Role") -> bool:
+        """Whether this role allows what ``other`` does."""
+        order = list(Role)
+        return order.index(self) <= order.index(other)
+
+
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token as stored. ``digest``: SHA-256 of the secret, hex."""
+
+    digest: str
+    name: str
+    role: Role
+    created_ms: int
+
+
+class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Permission to become a worker. ``id`` is shown; ``digest`` is the SHA-256 of the secret, hex."""
+
+    id: str
+    digest: str
+    created_ms: int
+    expires_ms: int
+    uses_left: int
+
+
+class Join(StrEnum):
+    """What became of the use of a join token."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    USED_UP = "used-up"
+
+
+class WorkerState(IntEnum):
+    """Stored: never renumber."""
+
+    ACTIVE = 0
+    DRAINING = 1  # gets no new jobs
+    REVOKED = 2  # its key is refused
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that joined. ``session``, ``incarnation``: its last ones; ``session_open``: whether that session may hold jobs."""
+
+    id: WorkerId
+    name: str
+    state: WorkerState
+    joined_ms: int
+    version: str = ""
+    platform: str = ""
+    slots: int = 0
+    session: SessionId | None = None
+    incarnation: Incarnation | None = None
+    session_open: bool = False
+    seen_ms: int = 0
+
+
+class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A module in the catalogue; its bytes are in the blob store under ``digest``."""
+
+    digest: Digest
+    name: str
+    kind: str
+    """``core`` or ``component``."""
+    size: int
+    created_ms: int
+    allow_hosts: tuple[str, ...] = ()
+    """What its manifest asks for; a job that names none gets these."""
+
+
+class Registry(Protocol):
+    """See the module's docstring."""
+
+    async def put_api_token(self, token: ApiToken) -> None:
+        """Stores a token (by digest)."""
+        ...
+
+    async def api_token(self, digest: str) -> ApiToken | None:
+        """The token with this digest."""
+        ...
+
+    async def put_join_token(self, token: JoinToken) -> None:
+        """Stores a join token (by id)."""
+        ...
+
+    async def join_tokens(self) -> list[JoinToken]:
+        """All join tokens, by id."""
+        ...
+
+    async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
+        """Uses a join token once and enters ``worker``, in one atomic step.
+
+        A worker that has joined already (and is not revoked) is ``DONE`` and uses nothing up. A revoked key stays revoked: ``UNKNOWN``.
+        """
+        ...
+
+    async def open_session(self, worker: Worker, now_ms: int) -> None:
+        """Records the worker's name, version, platform, slots and its new session and incarnation as open; not its state."""
+        ...
+
+    async def close_session(self, worker: WorkerId, session: SessionId, now_ms: int) -> None:
+        """Marks the session as ended, if it is still the worker's last one."""
+        ...
+
+    async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
+        """Changes a worker's state; False if there is no such worker. ``REVOKED`` is for good."""
+        ...
+
+    async def worker(self, worker: WorkerId) -> Worker | None:
+        """One worker."""
+        ...
+
+    async def workers(self) -> list[Worker]:
+        """All workers, by id."""
+        ...
+
+    async def put_module(self, module: ModuleInfo) -> None:
+        """Enters a module (by digest); one that is there is left as it is."""
+        ...
+
+    async def modules(self, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
+        """Modules, newest first: those named, or all."""
+        ...
+
+    async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
+        """Up to ``limit`` modules whose digest starts with ``prefix`` (lower-case hex), by digest."""
+        ...

@@ -1,0 +1,1 @@
+"""Fakes and crash points for tests; nothing shipped imports it."""

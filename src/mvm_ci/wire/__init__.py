@@ -1,0 +1,1 @@
+"""The worker protocol and the HTTP API's messages, sans-IO."""

@@ -1,0 +1,188 @@
+"""The messages between a worker and the control plane. Protocol version 1.
+
+One stream, opened by the worker, carries frames both ways: a length (4 bytes, little-endian) and a MessagePack array whose first
+element is the tag. Tags and fields are never renumbered or removed, only added at the end. Golden frames:
+``tests/golden/wire``. Large payloads and modules go on streams of their own (``blobs`` in this package).
+
+::
+
+    worker                              control plane
+      │ Hello ───────────────────────────▶ │   who (the key is proven by the transport), which versions, what still runs
+      │ ◀─────────────── Welcome | Refused │   session, lease; which placements go on
+      │ Credit(4) ───────────────────────▶ │   free slots
+      │ ◀──────────────────── Assign([..]) │   pushed as jobs appear; each uses one credit
+      │ Started, Append, Ended, … ───────▶ │   batches: what gathered while the last write was under way
+      │ ◀────────────── Appended, Recorded │   what is durable, what is stale
+      │ Heartbeat ───────────────────────▶ │   renews the lease
+      │ ◀────────── Beat, Stop, Drain, Ping │
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from mvm_ci.domain.ids import Incarnation, SessionId
+from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.segment import Append as AppendResult
+from mvm_ci.domain.segment import Segment
+
+PROTOCOL: Final = 1
+OLDEST_PROTOCOL: Final = 1
+ALPN: Final = b"mvm-ci/worker/1"
+MAX_FRAME: Final = 4 << 20
+"""Bytes of one frame; a peer that announces more is cut off."""
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The first frame of a connection. ``running``: placements that this incarnation still has (after a reconnect)."""
+
+    oldest: int
+    newest: int
+    version: str
+    incarnation: Incarnation
+    previous: Incarnation | None
+    join_token: str | None
+    name: str
+    platform: str
+    slots: int
+    journal_format: int
+    running: tuple[Placed, ...] = ()
+
+
+class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """The worker can take ``more`` further jobs (negative: it takes credit back as far as it is unused)."""
+
+    more: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """Renews the lease. ``number`` counts up; the answer carries it. ``running``: guests at work or waiting in place."""
+
+    number: int
+    running: int
+
+
+class Started(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Guests that run now. Left out for placements whose end goes out in the same frame."""
+
+    placements: tuple[Placed, ...]
+
+
+class AppendItem(msgspec.Struct, frozen=True, array_like=True):
+    """One segment for one placement's journal."""
+
+    placed: Placed
+    segment: Segment
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Journal segments; answered by ``Appended`` in the same order."""
+
+    items: tuple[AppendItem, ...]
+
+
+class EndedItem(msgspec.Struct, frozen=True, array_like=True):
+    """How one placement ended, with the entries that were not sent before."""
+
+    placed: Placed
+    outcome: Outcome
+    tail: Segment | None
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Placements that ended; sent again after a reconnect until ``Recorded`` answers."""
+
+    items: tuple[EndedItem, ...]
+
+
+class Draining(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """The worker takes nothing more and will leave; placements assigned meanwhile come back as ``Released``."""
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Answers ``Ping``."""
+
+    number: int
+
+
+class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """The worker has nothing left and ends its session for good."""
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """The session stands. ``keep``: of ``Hello.running``, those that go on; all others must be dropped without a report."""
+
+    protocol: int
+    session: SessionId
+    lease_ms: int
+    heartbeat_ms: int
+    version: str
+    keep: tuple[Placed, ...]
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """No session; the connection closes. ``final``: trying again cannot help (revoked, bad token, version)."""
+
+    code: str
+    message: str
+    final: bool
+
+
+class Assignment(msgspec.Struct, frozen=True, array_like=True):
+    """One job to run; ``journal``: all its durable segments."""
+
+    placed: Placed
+    attempt: int
+    spec: JobSpec
+    journal: tuple[Segment, ...] = ()
+
+
+class Assign(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """Jobs to run."""
+
+    items: tuple[Assignment, ...]
+
+
+class Appended(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """What became of one ``Append``'s items, in order."""
+
+    results: tuple[AppendResult, ...]
+
+
+class Recorded(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """These ends are durable, or stale: either way the worker may forget them."""
+
+    placements: tuple[Placed, ...]
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag=25, gc=False):
+    """The lease is renewed, counted from when ``Heartbeat(number)`` was sent."""
+
+    number: int
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """These jobs are being cancelled: end them as ``Stopped``."""
+
+    placements: tuple[Placed, ...]
+
+
+class Drop(msgspec.Struct, frozen=True, array_like=True, tag=27):
+    """These placements are over (a failed submit, another owner): end them and report nothing."""
+
+    placements: tuple[Placed, ...]
+
+
+class Drain(msgspec.Struct, frozen=True, array_like=True, tag=28, gc=False):
+    """An operator asks the worker to drain and leave."""
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, tag=29, gc=False):
+    """Are you there? (Asked when another process claims the same key.)"""
+
+    number: int
+
+
+FromWorker: TypeAlias = Hello | Credit | Heartbeat | Started | Append | Ended | Draining | Pong | Goodbye
+FromControlPlane: TypeAlias = Welcome | Refused | Assign | Appended | Recorded | Beat | Stop | Drop | Drain | Ping

@@ -1,0 +1,1 @@
+"""The worker's process: session with the control plane, engine, state directory."""
