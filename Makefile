@@ -18,13 +18,13 @@ demo: venv ## kill a worker at KILL=sleep or KILL=request and watch its job go o
 
 test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a part, ARGS="-k name")
 	@mkdir -p build
-	@status=0; $(BIN)/python -m pytest $(TESTS) --junit-xml=build/junit.xml $(ARGS) || status=$$?; \
+	@status=0; $(BIN)/python -m pytest $(TESTS) $(if $(findstring tests/deploy,$(TESTS)),,--ignore=tests/deploy) --junit-xml=build/junit.xml $(ARGS) || status=$$?; \
 	 $(BIN)/python .ci/suites.py build/junit.xml || true; exit $$status
 
 lint: venv ## ruff, mypy --strict, the import contracts
 	@.ci/timed "ruff check" $(BIN)/ruff check --quiet .
 	@.ci/timed "ruff format" $(BIN)/ruff format --quiet --check .
-	@.ci/timed "mypy --strict" $(BIN)/mypy
+	@.ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks .ci/suites.py)
 	@.ci/timed "import contracts" $(BIN)/lint-imports --no-logo
 
 format: venv ## let ruff format the code and fix what it can
@@ -35,12 +35,12 @@ bench: venv ## measure (QUICK=1 for a short run)
 	@QUICK=$(QUICK) $(BIN)/python -m benchmarks
 
 docs: venv ## build the documentation into build/site
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: ## write requirements.lock anew (UPGRADE=1 raises every pin)
 	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet 'uv~=0.13.9'; }
 	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
+	  --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
 	  --output-file requirements.lock pyproject.toml
 
 clean: ## remove what was built; .venv stays
