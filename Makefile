@@ -22,10 +22,11 @@ test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a p
 	 $(BIN)/python .ci/suites.py build/junit.xml || true; exit $$status
 
 lint: venv ## ruff, mypy --strict, the import contracts
-	@.ci/timed "ruff check" $(BIN)/ruff check --quiet .
-	@.ci/timed "ruff format" $(BIN)/ruff format --quiet --check .
-	@.ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks .ci/suites.py)
-	@.ci/timed "import contracts" $(BIN)/lint-imports --no-logo
+	@bad=0; \
+	 .ci/timed "ruff check" $(BIN)/ruff check --quiet . || bad=1; \
+	 .ci/timed "ruff format" $(BIN)/ruff format --quiet --check . || bad=1; \
+	 .ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks .ci/suites.py) || bad=1; \
+	 .ci/timed "import contracts" $(BIN)/lint-imports --no-logo || bad=1; exit $$bad
 
 format: venv ## let ruff format the code and fix what it can
 	@$(BIN)/ruff check --fix --quiet . || true
