@@ -14,7 +14,8 @@
     ├── ProtocolError             the peer broke the protocol: close that connection
     ├── NondeterminismDetected    replay and journal disagree: park the job
     ├── CorruptJournal            stored entries cannot be read: refuse the job
-    └── Misconfigured             the operator must change a setting or a file; the process ends with exit code 2
+    └── Misconfigured             the operator must change a setting or a file; the process ends with exit
+    code 2
 """
 
 

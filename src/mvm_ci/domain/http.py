@@ -11,7 +11,10 @@ Header = tuple[str, str]
 
 
 class HttpRequest(msgspec.Struct, frozen=True, array_like=True):
-    """What the guest asks for. ``idempotent``: may be repeated after a crash (GET and HEAD unless declared otherwise)."""
+    """What the guest asks for.
+
+    ``idempotent``: may be repeated after a crash (GET and HEAD unless declared otherwise).
+    """
 
     method: str
     url: str
@@ -33,7 +36,8 @@ class HttpResponse(msgspec.Struct, frozen=True, array_like=True, tag="response")
 class HttpFailure(msgspec.Struct, frozen=True, array_like=True, tag="failure"):
     """No answer. ``kind``: refused (policy), dns, connect, timeout, protocol, too-large, interrupted.
 
-    ``interrupted``: the request of an effect that is not idempotent may have been sent before a crash; it is not repeated.
+    ``interrupted``: the request of an effect that is not idempotent may have been sent before a crash; it is
+    not repeated.
     """
 
     kind: str

@@ -1,7 +1,7 @@
 """Identifiers: integers inside (small, time-ordered index keys), short text outside.
 
-A job id is ``milliseconds << 20 | serial``: it grows with time, so inserts go to the end of the index. Outside it is
-thirteen characters of Crockford base32 with the prefix ``j``, which sort like the integers.
+A job id is ``milliseconds << 20 | serial``: it grows with time, so inserts go to the end of the index.
+Outside it is thirteen characters of Crockford base32 with the prefix ``j``, which sort like the integers.
 """
 
 from typing import NewType
@@ -9,7 +9,10 @@ from typing import NewType
 JobId = NewType("JobId", int)
 SessionId = NewType("SessionId", int)
 WorkerId = NewType("WorkerId", str)
-"""The worker's endpoint key (64 hex digits): proven by the transport's handshake, never claimed in a message."""
+"""The worker's endpoint key (64 hex digits).
+
+Proven by the transport's handshake, never claimed in a message.
+"""
 Incarnation = NewType("Incarnation", str)
 """32 hex digits, new for each start of a worker process."""
 Digest = NewType("Digest", str)
@@ -23,7 +26,10 @@ _MAX_ID = (1 << 63) - 1
 
 
 class IdSequence:
-    """Makes ids that grow: the clock's milliseconds, then a serial; a clock that steps back repeats nothing."""
+    """Makes ids that grow: the clock's milliseconds, then a serial.
+
+    A clock that steps back repeats nothing.
+    """
 
     __slots__ = ("_last",)
 

@@ -99,7 +99,10 @@ TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
 
 
 def transition(state: JobState, event: Event) -> JobState:
-    """The state after ``event``. Raises ``IllegalTransition``, and nothing has changed, if the table has none."""
+    """The state after ``event``.
+
+    Raises ``IllegalTransition``, and nothing has changed, if the table has none.
+    """
     after = TRANSITIONS[state].get(event)
     if after is None:
         raise IllegalTransition(state.label, event.value)
@@ -118,7 +121,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     input: Payload
     name: str = ""
     allow_hosts: tuple[str, ...] = ()
-    """Hosts the guest may call: ``host``, ``host:port``, ``*.domain`` or ``*``. The worker's operator must allow them, too."""
+    """Hosts the guest may call: ``host``, ``host:port``, ``*.domain`` or ``*``.
+
+    The worker's operator must allow them, too.
+    """
     max_attempts: int = 1
     timeout_ms: int = 3_600_000
     """Longest run time of one placement, waiting included."""
@@ -126,7 +132,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it enters the queue. With ``session`` it is inserted already claimed (epoch 1) by that session."""
+    """A job as it enters the queue.
+
+    With ``session`` it is inserted already claimed (epoch 1) by that session.
+    """
 
     id: JobId
     spec: JobSpec
@@ -163,7 +172,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker needs to run a job: its journal is read separately, and only if ``journal_length`` is not 0."""
+    """What a worker needs to run a job.
+
+    Its journal is read separately, and only if ``journal_length`` is not 0.
+    """
 
     id: JobId
     epoch: int

@@ -1,7 +1,8 @@
 """The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
 
-Format version 1. Entries are MessagePack arrays whose first element is the tag; tags and fields are never renumbered or
-removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of every version.
+Format version 1. Entries are MessagePack arrays whose first element is the tag; tags and fields are never
+renumbered or removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of
+every version.
 
 An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
 """
@@ -19,7 +20,10 @@ FORMAT_VERSION: Final = 1
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """The execution began: what all later answers derive from. ``seed``: 32 bytes; ``wall_ns``: Unix time of monotonic 0."""
+    """The execution began: what all later answers derive from. ``seed``: 32 bytes; ``wall_ns``.
+
+    Unix time of monotonic 0.
+    """
 
     format: int
     module: Digest
@@ -50,14 +54,20 @@ class Logged(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
 
 
 class HttpIntent(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
-    """A request that must not be repeated is about to leave. ``request``: digest of what was asked; ``summary`` for people."""
+    """A request that must not be repeated is about to leave.
+
+    ``request``: digest of what was asked; ``summary`` for people.
+    """
 
     request: Digest
     summary: str
 
 
 class HttpDone(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """A request ended. ``request``: digest of what was asked; ``began_ms``/``ended_ms``: Unix times, for people."""
+    """A request ended.
+
+    ``request``: digest of what was asked; ``began_ms``/``ended_ms``: Unix times, for people.
+    """
 
     request: Digest
     summary: str
@@ -74,7 +84,10 @@ class Finished(msgspec.Struct, frozen=True, array_like=True, tag=7):
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
-    """From here on another placement wrote: ``epoch`` and the worker's ``place`` (its name). Not a call of the guest; skipped by replay."""
+    """From here on another placement wrote: ``epoch`` and the worker's ``place`` (its name).
+
+    Not a call of the guest; skipped by replay.
+    """
 
     epoch: int
     place: str

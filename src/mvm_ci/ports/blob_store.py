@@ -15,7 +15,10 @@ class BlobStore(Protocol):
         ...
 
     async def get(self, digest: Digest) -> bytes:
-        """The bytes. Raises ``NotFound``; bytes that do not match their digest are ``NotFound``, too, and logged."""
+        """The bytes.
+
+        Raises ``NotFound``; bytes that do not match their digest are ``NotFound``, too, and logged.
+        """
         ...
 
     async def has(self, digest: Digest) -> bool:

@@ -11,7 +11,10 @@ class Clock(Protocol):
         ...
 
     def lease_ms(self) -> int:
-        """Milliseconds that never go back and include a machine's sleep (``CLOCK_BOOTTIME``); only differences mean something."""
+        """Milliseconds that never go back and include a machine's sleep (``CLOCK_BOOTTIME``).
+
+        Only differences mean something.
+        """
         ...
 
     async def sleep(self, ms: float) -> None:

@@ -1,7 +1,7 @@
 """The engine: runs placements of jobs as durable executions.
 
-The engine asks its ``JournalSink`` to make entries durable, its ``Lease`` before an effect leaves, and tells its ``EngineEvents``
-what happened. It does not know where the queue is.
+The engine asks its ``JournalSink`` to make entries durable, its ``Lease`` before an effect leaves, and tells
+its ``EngineEvents`` what happened. It does not know where the queue is.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ import msgspec
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.domain.segment import Append, Segment
+from mvm_ci.ports.guest import CompiledModule
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,10 @@ class JournalSink(Protocol):
     """Where entries become durable."""
 
     async def append(self, placed: Placed, segment: Segment) -> Append:
-        """Returns when the segment is durable or refused. Waits as long as the control plane cannot be reached."""
+        """Returns when the segment is durable or refused.
+
+        Waits as long as the control plane cannot be reached.
+        """
         ...
 
 
@@ -90,7 +93,10 @@ class Engine(Protocol):
         ...
 
     def place(self, placements: Sequence[Placement]) -> None:
-        """Takes placements; they start in order as slots get free. Each ends with exactly one ``ended``, unless it is dropped."""
+        """Takes placements; they start in order as slots get free.
+
+        Each ends with exactly one ``ended``, unless it is dropped.
+        """
         ...
 
     def stop(self, placed: Placed) -> None:
@@ -98,7 +104,10 @@ class Engine(Protocol):
         ...
 
     def drop(self, placements: Sequence[Placed]) -> None:
-        """Ends placements with no report at all, now: they belong to somebody else. Unknown ones are ignored."""
+        """Ends placements with no report at all, now: they belong to somebody else.
+
+        Unknown ones are ignored.
+        """
         ...
 
     def release_waiting(self) -> None:
@@ -106,7 +115,10 @@ class Engine(Protocol):
         ...
 
     async def drain(self, grace_s: float) -> None:
-        """Takes nothing more; waits ``grace_s`` for the running ones; then hands them over (``Released``, with their journal)."""
+        """Takes nothing more; waits ``grace_s`` for the running ones.
+
+        Then hands them over (``Released``, with their journal).
+        """
         ...
 
     async def close(self) -> None:

@@ -1,16 +1,22 @@
-"""What a running execution needs of its engine: durable entries, effects, waiting. Synchronous, one guest at a time."""
+"""What a running execution needs of its engine: durable entries, effects, waiting.
+
+Synchronous, one guest at a time.
+"""
 
 from typing import Protocol
 
 from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.ports.guest import Unwind
 from mvm_ci.domain.segment import Segment
+from mvm_ci.ports.guest import Unwind
 
 
 class Leave(Unwind):
-    """The guest has to go now. ``outcome``: how its placement ends; None: it belongs to somebody else, report nothing."""
+    """The guest has to go now.
+
+    ``outcome``: how its placement ends; None: it belongs to somebody else, report nothing.
+    """
 
     def __init__(self, outcome: Outcome | None) -> None:
         super().__init__("the guest leaves")
@@ -18,7 +24,10 @@ class Leave(Unwind):
 
 
 class ExecutionHost(Protocol):
-    """The engine's side of one placement. Every method may raise ``Leave`` (cancelled, timed out, handed over, stale)."""
+    """The engine's side of one placement.
+
+    Every method may raise ``Leave`` (cancelled, timed out, handed over, stale).
+    """
 
     def wall_ns(self) -> int:
         """Unix time in nanoseconds."""
@@ -37,7 +46,10 @@ class ExecutionHost(Protocol):
         ...
 
     def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
-        """Performs the request, once the lease is valid. A body over 4 KiB comes back as a stored blob's reference."""
+        """Performs the request, once the lease is valid.
+
+        A body over 4 KiB comes back as a stored blob's reference.
+        """
         ...
 
     def wait_until(self, wall_ns: int) -> None:

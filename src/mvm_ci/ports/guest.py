@@ -1,7 +1,7 @@
 """Running a guest: what it may ask of its host, and how a run ends.
 
-Everything here is synchronous: a runner process runs one guest at a time on its one thread, and a host call that has to
-wait blocks just that guest.
+Everything here is synchronous: a runner process runs one guest at a time on its one thread, and a host call
+that has to wait blocks just that guest.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,12 @@ from mvm_ci.domain.outcome import Failure
 
 
 class Unwind(BaseException):
-    """Raised by a host call to leave the guest for good: it waits too long, is stopped, or disagrees with its journal.
+    """Raised by a host call to leave the guest for good.
 
-    The guest cannot catch it and none of its ``except`` or ``finally`` blocks run. A ``BaseException``, so that no
-    ``except Exception`` between the host call and the run's caller swallows it.
+    It waits too long, is stopped, or disagrees with its journal.
+
+    The guest cannot catch it and none of its ``except`` or ``finally`` blocks run. A ``BaseException``, so
+    that no ``except Exception`` between the host call and the run's caller swallows it.
     """
 
 
@@ -95,9 +97,9 @@ class ModuleCompiler(Protocol):
     async def compile(self, source: Path, digest: str) -> CompiledModule:
         """The compiled form of the module in ``source``, from the cache if it is there.
 
-        Concurrent calls for one digest share one compilation. Raises ``BadModule`` (with the reason) if it cannot run
-        here: not a module, unknown imports, over the limits of compile time or memory; ``Unavailable`` if the child
-        process could not be run.
+        Concurrent calls for one digest share one compilation. Raises ``BadModule`` (with the reason) if it
+        cannot run here: not a module, unknown imports, over the limits of compile time or memory;
+        ``Unavailable`` if the child process could not be run.
         """
         ...
 
@@ -114,14 +116,17 @@ class Guest(Protocol):
 
 
 class GuestRuntime(Protocol):
-    """The WebAssembly engine of one runner process. ``interrupt`` may be called from any thread, the rest from one."""
+    """The WebAssembly engine of one runner process.
+
+    ``interrupt`` may be called from any thread, the rest from one.
+    """
 
     def load(self, module: CompiledModule) -> Guest:
         """Loads machine code (kept for later calls). Raises ``BadModule``."""
         ...
 
     def interrupt(self, make: Callable[[], Unwind]) -> None:
-        """Makes the guest that runs now, if any, end with ``make()`` within 50 ms, even in an endless loop."""
+        """Makes the guest that runs now, if any, end with ``make()`` within 50 ms, even in a loop."""
         ...
 
     def close(self) -> None:

@@ -22,8 +22,10 @@ class HttpClient(Protocol):
     async def fetch(
         self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
     ) -> FetchedResponse | HttpFailure:
-        """Sends the request if both the job (``allow_hosts``) and the operator allow its host and address; follows redirects,
-        checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails is an ``HttpFailure``, not an error.
+        """Sends the request if both the job (``allow_hosts``) and the operator allow its host and address.
+
+        Follows redirects, checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails is an
+        ``HttpFailure``, not an error.
         """
         ...
 

@@ -1,13 +1,16 @@
 """The job queue: the durable state of every job.
 
-All methods take and return batches, because the hot path lives from batches; results come in the order of the arguments.
-A call is atomic on its own and returns when its effect is durable (survives ``kill -9`` and power loss). Calls take effect
-in the order in which they were *called*, even if a caller does not wait: a caller may send on what a later call depends on.
+All methods take and return batches, because the hot path lives from batches; results come in the order of
+the arguments. A call is atomic on its own and returns when its effect is durable (survives ``kill -9`` and
+power loss). Calls take effect in the order in which they were *called*, even if a caller does not wait: a
+caller may send on what a later call depends on.
 
-Every write may be repeated safely: ids are made by the caller, and each report about a placement is guarded by its epoch. A
-report whose placement is over (another epoch, another state) changes nothing and is answered ``False``.
+Every write may be repeated safely: ids are made by the caller, and each report about a placement is guarded
+by its epoch. A report whose placement is over (another epoch, another state) changes nothing and is answered
+``False``.
 
-Cancelling the task that waits does not undo a call. Errors of the store itself (disk full, closed) are ``Unavailable``.
+Cancelling the task that waits does not undo a call. Errors of the store itself (disk full, closed) are
+``Unavailable``.
 """
 
 from collections.abc import Sequence
@@ -24,13 +27,19 @@ from mvm_ci.domain.segment import Segment as Segment
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How a placement ended, with the last entries of its journal: both become durable together, or neither."""
+    """How a placement ended, with the last entries of its journal.
+
+    Both become durable together, or neither.
+    """
 
     placed: Placed
     outcome: Outcome
     tail: Segment | None = None
     retry_ms: int | None = None
-    """For ``Failed``: when the next attempt may begin (Unix ms), as the retry policy decided; None: the job failed."""
+    """For ``Failed``: when the next attempt may begin (Unix ms), as the retry policy decided; None.
+
+    The job failed.
+    """
 
 
 class Cancelled(StrEnum):
@@ -69,24 +78,34 @@ class JobQueue(Protocol):
         ...
 
     async def claim(self, session: SessionId, limit: int) -> list[ClaimedJob]:
-        """Places up to ``limit`` pending jobs, oldest first (by id), on ``session``: each gets its next epoch."""
+        """Places up to ``limit`` pending jobs, oldest first (by id), on ``session``.
+
+        Each gets its next epoch.
+        """
         ...
 
     async def start(self, placements: Sequence[Placed], now_ms: int) -> list[bool]:
-        """The guests of these placements run now (``started_ms`` is that of the first start of the attempt)."""
+        """The guests of these placements run now (``started_ms``: the first start of the attempt)."""
         ...
 
     async def append(self, segments: Sequence[tuple[Placed, Segment]]) -> list[Append]:
-        """Compare and append: a segment is written only if its placement is current and it begins at the journal's end."""
+        """Compare and append.
+
+        A segment is written only if its placement is current and it begins at the journal's end.
+        """
         ...
 
     async def report(self, reports: Sequence[Report], now_ms: int) -> list[bool]:
-        """Ends placements: completed, failed (or scheduled for another attempt with an empty journal), suspended, parked,
-        released, stopped; each with its tail, which must begin at the journal's end (else: ``False``, nothing written).
+        """Ends placements.
 
-        An exact repetition of a report that took effect is answered ``True`` as long as the job has not been placed again. A report
-        about a job that is being cancelled takes effect as the transition table says. ``Suspended`` whose time is past makes
-        the job pending at once. A failure with ``retry_ms`` counts the attempt; a released or suspended job keeps its journal.
+        Completed, failed (or scheduled for another attempt with an empty journal), suspended, parked,
+        released, stopped; each with its tail, which must begin at the journal's end (else: ``False``,
+        nothing written).
+
+        An exact repetition of a report that took effect is answered ``True`` as long as the job has not been
+        placed again. A report about a job that is being cancelled takes effect as the transition table says.
+        ``Suspended`` whose time is past makes the job pending at once. A failure with ``retry_ms`` counts
+        the attempt; a released or suspended job keeps its journal.
         """
         ...
 
@@ -94,10 +113,13 @@ class JobQueue(Protocol):
         """Asks for the end of a job."""
         ...
 
-    async def rescue(self, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed] = ()) -> Rescued:
+    async def rescue(
+        self, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed] = ()
+    ) -> Rescued:
         """A session ended (or came back knowing only of ``keep``): its other placed jobs return to pending.
 
-        Jobs in progress count a loss; one with more than ``max_losses`` becomes dead. One that was only claimed loses nothing.
+        Jobs in progress count a loss; one with more than ``max_losses`` becomes dead. One that was only
+        claimed loses nothing.
         """
         ...
 
@@ -118,9 +140,14 @@ class JobQueue(Protocol):
         ...
 
     async def list_jobs(
-        self, *, states: Sequence[JobState] = (), before: JobId | None = None, after: JobId | None = None, limit: int = 100
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        before: JobId | None = None,
+        after: JobId | None = None,
+        limit: int = 100,
     ) -> list[Job]:
-        """Jobs, newest first, with an id below ``before`` and at least ``after``, in any of ``states`` (all if empty)."""
+        """Jobs, newest first: id below ``before``, at least ``after``, in any of ``states`` (all if empty)."""
         ...
 
     async def counts(self) -> dict[JobState, int]:
@@ -128,5 +155,5 @@ class JobQueue(Protocol):
         ...
 
     async def journal(self, job: JobId, attempt: int, first: int = 0, limit: int = 1000) -> list[Segment]:
-        """The attempt's durable segments that hold entries from ``first`` on, in order, at most ``limit`` segments."""
+        """Up to ``limit`` durable segments of the attempt, in order, that hold entries from ``first`` on."""
         ...

@@ -63,7 +63,10 @@ class WorkerState(IntEnum):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that joined. ``session``, ``incarnation``: its last ones; ``session_open``: whether that session may hold jobs."""
+    """A key that joined.
+
+    ``session``, ``incarnation``: its last ones; ``session_open``: whether that session may hold jobs.
+    """
 
     id: WorkerId
     name: str
@@ -113,12 +116,16 @@ class Registry(Protocol):
     async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
         """Uses a join token once and enters ``worker``, in one atomic step.
 
-        A worker that has joined already (and is not revoked) is ``DONE`` and uses nothing up. A revoked key stays revoked: ``UNKNOWN``.
+        A worker that has joined already (and is not revoked) is ``DONE`` and uses nothing up. A revoked key
+        stays revoked: ``UNKNOWN``.
         """
         ...
 
     async def open_session(self, worker: Worker, now_ms: int) -> None:
-        """Records the worker's name, version, platform, slots and its new session and incarnation as open; not its state."""
+        """Records the worker's name, version, platform, slots and its new session and incarnation as open.
+
+        Not its state.
+        """
         ...
 
     async def close_session(self, worker: WorkerId, session: SessionId, now_ms: int) -> None:

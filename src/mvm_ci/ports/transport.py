@@ -1,4 +1,7 @@
-"""Authenticated connections between processes, over whatever network lies between (iroh; in tests, memory)."""
+"""Authenticated connections between processes, over whatever network lies between (iroh.
+
+In tests, memory).
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +13,10 @@ class Stream(Protocol):
     """A two-way stream of bytes. One reader and one writer at a time."""
 
     async def read(self, limit: int = 131_072) -> bytes:
-        """Up to ``limit`` bytes as they come; empty when the peer finished. Raises ``Unavailable`` when the connection is gone."""
+        """Up to ``limit`` bytes as they come; empty when the peer finished.
+
+        Raises ``Unavailable`` when the connection is gone.
+        """
         ...
 
     async def write(self, data: bytes) -> None:
@@ -60,7 +66,10 @@ class Endpoint(Protocol):
         ...
 
     async def accept(self) -> Connection:
-        """The next connection whose handshake succeeded (failed ones are dropped and counted). Raises ``Unavailable`` once closed."""
+        """The next connection whose handshake succeeded (failed ones are dropped and counted).
+
+        Raises ``Unavailable`` once closed.
+        """
         ...
 
     async def connect(self, ticket: str, timeout_s: float = 10.0) -> Connection:
@@ -76,5 +85,8 @@ class Transport(Protocol):
     """Makes endpoints."""
 
     async def bind(self, *, secret_key: bytes, address: str, alpns: Sequence[bytes]) -> Endpoint:
-        """An endpoint with this key (32 bytes) on ``address`` (``host:port``, port 0 for any). Raises ``Misconfigured`` (port in use, ...)."""
+        """An endpoint with this key (32 bytes) on ``address`` (``host:port``, port 0 for any).
+
+        Raises ``Misconfigured`` (port in use, ...).
+        """
         ...
