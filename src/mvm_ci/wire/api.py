@@ -1,6 +1,8 @@
-"""The HTTP API's requests and answers, as JSON. The server decodes and the client encodes with these same types.
+"""The HTTP API's requests and answers, as JSON. The server decodes and the client encodes with these same
+types.
 
-Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`` (RFC 9457, ``application/problem+json``) whose
+Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`` (RFC 9457,
+``application/problem+json``) whose
 ``code`` is one of the codes in ``mvm_ci.domain.errors``.
 """
 
@@ -41,7 +43,9 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
 
 class SubmitJobs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """``POST /v1/jobs``: all jobs or none. ``wait_s``: answer when all have ended, or after so many seconds."""
+    """``POST /v1/jobs``: all jobs or none. ``wait_s``: answer when all have ended, or after so many
+    seconds.
+    """
 
     jobs: tuple[SubmitJob, ...]
     wait_s: float = 0.0
@@ -56,7 +60,9 @@ class FailureView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A job. ``result`` if it is JSON and inline, ``result_base64`` if it is other bytes; large results: ``/result``."""
+    """A job. ``result`` if it is JSON and inline, ``result_base64`` if it is other bytes; large results:
+    ``/result``.
+    """
 
     id: str
     state: str
@@ -85,14 +91,18 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``GET /v1/jobs?state=&limit=&cursor=&prefix=``: newest first. ``cursor``: pass it to get the next page."""
+    """``GET /v1/jobs?state=&limit=&cursor=&prefix=``: newest first. ``cursor``: pass it to get the next
+    page.
+    """
 
     jobs: tuple[JobView, ...]
     cursor: str | None = None
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a guest's output. ``index``: its entry in the journal of ``attempt``, by which a reader goes on."""
+    """A piece of a guest's output. ``index``: its entry in the journal of ``attempt``, by which a reader
+    goes on.
+    """
 
     attempt: int
     index: int
@@ -102,7 +112,9 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One journal entry for people. ``kind``: its type's name; ``summary``: one line; ``fields``: the rest as JSON."""
+    """One journal entry for people. ``kind``: its type's name; ``summary``: one line; ``fields``: the rest
+    as JSON.
+    """
 
     index: int
     kind: str
@@ -168,7 +180,9 @@ class WorkerList(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[WorkerView, ...]
 
 
-class CreateJoinToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class CreateJoinToken(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """``POST /v1/join-tokens``."""
 
     uses: int = 1

@@ -1,0 +1,33 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvm_ci.domain.outcome import FailureKind
+from mvm_ci.domain.retry import Retry, RetryPolicy
+
+
+def test_the_pause_doubles_with_every_failure() -> None:
+    policy = RetryPolicy(max_attempts=5, base_ms=1000)
+    assert [policy.decide(FailureKind.ERROR, n, 0, 0.0) for n in (1, 2, 3)] == [
+        Retry(500),
+        Retry(1000),
+        Retry(2000),
+    ]
+
+
+def test_the_last_attempt_is_the_last() -> None:
+    assert RetryPolicy(max_attempts=3).decide(FailureKind.TRAP, 3, 0, 0.5) is None
+    assert RetryPolicy().decide(FailureKind.ERROR, 1, 0, 0.5) is None
+
+
+@pytest.mark.parametrize("kind", [FailureKind.MODULE, FailureKind.NONDETERMINISM])
+def test_what_would_only_repeat_itself_is_not_tried_again(kind: FailureKind) -> None:
+    assert RetryPolicy(max_attempts=9).decide(kind, 1, 0, 0.5) is None
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True), st.integers(0, 2**41))
+def test_the_pause_stays_within_its_bounds(attempt: int, jitter: float, now: int) -> None:
+    policy = RetryPolicy(max_attempts=10_001)
+    decided = policy.decide(FailureKind.ENGINE, attempt, now, jitter)
+    assert decided is not None
+    assert now + policy.base_ms // 2 <= decided.at_ms <= now + policy.longest_ms
