@@ -40,9 +40,13 @@ class ClockRead(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class Slept(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """The guest waits until ``wake_ns`` (monotonic); written when the wait begins."""
+    """The guest waits until ``wake_ns`` (monotonic); written when the wait begins.
+
+    ``duration_ns``: how long it asked to wait; None: it named ``wake_ns`` itself.
+    """
 
     wake_ns: int
+    duration_ns: int | None
 
 
 class Logged(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):

@@ -1,0 +1,74 @@
+"""Entries in words, for the people who have to find out why a replay disagrees."""
+
+from typing import Final, assert_never
+from zlib import crc32
+
+from mvm_ci.domain.http import HttpRequest
+from mvm_ci.domain.payload import BlobRef
+from mvm_ci.journal.entries import (
+    Began,
+    ClockRead,
+    Entry,
+    Finished,
+    HttpDone,
+    HttpIntent,
+    Logged,
+    Placement,
+    Slept,
+)
+
+_SHOWN: Final = 60  # characters of a guest's text
+_SUMMARY: Final = 200
+
+
+def describe(entry: Entry) -> str:
+    """One line that completes "the journal records ..."; the same words for the same call and arguments."""
+    match entry:
+        case Began():
+            words = f"the begin of module {entry.module[:12]} with input {entry.input[:12]}"
+        case ClockRead():
+            words = f"a read of the {'wall' if entry.wall else 'monotonic'} clock"
+        case Slept():
+            until = entry.duration_ns is None
+            words = f"a sleep until {entry.wake_ns} ns" if until else f"a sleep of {entry.duration_ns} ns"
+        case Logged():
+            words = f"{_quoted(entry.text)} written to {entry.stream}"
+        case HttpIntent():
+            words = f"the intent of request {entry.summary} (digest {entry.request[:8]})"
+        case HttpDone():
+            words = f"the result of request {entry.summary} (digest {entry.request[:8]})"
+        case Finished():
+            words = _end(entry)
+        case Placement():
+            words = f"placement {entry.epoch} on {entry.place}"
+        case _:
+            assert_never(entry)
+    return words
+
+
+def summarize(request: HttpRequest) -> str:
+    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets."""
+    url = request.url.partition("#")[0].partition("?")[0]
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return storable(f"{request.method} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY])
+
+
+def storable(text: str) -> str:
+    """``text`` as UTF-8 can hold it: lone surrogates become ``?``."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _end(entry: Finished) -> str:
+    if entry.failure is not None:
+        return f"the end with failure {entry.failure.kind.value}: {_quoted(entry.failure.message)}"
+    if isinstance(entry.result, BlobRef):
+        return f"the end with a result of {entry.result.size} bytes (digest {entry.result.digest[:8]})"
+    result = entry.result or b""
+    return f"the end with a result of {len(result)} bytes (CRC {crc32(result):08x})"
+
+
+def _quoted(text: str) -> str:
+    if len(text) <= _SHOWN:
+        return repr(text)
+    return f"{text[:_SHOWN]!r}... ({len(text)} characters, CRC {crc32(text.encode()):08x})"

@@ -1,0 +1,96 @@
+"""The entries of one execution as one placement sees them: the recorded ones, then its own."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
+from mvm_ci.domain.outcome import Failure, FailureKind
+from mvm_ci.journal.codec import Chunk, Writer, encode_entry, newer
+from mvm_ci.journal.describe import describe
+from mvm_ci.journal.entries import FORMAT_VERSION, Began, Entry, Finished, Placement
+from mvm_ci.journal.steps import JournalLimits, LimitReached
+
+SEED_BYTES: Final = 32
+
+
+class Ledger:
+    """A cursor over recorded calls, and the writer of new ones.
+
+    ``current``: the recorded call that the guest has to repeat next (placements are skipped); None: it is
+    live.
+    """
+
+    __slots__ = ("_bytes", "_end", "_limits", "_next", "_placement", "_recorded", "_writer", "current")
+
+    def __init__(
+        self, recorded: Sequence[Entry], recorded_bytes: int, placement: Placement, limits: JournalLimits
+    ) -> None:
+        """``recorded``: all durable entries, as ``check`` lets them pass; ``recorded_bytes``: encoded size."""
+        self._recorded = recorded
+        self._bytes = recorded_bytes
+        self._placement: Placement | None = placement
+        self._limits = limits
+        self._writer = Writer(len(recorded))
+        self._end = len(recorded)
+        while self._end and isinstance(recorded[self._end - 1], Placement):
+            self._end -= 1
+        self._next = 0
+        self.current: Entry | None = None
+        if recorded:
+            self.advance()
+
+    @property
+    def unposted(self) -> int:
+        """Bytes of new entries that ``take`` has not handed out."""
+        return self._writer.unposted
+
+    def take(self) -> list[Chunk]:
+        """The new entries that were not handed out before, in order."""
+        return self._writer.take()
+
+    def advance(self) -> None:
+        """The guest repeated ``current``: on to the next recorded call."""
+        self._next += 1
+        while self._next < self._end and isinstance(self._recorded[self._next], Placement):
+            self._next += 1
+        self.current = self._recorded[self._next] if self._next < self._end else None
+
+    def disagree(self, recorded: Entry, asked: Entry) -> NondeterminismDetected:
+        """The error to raise if the guest asked for something else than ``recorded``, the current call."""
+        return NondeterminismDetected(self._next, describe(recorded), describe(asked))
+
+    def admit(self) -> None:
+        """Raises ``LimitReached`` if no further call may be recorded. The last one may pass the limit."""
+        if self._writer.end >= self._limits.entries or self._bytes >= self._limits.bytes:
+            message = f"the journal is full: {self._writer.end} entries, {self._bytes} bytes"
+            raise LimitReached(Failure(kind=FailureKind.JOURNAL, message=message))
+
+    def write(self, entry: Entry) -> None:
+        """Appends a new entry. Only when nothing recorded is left; not limited, see ``admit``."""
+        # Who writes from here on: said once, and only by a placement that has something to write.
+        if self._placement is not None and not isinstance(entry, Began):
+            placement, self._placement = self._placement, None
+            self._add(placement)
+        self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        encoded = encode_entry(entry)
+        self._bytes += len(encoded)
+        self._writer.add(encoded)
+
+
+def check(recorded: Sequence[Entry]) -> Began:
+    """The first entry of a journal. Raises ``CorruptJournal`` if it is none, or cannot be replayed here."""
+    began = recorded[0]
+    if not isinstance(began, Began):
+        raise CorruptJournal(f"journal entry 0 is not a begin but {describe(began)}")
+    if began.format > FORMAT_VERSION:
+        raise CorruptJournal(newer(began.format))
+    if len(began.seed) != SEED_BYTES:
+        raise CorruptJournal(f"journal entry 0: a seed of {len(began.seed)} bytes")
+    for index, entry in enumerate(recorded):
+        if index and isinstance(entry, Began):
+            raise CorruptJournal(f"journal entry {index}: a second begin")
+        if isinstance(entry, Finished) and index != len(recorded) - 1:
+            raise CorruptJournal(f"journal entry {index} is an end, but more entries follow")
+    return began

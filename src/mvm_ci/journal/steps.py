@@ -1,0 +1,64 @@
+"""What goes into the replay machine and what it says: limits, identity, steps."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.http import HttpResult
+from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.outcome import Failure
+
+
+class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one execution. ``entries``; ``bytes`` of encoded entries; ``log_bytes`` of text (UTF-8)."""
+
+    entries: int = 100_000
+    bytes: int = 64 << 20
+    log_bytes: int = 16 << 20
+
+
+class LimitReached(MvmCiError):
+    """The call would break a limit. The execution ends with ``failure``."""
+
+    code = "journal-limit"
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What an execution is. ``name``: unique, of URL-safe characters; its idempotency keys begin with it."""
+
+    name: str
+    module: Digest
+    input: Digest
+
+
+class Wait(msgspec.Struct, frozen=True, gc=False):
+    """The guest goes on when the host's wall clock reaches ``wake_wall_ns`` (Unix)."""
+
+    wake_wall_ns: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The request is answered already. ``flush``: all entries must be durable before the guest sees it."""
+
+    result: HttpResult
+    flush: bool
+
+
+class Perform(msgspec.Struct, frozen=True):
+    """Make all entries durable, perform the request with ``key``, then call ``Replay.performed`` with this.
+
+    ``once``: it is never repeated, so its result must be durable, too, before the guest sees it.
+    """
+
+    key: str
+    once: bool
+    digest: Digest
+    summary: str
+
+
+HttpStep: TypeAlias = Answer | Perform
