@@ -1,13 +1,14 @@
 """The messages between a worker and the control plane. Protocol version 1.
 
-One stream, opened by the worker, carries frames both ways: a length (4 bytes, little-endian) and a MessagePack array whose first
-element is the tag. Tags and fields are never renumbered or removed, only added at the end. Golden frames:
-``tests/golden/wire``. Large payloads and modules go on streams of their own (``blobs`` in this package).
+One stream, opened by the worker, carries frames both ways: a length (4 bytes, little-endian) and a
+MessagePack array whose first element is the tag. Tags and fields are never renumbered or removed, only added
+at the end. Golden frames: ``tests/golden/wire``. Framing: ``frames``; legal order: ``session``; large
+payloads, modules and journals go on streams of their own: ``blobs``.
 
 ::
 
     worker                              control plane
-      │ Hello ───────────────────────────▶ │   who (the key is proven by the transport), which versions, what still runs
+      │ Hello ───────────────────────────▶ │   who (proven by the transport), versions, what runs
       │ ◀─────────────── Welcome | Refused │   session, lease; which placements go on
       │ Credit(4) ───────────────────────▶ │   free slots
       │ ◀──────────────────── Assign([..]) │   pushed as jobs appear; each uses one credit
@@ -33,9 +34,35 @@ ALPN: Final = b"mvm-ci/worker/1"
 MAX_FRAME: Final = 4 << 20
 """Bytes of one frame; a peer that announces more is cut off."""
 
+CLOSE_DONE: Final = 0
+"""Close code: the side that closes is done (``Goodbye`` before, or a shutdown)."""
+CLOSE_PROTOCOL: Final = 1
+"""Close code: the peer broke the protocol; the reason says how."""
+CLOSE_REPLACED: Final = 2
+"""Close code: the same worker has a newer connection."""
+CLOSE_SILENT: Final = 3
+"""Close code: the peer has not answered for too long."""
+CLOSE_REFUSED: Final = 403
+"""Close code after ``Refused``."""
+
+REFUSED_VERSION: Final = "version"
+"""No common protocol version, or an unknown journal format. Final."""
+REFUSED_JOIN: Final = "join-token"
+"""Unknown worker and no usable join token. Final."""
+REFUSED_REVOKED: Final = "revoked"
+"""An operator revoked this worker's key. Final."""
+REFUSED_KEY_IN_USE: Final = "key-in-use"
+"""Another process with the same key is alive. Not final."""
+REFUSED_UNAVAILABLE: Final = "unavailable"
+"""The control plane cannot take workers now. Not final."""
+
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The first frame of a connection. ``running``: placements that this incarnation still has (after a reconnect)."""
+    """The first frame of a connection. Counts as heartbeat 0, which ``Welcome`` answers.
+
+    ``running``: placements of which this incarnation still has the guest or an end without ``Recorded``
+    (after a reconnect).
+    """
 
     oldest: int
     newest: int
@@ -51,20 +78,26 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """The worker can take ``more`` further jobs (negative: it takes credit back as far as it is unused)."""
+    """The worker can take ``more`` (at least 1) further jobs. Credits belong to a connection; each begins
+    with none.
+    """
 
     more: int
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """Renews the lease. ``number`` counts up; the answer carries it. ``running``: guests at work or waiting in place."""
+    """Renews the lease. ``number`` counts up from 1 on each connection; the answer carries it. ``running``:
+    guests at work or waiting in place.
+    """
 
     number: int
     running: int
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """Guests that run now. Left out for placements whose end goes out in the same frame."""
+    """Guests that run now. Left out for placements whose end goes out in the same write; repeated after a
+    reconnect.
+    """
 
     placements: tuple[Placed, ...]
 
@@ -77,7 +110,9 @@ class AppendItem(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Append(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """Journal segments; answered by ``Appended`` in the same order."""
+    """Journal segments; each ``Append`` is answered by one ``Appended``, in order. Sent again after a
+    reconnect until answered.
+    """
 
     items: tuple[AppendItem, ...]
 
@@ -97,7 +132,9 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
 
 class Draining(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
-    """The worker takes nothing more and will leave; placements assigned meanwhile come back as ``Released``."""
+    """The worker takes nothing more and will leave; placements assigned meanwhile come back as
+    ``Released``.
+    """
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
@@ -111,7 +148,9 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
-    """The session stands. ``keep``: of ``Hello.running``, those that go on; all others must be dropped without a report."""
+    """The session stands. ``keep``: of ``Hello.running``, those that go on; all others must be dropped
+    without a report.
+    """
 
     protocol: int
     session: SessionId
@@ -122,7 +161,9 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=21):
-    """No session; the connection closes. ``final``: trying again cannot help (revoked, bad token, version)."""
+    """No session; the connection closes. ``final``: trying again cannot help (revoked, bad token,
+    version).
+    """
 
     code: str
     message: str
@@ -130,16 +171,21 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag=21):
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
-    """One job to run; ``journal``: all its durable segments."""
+    """One job to run; ``journal``: all its durable segments, ``entries`` entries in all.
+
+    A journal too large for a frame is left out: then ``entries`` is above 0, ``journal`` is empty, and the
+    worker asks for it with ``blobs.GetJournal``.
+    """
 
     placed: Placed
     attempt: int
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
+    entries: int = 0
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """Jobs to run."""
+    """Jobs to run; uses as many credits. What crosses ``Draining`` on the way comes back as ``Released``."""
 
     items: tuple[Assignment, ...]
 
@@ -185,4 +231,6 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag=29, gc=False):
 
 
 FromWorker: TypeAlias = Hello | Credit | Heartbeat | Started | Append | Ended | Draining | Pong | Goodbye
-FromControlPlane: TypeAlias = Welcome | Refused | Assign | Appended | Recorded | Beat | Stop | Drop | Drain | Ping
+FromControlPlane: TypeAlias = (
+    Welcome | Refused | Assign | Appended | Recorded | Beat | Stop | Drop | Drain | Ping
+)
