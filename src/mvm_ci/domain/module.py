@@ -97,7 +97,9 @@ def _kind(data: bytes) -> Sort:
     if data[:8] == _COMPONENT:
         return "component"
     if data[:4] == _CORE[:4]:
-        raise BadModule("a WebAssembly binary of an unknown version" if len(data) >= 8 else "the header is cut off")
+        raise BadModule(
+            "a WebAssembly binary of an unknown version" if len(data) >= 8 else "the header is cut off"
+        )
     raise BadModule("not a WebAssembly module: it does not start with \\0asm")
 
 
@@ -111,7 +113,9 @@ def _sections(data: bytes) -> list[tuple[int, int, int]]:
         section = reader.byte()
         size = reader.number()
         if size > reader.end - reader.at:
-            raise BadModule(f"cut off: a section of {size} bytes begins {reader.end - reader.at} bytes before the end")
+            raise BadModule(
+                f"cut off: a section of {size} bytes begins {reader.end - reader.at} bytes before the end"
+            )
         found.append((section, reader.at, reader.at + size))
         reader.at += size
     return found
@@ -170,7 +174,9 @@ def _core_imports(reader: _Reader) -> list[tuple[str, str]]:
     for _ in range(reader.count()):
         module, name = reader.name(), reader.name()
         if reader.byte() != 0:
-            raise BadModule(f"imports {_shown(module)}.{_shown(name)}, which is not a function; only functions exist here")
+            raise BadModule(
+                f"imports {_shown(module)}.{_shown(name)}, which is not a function; only functions exist here"
+            )
         reader.number()
         found.append((module, name))
     return found

@@ -1,0 +1,23 @@
+// Guest ABI v1 of MVM-CI for C; described in guest/abi/core.md.
+#ifndef MVM_CI_H
+#define MVM_CI_H
+
+#include <stdint.h>
+
+#define MVM_CI_IMPORT(name) __attribute__((import_module("mvm_ci_v1"), import_name(name)))
+#define MVM_CI_EXPORT(name) __attribute__((export_name(name)))
+
+// The entry point: `MVM_CI_RUN { ...; return 0; }`.
+#define MVM_CI_RUN MVM_CI_EXPORT("run") int32_t run(void)
+
+MVM_CI_IMPORT("input_size") uint32_t mvm_ci_input_size(void);
+MVM_CI_IMPORT("input_read") uint32_t mvm_ci_input_read(void *to, uint32_t offset, uint32_t size);
+MVM_CI_IMPORT("output") void mvm_ci_output(const void *data, uint32_t size);
+MVM_CI_IMPORT("fail") void mvm_ci_fail(const char *text, uint32_t size);
+MVM_CI_IMPORT("log") void mvm_ci_log(const char *text, uint32_t size);
+MVM_CI_IMPORT("sleep_ms") void mvm_ci_sleep_ms(int64_t milliseconds);
+MVM_CI_IMPORT("now_ms") int64_t mvm_ci_now_ms(void);
+MVM_CI_IMPORT("http") uint32_t mvm_ci_http(const char *request, uint32_t size);
+MVM_CI_IMPORT("http_read") uint32_t mvm_ci_http_read(void *to, uint32_t offset, uint32_t size);
+
+#endif

@@ -1,0 +1,64 @@
+"""The entry point of every Python guest: runs the job's ``run(input)`` with JSON in and out.
+
+Executed once while the guest is built (its imports are kept in the guest's memory image), then called for each run.
+"""
+
+import io
+import json
+import sys
+import traceback
+
+import mvm_ci_build
+import mvm_ci_preload
+import mvm_ci_urllib
+import wit_world
+from componentize_py_types import Err
+
+mvm_ci_urllib.install()
+for name, descriptor in (("stdout", 1), ("stderr", 2)):
+    # The interpreter's own streams write each piece of a line by itself; here each line is one call of the host.
+    binary = io.BufferedWriter(io.FileIO(descriptor, "wb", closefd=False))
+    setattr(sys, name, io.TextIOWrapper(binary, "utf-8", "backslashreplace", newline="\n", line_buffering=True))
+job = mvm_ci_preload.load(mvm_ci_build.JOB, mvm_ci_build.MODULES, mvm_ci_build.SOURCES)
+
+
+def _error(message, detail="", kind="error"):
+    return Err(json.dumps({"message": message, "detail": detail, "kind": kind}))
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def _describe(error):
+    text = "".join(traceback.format_exception_only(error)).strip()
+    # The first frame is this file's.
+    trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    detail = "".join(traceback.format_exception(type(error), error, trace))
+    return text, detail
+
+
+class WitWorld(wit_world.WitWorld):
+    """What componentize-py looks for."""
+
+    def run(self, input: str) -> str:
+        try:
+            value = json.loads(input) if input.strip() else None
+        except ValueError as error:
+            raise _error(f"the input is not JSON: {error}") from None
+        try:
+            result = job.run(value)
+        except SystemExit as error:
+            raise _error(f"the job called sys.exit({error.code!r}); return a result instead") from None
+        except MemoryError as error:
+            del value
+            raise _error("MemoryError: the job needs more memory than its limit", _describe(error)[1], "memory") from None
+        except BaseException as error:
+            raise _error(*_describe(error)) from None
+        finally:
+            _flush()
+        try:
+            return json.dumps(result, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _error(f"the result of run() is not JSON: {error}") from None

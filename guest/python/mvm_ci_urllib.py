@@ -1,0 +1,112 @@
+"""Lets ``urllib.request`` work in a guest: requests leave through the host, which journals them.
+
+Only the lowest layer of the standard library is replaced, the handler that would open a socket; ``Request``, openers,
+``HTTPError`` and ``URLError`` are the standard ones. Redirects were followed by the host already.
+
+A request is taken to be repeatable after a crash if its method is GET or HEAD. Say otherwise with an attribute::
+
+    request = urllib.request.Request(url, data=body, method="PUT")
+    request.idempotent = True
+"""
+
+import base64
+import http.client
+import io
+import json
+import socket
+import urllib.error
+import urllib.request
+import urllib.response
+
+from wit_world.imports import host
+
+_DEFAULT_TIMEOUT_S = 30.0
+
+
+def install():
+    """Makes every opener that is built from now on use the host."""
+    urllib.request.HTTPHandler = HostHandler
+    urllib.request._opener = None
+
+
+class Response(urllib.response.addinfourl):
+    """The answer, read from memory; has what users of ``http.client.HTTPResponse`` expect."""
+
+    version = 11
+
+    def __init__(self, body, headers, url, status):
+        super().__init__(io.BytesIO(body), headers, url, status)
+        self.reason = self.msg = http.client.responses.get(status, "")
+
+    def getheader(self, name, default=None):
+        values = self.headers.get_all(name)
+        return ", ".join(values) if values else default
+
+    def getheaders(self):
+        return list(self.headers.items())
+
+    def isclosed(self):
+        return self.closed
+
+
+class HostHandler(urllib.request.AbstractHTTPHandler):
+    """Opens ``http`` and ``https`` through the host."""
+
+    def http_open(self, request):
+        return _perform(request)
+
+    def https_open(self, request):
+        return _perform(request)
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
+
+def _perform(request):
+    headers = {**request.unredirected_hdrs}
+    headers.update((name, value) for name, value in request.headers.items() if name not in headers)
+    document = {
+        "method": request.get_method(),
+        "url": request.full_url.partition("#")[0],
+        "headers": [[name, str(value)] for name, value in headers.items() if name.lower() not in ("host", "connection")],
+        "body": base64.b64encode(_body(request.data)).decode(),
+        "timeout_ms": _timeout_ms(request.timeout),
+        "idempotent": getattr(request, "idempotent", None),
+    }
+    answer = json.loads(host.http(json.dumps(document)))
+    if "error" in answer:
+        raise urllib.error.URLError(_reason(**answer["error"]))
+    got = answer["ok"]
+    message = http.client.HTTPMessage()
+    for name, value in got["headers"]:
+        message[name] = value
+    return Response(base64.b64decode(got["body"]), message, got["url"], got["status"])
+
+
+def _timeout_ms(timeout):
+    if timeout is None or timeout is socket._GLOBAL_DEFAULT_TIMEOUT:
+        timeout = socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
+    return max(1, round(timeout * 1000))
+
+
+def _body(data):
+    """``data`` as bytes: a body may also be a file or an iterable of bytes."""
+    if data is None:
+        return b""
+    if hasattr(data, "read"):
+        return data.read()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    return b"".join(data)
+
+
+_ERRORS = {
+    "timeout": TimeoutError,
+    "dns": socket.gaierror,
+    "connect": ConnectionError,
+    "refused": PermissionError,
+    "interrupted": InterruptedError,
+}
+
+
+def _reason(kind, message):
+    return _ERRORS.get(kind, OSError)(message)

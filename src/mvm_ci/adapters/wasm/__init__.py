@@ -1,0 +1,4 @@
+"""WebAssembly by wasmtime: compiling modules in a child process, running core modules and components.
+
+The only package that imports ``wasmtime``.
+"""

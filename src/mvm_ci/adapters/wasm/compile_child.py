@@ -1,0 +1,63 @@
+"""The child process that compiles one module: ``python -m mvm_ci.adapters.wasm.compile_child``.
+
+Compiling cannot be interrupted and takes memory that no allocator accounts for; a process of its own can be limited and
+killed. Arguments: kind, source, target, parent's process id, memory limit in bytes, CPU limit in seconds. Exit codes: 0
+compiled, 3 the module cannot run here (the reason on stdout), anything else is a failure of the child itself.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import wasmtime
+from wasmtime.component import Component
+
+from mvm_ci.adapters.wasm.core import CoreLoader
+from mvm_ci.adapters.wasm.current_run import CurrentRun
+from mvm_ci.adapters.wasm.engines import make_engine
+from mvm_ci.domain.errors import BadModule
+from mvm_ci.ports.guest import ModuleKind
+
+BAD_MODULE: Final = 3
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Compiles as ``arguments`` say."""
+    kind, source, target = ModuleKind(arguments[0]), Path(arguments[1]), Path(arguments[2])
+    parent, memory, seconds = (int(argument) for argument in arguments[3:6])
+    _die_with(parent)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        _compile(kind, source.read_bytes(), target)
+    except (wasmtime.WasmtimeError, BadModule) as error:
+        print(" ".join(str(error).split()))
+        return BAD_MODULE
+    return 0
+
+
+def _compile(kind: ModuleKind, data: bytes, target: Path) -> None:
+    engine = make_engine(kind)
+    if kind is ModuleKind.COMPONENT:
+        target.write_bytes(Component(engine, data).serialize())
+        return
+    target.write_bytes(wasmtime.Module(engine, data).serialize())
+    # Linking shows an import or export with the wrong type now, and not in the first run.
+    CoreLoader(engine, CurrentRun()).load(str(target))
+
+
+def _die_with(parent: int) -> None:
+    """Has the kernel kill this process when its parent ends; it may have ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""Compiles modules in child processes and keeps the result; implements ``ports.guest.ModuleCompiler``."""
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mvm_ci.adapters.wasm.compile_child import BAD_MODULE
+from mvm_ci.adapters.wasm.engines import fingerprint
+from mvm_ci.domain.errors import BadModule, Misconfigured, NotFound, Unavailable
+from mvm_ci.domain.module import MAX_MODULE_BYTES, inspect
+from mvm_ci.ports.guest import CompiledModule, ModuleKind
+
+_REASON_BYTES: Final = 2_000
+
+
+class CompileLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiling one module may take. ``memory_bytes`` is address space, which the engines' reservations count to."""
+
+    seconds: int = 120
+    cpu_seconds: int = 240
+    memory_bytes: int = 8 << 30
+
+
+class ChildCompiler:
+    """A private directory of machine code, and the child processes that fill it."""
+
+    def __init__(self, cache: Path, limits: CompileLimits | None = None) -> None:
+        """``cache`` is made with mode 0700. Raises ``Misconfigured`` if others could write into it."""
+        self._cache = cache
+        self._limits = limits or CompileLimits()
+        self._running: dict[str, asyncio.Task[CompiledModule]] = {}
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = cache.stat()
+        # Loading machine code trusts it completely.
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise Misconfigured(f"{cache}: the cache of compiled modules must be writable by this user only")
+        self._fingerprints = {kind: fingerprint(kind) for kind in ModuleKind}
+
+    async def compile(self, source: Path, digest: str) -> CompiledModule:
+        """See ``ports.guest.ModuleCompiler.compile``."""
+        for kind in ModuleKind:
+            found = self._compiled(kind, digest)
+            if Path(found.path).exists():
+                return found
+        task = self._running.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._compile(source, digest))
+            self._running[digest] = task
+            task.add_done_callback(lambda _: self._running.pop(digest, None))
+        # One caller that gives up must not take the result from the others.
+        return await asyncio.shield(task)
+
+    def _compiled(self, kind: ModuleKind, digest: str) -> CompiledModule:
+        path = self._cache / f"{digest}-{kind}-{self._fingerprints[kind]}.cwasm"
+        return CompiledModule(digest=digest, kind=kind, path=str(path))
+
+    async def _compile(self, source: Path, digest: str) -> CompiledModule:
+        info = inspect(await asyncio.to_thread(_read, source))
+        compiled = self._compiled(ModuleKind(info.kind), digest)
+        target = Path(compiled.path)
+        partial = target.with_suffix(f".{os.getpid()}.partial")
+        try:
+            await self._run_child(compiled.kind, source, partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return compiled
+
+    async def _run_child(self, kind: ModuleKind, source: Path, target: Path) -> None:
+        limits = self._limits
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "mvm_ci.adapters.wasm.compile_child", kind.value, str(source), str(target)),
+                *(str(number) for number in (os.getpid(), limits.memory_bytes, limits.cpu_seconds)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            raise Unavailable(f"the compiler could not be started: {error}") from error
+        try:
+            reason, complaint = await asyncio.wait_for(child.communicate(), limits.seconds)
+        except TimeoutError:
+            raise BadModule(f"compiling it takes more than {limits.seconds} s") from None
+        finally:
+            if child.returncode is None:
+                with suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        if child.returncode == 0:
+            return
+        if child.returncode == BAD_MODULE:
+            raise BadModule(reason[:_REASON_BYTES].decode(errors="replace").strip())
+        raise _killed(child.returncode, complaint, limits)
+
+
+def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadModule | Unavailable:
+    """A child that ended by itself ran into a limit: a failed allocation aborts it, too much CPU time kills it."""
+    text = " ".join(complaint.decode(errors="replace").split())[-300:]
+    if code is not None and code < 0:
+        return BadModule(
+            f"compiling it takes more than {limits.cpu_seconds} s of CPU time or {limits.memory_bytes >> 20} MiB "
+            f"(signal {-code}): {text}"
+        )
+    if "MemoryError" in text or "memory allocation" in text or "Cannot allocate memory" in text:
+        return BadModule(f"compiling it takes more than {limits.memory_bytes >> 20} MiB: {text}")
+    return Unavailable(f"the compiler failed with exit code {code}: {text}")
+
+
+def _read(source: Path) -> bytes:
+    try:
+        with source.open("rb") as file:
+            return file.read(MAX_MODULE_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound(f"{source}: no such module") from None
+    except OSError as error:
+        raise Unavailable(f"{source}: {error}") from error

@@ -1,0 +1,179 @@
+"""What a core module may import: our own module ``mvm_ci_v1`` and WASI preview 1, as ctypes callbacks.
+
+There is no WASI context beneath: what is not written here does not exist, so no guest can reach a real clock, real
+randomness or a file by a function that somebody forgot to override.
+"""
+
+import ctypes
+import struct
+from collections.abc import Callable
+from ctypes import c_uint32, c_uint64
+from typing import Any, Final
+
+import wasmtime
+
+from mvm_ci.adapters.wasm import capi, http_json
+from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
+from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.domain.outcome import FailureKind
+from mvm_ci.ports.guest import GuestLimits, HostCalls
+
+MAX_HTTP_REQUEST_BYTES: Final = 16 << 20
+_MAX_NANOSECONDS: Final = (1 << 63) - 1
+_FAIL_TEXT_BYTES: Final = 32 << 10
+_UNWIND: Final = b"unwound by the host"
+
+
+class CoreRun(Run):
+    """A run of a core module: its memory, and what it has said so far."""
+
+    __slots__ = ("_context", "_item", "_memory", "answer", "error_text", "output")
+
+    def __init__(self, engine: wasmtime.Engine, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
+        super().__init__(engine, payload, host, limits)
+        self.output = b""
+        self.error_text: str | None = None
+        self.answer = b""
+        self._context = 0
+        self._memory = ctypes.create_string_buffer(capi.EXTERN_BYTES)
+        self._item = ctypes.addressof(self._memory) + capi.ITEM_OFFSET
+
+    def locate_memory(self, caller: int) -> None:
+        """Finds the memory of the instance that makes a host call, at its first one."""
+        if not self._context:
+            if not capi.caller_export_get(caller, b"memory", 6, self._memory):
+                raise guest_failed(FailureKind.MODULE, "the guest exports no memory")
+            self._context = capi.caller_context(caller)
+
+    def read(self, pointer: int, size: int) -> bytes:
+        """A copy of the guest's bytes. A range that is not all inside its memory ends the run."""
+        return ctypes.string_at(self._base(pointer, size), size)
+
+    def store(self, pointer: int, data: bytes) -> None:
+        """Writes into the guest's memory, under the same rule."""
+        ctypes.memmove(self._base(pointer, len(data)), data, len(data))
+
+    def _base(self, pointer: int, size: int) -> int:
+        # Asked anew each time: a memory that grows may move.
+        end = capi.memory_size(self._context, self._item)
+        if pointer + size > end:
+            raise guest_failed(
+                FailureKind.TRAP, f"host call with a bad pointer: bytes {pointer} to {pointer + size} of {end}"
+            )
+        base: int = capi.memory_data(self._context, self._item)
+        return base + pointer
+
+
+HostFunction = Callable[..., int | None]
+Signature = tuple[str, str]
+"""Letters of the parameters and of the result: ``i`` is i32, ``I`` is i64; both are read as unsigned."""
+
+_TYPES: Final = {"i": wasmtime.ValType.i32, "I": wasmtime.ValType.i64}
+_LAYOUT: Final = {"i": "I12x", "I": "Q8x"}
+
+
+class CoreHost:
+    """The linker of core modules; its functions act on the current run."""
+
+    def __init__(self, engine: wasmtime.Engine, current: CurrentRun) -> None:
+        self.linker: Final = wasmtime.Linker(engine)
+        self._current = current
+        self._alive: list[Any] = []
+
+    def add(self, module: str, functions: dict[str, tuple[Signature, HostFunction]]) -> None:
+        """Defines ``functions``; each is called with the run and its arguments."""
+        for name, (signature, function) in functions.items():
+            callback = self._callback(signature, function)
+            parameters, results = ([_TYPES[letter]() for letter in letters] for letters in signature)
+            capi.define(self.linker, module, name, wasmtime.FuncType(parameters, results), callback)
+            self._alive.append(callback)
+
+    def _callback(self, signature: Signature, function: HostFunction) -> Any:
+        parameters, result = signature
+        layout = struct.Struct("<" + "".join(_LAYOUT[letter] for letter in parameters))
+        size, unpack, string_at, current = layout.size, layout.unpack, ctypes.string_at, self._current
+        cell = c_uint64 if result == "I" else c_uint32
+        trap_new = capi.trap_new
+
+        def call(_environment: int, caller: int, values: int, _count: int) -> int | None:
+            try:
+                run = current.get()
+                assert isinstance(run, CoreRun)
+            except BaseException:
+                return trap_new(_UNWIND, len(_UNWIND))  # type: ignore[no-any-return]
+            try:
+                run.check()
+                run.locate_memory(caller)
+                value = function(run, *unpack(string_at(values, size)))
+                if value is not None:
+                    cell.from_address(values).value = value
+                return None
+            except BaseException as error:
+                # Whatever it is, it is raised again when the guest is unwound.
+                run.keep(error)
+                return trap_new(_UNWIND, len(_UNWIND))  # type: ignore[no-any-return]
+
+        return capi.HOST_FUNCTION(call)
+
+
+def _input_size(run: CoreRun) -> int:
+    return len(run.payload)
+
+
+def _input_read(run: CoreRun, pointer: int, offset: int, size: int) -> int:
+    part = run.payload[offset : offset + size]
+    run.store(pointer, part)
+    return len(part)
+
+
+def _output(run: CoreRun, pointer: int, size: int) -> None:
+    if size > run.limits.result_bytes:
+        raise guest_failed(
+            FailureKind.OUTPUT, f"the result has {size} bytes; at most {run.limits.result_bytes} are allowed"
+        )
+    run.output = run.read(pointer, size)
+
+
+def _fail(run: CoreRun, pointer: int, size: int) -> None:
+    run.error_text = run.read(pointer, size)[:_FAIL_TEXT_BYTES].decode(errors="replace")
+
+
+def _log(run: CoreRun, pointer: int, size: int) -> None:
+    run.write("log", run.read(pointer, size))
+
+
+def _sleep_ms(run: CoreRun, milliseconds: int) -> None:
+    # A negative time was read as a huge one.
+    if milliseconds >> 63 == 0:
+        run.host.sleep_for(min(milliseconds * 1_000_000, _MAX_NANOSECONDS))
+
+
+def _now_ms(run: CoreRun) -> int:
+    return run.host.wall_clock_ns() // 1_000_000
+
+
+def _http(run: CoreRun, pointer: int, size: int) -> int:
+    if size > MAX_HTTP_REQUEST_BYTES:
+        run.answer = http_json.encode_error("too-large", f"a request has at most {MAX_HTTP_REQUEST_BYTES} bytes")
+        return len(run.answer)
+    run.answer = http_json.answer(run.host, run.read(pointer, size))
+    return len(run.answer)
+
+
+def _http_read(run: CoreRun, pointer: int, offset: int, size: int) -> int:
+    part = run.answer[offset : offset + size]
+    run.store(pointer, part)
+    return len(part)
+
+
+OWN_FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
+    "input_size": (("", "i"), _input_size),
+    "input_read": (("iii", "i"), _input_read),
+    "output": (("ii", ""), _output),
+    "fail": (("ii", ""), _fail),
+    "log": (("ii", ""), _log),
+    "sleep_ms": (("I", ""), _sleep_ms),
+    "now_ms": (("", "I"), _now_ms),
+    "http": (("ii", "i"), _http),
+    "http_read": (("iii", "i"), _http_read),
+}

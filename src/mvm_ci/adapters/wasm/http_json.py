@@ -1,0 +1,72 @@
+"""The JSON documents of a guest's HTTP calls; their text form is described in ``guest/abi/core.md``."""
+
+from typing import Final
+
+import msgspec
+
+from mvm_ci.domain.http import IDEMPOTENT_METHODS, HttpFailure, HttpRequest, HttpResult
+from mvm_ci.ports.guest import HostCalls
+
+_DEFAULT_TIMEOUT_MS: Final = 30_000
+_MAX_TIMEOUT_MS: Final = 3_600_000
+
+
+class _Request(msgspec.Struct, frozen=True):
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    timeout_ms: int = _DEFAULT_TIMEOUT_MS
+    idempotent: bool | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class _Error(msgspec.Struct, frozen=True):
+    kind: str
+    message: str
+
+
+_decoder: Final = msgspec.json.Decoder(_Request)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def answer(host: HostCalls, document: bytes | str) -> bytes:
+    """Has ``host`` perform the request in ``document``; a document that is none is answered, it does not end the guest."""
+    try:
+        asked = _decoder.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return encode_error("protocol", f"not a request: {error}")
+    return _encode_result(host.http(_request(asked)))
+
+
+def _request(asked: _Request) -> HttpRequest:
+    method = asked.method.upper()
+    return HttpRequest(
+        method=method,
+        url=asked.url,
+        headers=tuple((name.lower(), value) for name, value in asked.headers),
+        body=asked.body,
+        timeout_ms=min(max(asked.timeout_ms, 1), _MAX_TIMEOUT_MS),
+        idempotent=method in IDEMPOTENT_METHODS if asked.idempotent is None else asked.idempotent,
+    )
+
+
+def _encode_result(result: HttpResult) -> bytes:
+    """The document a guest reads. A body must be inline: whoever answers a host call resolves references first."""
+    if isinstance(result, HttpFailure):
+        return encode_error(result.kind, result.message)
+    if not isinstance(result.body, bytes):
+        raise TypeError("the body of an answer to a guest must be bytes")
+    answer = _Answer(status=result.status, url=result.url, headers=result.headers, body=result.body)
+    return _encoder.encode({"ok": answer})
+
+
+def encode_error(kind: str, message: str) -> bytes:
+    """The document of a request that got no answer."""
+    return _encoder.encode({"error": _Error(kind=kind, message=message)})
