@@ -5,7 +5,8 @@ from typing import Final
 
 from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
 from mvm_ci.domain.outcome import Failure, FailureKind
-from mvm_ci.journal.codec import Chunk, Writer, encode_entry, newer
+from mvm_ci.domain.segment import Segment
+from mvm_ci.journal.codec import Writer, encode_entry, newer
 from mvm_ci.journal.describe import describe
 from mvm_ci.journal.entries import FORMAT_VERSION, Began, Entry, Finished, Placement
 from mvm_ci.journal.steps import JournalLimits, LimitReached
@@ -25,7 +26,7 @@ class Ledger:
     def __init__(
         self, recorded: Sequence[Entry], recorded_bytes: int, placement: Placement, limits: JournalLimits
     ) -> None:
-        """``recorded``: all durable entries, as ``check`` lets them pass; ``recorded_bytes``: encoded size."""
+        """``recorded``: all durable entries, passed by ``check``; ``recorded_bytes``: their encoded size."""
         self._recorded = recorded
         self._bytes = recorded_bytes
         self._placement: Placement | None = placement
@@ -44,7 +45,7 @@ class Ledger:
         """Bytes of new entries that ``take`` has not handed out."""
         return self._writer.unposted
 
-    def take(self) -> list[Chunk]:
+    def take(self) -> list[Segment]:
         """The new entries that were not handed out before, in order."""
         return self._writer.take()
 

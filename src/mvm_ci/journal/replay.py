@@ -6,7 +6,7 @@
                               │                            └────────── no ───▶ NondeterminismDetected
                               no: live
                               └──▶ a new entry, and the answer or the step to do
-                                        └──▶ take(): new entries as chunks, to be made durable
+                                        └──▶ take(): new entries as segments, to be made durable
 
 **Output commit.** New entries may wait in memory until something leaves: whoever drives the machine makes
 all of them durable before it performs a request (``Perform``), and once more before the guest sees an
@@ -30,11 +30,12 @@ import msgspec
 
 from mvm_ci.domain.errors import NondeterminismDetected
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
-from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.payload import Payload
+from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.chance import RandomStream
-from mvm_ci.journal.codec import MAX_ENTRY, Chunk, encode_entry
+from mvm_ci.journal.codec import MAX_ENTRY, encode_entry
 from mvm_ci.journal.describe import describe, storable, summarize
 from mvm_ci.journal.entries import (
     FORMAT_VERSION,
@@ -49,14 +50,21 @@ from mvm_ci.journal.entries import (
     Slept,
 )
 from mvm_ci.journal.ledger import Ledger, check
-from mvm_ci.journal.steps import Answer, HttpStep, Identity, JournalLimits, LimitReached, Perform, Wait
+from mvm_ci.journal.steps import (
+    Answer,
+    HttpStep,
+    Identity,
+    JournalLimits,
+    LimitReached,
+    Perform,
+    Wait,
+    bounded,
+)
 
 INTERRUPTED: Final = HttpFailure(
     "interrupted", "the worker was lost during this request; it may have been sent and is not repeated"
 )
 _LOG_CHARACTERS: Final = 16_384  # of one entry: at most 64 KiB of UTF-8
-_MESSAGE_CHARACTERS: Final = 4_096
-_DETAIL_CHARACTERS: Final = 32_768
 _LATEST_NS: Final = (1 << 63) - 1
 _encode: Final = msgspec.msgpack.Encoder().encode
 _NS_PER_MS: Final = 1_000_000
@@ -70,10 +78,19 @@ class Replay:
     ``take`` make sense.
     """
 
-    __slots__ = ("_began", "_floor_ns", "_ledger", "_limits", "_log_bytes", "_name", "_random", "_requests")
+    __slots__ = (
+        "_began",
+        "_floor_ns",
+        "_identity",
+        "_ledger",
+        "_limits",
+        "_log_bytes",
+        "_random",
+        "_requests",
+    )
 
-    def __init__(self, name: str, began: Began, ledger: Ledger, limits: JournalLimits) -> None:
-        self._name = name
+    def __init__(self, identity: Identity, began: Began, ledger: Ledger, limits: JournalLimits) -> None:
+        self._identity = identity
         self._began = began
         self._ledger = ledger
         self._limits = limits
@@ -90,7 +107,7 @@ class Replay:
         began = Began(FORMAT_VERSION, identity.module, identity.input, seed, now_ns)
         ledger = Ledger((), 0, placement, limits)
         ledger.write(began)
-        return cls(identity.name, began, ledger, limits)
+        return cls(identity, began, ledger, limits)
 
     @classmethod
     def resume(
@@ -111,7 +128,7 @@ class Replay:
         if (began.module, began.input) != (identity.module, identity.input):
             asked = msgspec.structs.replace(began, module=identity.module, input=identity.input)
             raise NondeterminismDetected(0, describe(began), describe(asked))
-        return cls(identity.name, began, Ledger(recorded, recorded_bytes, placement, limits), limits)
+        return cls(identity, began, Ledger(recorded, recorded_bytes, placement, limits), limits)
 
     @property
     def replaying(self) -> bool:
@@ -123,7 +140,7 @@ class Replay:
         """Bytes of new entries that ``take`` has not handed out."""
         return self._ledger.unposted
 
-    def take(self) -> list[Chunk]:
+    def take(self) -> list[Segment]:
         """The new entries that were not handed out before, in order."""
         return self._ledger.take()
 
@@ -184,8 +201,7 @@ class Replay:
     def http(self, request: HttpRequest, now_ns: int) -> HttpStep:
         """The guest asks for a request: its answer if there is one, else how to perform it."""
         digest, summary = _digest(request), summarize(request)
-        # The number of the request, not of its entry: that differs if a placement began in between.
-        key = f"{self._name}-{self._requests}"
+        number = self._requests
         self._requests += 1
         ledger = self._ledger
         recorded = ledger.current
@@ -193,7 +209,7 @@ class Replay:
             ledger.admit()
             if not request.idempotent:
                 ledger.write(HttpIntent(digest, summary))
-            return Perform(key, not request.idempotent, digest, summary)
+            return Perform(self._key(number), not request.idempotent, digest, summary)
         interrupted = HttpDone(digest, summary, INTERRUPTED, now_ns // _NS_PER_MS, now_ns // _NS_PER_MS)
         if not request.idempotent:
             if not isinstance(recorded, HttpIntent) or recorded.request != digest:
@@ -222,8 +238,8 @@ class Replay:
         return result
 
     def finish(self, ended: Payload | Failure) -> None:
-        """The guest ended: a result or a failure. A recorded end must be the same (of a failure: its kind)."""
-        asked = Finished(None, _trimmed(ended)) if isinstance(ended, Failure) else Finished(ended, None)
+        """The guest ended. A recorded end must be the same (of a failure: its kind)."""
+        asked = Finished(None, bounded(ended)) if isinstance(ended, Failure) else Finished(ended, None)
         recorded = self._ledger.current
         if recorded is None:
             self._ledger.write(asked)
@@ -235,7 +251,14 @@ class Replay:
     def abandon(self, failure: Failure) -> None:
         """The execution is ended from outside, wherever the guest is. Not recorded while it replays."""
         if self._ledger.current is None:
-            self._ledger.write(Finished(None, _trimmed(failure)))
+            self._ledger.write(Finished(None, bounded(failure)))
+
+    def _key(self, number: int) -> str:
+        """The idempotency key of the execution's ``number``-th request.
+
+        Not made of its entry's index: that differs if another placement began before the repetition.
+        """
+        return f"{format_job_id(self._identity.job)}-{self._identity.attempt}-{number}"
 
     def _monotonic(self, now_ns: int) -> int:
         return max(self._floor_ns, now_ns - self._began.wall_ns)
@@ -280,11 +303,3 @@ def _same_end(recorded: Finished, asked: Finished) -> bool:
     if recorded.failure is None or asked.failure is None:
         return recorded == asked
     return recorded.failure.kind is asked.failure.kind
-
-
-def _trimmed(failure: Failure) -> Failure:
-    return Failure(
-        kind=failure.kind,
-        message=storable(failure.message[:_MESSAGE_CHARACTERS]),
-        detail=storable(failure.detail[:_DETAIL_CHARACTERS]),
-    )

@@ -1,13 +1,17 @@
 """What goes into the replay machine and what it says: limits, identity, steps."""
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.http import HttpResult
-from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import Failure
+from mvm_ci.journal.describe import storable
+
+_MESSAGE_CHARACTERS: Final = 4_096
+_DETAIL_CHARACTERS: Final = 32_768
 
 
 class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +33,10 @@ class LimitReached(MvmCiError):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What an execution is. ``name``: unique, of URL-safe characters; its idempotency keys begin with it."""
+    """What an execution is: the ``attempt`` of ``job``, running ``module`` on ``input``."""
 
-    name: str
+    job: JobId
+    attempt: int
     module: Digest
     input: Digest
 
@@ -62,3 +67,12 @@ class Perform(msgspec.Struct, frozen=True):
 
 
 HttpStep: TypeAlias = Answer | Perform
+
+
+def bounded(failure: Failure) -> Failure:
+    """``failure`` as an entry and a row may hold it: its texts cut where they get too long."""
+    return Failure(
+        kind=failure.kind,
+        message=storable(failure.message[:_MESSAGE_CHARACTERS]),
+        detail=storable(failure.detail[:_DETAIL_CHARACTERS]),
+    )

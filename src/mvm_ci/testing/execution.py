@@ -1,0 +1,219 @@
+"""A world to execute guests in: a fake clock, an outside that counts, a durable journal, crashes.
+
+``World`` is what survives a crash; ``FakeHost`` is one process's connection to it.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef
+from mvm_ci.domain.segment import Append, Segment
+from mvm_ci.journal.codec import decode
+from mvm_ci.journal.entries import Entry, Logged
+from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
+from mvm_ci.ports.execution import Leave
+from mvm_ci.ports.guest import Guest, GuestLimits, HostCalls
+from mvm_ci.testing.crash_points import Crashed, CrashPoints
+
+MODULE: Final = Digest("0d" * 32)
+BEGIN_NS: Final = 1_700_000_000_000_000_000
+_JOB: Final = JobId(1_700_000_000_000 << 20)
+
+
+class FunctionGuest:
+    """A plain function as a guest."""
+
+    def __init__(self, function: Callable[[bytes, HostCalls], bytes]) -> None:
+        self._function = function
+
+    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+        return self._function(payload, host)
+
+
+def echo(request: HttpRequest, number: int) -> HttpResult:
+    """An outside whose answer follows from the request alone, so that a repetition is answered alike."""
+    seen = sha256(f"{request.method} {request.url}".encode() + request.body).hexdigest()
+    return HttpResponse(200, request.url, (), seen.encode())
+
+
+class World:
+    """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
+
+    ``effects``: per idempotency key the requests that the outside has seen. ``now_ns`` moves only by
+    waiting, or if a test moves it.
+    """
+
+    def __init__(self, respond: Callable[[HttpRequest, int], HttpResult] = echo) -> None:
+        """``respond``: gets a request and how many requests came before it."""
+        self.now_ns = BEGIN_NS
+        self.epoch = 0
+        self.effects: dict[str, list[HttpRequest]] = {}
+        self.outcome: Outcome | None = None
+        self.waited_ns: list[int] = []
+        self._respond = respond
+        self._segments: list[Segment] = []
+        self._blobs: dict[str, bytes] = {}
+
+    @property
+    def journal(self) -> tuple[Segment, ...]:
+        """The durable segments."""
+        return tuple(self._segments)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The durable entries."""
+        return decode(self._segments)
+
+    @property
+    def shown(self) -> str:
+        """All text that users have seen."""
+        return "".join(entry.text for entry in self.entries if isinstance(entry, Logged))
+
+    def append(self, epoch: int, segment: Segment) -> Append:
+        """Compare and append, as a job queue does it."""
+        if epoch != self.epoch or self.outcome is not None:
+            return Append.STALE
+        if segment.first != len(self.entries):
+            return Append.GAP
+        self._segments.append(segment)
+        return Append.DONE
+
+    def report(self, epoch: int, result: Result) -> bool:
+        """Outcome and tail become durable together, or neither."""
+        if result.outcome is None or epoch != self.epoch or self.outcome is not None:
+            return False
+        if result.tail is not None and self.append(epoch, result.tail) is not Append.DONE:
+            return False
+        self.outcome = result.outcome
+        return True
+
+    def respond(self, request: HttpRequest, key: str) -> HttpResult:
+        """The outside gets a request."""
+        number = sum(map(len, self.effects.values()))
+        self.effects.setdefault(key, []).append(request)
+        return self._respond(request, number)
+
+    def put_blob(self, data: bytes) -> BlobRef:
+        """Stores bytes."""
+        digest = Digest(sha256(data).hexdigest())
+        self._blobs[digest] = data
+        return BlobRef(digest, len(data))
+
+    def get_blob(self, ref: BlobRef) -> bytes:
+        """The stored bytes."""
+        return self._blobs[ref.digest]
+
+    def place(self) -> int:
+        """The epoch of a new placement; the last one's outcome, if it had any, is history."""
+        self.epoch += 1
+        self.outcome = None
+        return self.epoch
+
+
+class FakeHost:
+    """One placement's ``ExecutionHost``. Posted segments are on their way until ``flush`` or ``deliver``."""
+
+    def __init__(self, world: World, crash_points: CrashPoints | None = None) -> None:
+        self._world = world
+        self.crash_points = crash_points or CrashPoints()
+        self.epoch = world.place()
+        self.posted: list[Segment] = []
+        """All that was posted, in order."""
+        self.flushes = 0
+        self._under_way: list[Segment] = []
+
+    def wall_ns(self) -> int:
+        return self._world.now_ns
+
+    def random_seed(self) -> bytes:
+        return bytes(range(32))
+
+    def post(self, segment: Segment) -> None:
+        self.posted.append(segment)
+        self._under_way.append(segment)
+
+    def flush(self) -> None:
+        self.flushes += 1
+        while self._under_way:
+            self.crash_points.reach("append.before")
+            self.deliver(1)
+            self.crash_points.reach("append.after")
+
+    def deliver(self, count: int) -> None:
+        """The next ``count`` posted segments become durable: the network is done with them, dead sender or
+        not.
+        """
+        for segment in self._under_way[:count]:
+            appended = self._world.append(self.epoch, segment)
+            if appended is Append.STALE:
+                raise Leave(None)
+            assert appended is Append.DONE, (segment.first, len(self._world.entries))
+        del self._under_way[:count]
+
+    def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+        self.crash_points.reach("effect.before")
+        result = self._world.respond(request, idempotency_key)
+        self.crash_points.reach("effect.after")
+        match result:
+            case HttpResponse(body=bytes() as body) if len(body) > INLINE_LIMIT:
+                return HttpResponse(result.status, result.url, result.headers, self.put_blob(body))
+            case HttpResponse() | HttpFailure():
+                return result
+
+    def wait_until(self, wall_ns: int) -> None:
+        self.crash_points.reach("wait.before")
+        self._world.waited_ns.append(wall_ns - self._world.now_ns)
+        self._world.now_ns = max(self._world.now_ns, wall_ns)
+        self.crash_points.reach("wait.after")
+
+    def put_blob(self, data: bytes) -> BlobRef:
+        self.crash_points.reach("blob.before")
+        ref = self._world.put_blob(data)
+        self.crash_points.reach("blob.after")
+        return ref
+
+    def get_blob(self, ref: BlobRef) -> bytes:
+        return self._world.get_blob(ref)
+
+    def report(self, result: Result) -> None:
+        """The end of the placement becomes durable; what was posted before arrives before it."""
+        self.deliver(len(self._under_way))
+        self.crash_points.reach("report.before")
+        self._world.report(self.epoch, result)
+        self.crash_points.reach("report.after")
+
+
+def place(
+    world: World,
+    guest: Guest,
+    *,
+    crash_points: CrashPoints | None = None,
+    limits: ExecutionLimits | None = None,
+    given: bytes = b"",
+    arrives: int = 0,
+) -> Result | Crashed:
+    """Places the execution once more and runs it until it ends or its process dies.
+
+    ``arrives``: how many of the segments that are on their way when it dies become durable all the same.
+    """
+    host = FakeHost(world, crash_points)
+    execution = Execution(
+        job=_JOB,
+        attempt=1,
+        epoch=host.epoch,
+        place=f"worker-{host.epoch}",
+        module=MODULE,
+        input=given,
+        journal=world.journal,
+    )
+    try:
+        result = execute(guest, execution, host, limits or ExecutionLimits())
+        host.report(result)
+    except Crashed as crashed:
+        host.deliver(arrives)
+        return crashed
+    return result
