@@ -3,7 +3,10 @@
 All methods take and return batches, because the hot path lives from batches; results come in the order of
 the arguments. A call is atomic on its own and returns when its effect is durable (survives ``kill -9`` and
 power loss). Calls take effect in the order in which they were *called*, even if a caller does not wait: a
-caller may send on what a later call depends on.
+caller may send on what a later call depends on. So the methods are plain functions that return an awaitable:
+the call itself enters the queue, and needs a running event loop. A read (``held``, ``next_wake``, ``get``,
+``list_jobs``, ``counts``, ``journal``) does not wait for writes under way; it sees every write that was
+answered before the read was called.
 
 Every write may be repeated safely: ids are made by the caller, and each report about a placement is guarded
 by its epoch. A report whose placement is over (another epoch, another state) changes nothing and is answered
@@ -13,7 +16,7 @@ Cancelling the task that waits does not undo a call. Errors of the store itself 
 ``Unavailable``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -70,32 +73,36 @@ class Rescued(msgspec.Struct, frozen=True, kw_only=True):
 class JobQueue(Protocol):
     """See the module's docstring. Times are Unix milliseconds, given by the caller."""
 
-    async def submit(self, jobs: Sequence[NewJob]) -> None:
+    def submit(self, jobs: Sequence[NewJob]) -> Awaitable[None]:
         """Inserts jobs, all or none: pending, or claimed with epoch 1 where ``session`` is set.
 
         A job whose id is already there is left as it is (a repetition).
         """
         ...
 
-    async def claim(self, session: SessionId, limit: int) -> list[ClaimedJob]:
+    def claim(self, session: SessionId, limit: int) -> Awaitable[list[ClaimedJob]]:
         """Places up to ``limit`` pending jobs, oldest first (by id), on ``session``.
 
         Each gets its next epoch.
         """
         ...
 
-    async def start(self, placements: Sequence[Placed], now_ms: int) -> list[bool]:
-        """The guests of these placements run now (``started_ms``: the first start of the attempt)."""
-        ...
+    def start(self, placements: Sequence[Placed], now_ms: int) -> Awaitable[list[bool]]:
+        """The guests of these placements run now (``started_ms``: the first start of the attempt).
 
-    async def append(self, segments: Sequence[tuple[Placed, Segment]]) -> list[Append]:
-        """Compare and append.
-
-        A segment is written only if its placement is current and it begins at the journal's end.
+        A placement that is being cancelled is not over: ``True``, and nothing changes.
         """
         ...
 
-    async def report(self, reports: Sequence[Report], now_ms: int) -> list[bool]:
+    def append(self, segments: Sequence[tuple[Placed, Segment]]) -> Awaitable[list[Append]]:
+        """Compare and append.
+
+        A segment is written only if its placement is current and it begins at the journal's end. One
+        without entries is a ``GAP``. A repetition of what the same placement appended is ``DONE``.
+        """
+        ...
+
+    def report(self, reports: Sequence[Report], now_ms: int) -> Awaitable[list[bool]]:
         """Ends placements.
 
         Completed, failed (or scheduled for another attempt with an empty journal), suspended, parked,
@@ -109,13 +116,13 @@ class JobQueue(Protocol):
         """
         ...
 
-    async def cancel(self, job: JobId, now_ms: int) -> CancelResult:
+    def cancel(self, job: JobId, now_ms: int) -> Awaitable[CancelResult]:
         """Asks for the end of a job."""
         ...
 
-    async def rescue(
+    def rescue(
         self, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed] = ()
-    ) -> Rescued:
+    ) -> Awaitable[Rescued]:
         """A session ended (or came back knowing only of ``keep``): its other placed jobs return to pending.
 
         Jobs in progress count a loss; one with more than ``max_losses`` becomes dead. One that was only
@@ -123,37 +130,39 @@ class JobQueue(Protocol):
         """
         ...
 
-    async def held(self, session: SessionId) -> list[Placed]:
+    def held(self, session: SessionId) -> Awaitable[list[Placed]]:
         """The placements that the session holds now (claimed, in progress or cancelling)."""
         ...
 
-    async def wake(self, now_ms: int, limit: int) -> int:
+    def wake(self, now_ms: int, limit: int) -> Awaitable[int]:
         """Makes suspended and scheduled jobs whose time has come pending; returns how many."""
         ...
 
-    async def next_wake(self) -> int | None:
+    def next_wake(self) -> Awaitable[int | None]:
         """The earliest time at which ``wake`` will find something; None if nothing waits for a time."""
         ...
 
-    async def get(self, jobs: Sequence[JobId]) -> list[Job | None]:
+    def get(self, jobs: Sequence[JobId]) -> Awaitable[list[Job | None]]:
         """The jobs as they are; None where there is none."""
         ...
 
-    async def list_jobs(
+    def list_jobs(
         self,
         *,
         states: Sequence[JobState] = (),
         before: JobId | None = None,
         after: JobId | None = None,
         limit: int = 100,
-    ) -> list[Job]:
+    ) -> Awaitable[list[Job]]:
         """Jobs, newest first: id below ``before``, at least ``after``, in any of ``states`` (all if empty)."""
         ...
 
-    async def counts(self) -> dict[JobState, int]:
+    def counts(self) -> Awaitable[dict[JobState, int]]:
         """How many jobs there are in each state (states without jobs may be missing)."""
         ...
 
-    async def journal(self, job: JobId, attempt: int, first: int = 0, limit: int = 1000) -> list[Segment]:
+    def journal(
+        self, job: JobId, attempt: int, first: int = 0, limit: int = 1000
+    ) -> Awaitable[list[Segment]]:
         """Up to ``limit`` durable segments of the attempt, in order, that hold entries from ``first`` on."""
         ...

@@ -98,7 +98,7 @@ class Registry(Protocol):
     """See the module's docstring."""
 
     async def put_api_token(self, token: ApiToken) -> None:
-        """Stores a token (by digest)."""
+        """Stores a token (by digest); one that is there is left as it is."""
         ...
 
     async def api_token(self, digest: str) -> ApiToken | None:
@@ -106,7 +106,7 @@ class Registry(Protocol):
         ...
 
     async def put_join_token(self, token: JoinToken) -> None:
-        """Stores a join token (by id)."""
+        """Stores a join token (by id); one that is there is left as it is, with the uses it has left."""
         ...
 
     async def join_tokens(self) -> list[JoinToken]:
@@ -117,14 +117,14 @@ class Registry(Protocol):
         """Uses a join token once and enters ``worker``, in one atomic step.
 
         A worker that has joined already (and is not revoked) is ``DONE`` and uses nothing up. A revoked key
-        stays revoked: ``UNKNOWN``.
+        stays revoked: ``UNKNOWN``. A token is expired from ``expires_ms`` on.
         """
         ...
 
     async def open_session(self, worker: Worker, now_ms: int) -> None:
         """Records the worker's name, version, platform, slots and its new session and incarnation as open.
 
-        Not its state.
+        Not its state. Raises ``NotFound`` if it never joined.
         """
         ...
 
@@ -133,7 +133,10 @@ class Registry(Protocol):
         ...
 
     async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
-        """Changes a worker's state; False if there is no such worker. ``REVOKED`` is for good."""
+        """Changes a worker's state; False if there is no such worker. ``REVOKED`` is for good.
+
+        So False, too, for another state of a revoked one.
+        """
         ...
 
     async def worker(self, worker: WorkerId) -> Worker | None:

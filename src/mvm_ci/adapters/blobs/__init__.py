@@ -1,0 +1,1 @@
+"""Content-addressed bytes, in files or in memory."""

@@ -1,0 +1,83 @@
+"""The registry in memory."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.ids import Digest, SessionId, WorkerId
+from mvm_ci.ports.registry import ApiToken, Join, JoinToken, ModuleInfo, Worker, WorkerState
+
+
+class MemoryRegistry:
+    """A ``Registry``."""
+
+    def __init__(self) -> None:
+        self._api_tokens: dict[str, ApiToken] = {}
+        self._join_tokens: dict[str, JoinToken] = {}
+        self._workers: dict[WorkerId, Worker] = {}
+        self._modules: dict[Digest, ModuleInfo] = {}
+
+    async def put_api_token(self, token: ApiToken) -> None:
+        self._api_tokens.setdefault(token.digest, token)
+
+    async def api_token(self, digest: str) -> ApiToken | None:
+        return self._api_tokens.get(digest)
+
+    async def put_join_token(self, token: JoinToken) -> None:
+        self._join_tokens.setdefault(token.id, token)
+
+    async def join_tokens(self) -> list[JoinToken]:
+        return [self._join_tokens[token_id] for token_id in sorted(self._join_tokens)]
+
+    async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
+        known = self._workers.get(worker.id)
+        if known is not None:
+            return Join.UNKNOWN if known.state is WorkerState.REVOKED else Join.DONE
+        token = next((t for t in self._join_tokens.values() if t.digest == token_digest), None)
+        if token is None:
+            return Join.UNKNOWN
+        if token.expires_ms <= now_ms:
+            return Join.EXPIRED
+        if token.uses_left < 1:
+            return Join.USED_UP
+        self._join_tokens[token.id] = replace(token, uses_left=token.uses_left - 1)
+        self._workers[worker.id] = worker
+        return Join.DONE
+
+    async def open_session(self, worker: Worker, now_ms: int) -> None:
+        known = self._workers.get(worker.id)
+        if known is None:
+            raise NotFound(f"worker {worker.id} never joined")
+        self._workers[worker.id] = replace(
+            worker, state=known.state, joined_ms=known.joined_ms, session_open=True, seen_ms=now_ms
+        )
+
+    async def close_session(self, worker: WorkerId, session: SessionId, now_ms: int) -> None:
+        known = self._workers.get(worker)
+        if known is not None and known.session == session:
+            self._workers[worker] = replace(known, session_open=False, seen_ms=now_ms)
+
+    async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
+        known = self._workers.get(worker)
+        if known is None or (known.state is WorkerState.REVOKED and state is not WorkerState.REVOKED):
+            return False
+        self._workers[worker] = replace(known, state=state)
+        return True
+
+    async def worker(self, worker: WorkerId) -> Worker | None:
+        return self._workers.get(worker)
+
+    async def workers(self) -> list[Worker]:
+        return [self._workers[worker] for worker in sorted(self._workers)]
+
+    async def put_module(self, module: ModuleInfo) -> None:
+        self._modules.setdefault(module.digest, module)
+
+    async def modules(self, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
+        asked = [m for m in self._modules.values() if not digests or m.digest in digests]
+        return sorted(asked, key=lambda module: (-module.created_ms, module.digest))
+
+    async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
+        matching = sorted(digest for digest in self._modules if digest.startswith(prefix))
+        return [self._modules[digest] for digest in matching[:limit]]

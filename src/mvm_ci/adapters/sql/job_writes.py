@@ -1,0 +1,97 @@
+"""Carrying out the writes to jobs, but for the ends of their placements. In the writer's thread."""
+
+import itertools
+import json
+import sqlite3
+from collections.abc import Sequence
+from operator import attrgetter
+
+from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
+from mvm_ci.adapters.sql.rows import claimed_job
+from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.job import PLACED, ClaimedJob, JobState, Placed
+from mvm_ci.ports.job_queue import Cancelled, CancelResult, Rescued
+
+_PLACED = frozenset(int(state) for state in PLACED)
+StartRow = tuple[JobId, int, int]
+"""A job, the epoch of its placement, the time of its start."""
+RescueCall = tuple[SessionId, int, int, Sequence[Placed]]
+"""A session, the time, the most losses a job may have, the placements to keep."""
+
+
+def submit(connection: sqlite3.Connection, calls: Sequence[Sequence[Row]]) -> list[None]:
+    """Inserts jobs, given as rows."""
+    execute_rows(connection, "submit", list(itertools.chain.from_iterable(calls)))
+    return [None] * len(calls)
+
+
+def claim(connection: sqlite3.Connection, calls: Sequence[tuple[SessionId, int]]) -> list[list[ClaimedJob]]:
+    """Places pending jobs on sessions."""
+    return [_claim(connection, session, limit) for session, limit in calls]
+
+
+def _claim(connection: sqlite3.Connection, session: SessionId, limit: int) -> list[ClaimedJob]:
+    rows = connection.execute(QUERIES["claim"], (session, limit)).fetchall()
+    # The order of returned rows is not promised.
+    return sorted(map(claimed_job, rows), key=attrgetter("id"))
+
+
+def start(connection: sqlite3.Connection, calls: Sequence[Sequence[StartRow]]) -> list[list[bool]]:
+    """Records that guests run."""
+    rows = list(itertools.chain.from_iterable(calls))
+    if execute_rows(connection, "start", rows) == len(rows):
+        return [[True] * len(call) for call in calls]
+    epochs = {
+        job: epoch
+        for job, epoch, state, _ in standing(connection, [row[0] for row in rows])
+        if state in _PLACED
+    }
+    return [[epochs.get(job) == epoch for job, epoch, _ in call] for call in calls]
+
+
+def standing(
+    connection: sqlite3.Connection, jobs: Sequence[JobId]
+) -> list[tuple[JobId, int, int, int | None]]:
+    """Id, epoch, state and last report of those jobs that exist."""
+    return connection.execute(QUERIES["standing"], (json.dumps(jobs),)).fetchall()
+
+
+def cancel(connection: sqlite3.Connection, calls: Sequence[tuple[JobId, int]]) -> list[CancelResult]:
+    """Cancels jobs."""
+    return [_cancel(connection, job, now_ms) for job, now_ms in calls]
+
+
+def _cancel(connection: sqlite3.Connection, job: JobId, now_ms: int) -> CancelResult:
+    changed = connection.execute(QUERIES["cancel"], (job, now_ms)).fetchall()
+    if not changed:
+        known = standing(connection, [job])
+        return CancelResult(cancelled=Cancelled.ALREADY if known else Cancelled.UNKNOWN)
+    ((state, epoch, session),) = changed
+    if state == JobState.CANCELLED:
+        return CancelResult(cancelled=Cancelled.DONE)
+    return CancelResult(cancelled=Cancelled.STOPPING, placed=Placed(job, epoch), session=session)
+
+
+def rescue(connection: sqlite3.Connection, calls: Sequence[RescueCall]) -> list[Rescued]:
+    """Takes the jobs of sessions that ended from them."""
+    return [_rescue(connection, *call) for call in calls]
+
+
+def _rescue(
+    connection: sqlite3.Connection, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed]
+) -> Rescued:
+    kept = json.dumps([(placed.job, placed.epoch) for placed in keep])
+    rows = connection.execute(QUERIES["rescue"], (session, now_ms, max_losses, kept)).fetchall()
+    became: dict[JobState, list[JobId]] = {}
+    for job, state in sorted(rows):
+        became.setdefault(JobState(state), []).append(job)
+    return Rescued(
+        pending=tuple(became.get(JobState.PENDING, ())),
+        dead=tuple(became.get(JobState.DEAD, ())),
+        cancelled=tuple(became.get(JobState.CANCELLED, ())),
+    )
+
+
+def wake(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[int]:
+    """Makes jobs pending whose time has come."""
+    return [connection.execute(QUERIES["wake"], call).rowcount for call in calls]

@@ -1,0 +1,145 @@
+"""The registry in SQL."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import msgspec
+
+from mvm_ci.adapters.sql.queries import QUERIES
+from mvm_ci.adapters.sql.reader import Reader
+from mvm_ci.adapters.sql.writer import Writer
+from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.ids import Digest, SessionId, WorkerId
+from mvm_ci.ports.registry import ApiToken, Join, JoinToken, ModuleInfo, Role, Worker, WorkerState
+
+Statement: TypeAlias = tuple[str, tuple[Any, ...]]
+"""A statement's name and its values."""
+JoinCall: TypeAlias = tuple[str, Worker, int]
+"""The digest of a join token, the worker that uses it, the time."""
+
+
+class SqlRegistry:
+    """A ``Registry``."""
+
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def put_api_token(self, token: ApiToken) -> None:
+        await self._write("put_api_token", token.digest, token.name, token.role.value, token.created_ms)
+
+    async def api_token(self, digest: str) -> ApiToken | None:
+        rows = await self._read("api_token", digest)
+        return next((ApiToken(digest=d, name=n, role=Role(r), created_ms=c) for d, n, r, c in rows), None)
+
+    async def put_join_token(self, token: JoinToken) -> None:
+        await self._write(
+            "put_join_token", token.id, token.digest, token.created_ms, token.expires_ms, token.uses_left
+        )
+
+    async def join_tokens(self) -> list[JoinToken]:
+        return [_join_token(row) for row in await self._read("join_tokens")]
+
+    async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
+        return await self._writer.call(_join, (token_digest, worker, now_ms))
+
+    async def open_session(self, worker: Worker, now_ms: int) -> None:
+        described = (worker.name, worker.version, worker.platform, worker.slots)
+        session = (worker.session, worker.incarnation, now_ms)
+        if not await self._write("open_session", worker.id, *described, *session):
+            raise NotFound(f"worker {worker.id} never joined")
+
+    async def close_session(self, worker: WorkerId, session: SessionId, now_ms: int) -> None:
+        await self._write("close_session", worker, session, now_ms)
+
+    async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
+        return await self._write("set_worker_state", worker, int(state)) == 1
+
+    async def worker(self, worker: WorkerId) -> Worker | None:
+        rows = await self._read("worker", worker)
+        return next((_worker(row) for row in rows), None)
+
+    async def workers(self) -> list[Worker]:
+        return [_worker(row) for row in await self._read("workers")]
+
+    async def put_module(self, module: ModuleInfo) -> None:
+        hosts = json.dumps(module.allow_hosts)
+        await self._write(
+            "put_module", module.digest, module.name, module.kind, module.size, module.created_ms, hosts
+        )
+
+    async def modules(self, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
+        if digests:
+            return [_module(row) for row in await self._read("modules_named", json.dumps(digests))]
+        return [_module(row) for row in await self._read("modules")]
+
+    async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
+        # "g" comes after every hex digit.
+        return [_module(row) for row in await self._read("modules_between", prefix, prefix + "g", limit)]
+
+    async def _write(self, statement: str, *values: Any) -> int:
+        return await self._writer.call(_execute, (statement, values))
+
+    async def _read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        return await self._reader.read(partial(_fetch, statement, values))
+
+
+def _execute(connection: sqlite3.Connection, calls: Sequence[Statement]) -> list[int]:
+    return [connection.execute(QUERIES[name], values).rowcount for name, values in calls]
+
+
+def _fetch(statement: str, values: tuple[Any, ...], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(QUERIES[statement], values).fetchall()
+
+
+def _join(connection: sqlite3.Connection, calls: Sequence[JoinCall]) -> list[Join]:
+    return [_join_one(connection, *call) for call in calls]
+
+
+def _join_one(connection: sqlite3.Connection, token_digest: str, worker: Worker, now_ms: int) -> Join:
+    known = _fetch("worker", (worker.id,), connection)
+    if known:
+        return Join.UNKNOWN if _worker(known[0]).state is WorkerState.REVOKED else Join.DONE
+    found = _fetch("join_token", (token_digest,), connection)
+    if not found:
+        return Join.UNKNOWN
+    if _join_token(found[0]).expires_ms <= now_ms:
+        return Join.EXPIRED
+    if not connection.execute(QUERIES["use_join_token"], (token_digest, now_ms)).rowcount:
+        return Join.USED_UP
+    connection.execute(QUERIES["enter_worker"], _worker_row(worker))
+    return Join.DONE
+
+
+def _join_token(row: tuple[Any, ...]) -> JoinToken:
+    token_id, digest, created_ms, expires_ms, uses_left = row
+    return JoinToken(
+        id=token_id, digest=digest, created_ms=created_ms, expires_ms=expires_ms, uses_left=uses_left
+    )
+
+
+def _worker_row(worker: Worker) -> tuple[Any, ...]:
+    values = msgspec.structs.astuple(worker)
+    return tuple(int(value) if isinstance(value, int) else value for value in values)
+
+
+def _worker(row: tuple[Any, ...]) -> Worker:
+    values = dict(zip(Worker.__struct_fields__, row, strict=True))
+    values["state"] = WorkerState(values["state"])
+    values["session_open"] = bool(values["session_open"])
+    return Worker(**values)
+
+
+def _module(row: tuple[Any, ...]) -> ModuleInfo:
+    digest, name, kind, size, created_ms, allow_hosts = row
+    return ModuleInfo(
+        digest=digest,
+        name=name,
+        kind=kind,
+        size=size,
+        created_ms=created_ms,
+        allow_hosts=tuple(json.loads(allow_hosts)),
+    )

@@ -1,0 +1,62 @@
+-- Tokens, workers, modules.
+
+-- name: put_api_token
+INSERT INTO api_tokens (digest, name, role, created_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO NOTHING
+
+-- name: api_token
+SELECT digest, name, role, created_ms FROM api_tokens WHERE digest = ?1
+
+-- name: put_join_token
+INSERT INTO join_tokens (id, digest, created_ms, expires_ms, uses_left) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT DO NOTHING
+
+-- name: join_tokens
+SELECT id, digest, created_ms, expires_ms, uses_left FROM join_tokens ORDER BY id
+
+-- name: join_token
+SELECT id, digest, created_ms, expires_ms, uses_left FROM join_tokens WHERE digest = ?1
+
+-- name: use_join_token
+UPDATE join_tokens SET uses_left = uses_left - 1 WHERE digest = ?1 AND uses_left > 0 AND expires_ms > ?2
+
+-- name: enter_worker
+INSERT INTO workers
+    (id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+ON CONFLICT (id) DO NOTHING
+
+-- name: open_session
+UPDATE workers SET
+    name = ?2, version = ?3, platform = ?4, slots = ?5, session = ?6, incarnation = ?7,
+    session_open = 1, seen_ms = ?8
+WHERE id = ?1
+
+-- name: close_session
+UPDATE workers SET session_open = 0, seen_ms = ?3 WHERE id = ?1 AND session = ?2
+
+-- 2 is REVOKED, which is for good.
+-- name: set_worker_state
+UPDATE workers SET state = ?2 WHERE id = ?1 AND (state <> 2 OR ?2 = 2)
+
+-- name: worker
+SELECT id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms
+FROM workers WHERE id = ?1
+
+-- name: workers
+SELECT id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms
+FROM workers ORDER BY id
+
+-- name: put_module
+INSERT INTO modules (digest, name, kind, size, created_ms, allow_hosts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (digest) DO NOTHING
+
+-- name: modules
+SELECT digest, name, kind, size, created_ms, allow_hosts FROM modules ORDER BY created_ms DESC, digest
+
+-- name: modules_named
+SELECT digest, name, kind, size, created_ms, allow_hosts
+FROM modules WHERE digest IN (SELECT value FROM json_each(?1)) ORDER BY created_ms DESC, digest
+
+-- name: modules_between
+SELECT digest, name, kind, size, created_ms, allow_hosts
+FROM modules WHERE digest >= ?1 AND digest < ?2 ORDER BY digest LIMIT ?3

@@ -1,0 +1,152 @@
+"""Carrying out the ends of placements and the appends to their journals. In the writer's thread.
+
+Many rows go through one statement, and a statement sees each job once. So a batch is cut into *rounds* in
+which no job occurs twice; within a round, the order of statements makes no difference.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar, assert_never
+
+from mvm_ci.adapters.sql.job_writes import standing
+from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
+from mvm_ci.adapters.sql.rows import failure_text, fingerprint, payload_columns
+from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import PLACED, Event, Placed
+from mvm_ci.domain.outcome import Completed, Failed, Outcome, Parked, Released, Stopped, Suspended
+from mvm_ci.ports.job_queue import Append, Report, Segment
+
+T = TypeVar("T")
+RowOfJob = TypeVar("RowOfJob", "End", "Added")
+_PLACED: Final = frozenset(int(state) for state in PLACED)
+
+
+class End(NamedTuple):
+    """A report as rows. ``row`` begins with job, epoch, first, entries and the report's fingerprint."""
+
+    job: JobId
+    statement: str
+    row: Row
+    tail: Row | None
+
+
+class Added(NamedTuple):
+    """A segment as a row: the five values that ``insert_segments`` takes."""
+
+    job: JobId
+    epoch: int
+    first: int
+    entries: int
+    data: bytes
+
+
+def end(report: Report, now_ms: int) -> End:
+    """A report as rows."""
+    placed, tail = report.placed, report.tail
+    event, values = _event(report.outcome, report.retry_ms)
+    first, entries = (None, 0) if tail is None else (tail.first, tail.count)
+    row = (placed.job, placed.epoch, first, entries, fingerprint(report), now_ms, *values)
+    return End(placed.job, event, row, None if tail is None else added(placed, tail))
+
+
+def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
+    """What an outcome is to a job; the statement of that name takes these further values."""
+    event: Event
+    values: Row
+    match outcome:
+        case Completed(result):
+            event, values = Event.COMPLETE, payload_columns(result)
+        case Failed(failure) if retry_ms is None:
+            event, values = Event.FAIL, (failure_text(failure),)
+        case Failed(failure):
+            event, values = Event.RETRY, (failure_text(failure), retry_ms)
+        case Suspended(wake_ms):
+            event, values = Event.SUSPEND, (wake_ms,)
+        case Parked(failure):
+            event, values = Event.PARK, (failure_text(failure),)
+        case Released():
+            event, values = Event.RELEASE, ()
+        case Stopped():
+            event, values = Event.STOPPED, ()
+        case _:
+            assert_never(outcome)
+    return event, values
+
+
+def added(placed: Placed, segment: Segment) -> Added:
+    """A segment as a row."""
+    return Added(placed.job, placed.epoch, segment.first, segment.count, segment.data)
+
+
+def report(connection: sqlite3.Connection, calls: Sequence[Sequence[End]]) -> list[list[bool]]:
+    """Ends placements."""
+    answers: list[bool] = []
+    for ends in _rounds(itertools.chain.from_iterable(calls)):
+        answers += _report_round(connection, ends)
+    return _by_call(answers, calls)
+
+
+def _report_round(connection: sqlite3.Connection, ends: Sequence[End]) -> list[bool]:
+    rows: dict[str, list[Row]] = {}
+    tails: dict[str, list[Row]] = {}
+    for _, statement, row, tail in ends:
+        rows.setdefault(statement, []).append(row)
+        if tail is not None:
+            insert = "insert_last_segments" if statement == Event.STOPPED else "insert_segments"
+            tails.setdefault(insert, []).append(tail)
+    for insert, tail_rows in tails.items():
+        execute_rows(connection, insert, tail_rows)
+    if sum([execute_rows(connection, statement, rows[statement]) for statement in rows]) == len(ends):
+        return [True] * len(ends)
+    # Took effect, now or before: the job's present placement was ended by exactly this report.
+    ended = {
+        job: (epoch, reported) for job, epoch, _, reported in standing(connection, [end.job for end in ends])
+    }
+    return [ended.get(end.job) == (end.row[1], end.row[4]) for end in ends]
+
+
+def append(connection: sqlite3.Connection, calls: Sequence[Sequence[Added]]) -> list[list[Append]]:
+    """Appends segments to journals."""
+    answers: list[Append] = []
+    for segments in _rounds(itertools.chain.from_iterable(calls)):
+        answers += _append_round(connection, segments)
+    return _by_call(answers, calls)
+
+
+def _append_round(connection: sqlite3.Connection, segments: Sequence[Added]) -> list[Append]:
+    execute_rows(connection, "insert_segments", segments)
+    counted = execute_rows(connection, "count_segments", [segment[:4] for segment in segments])
+    if counted == len(segments):
+        return [Append.DONE] * len(segments)
+    jobs = standing(connection, [segment.job for segment in segments])
+    current = {(job, epoch) for job, epoch, state, _ in jobs if state in _PLACED}
+    return [
+        _place(connection, segment) if (segment.job, segment.epoch) in current else Append.STALE
+        for segment in segments
+    ]
+
+
+def _place(connection: sqlite3.Connection, segment: Added) -> Append:
+    """What became of a current placement's segment: it is there (now or from before), or it did not fit."""
+    found = connection.execute(QUERIES["holds_segment"], segment).fetchone()
+    return Append.DONE if found else Append.GAP
+
+
+def _rounds(rows: Iterable[RowOfJob]) -> Iterator[list[RowOfJob]]:
+    """Cuts rows, in order, into lists in which no job occurs twice."""
+    jobs: set[JobId] = set()
+    current: list[RowOfJob] = []
+    for row in rows:
+        if row.job in jobs:
+            yield current
+            jobs, current = set(), []
+        jobs.add(row.job)
+        current.append(row)
+    if current:
+        yield current
+
+
+def _by_call(answers: list[T], calls: Sequence[Sequence[object]]) -> list[list[T]]:
+    remaining = iter(answers)
+    return [list(itertools.islice(remaining, len(call))) for call in calls]

@@ -1,0 +1,124 @@
+-- How placements end, and their journals. Every statement is guarded by the placement's epoch, the states in which the
+-- event is legal, and for a tail (first is not NULL) by the journal's length: what does not fit changes nothing.
+
+-- name: complete
+WITH ended (job, epoch, first, entries, reported, now_ms, result, result_size) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))
+UPDATE jobs SET
+    state = {COMPLETED}, session = NULL, reported = ended.reported,
+    journal_length = jobs.journal_length + ended.entries,
+    finished_ms = ended.now_ms, result = ended.result, result_size = ended.result_size
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from complete}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- name: fail
+WITH ended (job, epoch, first, entries, reported, now_ms, failure) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7))
+UPDATE jobs SET
+    state = {after fail}, session = NULL, reported = ended.reported,
+    journal_length = jobs.journal_length + ended.entries,
+    finished_ms = ended.now_ms,
+    failure = CASE jobs.state WHEN {CANCELLING} THEN jobs.failure ELSE ended.failure END
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from fail}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- name: retry
+WITH ended (job, epoch, first, entries, reported, now_ms, failure, retry_ms) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))
+UPDATE jobs SET
+    state = {after retry}, session = NULL, reported = ended.reported,
+    journal_length = CASE jobs.state WHEN {CANCELLING} THEN jobs.journal_length + ended.entries ELSE 0 END,
+    attempt = jobs.attempt + (jobs.state <> {CANCELLING}),
+    started_ms = CASE jobs.state WHEN {CANCELLING} THEN jobs.started_ms END,
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END,
+    failure = CASE jobs.state WHEN {CANCELLING} THEN jobs.failure ELSE ended.failure END,
+    wake_ms = CASE jobs.state WHEN {CANCELLING} THEN NULL ELSE ended.retry_ms END
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from retry}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- name: suspend
+WITH ended (job, epoch, first, entries, reported, now_ms, wake_ms) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7))
+UPDATE jobs SET
+    state = CASE
+        WHEN jobs.state <> {CANCELLING} AND ended.wake_ms <= ended.now_ms THEN {PENDING}
+        ELSE {after suspend} END,
+    session = NULL, reported = ended.reported,
+    journal_length = jobs.journal_length + ended.entries,
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END,
+    wake_ms = CASE WHEN jobs.state <> {CANCELLING} AND ended.wake_ms > ended.now_ms THEN ended.wake_ms END
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from suspend}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- name: release
+WITH ended (job, epoch, first, entries, reported, now_ms) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6))
+UPDATE jobs SET
+    state = {after release}, session = NULL, reported = ended.reported,
+    journal_length = jobs.journal_length + ended.entries,
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from release}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- name: park
+WITH ended (job, epoch, first, entries, reported, now_ms, failure) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7))
+UPDATE jobs SET
+    state = {after park}, session = NULL, reported = ended.reported,
+    journal_length = jobs.journal_length + ended.entries,
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END,
+    failure = CASE jobs.state WHEN {CANCELLING} THEN jobs.failure ELSE ended.failure END
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from park}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- name: stopped
+WITH ended (job, epoch, first, entries, reported, now_ms) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6))
+UPDATE jobs SET
+    state = {after stopped}, session = NULL, reported = ended.reported,
+    journal_length = jobs.journal_length + ended.entries,
+    finished_ms = ended.now_ms
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from stopped}
+    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- A segment is inserted first and counted after: both statements have the same guards.
+
+-- name: insert_segments
+WITH added (job, epoch, first, entries, data) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5))
+INSERT INTO journal (job, attempt, first, count, epoch, data)
+SELECT added.job, jobs.attempt, added.first, added.entries, added.epoch, added.data
+FROM added CROSS JOIN jobs ON jobs.id = added.job
+WHERE jobs.epoch = added.epoch AND jobs.state IN {from lose}
+    AND added.first = jobs.journal_length AND added.entries > 0
+
+-- Of a report that a guest was stopped: that is an end only where the job is being cancelled.
+-- name: insert_last_segments
+WITH added (job, epoch, first, entries, data) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5))
+INSERT INTO journal (job, attempt, first, count, epoch, data)
+SELECT added.job, jobs.attempt, added.first, added.entries, added.epoch, added.data
+FROM added CROSS JOIN jobs ON jobs.id = added.job
+WHERE jobs.epoch = added.epoch AND jobs.state IN {from stopped}
+    AND added.first = jobs.journal_length AND added.entries > 0
+
+-- name: count_segments
+WITH added (job, epoch, first, entries) AS (VALUES /* rows */ (?1, ?2, ?3, ?4))
+UPDATE jobs SET journal_length = jobs.journal_length + added.entries
+FROM added
+WHERE jobs.id = added.job AND jobs.epoch = added.epoch AND jobs.state IN {from lose}
+    AND added.first = jobs.journal_length AND added.entries > 0
+
+-- Whether a segment is there exactly as its placement would append it.
+-- name: holds_segment
+SELECT 1 FROM journal JOIN jobs ON jobs.id = journal.job AND jobs.attempt = journal.attempt
+WHERE journal.job = ?1 AND journal.epoch = ?2 AND journal.first = ?3 AND journal.count = ?4 AND journal.data = ?5
+
+-- name: journal
+SELECT first, count, data FROM journal
+WHERE job = ?1 AND attempt = ?2 AND first + count > ?3
+    AND first >= coalesce((SELECT max(first) FROM journal WHERE job = ?1 AND attempt = ?2 AND first <= ?3), 0)
+ORDER BY job, attempt, first LIMIT ?4

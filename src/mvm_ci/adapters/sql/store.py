@@ -1,0 +1,47 @@
+"""The state of one control plane in one directory."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from mvm_ci.adapters.sql.database import MIGRATIONS, lock, open_writer
+from mvm_ci.adapters.sql.queue import SqlJobQueue
+from mvm_ci.adapters.sql.reader import Reader
+from mvm_ci.adapters.sql.registry import SqlRegistry
+from mvm_ci.adapters.sql.writer import Writer
+
+
+class SqlStore:
+    """``queue`` and ``registry`` on one SQLite file, which one process at a time may use."""
+
+    def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
+        self._lock: int | None = lock_descriptor
+        self._reader = Reader(directory)
+        self._writer = Writer(connection)
+        self.queue = SqlJobQueue(self._writer, self._reader)
+        self.registry = SqlRegistry(self._writer, self._reader)
+
+    @classmethod
+    def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:
+        """Opens the state in ``directory``, which is made if it is missing. Blocks.
+
+        The store is for use from one event loop. Raises ``Misconfigured``: the directory cannot be written,
+        another process uses it, or the state is not ours or of a newer version.
+        """
+        descriptor = lock(directory)
+        try:
+            return cls(open_writer(directory, migrations), directory, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    async def close(self) -> None:
+        """Finishes what was called, then closes the file and lets others use it. Safe to repeat."""
+        await self._writer.close()
+        await self._reader.close()
+        if self._lock is not None:
+            descriptor, self._lock = self._lock, None
+            await asyncio.to_thread(os.close, descriptor)

@@ -1,0 +1,135 @@
+"""The one writer: a thread that commits, in one transaction, whatever gathered while it was busy.
+
+No timers: a batch is handed over one turn of the event loop after its first request (so that all requests of
+a turn share it) or, if the writer is busy, after its present commit. All who wait share what a commit costs.
+"""
+
+import asyncio
+import itertools
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from mvm_ci.adapters.sql.database import meaning
+from mvm_ci.domain.errors import Unavailable
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[A]], Sequence[R]]
+"""Carries out calls of one kind, in order, inside a transaction: their arguments in, their results out."""
+
+
+class _Call(NamedTuple):
+    handler: Handler[Any, Any]
+    argument: Any
+    answer: asyncio.Future[Any]
+
+
+class _Outcome(NamedTuple):
+    result: Any
+    error: Exception | None
+
+
+class Writer:
+    """Owns the writing connection. Used from one event loop; ``close`` must be awaited in the end."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._gathered: list[_Call] = []
+        self._busy = False
+        self._scheduled = False
+        self._closed = False
+        self._batches: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="sql-writer", daemon=True)
+        self._thread.start()
+
+    def call(self, handler: Handler[A, R], argument: A) -> asyncio.Future[R]:
+        """Enters a call now, after all earlier ones; the future is done when its effect is durable.
+
+        Consecutive calls with the same handler may reach it together. If one fails, its neighbours do not.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        if self._closed:
+            answer.set_exception(Unavailable("the job store is closed"))
+            return answer
+        self._gathered.append(_Call(handler, argument, answer))
+        self._schedule(loop)
+        return answer
+
+    async def close(self) -> None:
+        """Finishes what was called, then closes the connection. Safe to repeat."""
+        if not self._closed:
+            last = self.call(_nothing, None)
+            self._closed = True
+            await last
+            self._batches.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._gathered and not self._busy and not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._scheduled = False
+        self._busy = True
+        batch, self._gathered = self._gathered, []
+        self._batches.put(batch)
+
+    def _deliver(self, batch: list[_Call], outcomes: list[_Outcome]) -> None:
+        for call, outcome in zip(batch, outcomes, strict=True):
+            if call.answer.done():  # its caller was cancelled; the effect stays
+                continue
+            if outcome.error is None:
+                call.answer.set_result(outcome.result)
+            else:
+                call.answer.set_exception(outcome.error)
+        self._busy = False
+        # After the callers that were answered just now had their turn: what they call next joins this batch.
+        self._schedule(asyncio.get_running_loop())
+
+    # ---------------------------------------------------------------- in the writer's thread
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            try:
+                outcomes = self._commit(batch)
+            except sqlite3.Error as error:  # even the rollback failed
+                outcomes = [_Outcome(None, meaning(error))] * len(batch)
+            loop = batch[0].answer.get_loop()
+            try:
+                loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+            except RuntimeError:
+                if not loop.is_closed():
+                    raise
+                break  # nobody is left to be told
+        self._connection.close()
+
+    def _commit(self, batch: list[_Call]) -> list[_Outcome]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_Outcome(result, None) for result in self._carry_out(batch)]
+            self._connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if len(batch) == 1:
+                return [_Outcome(None, meaning(error))]
+            # One of them failed: each in a transaction of its own, in order, so that the others do not.
+            return [outcome for call in batch for outcome in self._commit([call])]
+        return outcomes
+
+    def _carry_out(self, batch: list[_Call]) -> list[Any]:
+        results: list[Any] = []
+        for handler, calls in itertools.groupby(batch, key=attrgetter("handler")):
+            results += handler(self._connection, [call.argument for call in calls])
+        return results
+
+
+def _nothing(_connection: sqlite3.Connection, calls: Sequence[None]) -> Sequence[None]:
+    return calls
