@@ -14,7 +14,7 @@ venv: ## make .venv from the lock (the other targets do it by themselves)
 	@.ci/venv
 
 demo: venv ## kill a worker at KILL=sleep or KILL=request and watch its job go on elsewhere
-	@$(BIN)/python demo/run.py --kill $(KILL)
+	@$(BIN)/python -m demo --kill $(KILL)
 
 test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a part, ARGS="-k name")
 	@mkdir -p build

@@ -1,0 +1,1 @@
+"""`make demo`: a durable job outlives the worker that runs it."""
