@@ -1,0 +1,108 @@
+"""Every named crash point, at every visit: the job still ends as if nothing had happened."""
+
+from collections import Counter
+
+import pytest
+
+from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.outcome import Completed, Suspended
+from mvm_ci.journal.entries import HttpDone
+from mvm_ci.journal.replay import INTERRUPTED
+from mvm_ci.lifecycle.execute import ExecutionLimits
+from mvm_ci.ports.guest import HostCalls
+from mvm_ci.testing.crash_points import POINTS, Crashed, CrashPoints
+from mvm_ci.testing.execution import FunctionGuest, World, place
+
+LIMITS = ExecutionLimits(suspend_after_ms=5_000)
+BETWEEN_INTENT_AND_RESULT = {name for name in POINTS if name.startswith(("append.", "effect.", "blob."))}
+STEPS = ("GET", "POST", "PUT idempotent", "POST")
+
+
+def guest(payload: bytes, host: HostCalls) -> bytes:
+    """All kinds of durable writes and effects: small and large answers, short and long sleeps, a large
+    result.
+    """
+    answers = []
+    for number, step in enumerate(STEPS):
+        method, _, idempotent = step.partition(" ")
+        host.log("stdout", f"{number}\n")
+        token = host.random(4).hex()
+        url = f"https://example.org/{number}/{token}"
+        answer = host.http(HttpRequest(method, url, (), b"", 1000, method == "GET" or bool(idempotent)))
+        host.sleep_for(1_000_000 if number < 3 else 60_000_000_000)
+        answers.append("interrupted" if answer == INTERRUPTED else repr(answer))
+    return "\n".join(answers).encode()
+
+
+def respond(request: HttpRequest, number: int) -> HttpResult:
+    return HttpResponse(200, request.url, (), b"small" if "/1/" in request.url else b"large" * 2000)
+
+
+def run(points: CrashPoints | None) -> tuple[World, list[str]]:
+    """Runs to the end, the first placement with ``points``; the world, and how the placements ended."""
+    world, ends = World(respond), []
+    finished: dict[str, int] = {}
+    for _ in range(8):
+        ended = place(world, FunctionGuest(guest), crash_points=points, limits=LIMITS)
+        again = {summary for summary, times in finished.items() if seen(world)[summary] != times}
+        assert not again, "an effect whose result was durable happened again"
+        finished = {entry.summary: seen(world)[entry.summary] for entry in done(world)}
+        ends.append(ended.point if isinstance(ended, Crashed) else type(ended.outcome).__name__)
+        if isinstance(world.outcome, Completed):
+            return world, ends
+        if isinstance(world.outcome, Suspended):
+            world.now_ns = max(world.now_ns, world.outcome.wake_ms * 1_000_000)
+    raise AssertionError(ends)
+
+
+def done(world: World) -> list[HttpDone]:
+    return [entry for entry in world.entries if isinstance(entry, HttpDone)]
+
+
+def seen(world: World) -> Counter[str]:
+    """How often the outside has seen each request."""
+    return Counter(f"{r.method} {r.url}" for requests in world.effects.values() for r in requests)
+
+
+def result(world: World) -> list[str]:
+    assert isinstance(world.outcome, Completed)
+    stored = world.outcome.result
+    return (stored if isinstance(stored, bytes) else world.get_blob(stored)).decode().splitlines()
+
+
+def visits() -> Counter[str]:
+    """How often each point is reached in all placements of an undisturbed run."""
+    points = CrashPoints()
+    run(points)
+    return points.reached
+
+
+def test_every_crash_point_is_reached() -> None:
+    assert set(visits()) == set(POINTS), "a crash point that no test dies at"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_dying_there(point: str) -> None:
+    calm, _ = run(None)
+    for visit in range(1, visits()[point] + 1):
+        world, ends = run(CrashPoints(point, visit))
+        assert ends.count(point) == 1, "it died there, once"
+        assert world.shown == "0\n1\n2\n3\n"
+        for number, (got, expected) in enumerate(zip(result(world), result(calm), strict=True)):
+            requests = world.effects.get(next(k for k in calm.effects if k.endswith(f"-{number}")), [])
+            assert all(request == requests[0] for request in requests)
+            if number in {0, 2}:
+                assert got == expected, "an idempotent request is answered as ever"
+                assert len(requests) in {1, 2}
+            elif got == "interrupted":
+                assert point in BETWEEN_INTENT_AND_RESULT
+                assert len(requests) <= 1, "never repeated"
+            else:
+                assert (got, len(requests)) == (expected, 1), "a finished effect happened once"
+
+
+def test_only_known_points() -> None:
+    with pytest.raises(KeyError):
+        CrashPoints("append.between")
+    with pytest.raises(KeyError):
+        CrashPoints().reach("append.between")
