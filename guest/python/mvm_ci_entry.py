@@ -19,7 +19,9 @@ for name, descriptor in (("stdout", 1), ("stderr", 2)):
     # The interpreter's own streams write each piece of a line by itself; here each line is one call of the host.
     binary = io.BufferedWriter(io.FileIO(descriptor, "wb", closefd=False))
     setattr(sys, name, io.TextIOWrapper(binary, "utf-8", "backslashreplace", newline="\n", line_buffering=True))
-job = mvm_ci_preload.load(mvm_ci_build.JOB, mvm_ci_build.MODULES, mvm_ci_build.SOURCES)
+job = mvm_ci_preload.load(
+    mvm_ci_build.JOB, mvm_ci_build.MODULES, mvm_ci_build.OPTIONAL, mvm_ci_build.SOURCES
+)
 
 
 def _error(message, detail="", kind="error"):

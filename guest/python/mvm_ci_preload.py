@@ -22,17 +22,23 @@ _SKIPPED = frozenset({
 _DEPTH = 2
 
 
-def load(job, modules, sources):
-    """Imports ``modules``, what they import inside functions, and last the job, which is returned."""
+def load(job, modules, optional, sources):
+    """Imports the job, all it names and what those import inside functions; returns the job.
+
+    ``optional``: names that are modules perhaps, or may be missing.
+    """
     for codec in _CODECS:
         _try_import(f"encodings.{codec}")
     for module in modules:
         importlib.import_module(module)
+    for module in optional:
+        _try_import(module)
     _keep_sources(sources)
     loaded = importlib.import_module(job)
-    ours = {name.partition(".")[0] for name in sources}
-    # This module's own helpers are no part of the job.
-    seen = set(ours) | {"ast", "mvm_ci_entry", "mvm_ci_preload"}
+    for module in sources:
+        importlib.import_module(module)
+    # The job's own imports are known already; this module's tools are no part of the job.
+    seen = {*sources, "ast", "mvm_ci_entry", "mvm_ci_preload"}
     for _ in range(_DEPTH):
         for name, module in list(sys.modules.items()):
             if name not in seen:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import wasmtime
 from wasmtime import _bindings as bindings
+from wasmtime import _ffi as ffi
 from wasmtime.component import LinkerInstance
 
 from mvm_ci.adapters.wasm.current_run import CurrentRun
@@ -22,13 +23,13 @@ RANDOM_BYTES: Final = {
     f"wasi:random/insecure@{WASI_VERSION}": "get-insecure-random-bytes",
 }
 _MAX_BYTES: Final = 1 << 20
-_LIST: Final = bindings.WASMTIME_COMPONENT_LIST.value
+_LIST: Final = ffi.WASMTIME_COMPONENT_LIST.value
 _NO_FINALIZER: Final = ctypes.CFUNCTYPE(None, c_void_p)(0)
 
 
 def _image(byte: int) -> bytes:
     value = bindings.wasmtime_component_val_t()
-    value.kind = bindings.WASMTIME_COMPONENT_U8
+    value.kind = ffi.WASMTIME_COMPONENT_U8
     value.of.u8 = byte
     return bytes(value)
 

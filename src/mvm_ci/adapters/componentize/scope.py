@@ -1,0 +1,138 @@
+"""One walk over a module's syntax tree: its imports, the foreign names it uses, and what it calls when it is imported."""
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+
+
+class Import(msgspec.Struct, frozen=True):
+    """One imported module. ``parts``: names taken from it, which may be modules. ``guarded``: a failure is caught."""
+
+    module: str
+    level: int
+    parts: tuple[str, ...]
+    line: int
+    guarded: bool
+
+    def absolute(self, package: str) -> str:
+        """Its full name when imported inside ``package``; empty if that is not possible."""
+        if self.level == 0:
+            return self.module
+        above = package.split(".")
+        above = above[: len(above) - self.level + 1]
+        return ".".join([part for part in [*above, self.module] if part]) if package else ""
+
+
+class Scan(msgspec.Struct, kw_only=True):
+    """What one module does. Names are resolved through its imports: ``from time import time as t`` gives ``time.time``."""
+
+    imports: list[Import] = []
+    names: list[tuple[str, int]] = []
+    module_calls: list[tuple[str, int]] = []
+    bound: set[str] = set()
+    entry: ast.FunctionDef | ast.AsyncFunctionDef | None = None
+
+
+def scan(tree: ast.Module) -> Scan:
+    """Walks ``tree``; blocks for type checkers and for being run as a script are left out."""
+    scanned = Scan()
+    aliases: dict[str, str] = {}
+    for node, guarded in _walk(tree, guarded=False):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                scanned.imports.append(Import(alias.name, 0, (), node.lineno, guarded))
+                aliases[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            parts = tuple(alias.name for alias in node.names if alias.name != "*")
+            scanned.imports.append(Import(node.module or "", node.level, parts, node.lineno, guarded))
+            if not node.level:
+                aliases.update((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+    for node, _ in _walk(tree, guarded=False):
+        if isinstance(node, ast.Attribute | ast.Name):
+            name = _resolve(node, aliases)
+            if name is not None:
+                scanned.names.append((name, node.lineno))
+    for statement in _at_import(tree):
+        _note_binding(statement, scanned)
+        if isinstance(statement, ast.Call):
+            name = _resolve(statement.func, aliases)
+            # A generator with a seed of its own is the same everywhere on purpose.
+            if name is not None and not (name in ("random.Random", "random.seed") and statement.args):
+                scanned.module_calls.append((name, statement.lineno))
+    return scanned
+
+
+def _note_binding(node: ast.AST, scanned: Scan) -> None:
+    if isinstance(node, _DEFINITIONS) and node.name == "run":
+        scanned.entry = node
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        scanned.bound.add(node.id)
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        scanned.bound.update(alias.asname or alias.name for alias in node.names)
+
+
+def _walk(node: ast.AST, *, guarded: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """All nodes below ``node``, and whether a failing import there would be caught."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and _never_true(child.test):
+            for other in child.orelse:
+                yield other, guarded
+                yield from _walk(other, guarded=guarded)
+            continue
+        inside = guarded
+        if isinstance(node, ast.Try) and child in node.body:
+            inside = guarded or any(_catches_import_error(handler) for handler in node.handlers)
+        yield child, inside
+        yield from _walk(child, guarded=inside)
+
+
+def _at_import(node: ast.AST, *, top: bool = True) -> Iterator[ast.AST]:
+    """The nodes that are executed when the module is imported: no bodies of functions, but their defaults."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and _never_true(child.test):
+            for other in child.orelse:
+                yield other
+                yield from _at_import(other, top=top)
+            continue
+        if isinstance(child, (*_DEFINITIONS, ast.Lambda)):
+            if top and not isinstance(child, ast.Lambda):
+                yield child
+            decorators = [] if isinstance(child, ast.Lambda) else child.decorator_list
+            for default in (*child.args.defaults, *child.args.kw_defaults, *decorators):
+                if default is not None:
+                    yield default
+                    yield from _at_import(default, top=False)
+            continue
+        yield child
+        yield from _at_import(child, top=top and not isinstance(child, ast.ClassDef))
+
+
+def _never_true(test: ast.expr) -> bool:
+    """``TYPE_CHECKING`` and ``__name__ == "__main__"`` are false in a guest."""
+    if isinstance(test, ast.Compare):
+        return isinstance(test.left, ast.Name) and test.left.id == "__name__"
+    name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
+    return name == "TYPE_CHECKING"
+
+
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _IMPORT_ERRORS) for kind in kinds)
+
+
+def _resolve(node: ast.expr, aliases: dict[str, str]) -> str | None:
+    """The full name behind ``a.b.c``, if ``a`` was imported."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name) or node.id not in aliases:
+        return None
+    return ".".join([aliases[node.id], *reversed(parts)])
