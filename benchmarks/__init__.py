@@ -1,0 +1,1 @@
+"""`make bench`: honest numbers for the hot path, on real processes."""
