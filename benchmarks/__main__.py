@@ -1,7 +1,7 @@
 """Runs the benchmarks, prints a table and writes ``build/bench/latest.json``.
 
-Everything (control plane, two workers with a runner each, client) shares this machine's cores. ``QUICK=1``: fewer
-jobs and one run, to see that the benchmarks work; its figures mean nothing.
+Everything (control plane, two workers with a runner each, client) shares this machine's cores. ``QUICK=1``:
+fewer jobs and one run, to see that the benchmarks work; its figures mean nothing.
 """
 
 import json
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.client import Client, completed, load, submission
 from benchmarks.processes import cpu_seconds, family, memory_mb
+from guest.build_c import build_c
 from mvm_ci.testing.processes import Cluster, ClusterFailed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,9 +115,6 @@ def median(run: Callable[[], float]) -> float:
 
 def build_guests(directory: Path) -> dict[str, Path]:
     """Builds the guests of the benchmarks: two in C, one in Python."""
-    sys.path.insert(0, str(ROOT / "guest"))
-    from build_c import build_c  # noqa: PLC0415 (a script beside the guests, not a package)
-
     return {
         "noop": build_c(EXAMPLES / "noop.c"),
         "five_steps": build_c(EXAMPLES / "five_steps.c"),

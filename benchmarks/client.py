@@ -4,7 +4,6 @@ import http.client
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -16,14 +15,15 @@ class Client:
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
 
-    def post(self, path: str, body: bytes) -> Any:
+    def post(self, path: str, body: bytes) -> dict[str, list[dict[str, object]]]:
         """Sends ``body`` and returns the decoded answer."""
         self._connection.request("POST", path, body, self._headers)
         answer = self._connection.getresponse()
         data = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"POST {path}: {answer.status} {data[:300]!r}")
-        return json.loads(data)
+        decoded: dict[str, list[dict[str, object]]] = json.loads(data)
+        return decoded
 
     def close(self) -> None:
         """Closes the connection."""
@@ -36,7 +36,7 @@ def submission(module: str, inputs: Sequence[str], wait_s: float = 60.0) -> byte
     return json.dumps({"jobs": jobs, "wait_s": wait_s}).encode()
 
 
-def completed(answer: Any) -> int:
+def completed(answer: dict[str, list[dict[str, object]]]) -> int:
     """How many jobs of a submission completed. Raises ``RuntimeError`` if one did not."""
     for job in answer["jobs"]:
         if job["state"] != "completed":
@@ -45,7 +45,7 @@ def completed(answer: Any) -> int:
 
 
 def load(url: str, token: str, bodies: Sequence[bytes], connections: int) -> int:
-    """Sends all bodies over so many connections, each with one request under way; returns the completed jobs."""
+    """Sends all bodies, one request under way on each connection; returns the completed jobs."""
 
     def one(mine: Sequence[bytes]) -> int:
         client = Client(url, token)

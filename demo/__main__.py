@@ -48,7 +48,11 @@ class Story:
         built = self.cluster.directory / "link-checker.wasm"
         await asyncio.to_thread(self.cluster.command, "build", str(JOB), "--output", str(built))
         module = await self.client.push_module(built.read_bytes(), "link-checker")
-        question = {"url": f"http://{self.site.address}/", "delay_s": DELAY_SECONDS, "max_pages": 200}
+        question = {
+            "url": f"http://{self.site.address}/index.html",
+            "delay_s": DELAY_SECONDS,
+            "max_pages": 200,
+        }
         job = SubmitJob(
             module=module.digest, name="link-checker", input=msgspec.Raw(msgspec.json.encode(question))
         )
