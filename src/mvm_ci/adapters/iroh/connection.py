@@ -1,0 +1,86 @@
+"""One iroh connection and its streams."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import iroh
+
+from mvm_ci.adapters.iroh import failures
+from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.ids import WorkerId
+
+MAX_READ: Final = 256 << 10
+MAX_REASON: Final = 200
+"""Bytes of a close reason; a longer one would not fit the one packet that carries it."""
+
+
+class IrohStream:
+    """A two-way stream. A cancelled read or write may have moved bytes: the stream is of no use after it."""
+
+    def __init__(self, stream: iroh.BiStream) -> None:
+        self._send = stream.send()
+        self._recv = stream.recv()
+        self._cancelled = False
+
+    async def read(self, limit: int = 131_072) -> bytes:
+        # iroh zeroes as many bytes as it is asked for, so neither huge nor tiny reads pay; the port's limit
+        # is a wish for at most so much, and only callers that take any amount ask for less than MIN_READ.
+        async with self._guarded():
+            return await self._recv.read(min(limit, MAX_READ))
+
+    async def write(self, data: bytes) -> None:
+        async with self._guarded():
+            await self._send.write_all(data)
+
+    async def finish(self) -> None:
+        async with self._guarded():
+            await self._send.finish()
+
+    @asynccontextmanager
+    async def _guarded(self) -> AsyncIterator[None]:
+        if self._cancelled:
+            raise Unavailable("the stream was given up in the middle of a transfer")
+        try:
+            yield
+        except iroh.IrohError as error:
+            raise failures.gone(error) from None
+        except asyncio.CancelledError:
+            self._cancelled = True
+            raise
+
+
+class IrohConnection:
+    """A connection whose peer is proven to hold the key ``peer``."""
+
+    def __init__(self, connection: iroh.Connection) -> None:
+        self._connection = connection
+        self._peer = WorkerId(str(connection.remote_id()))
+
+    @property
+    def peer(self) -> WorkerId:
+        return self._peer
+
+    async def open(self) -> IrohStream:
+        try:
+            return IrohStream(await self._connection.open_bi())
+        except iroh.IrohError as error:
+            raise failures.gone(error) from None
+
+    async def accept(self) -> IrohStream:
+        try:
+            return IrohStream(await self._connection.accept_bi())
+        except iroh.IrohError as error:
+            raise failures.gone(error) from None
+
+    async def close(self, code: int, reason: str) -> None:
+        # Cut between characters: the peer reads it as UTF-8.
+        text = reason.encode()[:MAX_REASON].decode(errors="ignore")
+        try:
+            self._connection.close(code, text.encode())
+        except iroh.IrohError as error:
+            raise failures.gone(error) from None
+
+    def closed_by_peer(self) -> tuple[int, str] | None:
+        return failures.parse_close(self._connection.close_reason())
