@@ -1,0 +1,88 @@
+"""What people type for a job, a module or a worker: an id, the beginning of one, or a name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mvm_ci.domain.errors import BadInput, NotFound
+from mvm_ci.domain.ids import job_id_range, parse_job_id
+
+if TYPE_CHECKING:
+    from mvm_ci.client import ApiClient
+    from mvm_ci.wire.api import ModuleView, WorkerView
+
+SHORTEST: Final = 4
+"""Characters that the beginning of an id must have."""
+_JOB_ID: Final = 14
+_DIGEST: Final = 64
+_HEX: Final = frozenset("0123456789abcdef")
+_SHOWN: Final = 5
+
+
+async def find_job(client: "ApiClient", text: str) -> str:
+    """The id of the one job that ``text`` means. Raises ``BadInput``, ``NotFound``."""
+    typed = text.lower()
+    try:
+        if len(typed) == _JOB_ID:
+            parse_job_id(typed)
+            return typed
+        job_id_range(typed)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is not a job id: the letter j and 13 letters and digits, or their beginning"
+        ) from None
+    _check_length(text, "a job id")
+    found = [view.id for view in (await client.jobs(prefix=typed, limit=_SHOWN + 1)).jobs]
+    return _only(found, f"job whose id begins with {text}")
+
+
+async def find_module(client: "ApiClient", text: str) -> "ModuleView":
+    """The one module with this digest, beginning of a digest, or name (the newest of that name)."""
+    typed = text.lower()
+    if set(typed) <= _HEX and SHORTEST <= len(typed) <= _DIGEST:
+        found = {view.digest: view for view in await client.modules(prefix=typed)}
+        if found:
+            return found[_only(list(found), f"module whose digest begins with {text}")]
+    for view in await client.modules():
+        if view.name == text:
+            return view
+    raise NotFound(f"there is no module {text!r}, and no file; 'mvm-ci module list' shows what there is")
+
+
+async def find_worker(client: "ApiClient", text: str) -> "WorkerView":
+    """The one worker with this id, beginning of an id, or name."""
+    views = {view.id: view for view in await client.workers()}
+    named = [view.id for view in views.values() if view.name == text]
+    if not named and len(text) >= SHORTEST:
+        named = [known for known in views if known.startswith(text.lower())]
+    return views[_only(named, f"worker {text!r}")]
+
+
+def read_module_file(text: str) -> bytes | None:
+    """The bytes of the file ``text``, or None if it does not look like a file. Raises ``BadInput``."""
+    path = Path(text)
+    if not (path.is_file() or path.suffix == ".wasm" or "/" in text):
+        return None
+    return read_file(path)
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises ``BadInput``."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from None
+
+
+def _check_length(text: str, what: str) -> None:
+    if len(text) < SHORTEST:
+        raise BadInput(f"{text!r} is too short: at least {SHORTEST} characters of {what}")
+
+
+def _only(found: Sequence[str], what: str) -> str:
+    if not found:
+        raise NotFound(f"there is no {what}")
+    if len(found) > 1:
+        more = ", ..." if len(found) > _SHOWN else ""
+        raise BadInput(f"there is more than one {what}: {', '.join(found[:_SHOWN])}{more}")
+    return found[0]

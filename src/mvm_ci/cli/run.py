@@ -1,0 +1,82 @@
+"""``mvm-ci run``."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mvm_ci.cli.connection import ask
+from mvm_ci.cli.options import client_options
+
+if TYPE_CHECKING:
+    from mvm_ci.client import ApiClient
+    from mvm_ci.wire.api import SubmitJob
+
+
+@click.command()
+@click.argument("job", type=click.Path(path_type=Path))
+@click.option(
+    "--input", "input_text", default="null", metavar="JSON|@FILE|-", help="The job's input.  [default: null]"
+)
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
+)
+@client_options
+def run(
+    *,
+    job: Path,
+    input_text: str,
+    hosts: tuple[str, ...],
+    url: str | None,
+    token_file: str | None,
+    as_json: bool,
+) -> None:
+    """Build a Python job, run it and print its result.
+
+    JOB is a Python file, or a module that was built (.wasm). What the job writes goes to stderr, its result
+    to stdout.
+    """
+    from mvm_ci.cli import output
+    from mvm_ci.cli.inputs import read_input
+    from mvm_ci.cli.options import credentials
+    from mvm_ci.wire.api import SubmitJob
+
+    job_input = read_input(input_text)
+    credentials(url, token_file)  # what is missing should be said before the build, not after
+    data = _module_of(job)
+
+    async def work(client: "ApiClient") -> None:
+        module = await client.push_module(data)
+        output.note(f"module {module.digest[:12]}")
+        spec = SubmitJob(module=module.digest, input=job_input, name=job.stem, allow_hosts=hosts or None)
+        await _run(client, spec, as_json=as_json)
+
+    ask(url, token_file, work)
+
+
+async def _run(client: "ApiClient", spec: "SubmitJob", *, as_json: bool) -> None:
+    from mvm_ci.cli import output
+    from mvm_ci.cli.outcome import print_log, show_outcome
+
+    (view,) = await client.submit([spec])
+    output.note(f"job {view.id}")
+    try:
+        async for line in client.logs(view.id, wait=True):
+            print_log(line, err=True)
+        ended = await client.wait(view.id)
+    except asyncio.CancelledError:
+        output.note(f"job {view.id} goes on; stop it with: mvm-ci job cancel {view.id}")
+        raise
+    await show_outcome(client, ended, as_json=as_json)
+
+
+def _module_of(job: Path) -> bytes:
+    from mvm_ci.cli.building import build_job
+    from mvm_ci.cli.naming import read_file
+
+    if job.suffix == ".wasm":
+        return read_file(job)
+    with tempfile.TemporaryDirectory(prefix="mvm-ci-build-") as folder:
+        return read_file(build_job(job, Path(folder) / "job.wasm").output)

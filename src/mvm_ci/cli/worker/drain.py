@@ -1,0 +1,33 @@
+"""``mvm-ci worker drain``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mvm_ci.cli.connection import ask
+from mvm_ci.cli.options import client_options
+
+if TYPE_CHECKING:
+    from mvm_ci.client import ApiClient
+    from mvm_ci.wire.api import WorkerView
+
+
+@click.command()
+@click.argument("worker")
+@client_options
+def drain(*, worker: str, url: str | None, token_file: str | None, as_json: bool) -> None:
+    """Let a worker finish what it runs and give it nothing more.
+
+    WORKER is its name, its id or at least four characters of its beginning.
+    """
+    from mvm_ci.cli import output
+    from mvm_ci.cli.naming import find_worker
+
+    async def work(client: "ApiClient") -> "WorkerView":
+        return await client.drain_worker((await find_worker(client, worker)).id)
+
+    view = ask(url, token_file, work)
+    if as_json:
+        output.print_json(output.fields(view))
+    else:
+        click.echo(output.safe_line(f"{view.name} {view.id[:12]}: {view.state}"))

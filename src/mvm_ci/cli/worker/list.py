@@ -1,0 +1,43 @@
+"""``mvm-ci worker list``."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mvm_ci.cli.connection import ask
+from mvm_ci.cli.options import client_options
+
+if TYPE_CHECKING:
+    from mvm_ci.client import ApiClient
+    from mvm_ci.wire.api import WorkerView
+
+
+@click.command("list")
+@client_options
+def list_workers(*, url: str | None, token_file: str | None, as_json: bool) -> None:
+    """List workers."""
+    from mvm_ci.cli import output
+
+    async def work(client: "ApiClient") -> tuple["WorkerView", ...]:
+        return await client.workers()
+
+    views = ask(url, token_file, work)
+    if as_json:
+        output.print_json({"workers": [output.fields(view) for view in views]})
+        return
+    output.print_table(
+        ("ID", "NAME", "STATE", "CONNECTED", "RUNNING", "VERSION", "PLATFORM", "SEEN"),
+        (
+            (
+                view.id[:12],
+                view.name,
+                view.state,
+                "yes" if view.connected else "no",
+                f"{view.running}/{view.slots}",
+                view.version,
+                view.platform,
+                output.when(view.seen_ms or None),
+            )
+            for view in views
+        ),
+    )

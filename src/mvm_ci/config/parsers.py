@@ -1,0 +1,123 @@
+"""Parsers of settings: from text to a value. They raise ``ValueError`` with the end of a sentence."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from mvm_ci.domain.errors import BadInput
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_MAX_SLOTS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a socket listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def duration(text: str) -> float:
+    """Seconds in ``90s``, ``5m``, ``1.5h``, ``250ms`` or ``2d``. Raises ``ValueError``."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a duration such as 90s, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def positive_duration(text: str) -> float:
+    """A duration that is more than nothing. Raises ``ValueError``."""
+    seconds = duration(text)
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def address(text: str) -> Address:
+    """``host:port`` or ``[ipv6]:port``. Raises ``ValueError``."""
+    host, colon, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        host = ""
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError("is not host:port, such as 127.0.0.1:3020")
+    return Address(host, int(port))
+
+
+def base_url(text: str) -> str:
+    """The address of an API, without a trailing slash. Raises ``ValueError``."""
+    try:
+        parts = urlsplit(text.strip())
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("is not an address such as http://127.0.0.1:3020")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must not carry a user, password or query; the token has a setting of its own")
+    return text.strip().rstrip("/")
+
+
+def slot_count(text: str) -> int:
+    """How many guests at once. Raises ``ValueError``."""
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MAX_SLOTS:
+        raise ValueError(f"is not a number from 1 to {_MAX_SLOTS}")
+    return int(text)
+
+
+def host_pattern(text: str) -> str:
+    """A host that guests may call, as ``domain.network`` describes it. Raises ``ValueError``."""
+    from mvm_ci.domain.network import parse_pattern  # noqa: PLC0415 - only who allows a host pays for it
+
+    try:
+        parse_pattern(text)
+    except BadInput:
+        raise ValueError("is not a host pattern: name, *.name or *, with :port or :* after it") from None
+    return text
+
+
+def network(text: str) -> str:
+    """A network such as ``10.0.0.0/8``. Raises ``ValueError``."""
+    from ipaddress import ip_network  # noqa: PLC0415 - only who allows a network pays for it
+
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("is not a network such as 10.1.0.0/16 or 127.0.0.1/32") from None
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """A parser for a choice."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"is not one of {', '.join(allowed)}")
+        return text.lower()
+
+    return parse
+
+
+def line(text: str) -> str:
+    """One line of text. Raises ``ValueError``."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is empty or holds control characters")
+    return text.strip()
+
+
+def path(text: str) -> Path:
+    """A file or directory. Raises ``ValueError``."""
+    if "\0" in text:
+        raise ValueError("holds a null character")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("names the home of an unknown user") from None

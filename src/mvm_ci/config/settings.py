@@ -1,0 +1,220 @@
+"""The table of settings: flag, variable, default, meaning."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from mvm_ci.config import parsers
+
+T = TypeVar("T")
+_LEVELS: Final = ("debug", "info", "warning", "error")
+_FORMATS: Final = ("auto", "human", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One setting. ``default`` is shown and, unless it names something (in words or with ``$``), parsed."""
+
+    flag: str | None
+    env: str | None
+    parse: Callable[[str], T]
+    default: str
+    about: str
+    metavar: str = "TEXT"
+
+    @property
+    def key(self) -> str:
+        """The flag's parameter name."""
+        return (self.flag or self.env or "").lstrip("-").replace("-", "_")
+
+
+_DIR, _FILE, _TIME, _ADDRESS = "DIRECTORY", "FILE", "DURATION", "HOST:PORT"
+URL = Setting(
+    "--url",
+    "MVM_CI_URL",
+    parsers.base_url,
+    "of the credentials file",
+    "Address of the control plane's API.",
+    "URL",
+)
+TOKEN = Setting(
+    "--token-file",
+    "MVM_CI_TOKEN",
+    parsers.line,
+    "of the credentials file",
+    "File with the API token; - for stdin.",
+    _FILE,
+)
+CREDENTIALS = Setting(
+    None,
+    "MVM_CI_CREDENTIALS",
+    parsers.path,
+    "$XDG_CONFIG_HOME/mvm-ci/credentials.json",
+    "File with address and token, mode 0600.",
+    _FILE,
+)
+LOG_LEVEL = Setting(
+    "--log-level",
+    "MVM_CI_LOG_LEVEL",
+    parsers.one_of(*_LEVELS),
+    "info",
+    f"One of {', '.join(_LEVELS)}.",
+    "LEVEL",
+)
+LOG_FORMAT = Setting(
+    "--log-format",
+    "MVM_CI_LOG_FORMAT",
+    parsers.one_of(*_FORMATS),
+    "auto",
+    "human, json, or auto: human in a terminal.",
+    "FORMAT",
+)
+DEBUG = Setting(
+    None, "MVM_CI_DEBUG", parsers.one_of("0", "1"), "0", "1 shows the traceback of an unexpected error."
+)
+BIND = Setting(
+    "--bind",
+    "MVM_CI_BIND",
+    parsers.address,
+    "127.0.0.1:3020",
+    "Where the API listens; port 0 for any.",
+    _ADDRESS,
+)
+P2P_BIND = Setting(
+    "--p2p-bind",
+    "MVM_CI_P2P_BIND",
+    parsers.address,
+    "127.0.0.1:0",
+    "Where workers connect (UDP). Port 0: any at the first start, then the same again.",
+    _ADDRESS,
+)
+CONTROL_PLANE_STATE = Setting(
+    "--state-dir",
+    "MVM_CI_CONTROL_PLANE_STATE_DIR",
+    parsers.path,
+    "$XDG_STATE_HOME/mvm-ci/control-plane",
+    "Queue, key and blobs.",
+    _DIR,
+)
+TICKET_OUT = Setting(
+    "--ticket-file", "MVM_CI_TICKET_FILE", parsers.path, "none", "Also write the ticket to this file.", _FILE
+)
+CREDENTIALS_OUT = Setting(
+    "--credentials-file",
+    "MVM_CI_CREDENTIALS_FILE",
+    parsers.path,
+    "none",
+    "Write address and admin token to this file (0600).",
+    _FILE,
+)
+LEASE = Setting(
+    "--lease",
+    "MVM_CI_LEASE",
+    parsers.positive_duration,
+    "15s",
+    "After this silence a worker counts as lost.",
+    _TIME,
+)
+TICKET = Setting(
+    "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
+)
+TICKET_IN = Setting(
+    "--ticket-file",
+    "MVM_CI_TICKET_FILE",
+    parsers.path,
+    "none",
+    "File with the ticket; read again when dialling fails.",
+    _FILE,
+)
+JOIN_TOKEN = Setting(
+    "--join-token-file",
+    "MVM_CI_JOIN_TOKEN",
+    parsers.line,
+    "none",
+    "File with a join token, for the first start; - for stdin.",
+    _FILE,
+)
+WORKER_NAME = Setting(
+    "--name", "MVM_CI_WORKER_NAME", parsers.line, "the host's name", "How the worker is shown.", "NAME"
+)
+WORKER_STATE = Setting(
+    "--state-dir",
+    "MVM_CI_WORKER_STATE_DIR",
+    parsers.path,
+    "$XDG_STATE_HOME/mvm-ci/worker",
+    "Key, module cache and blobs.",
+    _DIR,
+)
+WORKER_P2P_BIND = Setting(
+    "--p2p-bind",
+    "MVM_CI_WORKER_P2P_BIND",
+    parsers.address,
+    "0.0.0.0:0",
+    "The UDP socket it dials from.",
+    _ADDRESS,
+)
+SLOTS = Setting(
+    "--slots", "MVM_CI_SLOTS", parsers.slot_count, "one per core", "How many guests run at once.", "N"
+)
+ALLOW_HOST = Setting(
+    "--allow-host",
+    "MVM_CI_ALLOW_HOST",
+    parsers.host_pattern,
+    "none",
+    "Host that guests may call: name, name:port, *.domain or *.",
+    "HOST",
+)
+ALLOW_NETWORK = Setting(
+    "--allow-network",
+    "MVM_CI_ALLOW_NETWORK",
+    parsers.network,
+    "none",
+    "Private network that guests may reach all the same.",
+    "CIDR",
+)
+GRACE = Setting(
+    "--grace",
+    "MVM_CI_GRACE",
+    parsers.duration,
+    "30s",
+    "How long a stopping worker waits for its guests.",
+    _TIME,
+)
+BUILD_CACHE = Setting(
+    None,
+    "MVM_CI_BUILD_CACHE",
+    parsers.path,
+    "$XDG_CACHE_HOME/mvm-ci/build",
+    "Modules that were built before.",
+    _DIR,
+)
+DEV_STATE = Setting(
+    "--state-dir",
+    "MVM_CI_DEV_STATE_DIR",
+    parsers.path,
+    "$XDG_STATE_HOME/mvm-ci/dev",
+    "Everything dev keeps.",
+    _DIR,
+)
+
+CLIENT: Final = (URL, TOKEN, CREDENTIALS)
+LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
+CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
+WORKER: Final = (
+    TICKET,
+    TICKET_IN,
+    JOIN_TOKEN,
+    WORKER_NAME,
+    WORKER_STATE,
+    WORKER_P2P_BIND,
+    SLOTS,
+    ALLOW_HOST,
+    ALLOW_NETWORK,
+    GRACE,
+)
+DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK)
+BUILD: Final = (BUILD_CACHE,)
+SECRETS: Final = (TOKEN, JOIN_TOKEN)
+"""Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK)
+"""Their flag may be repeated; their variable takes commas."""
