@@ -1,0 +1,219 @@
+"""What the pool and its runner processes say to each other, and how it is framed.
+
+Two socket pairs join them. ``data`` carries everything and is read by the runner's one working thread,
+whenever that waits. ``control`` carries only what must reach a runner whose working thread computes: it is
+read by a watcher thread, which costs nothing until it is needed.
+
+A frame is a length (4 bytes, little-endian) and a MessagePack array whose first element is the tag. Both ends
+are always of the same build, so the frames have no version.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.job import Placed
+from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.segment import Segment
+from mvm_ci.ports.guest import CompiledModule
+
+MAX_FRAME: Final = 256 << 20
+"""Bytes of one frame; both ends are ours, so more is a bug."""
+_LENGTH: Final = struct.Struct("<I")
+
+
+class Setup(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The first frame to a runner. ``place``: the worker's name, as journals record it."""
+
+    place: str
+    suspend_after_ms: int
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    """One placement to run. ``number`` names it on these sockets; ``module``: index into ``Run.modules``."""
+
+    number: int
+    module: int
+    payload: bytes
+    memory_bytes: int
+    placed: Placed
+    attempt: int
+    journal: tuple[Segment, ...]
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Tasks to run one after another, after those handed over before."""
+
+    modules: tuple[CompiledModule, ...]
+    tasks: tuple[Task, ...]
+
+
+class Durable(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """The first ``posts`` segments that this task posted are durable."""
+
+    number: int
+    posts: int
+
+
+class HttpAnswer(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Answers ``HttpCall``."""
+
+    call: int
+    result: HttpResult
+
+
+class BlobStored(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Answers ``PutBlob``."""
+
+    call: int
+    ref: BlobRef
+
+
+class BlobBytes(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """Answers ``GetBlob``; ``data`` is None if there is no such blob."""
+
+    call: int
+    data: bytes | None
+
+
+class LeaveNow(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The task has to end with ``outcome`` (None: no report). Sent on both sockets; ignored if it is over."""
+
+    number: int
+    outcome: Outcome | None
+
+
+class Recall(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Give back what has not begun, and report what has ended. On ``control`` only."""
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """The runner can take tasks."""
+
+
+class Post(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """The task's next entries."""
+
+    number: int
+    segment: Segment
+
+
+class HttpCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """The guest asks for a request; its working thread waits for the answer."""
+
+    number: int
+    call: int
+    request: HttpRequest
+    idempotency_key: str
+
+
+class PutBlob(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
+    """Store ``data``."""
+
+    number: int
+    call: int
+    data: bytes
+
+
+class GetBlob(msgspec.Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """Get the bytes of ``ref``."""
+
+    number: int
+    call: int
+    ref: BlobRef
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True):
+    """A task is over. ``outcome``: None if it was dropped. ``run_ns``: how long it kept the runner.
+
+    ``unloadable``: the compiled module could not be loaded; ``outcome`` says why.
+    """
+
+    number: int
+    outcome: Outcome | None
+    tail: Segment | None
+    run_ns: int
+    unloadable: bool = False
+
+
+class Results(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """Tasks that are over, in the order in which they ran."""
+
+    items: tuple[Result, ...]
+
+
+class Recalled(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """Answers ``Recall``: these tasks have not begun and never will."""
+
+    numbers: tuple[int, ...]
+
+
+ToRunner: TypeAlias = Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | LeaveNow | Recall
+FromRunner: TypeAlias = Ready | Post | HttpCall | PutBlob | GetBlob | Results | Recalled
+
+M = TypeVar("M")
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def pack(messages: Iterable[ToRunner] | Iterable[FromRunner]) -> bytes:
+    """The frames of ``messages``."""
+    parts: list[bytes] = []
+    for message in messages:
+        body = _encoder.encode(message)
+        parts += (_LENGTH.pack(len(body)), body)
+    return b"".join(parts)
+
+
+class Frames(Generic[M]):
+    """Bytes in, messages out."""
+
+    __slots__ = ("_buffer", "_decoder", "_need")
+
+    def __init__(self, decoder: "msgspec.msgpack.Decoder[M]") -> None:
+        self._decoder = decoder
+        self._buffer = bytearray()
+        self._need = 4
+
+    def feed(self, data: bytes) -> list[M]:
+        """The messages that are whole now. Raises ``ProtocolError`` if the bytes are no frames of ours."""
+        buffer = self._buffer
+        buffer += data
+        # A large frame arrives in many pieces: look at them again only when it can be whole.
+        if len(buffer) < self._need:
+            return []
+        found: list[M] = []
+        at = 0
+        view = memoryview(buffer)
+        try:
+            while len(buffer) - at >= 4:
+                size = _LENGTH.unpack_from(buffer, at)[0]
+                if size > MAX_FRAME:
+                    raise ProtocolError(f"a frame of {size} bytes between pool and runner")
+                if len(buffer) - at < 4 + size:
+                    self._need = 4 + size
+                    break
+                found.append(self._decoder.decode(view[at + 4 : at + 4 + size]))
+                at += 4 + size
+            else:
+                self._need = 4
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"a frame between pool and runner cannot be read: {error}") from error
+        finally:
+            view.release()
+        del buffer[:at]
+        return found
+
+
+def to_runner_frames() -> Frames[ToRunner]:
+    """Reads what the pool sends."""
+    return Frames(msgspec.msgpack.Decoder(ToRunner))
+
+
+def from_runner_frames() -> Frames[FromRunner]:
+    """Reads what a runner sends."""
+    return Frames(msgspec.msgpack.Decoder(FromRunner))

@@ -1,0 +1,34 @@
+"""How long guests of a module keep a runner: decides how many are handed over at once."""
+
+from collections import OrderedDict
+from typing import Final
+
+from mvm_ci.domain.ids import Digest
+
+SMALL_NS: Final = 2_000_000
+"""Guests below this are handed over in batches."""
+_WEIGHT: Final = 0.2
+_KNOWN: Final = 4096
+
+
+class RunTimes:
+    """A moving average for each module seen lately."""
+
+    def __init__(self) -> None:
+        self._average: OrderedDict[Digest, float] = OrderedDict()
+
+    def observe(self, module: Digest, run_ns: int) -> None:
+        """A guest of ``module`` took this long, waiting included."""
+        known = self._average.pop(module, None)
+        self._average[module] = run_ns if known is None else known + _WEIGHT * (run_ns - known)
+        if len(self._average) > _KNOWN:
+            self._average.popitem(last=False)
+
+    def at_least(self, module: Digest, run_ns: int) -> None:
+        """A guest of ``module`` runs for this long already: do not wait for its end to learn from it."""
+        self._average[module] = max(self._average.get(module, 0.0), run_ns)
+
+    def small(self, module: Digest) -> float | None:
+        """The average in nanoseconds if it is known and small, else None."""
+        average = self._average.get(module)
+        return average if average is not None and average < SMALL_NS else None

@@ -1,0 +1,215 @@
+"""A runner process as the pool sees it: started, spoken to, killed, and surely gone."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from mvm_ci.domain.errors import ProtocolError, Unavailable
+from mvm_ci.engine.messages import FromRunner, Ready, Setup, ToRunner, from_runner_frames, pack
+
+_log = structlog.get_logger(__name__)
+_START_S: Final = 30.0
+_EXIT_S: Final = 5.0
+_BUFFER: Final = 1 << 20
+# A runner executes foreign code: it gets what Python needs to start, none of the worker's settings or
+# secrets.
+_ENVIRONMENT: Final = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "TZ",
+)
+
+
+class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to start runners. ``runtime``: ``module:factory`` of the ``GuestRuntime``; ``directory``: where."""
+
+    place: str
+    suspend_after_ms: int
+    directory: Path
+    runtime: str
+
+
+class RunnerProcess:
+    """One runner. Calls ``on_messages``, and once, after the last message, ``on_gone``."""
+
+    def __init__(
+        self,
+        on_messages: Callable[["RunnerProcess", list[FromRunner]], None],
+        on_gone: Callable[["RunnerProcess"], None],
+    ) -> None:
+        self._on_messages = on_messages
+        self._on_gone = on_gone
+        self._process: asyncio.subprocess.Process | None = None
+        self._data: asyncio.Transport | None = None
+        self._control: asyncio.Transport | None = None
+        self._ready = asyncio.get_running_loop().create_future()
+        self._reaper: asyncio.Task[None] | None = None
+        self._gone = False
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 before it is started."""
+        return self._process.pid if self._process is not None else 0
+
+    async def start(self, settings: RunnerSettings) -> None:
+        """Returns when the process is ready. Raises ``Unavailable``, with nothing left, if it fails."""
+        loop = asyncio.get_running_loop()
+        data, data_theirs = socket.socketpair()
+        control, control_theirs = socket.socketpair()
+        try:
+            for end in (data, data_theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            for end in (data, control):
+                end.setblocking(False)
+            fds = (data_theirs.fileno(), control_theirs.fileno())
+            arguments = (str(os.getpid()), *map(str, fds), settings.runtime)
+            # -P: whatever lies in the working directory is not importable.
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-P", "-m", "mvm_ci.engine.runner", *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=fds,
+                cwd=settings.directory,
+                env=_environment(os.environ),
+            )
+            data_theirs.close()
+            control_theirs.close()
+            self._data, _ = await loop.create_connection(lambda: _Ear(self._received, self._lost), sock=data)
+            self._control, _ = await loop.create_connection(lambda: _Ear(None, None), sock=control)
+            self.send(Setup(settings.place, settings.suspend_after_ms))
+            async with asyncio.timeout(_START_S):
+                await self._ready
+        except OSError as error:
+            await self.close()
+            raise Unavailable(f"a runner process could not be started: {error}") from error
+        except BaseException:
+            await asyncio.shield(self.close())
+            raise
+        finally:
+            for end in (data_theirs, control_theirs):
+                end.close()
+            if self._data is None:
+                data.close()
+            if self._control is None:
+                control.close()
+
+    def send(self, *messages: ToRunner) -> None:
+        """Sends to the working thread; dropped if the runner is gone."""
+        if self._data is not None and not self._data.is_closing():
+            self._data.write(pack(messages))
+
+    def send_control(self, message: ToRunner) -> None:
+        """Sends to the watcher thread; dropped if the runner is gone."""
+        if self._control is not None and not self._control.is_closing():
+            self._control.write(pack((message,)))
+
+    def kill(self) -> None:
+        """Ends the process at once; ``on_gone`` follows."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Kills the process and waits for its end; ``on_gone`` is not called any more."""
+        self._gone = True
+        self.kill()
+        for transport in (self._data, self._control):
+            if transport is not None:
+                transport.abort()
+        if not self._ready.done():
+            self._ready.cancel()
+        if self._process is not None:
+            async with asyncio.timeout(_EXIT_S):
+                await self._process.wait()
+        if self._reaper is not None:
+            await asyncio.wait([self._reaper])
+
+    def _received(self, messages: list[FromRunner]) -> None:
+        if self._gone:
+            return
+        if messages and isinstance(messages[0], Ready):
+            if not self._ready.done():
+                self._ready.set_result(None)
+            del messages[0]
+        if messages:
+            self._on_messages(self, messages)
+
+    def _lost(self) -> None:
+        """The socket closed: the process ended, or is about to be made to."""
+        if not self._ready.done():
+            self._ready.set_exception(
+                Unavailable("a runner process ended while it started; its reason is on stderr")
+            )
+        self.kill()
+        if not self._gone and self._reaper is None:
+            self._reaper = asyncio.get_running_loop().create_task(self._reap())
+
+    async def _reap(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+        if self._control is not None:
+            self._control.abort()
+        if not self._gone:
+            self._gone = True
+            self._on_gone(self)
+
+    @property
+    def exit_status(self) -> str:
+        """How the process ended, for people."""
+        code = self._process.returncode if self._process is not None else None
+        if code is None:
+            return "it runs"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return f"killed by {signal.Signals(-code).name}"
+        return f"exit code {code}"
+
+
+class _Ear(asyncio.Protocol):
+    def __init__(
+        self, received: Callable[[list[FromRunner]], None] | None, lost: Callable[[], None] | None
+    ) -> None:
+        self._received = received
+        self._lost = lost
+        self._frames = from_runner_frames()
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._received is None:
+            return
+        try:
+            messages = self._frames.feed(data)
+        except ProtocolError:
+            _log.exception("runner-protocol")
+            if self._transport is not None:
+                self._transport.close()
+            return
+        self._received(messages)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            _log.debug("runner-socket-broke", error=str(exc))
+        if self._lost is not None:
+            self._lost()
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in _ENVIRONMENT if name in environment}

@@ -1,0 +1,248 @@
+"""The engine's surroundings, in memory: everything a test wants to hold back, refuse or look at."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from mvm_ci.domain.errors import BadModule, NotFound, Unavailable
+from mvm_ci.domain.http import HttpFailure, HttpRequest
+from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
+from mvm_ci.domain.segment import Append, Segment
+from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.journal.codec import decode
+from mvm_ci.journal.entries import Entry
+from mvm_ci.ports.engine import Ended, Placement
+from mvm_ci.ports.guest import CompiledModule, ModuleKind
+from mvm_ci.ports.http_client import FetchedResponse
+
+ROOT = Path(__file__).resolve().parents[3]
+FAKE_RUNTIME = "tests.integration.engine.fake_guests:FakeRuntime"
+MODULE = Digest("ab" * 32)
+
+
+class Journal:
+    """Durable segments; ``open`` cleared holds appends back; ``refuse`` answers them."""
+
+    def __init__(self) -> None:
+        self.segments: dict[JobId, list[Segment]] = defaultdict(list)
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked = asyncio.Event()
+        self.refuse: Append | None = None
+        self.broken = False
+
+    async def append(self, placed: Placed, segment: Segment) -> Append:
+        self.asked.set()
+        await self.open.wait()
+        if self.broken:
+            raise Unavailable("closed")
+        if self.refuse is not None:
+            return self.refuse
+        kept = self.segments[placed.job]
+        if kept and kept[-1] == segment:
+            return Append.DONE
+        end = kept[-1].first + kept[-1].count if kept else 0
+        if segment.first != end:
+            return Append.GAP
+        kept.append(segment)
+        return Append.DONE
+
+    def entries(self, job: int, tail: Segment | None = None) -> list[Entry]:
+        return decode([*self.segments[JobId(job)], *([tail] if tail is not None else [])])
+
+
+class Lease:
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.event.set()
+        self.asked = asyncio.Event()
+
+    def valid(self) -> bool:
+        return self.event.is_set()
+
+    async def wait_valid(self) -> None:
+        self.asked.set()
+        await self.event.wait()
+
+
+class Payloads:
+    """``path``: the file of every compiled module."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.blobs: dict[str, bytes] = {}
+        self.bad_modules: set[str] = set()
+        self.asked_modules = 0
+        self.unavailable = 0
+
+    def _maybe_fail(self) -> None:
+        if self.unavailable:
+            self.unavailable -= 1
+            raise Unavailable("the store is away")
+
+    async def put(self, data: bytes) -> BlobRef:
+        self._maybe_fail()
+        digest = hashlib.sha256(data).hexdigest()
+        self.blobs[digest] = data
+        return BlobRef(Digest(digest), len(data))
+
+    async def get(self, ref: BlobRef) -> bytes:
+        self._maybe_fail()
+        if ref.digest not in self.blobs:
+            raise NotFound("no such blob")
+        return self.blobs[ref.digest]
+
+    async def module(self, digest: str) -> CompiledModule:
+        self._maybe_fail()
+        self.asked_modules += 1
+        if digest in self.bad_modules:
+            raise BadModule("it is not a module")
+        return CompiledModule(digest=digest, kind=ModuleKind.CORE, path=str(self.path))
+
+
+class Http:
+    """Answers 200 once ``open`` is set; counts what arrived and what was cut off."""
+
+    def __init__(self) -> None:
+        self.requests: list[HttpRequest] = []
+        self.keys: list[str] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked = asyncio.Event()
+        self.body = b"ok"
+        self.cancelled = 0
+
+    async def fetch(
+        self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
+    ) -> FetchedResponse | HttpFailure:
+        self.requests.append(request)
+        self.keys.append(idempotency_key)
+        self.asked.set()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return FetchedResponse(status=200, url=request.url, headers=(), body=self.body)
+
+    async def close(self) -> None:
+        pass
+
+
+class Events:
+    """What the engine told."""
+
+    def __init__(self) -> None:
+        self.starts: list[Placed] = []
+        self.ends: dict[Placed, Ended] = {}
+        self.end_batches: list[int] = []
+        self._changed = asyncio.Event()
+
+    def started(self, placements: Sequence[Placed]) -> None:
+        self.starts += placements
+        self._changed.set()
+
+    def ended(self, ended: Sequence[Ended]) -> None:
+        self.end_batches.append(len(ended))
+        for one in ended:
+            assert one.placed not in self.ends, "reported twice"
+            self.ends[one.placed] = one
+        self._changed.set()
+
+    async def wait_ended(self, *jobs: int, epoch: int = 1) -> list[Outcome]:
+        wanted = [Placed(JobId(job), epoch) for job in jobs]
+        while not all(placed in self.ends for placed in wanted):
+            await self._next()
+        return [self.ends[placed].outcome for placed in wanted]
+
+    async def wait_started(self, job: int, epoch: int = 1) -> None:
+        while Placed(JobId(job), epoch) not in self.starts:
+            await self._next()
+
+    async def _next(self) -> None:
+        self._changed.clear()
+        async with asyncio.timeout(30):
+            await self._changed.wait()
+
+
+class Clock:
+    def now_ms(self) -> int:
+        return 1_700_000_000_000
+
+    def lease_ms(self) -> int:
+        return 0
+
+    async def sleep(self, ms: float) -> None:
+        await asyncio.sleep(0)
+
+
+class World:
+    """A pool with its surroundings."""
+
+    def __init__(self, directory: Path, *, slots: int = 1, suspend_after_ms: int = 60_000) -> None:
+        code = directory / "code"
+        code.touch()
+        self.directory = directory
+        self.journal = Journal()
+        self.lease = Lease()
+        self.payloads = Payloads(code)
+        self.http = Http()
+        self.events = Events()
+        self.pool = EnginePool(
+            PoolSettings(
+                worker="test",
+                directory=directory,
+                slots=slots,
+                suspend_after_ms=suspend_after_ms,
+                runtime=FAKE_RUNTIME,
+            ),
+            journal=self.journal,
+            lease=self.lease,
+            payloads=self.payloads,
+            http=self.http,
+            events=self.events,
+            clock=Clock(),
+        )
+
+    def placement(
+        self,
+        job: int,
+        payload: Payload,
+        *,
+        epoch: int = 1,
+        journal: Sequence[Segment] = (),
+        module: Digest = MODULE,
+        timeout_ms: int = 60_000,
+    ) -> Placement:
+        if isinstance(payload, bytes) and len(payload) > INLINE_LIMIT:
+            raise ValueError("too large to be inline")
+        spec = JobSpec(module=module, input=payload, allow_hosts=("*",), timeout_ms=timeout_ms)
+        return Placement(placed=Placed(JobId(job), epoch), attempt=1, spec=spec, journal=tuple(journal))
+
+    def place(self, job: int, payload: Payload, *, epoch: int = 1, timeout_ms: int = 60_000) -> Placed:
+        placement = self.placement(job, payload, epoch=epoch, timeout_ms=timeout_ms)
+        self.pool.place([placement])
+        return placement.placed
+
+    def tail(self, job: int, epoch: int = 1) -> Segment | None:
+        return self.events.ends[Placed(JobId(job), epoch)].tail
+
+    def entries(self, job: int, epoch: int = 1) -> list[Entry]:
+        return self.journal.entries(job, self.tail(job, epoch))
+
+
+@contextlib.asynccontextmanager
+async def running(directory: Path, *, slots: int = 1, suspend_after_ms: int = 60_000) -> AsyncIterator[World]:
+    """A started world, closed at the end."""
+    world = World(directory, slots=slots, suspend_after_ms=suspend_after_ms)
+    try:
+        await world.pool.start()
+        yield world
+    finally:
+        await world.pool.close()
