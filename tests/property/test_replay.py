@@ -183,12 +183,18 @@ def test_a_disturbed_execution_is_the_undisturbed_one(
 
 
 @settings(max_examples=400)
-@given(programs, troubles(max_downtime_ms=500), st.sampled_from([0, 20, 10_000]))
+@given(
+    ops=programs,
+    plan=troubles(max_downtime_ms=500),
+    suspend_after_ms=st.sampled_from([0, 20, 10_000]),
+    slow=st.booleans(),
+)
 def test_effects_clocks_and_answers_hold_in_a_world_that_goes_on(
-    ops: list[Op], plan: list[Trouble], suspend_after_ms: int
+    *, ops: list[Op], plan: list[Trouble], suspend_after_ms: int, slow: bool
 ) -> None:
     """Time passes while nobody runs, and the outside answers each request differently."""
     world = World(lambda request, number: HttpFailure("connect", f"the {number}th request"))
+    world.slow = slow
     program = Program(ops)
     limits = ExecutionLimits(suspend_after_ms=suspend_after_ms)
     durable: list[object] = []

@@ -43,8 +43,8 @@ def echo(request: HttpRequest, number: int) -> HttpResult:
 class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
-    ``effects``: per idempotency key the requests that the outside has seen. ``now_ns`` moves only by
-    waiting, or if a test moves it.
+    ``slow``: posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that
+    the outside has seen. ``now_ns`` moves only by waiting, or if a test moves it.
     """
 
     def __init__(self, respond: Callable[[HttpRequest, int], HttpResult] = echo) -> None:
@@ -53,6 +53,7 @@ class World:
         self.epoch = 0
         self.effects: dict[str, list[HttpRequest]] = {}
         self.outcome: Outcome | None = None
+        self.slow = False
         self.waited_ns: list[int] = []
         self._respond = respond
         self._segments: list[Segment] = []
@@ -168,6 +169,8 @@ class FakeHost:
         self.crash_points.reach("wait.before")
         self._world.waited_ns.append(wall_ns - self._world.now_ns)
         self._world.now_ns = max(self._world.now_ns, wall_ns)
+        if not self._world.slow:
+            self.deliver(len(self._under_way))
         self.crash_points.reach("wait.after")
 
     def put_blob(self, data: bytes) -> BlobRef:
