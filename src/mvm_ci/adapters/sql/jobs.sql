@@ -46,11 +46,11 @@ SELECT wake_ms FROM jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms, id LIMIT 1
 SELECT id, epoch FROM jobs WHERE session = ?1 ORDER BY id
 
 -- name: standing
-SELECT id, epoch, state, reported
+SELECT jobs.id, epoch, state, reported
 FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = asked.value
 
 -- name: get
-SELECT id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
+SELECT jobs.id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
     module, name, options, input, input_size, result, result_size, failure
 FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = asked.value
 

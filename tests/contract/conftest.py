@@ -1,0 +1,52 @@
+"""The stores under test: a new adapter is a further parameter, and no further test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from mvm_ci.adapters.blobs.files import FileBlobStore
+from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.queue import MemoryJobQueue
+from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.sql.store import SqlStore
+from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.registry import Registry
+
+
+@pytest.fixture
+def never_blocking() -> Iterator[None]:
+    with blockbuster_ctx():
+        yield
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None
+) -> AsyncIterator[tuple[JobQueue, Registry]]:
+    if request.param == "memory":
+        yield MemoryJobQueue(), MemoryRegistry()
+    else:
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
+        yield store.queue, store.registry
+        await store.close()
+
+
+@pytest.fixture
+def queue(stores: tuple[JobQueue, Registry]) -> JobQueue:
+    return stores[0]
+
+
+@pytest.fixture
+def registry(stores: tuple[JobQueue, Registry]) -> Registry:
+    return stores[1]
+
+
+@pytest.fixture(params=["memory", "files"])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None) -> BlobStore:
+    if request.param == "memory":
+        return MemoryBlobStore()
+    return await asyncio.to_thread(FileBlobStore, tmp_path / "blobs")

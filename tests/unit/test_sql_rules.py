@@ -1,0 +1,240 @@
+"""The rules for SQL that is to run on a replicated store, too; and that each statement uses its index."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from mvm_ci.adapters.sql.queries import QUERIES, for_rows, parse, read
+from mvm_ci.domain.job import PLACED, TRANSITIONS, Event, JobState, sources
+
+SCHEMA = read("schema.sql")
+FORBIDDEN = re.compile(
+    r"\b(random|randomblob|strftime|unixepoch|julianday|datetime|date|time|changes|total_changes|"
+    r"last_insert_rowid)\s*\(|\bcurrent_(?:timestamp|date|time)\b|'now'",
+    re.IGNORECASE,
+)
+STORE_LEVEL = re.compile(r"\b(begin|commit|rollback|savepoint|pragma|attach|detach|vacuum)\b", re.IGNORECASE)
+TYPES = {"INTEGER", "TEXT", "REAL", "BLOB"}
+
+
+def primary_keys(schema: str) -> dict[str, tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        columns = {table: connection.execute(f"PRAGMA table_info({table})").fetchall() for table in tables}
+    return {
+        table: tuple(name for _, name in sorted((c[5], c[1]) for c in rows if c[5]))
+        for table, rows in columns.items()
+    }
+
+
+def faults_of_statement(sql: str, keys: dict[str, tuple[str, ...]]) -> list[str]:
+    """What is wrong with a statement, in words; nothing if it keeps the rules."""
+    faults = []
+    if found := FORBIDDEN.search(sql):
+        faults.append(f"not deterministic: {found[0]}")
+    if found := STORE_LEVEL.search(sql):
+        faults.append(f"not for a statement: {found[0]}")
+    numbers = [int(number) for number in re.findall(r"\?(\d+)", sql)]
+    if re.search(r"\?(?!\d)|[:@$][a-z]", re.sub(r"'[^']*'", "", sql)):
+        faults.append("a placeholder without a number")
+    if set(numbers) != set(range(1, max(numbers, default=0) + 1)):
+        faults.append("a number without a placeholder")
+    for before in re.findall(r"(.*?)\bLIMIT\b", sql, re.IGNORECASE | re.DOTALL):
+        order = re.findall(r"\bORDER BY ([\w., ]+?)\s*$", before)
+        table = re.findall(r"\bFROM (\w+)", before)
+        columns = tuple(term.split()[0] for term in order[-1].split(",")) if order else ()
+        if not order or not table or columns[-len(keys[table[-1]]) :] != keys[table[-1]]:
+            faults.append("a LIMIT without an order that ends in the primary key")
+    return faults
+
+
+def faults_of_schema(schema: str) -> list[str]:
+    """What is wrong with a schema."""
+    text = re.sub(r"--.*", "", schema)
+    faults = [f"not deterministic: {found[0]}" for found in FORBIDDEN.finditer(text)]
+    for name, body, options in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\)([^;]*);", text, re.DOTALL):
+        if "STRICT" not in options:
+            faults.append(f"{name} is not STRICT")
+        if "PRIMARY KEY" not in body:
+            faults.append(f"{name} has no primary key")
+        types = re.findall(r"^ {4}[a-z_]+ ([A-Z]+)", body, re.MULTILINE)
+        faults += [f"{name} has a column of type {kind}" for kind in types if kind not in TYPES]
+    return faults
+
+
+# -------------------------------------------------------------------- the rules
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_statement_keeps_the_rules(name: str) -> None:
+    assert faults_of_statement(QUERIES[name], primary_keys(SCHEMA)) == []
+
+
+def test_the_schema_keeps_the_rules() -> None:
+    assert faults_of_schema(SCHEMA) == []
+    assert SCHEMA.count("CREATE TABLE") == len(primary_keys(SCHEMA)) == 7
+
+
+@pytest.mark.parametrize(
+    ("sql", "fault"),
+    [
+        ("UPDATE jobs SET id = random()", "not deterministic"),
+        ("UPDATE jobs SET id = datetime('now')", "not deterministic"),
+        ("SELECT CURRENT_TIMESTAMP", "not deterministic"),
+        ("SELECT strftime('%s', ?1)", "not deterministic"),
+        ("SELECT unixepoch()", "not deterministic"),
+        ("BEGIN IMMEDIATE", "not for a statement"),
+        ("PRAGMA user_version", "not for a statement"),
+        ("ATTACH 'x' AS y", "not for a statement"),
+        ("VACUUM", "not for a statement"),
+        ("SELECT id FROM jobs WHERE id = ?", "a placeholder without a number"),
+        ("SELECT id FROM jobs WHERE id = :id", "a placeholder without a number"),
+        ("SELECT id FROM jobs WHERE id = ?2", "a number without a placeholder"),
+        ("SELECT id FROM jobs LIMIT ?1", "a LIMIT without an order"),
+        ("SELECT id FROM jobs ORDER BY wake_ms LIMIT ?1", "a LIMIT without an order"),
+        ("SELECT id FROM jobs ORDER BY id, wake_ms LIMIT ?1", "a LIMIT without an order"),
+        ("SELECT first FROM journal ORDER BY first LIMIT ?1", "a LIMIT without an order"),
+        ("DELETE FROM jobs WHERE id IN (SELECT id FROM jobs LIMIT ?1)", "a LIMIT without an order"),
+    ],
+)
+def test_a_statement_that_breaks_a_rule_is_caught(sql: str, fault: str) -> None:
+    assert [found for found in faults_of_statement(sql, primary_keys(SCHEMA)) if found.startswith(fault)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ("CREATE TABLE a (\n    id INTEGER PRIMARY KEY\n);", "a is not STRICT"),
+        ("CREATE TABLE a (\n    id INTEGER\n) STRICT;", "a has no primary key"),
+        ("CREATE TABLE a (\n    id ANY PRIMARY KEY\n) STRICT;", "a has a column of type ANY"),
+        (
+            "CREATE TABLE a (\n    id INTEGER PRIMARY KEY DEFAULT CURRENT_TIMESTAMP\n) STRICT;",
+            "not deterministic: CURRENT_TIMESTAMP",
+        ),
+    ],
+)
+def test_a_schema_that_breaks_a_rule_is_caught(schema: str, fault: str) -> None:
+    assert faults_of_schema(schema) == [fault]
+
+
+# -------------------------------------------------------------------- the transition table
+
+
+def test_the_schema_and_the_transition_table_agree() -> None:
+    def listed(column: str) -> set[int]:
+        (numbers,) = re.findall(rf"{column} INTEGER CHECK .*? IN \(([\d, ]+)\)", SCHEMA)
+        return {int(number) for number in numbers.split(",")}
+
+    assert listed("session") == {int(state) for state in PLACED}
+    assert listed("wake_ms") == {int(state) for state in sources(Event.WAKE)}
+    assert (JobState.PENDING, JobState.IN_PROGRESS) == (0, 2)
+
+
+def test_states_in_statements_come_from_the_transition_table() -> None:
+    text = "-- name: a\nUPDATE jobs SET state = {after start} WHERE state IN {from claim} OR state = {DEAD}"
+    expected = "UPDATE jobs SET state = CASE jobs.state WHEN 1 THEN 2 END WHERE state IN (0) OR state = 10"
+    assert parse(text) == {"a": expected}
+    # Numbers of states are written nowhere else.
+    for file in ("jobs.sql", "reports.sql"):
+        assert re.findall(r"state\s*(?:=|<>|>|<|IN)\s*\(?\d", read(file)) == []
+
+
+def test_one_guard_serves_the_tails_of_all_ends_but_one() -> None:
+    ends = (Event.COMPLETE, Event.FAIL, Event.RETRY, Event.SUSPEND, Event.RELEASE, Event.PARK, Event.LOSE)
+    assert {sources(event) for event in ends} == {tuple(sorted(PLACED))}
+    assert set(sources(Event.STOPPED)) < PLACED
+    assert {TRANSITIONS[JobState.CANCELLING][event] for event in ends[1:]} == {JobState.CANCELLED}
+
+
+def test_a_statement_for_rows_numbers_their_placeholders() -> None:
+    assert "VALUES (?1, ?2, ?3), (?4, ?5, ?6))" in for_rows("start", 2)
+    with pytest.raises(ValueError, match="takes no rows"):
+        for_rows("claim", 2)
+
+
+def test_a_name_that_is_not_a_state_or_event_is_refused() -> None:
+    with pytest.raises(KeyError):
+        parse("-- name: a\nSELECT {NOWHERE}")
+    with pytest.raises(ValueError, match="vanish"):
+        parse("-- name: a\nSELECT {from vanish}")
+
+
+# -------------------------------------------------------------------- plans
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[sqlite3.Connection]:
+    """A database with jobs in every state, and statistics as the planner would have them without ANALYZE."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        for number in range(2_000):
+            state = JobState(number % len(JobState))
+            session = number % 7 if state in PLACED else None
+            wake_ms = number if state in sources(Event.WAKE) else None
+            connection.execute(
+                "INSERT INTO jobs"
+                " (id, state, epoch, session, wake_ms, created_ms, module, name, options, input)"
+                " VALUES (?1, ?2, 1, ?3, ?4, 0, '', '', '', x'')",
+                (number, int(state), session, wake_ms),
+            )
+            connection.execute(
+                "INSERT INTO journal (job, attempt, first, count, epoch, data) VALUES (?1, 1, 0, 1, 1, x'')",
+                (number,),
+            )
+        yield connection
+
+
+def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
+    values = [0] * max(map(int, re.findall(r"\?(\d+)", sql)), default=0)
+    rows = connection.execute(
+        f"EXPLAIN QUERY PLAN {sql}", ["[]" if "json_each" in sql else v for v in values]
+    )
+    return [row[3] for row in rows]
+
+
+BY_ID = "jobs USING INTEGER PRIMARY KEY"
+USES = {
+    "submit": [],
+    "claim": ["jobs USING COVERING INDEX jobs_ready (state=?)", BY_ID],
+    "start": [BY_ID],
+    "cancel": [BY_ID],
+    "rescue": ["jobs USING INDEX jobs_placed (session=?)"],
+    "wake": ["jobs USING COVERING INDEX jobs_waiting (wake_ms<?)", BY_ID],
+    "next_wake": ["jobs USING COVERING INDEX jobs_waiting"],
+    "held": ["jobs USING INDEX jobs_placed (session=?)"],
+    "standing": [BY_ID],
+    "get": [BY_ID],
+    "list": [BY_ID],
+    "list_ready": ["jobs USING INDEX jobs_ready (state=? AND rowid>? AND rowid<?)"],
+    "list_placed": ["jobs USING INDEX jobs_placed"],
+    "list_settled": ["jobs USING INDEX jobs_settled (state=? AND rowid>? AND rowid<?)"],
+    "complete": [BY_ID],
+    "fail": [BY_ID],
+    "retry": [BY_ID],
+    "suspend": [BY_ID],
+    "release": [BY_ID],
+    "park": [BY_ID],
+    "stopped": [BY_ID],
+    "insert_segments": [BY_ID],
+    "insert_last_segments": [BY_ID],
+    "count_segments": [BY_ID],
+    "holds_segment": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first=?)"],
+    "journal": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+}
+
+
+@pytest.mark.parametrize("name", USES)
+@pytest.mark.parametrize("rows", [1, 64])
+def test_statements_use_their_index(filled: sqlite3.Connection, name: str, rows: int) -> None:
+    takes_rows = "/* rows */" in QUERIES[name]
+    steps = plan(filled, for_rows(name, rows) if takes_rows else QUERIES[name])
+    assert [use for use in USES[name] if not any(use in step for step in steps)] == []
+    # Walking an index in its order is no scan of the table; sorting is for the few jobs of a session only.
+    scans = [step for step in steps if re.match(r"SCAN (jobs|journal)\b(?!.*USING)", step)]
+    sorts = [step for step in steps if "TEMP B-TREE" in step]
+    assert scans == []
+    assert sorts == [] or name == "list_placed"
