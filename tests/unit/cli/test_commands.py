@@ -5,30 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from mvm_ci.cli.lazy import LazyGroup
-from mvm_ci.cli.main import root
 from mvm_ci.wire import api
 from tests.unit.cli.fake_api import DIGEST, WORKER, CommandLine, module_view, worker_view
+from tests.unit.cli.reference_page import PAGE, commands, page
 
 HEAVY = ("asyncio", "httpx", "msgspec", "rich", "structlog", "uvicorn", "uvloop", "wasmtime", "iroh")
-
-
-def commands(
-    command: click.Command = root, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
-    if isinstance(command, LazyGroup):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from commands(below, (*path, name))
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
@@ -181,3 +168,7 @@ def test_status(cli: CommandLine) -> None:
     assert "2 pending" in shown
     assert "dead" not in shown
     assert json.loads(cli("status", "--json").stdout)["jobs"] == {"pending": 2, "dead": 0}
+
+
+def test_the_reference_page_is_what_the_commands_say() -> None:
+    assert PAGE.read_text() == page(), "run: python -m tests.unit.cli.reference_page"

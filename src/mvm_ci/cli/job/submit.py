@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
 )
 @click.option(
-    "--max-attempts", type=click.IntRange(1, 1000), default=1, show_default=True, help="Tries if it fails."
+    "--max-attempts", type=click.IntRange(1, 100), default=1, show_default=True, help="Tries if it fails."
 )
 @click.option(
     "--time-limit", default="1h", callback=as_seconds, metavar="DURATION", help="For one try.  [default: 1h]"
