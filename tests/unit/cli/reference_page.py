@@ -21,8 +21,8 @@ Data goes to stdout, everything else to stderr; `--json` prints data as JSON, wi
 What the exit codes mean: [Exit codes](exit-codes.md). Where settings come from: [Settings](settings.md).
 
 A job is named by its id or at least four characters of its beginning; a module by a file, a name, its digest
-or the beginning of one; a worker by its name, its id or the beginning of one. What is ambiguous is refused, with
-the matches.
+or the beginning of one; a worker by its name, its id or the beginning of one. What is ambiguous is refused,
+with the matches.
 """
 
 
