@@ -27,7 +27,8 @@ from tests.contract.jobs import (
 
 
 async def states(queue: JobQueue, *numbers: int) -> list[JobState | None]:
-    return [None if job is None else job.state for job in await queue.get([JobId(number) for number in numbers])]
+    found = await queue.get([JobId(number) for number in numbers])
+    return [None if job is None else job.state for job in found]
 
 
 # -------------------------------------------------------------------- submit

@@ -64,8 +64,8 @@ class FileBlobStore:
         try:
             if not self._intact(file, ref):
                 self._write(file, data)
-            # The names of the file and of directories that may be new are to last, too; also where another call
-            # has just written it.
+            # The names of the file and of directories that may be new are to last, too, even where they were
+            # made just now by another call.
             for directory in (file.parent, file.parent.parent, self._directory):
                 _sync_directory(directory)
         except OSError as error:
