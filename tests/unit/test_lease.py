@@ -40,3 +40,14 @@ def test_those_that_ran_out_first_come_first() -> None:
     table.grant(B, 0)
     table.grant(A, 5)
     assert table.expired(200) == [B, A]
+
+
+def test_a_lease_can_be_ended_and_all_can_be_granted_again() -> None:
+    table = LeaseTable(100)
+    table.grant(A, 0)
+    table.expire(A, 10)
+    table.expire(B, 10)
+    assert table.expired(10) == [A]
+    assert B not in table
+    table.grant_all(50)
+    assert table.left(A, 50) == 100

@@ -35,6 +35,16 @@ class LeaseTable:
         self._deadlines[session] = now + self.lease_ms
         return True
 
+    def expire(self, session: SessionId, now: int) -> None:
+        """Ends a lease before its time; the session stays in the table as one whose lease has run out."""
+        if session in self._deadlines:
+            self._deadlines[session] = min(self._deadlines[session], now)
+
+    def grant_all(self, now: int) -> None:
+        """Everybody gets one whole lease, from now on."""
+        for session in self._deadlines:
+            self._deadlines[session] = now + self.lease_ms
+
     def remove(self, session: SessionId) -> bool:
         """The session is over. False if it was unknown."""
         return self._deadlines.pop(session, None) is not None

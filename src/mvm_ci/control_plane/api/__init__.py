@@ -1,0 +1,1 @@
+"""The HTTP API: bare ASGI, one table of routes."""

@@ -1,0 +1,208 @@
+"""The ASGI application: finds the route, asks for a token, reads the body, answers; every error is a
+problem document.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from mvm_ci.control_plane.api.auth import Authentication
+from mvm_ci.control_plane.api.openapi import document
+from mvm_ci.control_plane.api.problems import HttpError, problem, status_of
+from mvm_ci.control_plane.api.requests import Disconnected, Receive, Request, parse_query, read_body
+from mvm_ci.control_plane.api.routes import Reply, Route, Stream
+from mvm_ci.control_plane.api.services import Services
+from mvm_ci.control_plane.api.table import ROUTES
+from mvm_ci.domain.errors import MvmCiError
+
+log = structlog.get_logger(__name__)
+
+SEND_S: Final = 60.0
+"""For the caller to take one piece of an answer."""
+_PROBLEM: Final = "application/problem+json"
+_NO_QUERY: Final[Mapping[str, Any]] = {}
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    route: Route
+    params: dict[str, str]
+    query: dict[str, Any]
+
+
+class Api:
+    """The application. Its cost a request matters: no framework, no task, no middleware."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._auth = Authentication(services.registry)
+        self._openapi = Reply(msgspec.json.encode(document((*ROUTES, _OPENAPI), services.version)))
+        self._fixed: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[list[str], dict[str, Route]]] = []
+        patterns: dict[str, dict[str, Route]] = {}
+        for route in (*ROUTES, _OPENAPI):
+            table = patterns if "{" in route.path else self._fixed
+            table.setdefault(route.path, {})[route.method] = route
+        self._patterns = [(path.split("/"), methods) for path, methods in patterns.items()]
+        self._queries = {
+            id(route): {query.name: query for query in route.query} for route in (*ROUTES, _OPENAPI)
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            raise ValueError(f"this application does not speak {scope['type']}")
+        try:
+            answer = await self._answer(scope, receive)
+        except Disconnected:
+            return
+        except HttpError as error:
+            await _send_problem(send, error.status, error.code, str(error), error.headers)
+        except MvmCiError as error:
+            status = status_of(error)
+            if status == 500:
+                log.exception("a request failed", path=scope["path"], code=error.code)
+            await _send_problem(send, status, error.code, str(error), ())
+        except Exception:
+            number = uuid.uuid4().hex[:12]
+            log.exception("a request failed", path=scope["path"], number=number)
+            detail = f"an error inside the control plane; its log has more under {number}"
+            await _send_problem(send, 500, "error", detail, ())
+        else:
+            if isinstance(answer, Stream):
+                await _send_stream(answer, receive, send)
+            else:
+                await _send_reply(send, 200, answer.body, answer.media.encode(), ())
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply | Stream:
+        route, params = self._find(scope["method"], scope["path"])
+        authorization = length = media = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == b"content-length":
+                length = value
+            elif name == b"content-type":
+                media = value
+        if route.role is not None:
+            await self._auth.require(authorization, route.role)
+        raw = scope["query_string"]
+        query = parse_query(raw, self._queries[id(route)]) if raw else _NO_QUERY
+        body = b""
+        if route.body is not None:
+            _check_media(media, route.body.media)
+            body = await read_body(receive, length, route.body.limit)
+        if route is _OPENAPI:
+            return self._openapi
+        return await route.handler(self._services, Request(params, query, body))
+
+    def _find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        methods = self._fixed.get(path)
+        params: Mapping[str, str] = _NO_QUERY
+        if methods is None:
+            parts = path.split("/")
+            for pattern, candidates in self._patterns:
+                found = _match(pattern, parts)
+                if found is not None:
+                    methods, params = candidates, found
+                    break
+        if methods is None:
+            raise HttpError(
+                404, "not-found", f"there is no {path[:200]} here; /openapi.json lists what there is"
+            )
+        route = methods.get(method)
+        if route is None:
+            allowed = ", ".join(sorted(methods))
+            raise HttpError(
+                405,
+                "bad-input",
+                f"{path[:200]} does not take {method[:20]}, but {allowed}",
+                ((b"allow", allowed.encode()),),
+            )
+        return route, params
+
+
+async def _no_handler(services: Services, request: Request) -> Reply:
+    raise NotImplementedError
+
+
+_OPENAPI: Final = Route(
+    method="GET",
+    path="/openapi.json",
+    role=None,
+    handler=_no_handler,
+    summary="This document.",
+    answer=dict[str, Any],
+)
+
+
+def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(parts):
+        return None
+    params: dict[str, str] = {}
+    for expected, part in zip(pattern, parts, strict=True):
+        if expected[:1] == "{":
+            if not part:
+                return None
+            params[expected[1:-1]] = part
+        elif expected != part:
+            return None
+    return params
+
+
+def _check_media(given: bytes | None, allowed: tuple[str, ...]) -> None:
+    media = (given or b"").partition(b";")[0].strip().lower().decode("latin-1")
+    if media not in allowed:
+        raise HttpError(
+            415, "bad-input", f"content-type: {media[:80] or 'none'}; this takes {' or '.join(allowed)}"
+        )
+
+
+async def _send_problem(send: Send, status: int, code: str, detail: str, headers: Headers) -> None:
+    await _send_reply(send, status, problem(status, code, detail), _PROBLEM.encode(), headers)
+
+
+async def _send_reply(send: Send, status: int, body: bytes, media: bytes, headers: Headers) -> None:
+    length = b"%d" % len(body)
+    lines = [(b"content-type", media), (b"content-length", length), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_stream(answer: Stream, receive: Receive, send: Send) -> None:
+    """Sends pieces until they end or the caller is gone, whatever comes first."""
+    sending = asyncio.create_task(_send_pieces(answer, send))
+    leaving = asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not sending.done():
+            sending.cancel()
+        await asyncio.wait({sending, leaving})
+    if not sending.cancelled():
+        # An error in the middle of an answer can only break it off: the server closes the connection.
+        sending.result()
+
+
+async def _send_pieces(answer: Stream, send: Send) -> None:
+    headers = [(b"content-type", answer.media.encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async with aclosing(answer.pieces) as pieces:
+        async for piece in pieces:
+            async with asyncio.timeout(SEND_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,148 @@
+"""A request as its route sees it, and how it is read: within limits of size and time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from mvm_ci.control_plane.api.problems import HttpError
+from mvm_ci.domain.errors import BadInput, TooLarge
+
+READ_S: Final = 60.0
+"""For a whole body."""
+_DRAIN: Final = 64 << 20
+"""Bytes of a body that is too large that are still read: a caller who writes cannot read the answer."""
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
+
+
+class Disconnected(Exception):
+    """The caller is gone; nobody waits for an answer."""
+
+
+class QueryLike(Protocol):
+    """A declared query parameter."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def least(self) -> float: ...
+    @property
+    def most(self) -> float: ...
+
+
+class Request:
+    """``params``: the path's; ``query``: the declared parameters that were given, parsed; ``body``: its
+    bytes.
+    """
+
+    __slots__ = ("body", "params", "query")
+
+    def __init__(self, params: Mapping[str, str], query: Mapping[str, Any], body: bytes) -> None:
+        self.params = params
+        self.query = query
+        self.body = body
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The body's value. Raises ``BadInput``, saying what is wrong and where."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"the body is not as it must be: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"the body is not JSON: {error}") from None
+
+
+def parse_query(raw: bytes, declared: Mapping[str, QueryLike]) -> dict[str, Any]:
+    """The query's parameters. Raises ``BadInput``, naming the parameter."""
+    found: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError:
+        raise BadInput("the query is malformed") from None
+    for name, text in pairs:
+        query = declared.get(name)
+        if query is None:
+            known = ", ".join(declared) or "none"
+            raise BadInput(
+                f"query parameter {name[:80]!r}: there is no such parameter here; there are: {known}"
+            )
+        if name in found:
+            raise BadInput(f"query parameter {name}: given twice")
+        found[name] = _value(query, text)
+    return found
+
+
+def _value(query: QueryLike, text: str) -> str | int | float | bool:
+    if query.kind == "string":
+        return text
+    if query.kind == "boolean":
+        if text not in {"0", "1", "true", "false"}:
+            raise BadInput(f"query parameter {query.name}: {text[:80]!r} is not 0 or 1")
+        return text in {"1", "true"}
+    try:
+        value = int(text) if query.kind == "integer" else float(text)
+    except ValueError:
+        raise BadInput(f"query parameter {query.name}: {text[:80]!r} is not a number") from None
+    if not query.least <= value <= query.most:
+        raise BadInput(
+            f"query parameter {query.name}: {text[:80]} is not between {query.least:g} and {query.most:g}"
+        )
+    return value
+
+
+async def read_body(receive: Receive, announced: bytes | None, limit: int) -> bytes:
+    """The whole body. Raises ``TooLarge`` as soon as it is over ``limit``, ``HttpError`` if it does not
+    come in time.
+    """
+    try:
+        async with asyncio.timeout(READ_S):
+            if announced is not None and int(announced) > limit:
+                await _drain(receive)
+                raise TooLarge(f"the body has {int(announced)} bytes; at most {limit} are allowed")
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if message.get("more_body"):
+                body = await _rest(receive, body, limit)
+    except TimeoutError:
+        raise HttpError(408, "bad-input", f"the body did not come within {READ_S:g} s") from None
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    if len(body) > limit:
+        raise TooLarge(f"the body has {len(body)} bytes; at most {limit} are allowed")
+    return body
+
+
+async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
+    chunks = [first]
+    size = len(first)
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
+        if size > limit:
+            chunks.clear()
+            if more:
+                await _drain(receive)
+            raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _drain(receive: Receive) -> None:
+    left = _DRAIN
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return

@@ -1,0 +1,92 @@
+"""What a route is: one row of the table from which both the dispatch and the OpenAPI document are made."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from mvm_ci.control_plane.api.requests import Request
+from mvm_ci.control_plane.api.services import Services
+from mvm_ci.ports.registry import Role
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+BYTES: Final = "application/octet-stream"
+WASM: Final = "application/wasm"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    body: bytes
+    media: str = JSON
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """An answer in pieces, until ``pieces`` ends or the caller goes away."""
+
+    pieces: AsyncGenerator[bytes, None]
+    media: str = NDJSON
+
+
+Handler = Callable[[Services, Request], Awaitable[Reply | Stream]]
+
+
+class Kind(StrEnum):
+    """What a query parameter holds; the values are JSON Schema's types."""
+
+    TEXT = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    FLAG = "boolean"
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A query parameter, never required. Numbers lie between ``least`` and ``most``."""
+
+    name: str
+    kind: Kind
+    about: str
+    least: float = 0
+    most: float = (1 << 53) - 1
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A request's body: JSON of ``type``, or raw bytes if that is None. ``limit`` in bytes."""
+
+    limit: int
+    type: Any = None
+    media: tuple[str, ...] = (JSON,)
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """``path`` may have ``{name}`` segments; ``role`` None: no token is needed; ``answer`` None: raw
+    bytes.
+    """
+
+    method: str
+    path: str
+    role: Role | None
+    handler: Handler
+    summary: str
+    answer: Any = None
+    media: str = JSON
+    body: Body | None = None
+    query: tuple[Query, ...] = ()
+    errors: tuple[int, ...] = ()
+    """Statuses beside those that every route of its kind may answer."""
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """All statuses of errors."""
+        found = {*self.errors, 500, 503}
+        if self.role is not None:
+            found |= {401, 403}
+        if self.body is not None:
+            found |= {400, 413, 415}
+        if self.query:
+            found.add(400)
+        if "{" in self.path:
+            found |= {400, 404}
+        return tuple(sorted(found))

@@ -1,0 +1,35 @@
+"""What the API's routes work with."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.sessions import Sessions
+from mvm_ci.lifecycle.submit import Submitter
+from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.registry import Registry
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The use cases and ports of one control plane. ``random``: secure random bytes, as many as asked for."""
+
+    queue: JobQueue
+    registry: Registry
+    blobs: BlobStore
+    clock: Clock
+    submitter: Submitter
+    modules: Modules
+    dispatcher: Dispatcher
+    waiters: Waiters
+    sessions: Sessions
+    recorder: Recorder
+    ticket: Callable[[], str]
+    random: Callable[[int], bytes]
+    version: str
+    started_ms: int

@@ -1,0 +1,205 @@
+"""The table of all routes."""
+
+from typing import Final
+
+from mvm_ci.control_plane.api import jobs, operations
+from mvm_ci.control_plane.api.routes import BYTES, NDJSON, WASM, Body, Kind, Query, Route
+from mvm_ci.domain.module import MAX_MODULE_BYTES
+from mvm_ci.ports.registry import Role
+from mvm_ci.wire import api
+
+_JSON = 64 << 10
+_FROM: Final = Query("from", Kind.INTEGER, "Index of the first journal entry to look at.")
+
+JOBS: Final = (
+    Route(
+        method="POST",
+        path="/v1/jobs",
+        role=Role.SUBMITTER,
+        handler=jobs.submit,
+        summary="Submit jobs, all or none. Answered when they are durable; with wait_s, when all have ended "
+        "or the time is over.",
+        body=Body(api.MAX_BODY, api.SubmitJobs),
+        answer=api.Submitted,
+        errors=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs",
+        role=Role.VIEWER,
+        handler=jobs.listing,
+        summary="Jobs, newest first.",
+        answer=api.JobList,
+        query=(
+            Query("state", Kind.TEXT, "Only jobs in these states (comma-separated)."),
+            Query("limit", Kind.INTEGER, f"Jobs a page; {jobs.DEFAULT_LIMIT} if left out.", 1, 1_000),
+            Query("cursor", Kind.TEXT, "The cursor of the page before."),
+            Query("prefix", Kind.TEXT, "Only jobs whose id begins so."),
+        ),
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs/{id}",
+        role=Role.VIEWER,
+        handler=jobs.show,
+        summary="A job.",
+        answer=api.JobView,
+        query=(
+            Query("wait_s", Kind.NUMBER, "Wait so many seconds for its end (or pause).", 0, api.MAX_WAIT_S),
+        ),
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs/{id}/wait",
+        role=Role.VIEWER,
+        handler=jobs.wait,
+        summary="A job when it has ended (or is paused), or as it is after the time.",
+        answer=api.JobView,
+        query=(
+            Query("timeout_s", Kind.NUMBER, f"Seconds; {api.MAX_WAIT_S:g} if left out.", 0, api.MAX_WAIT_S),
+        ),
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs/{id}/result",
+        role=Role.VIEWER,
+        handler=jobs.result,
+        summary="The result's bytes, as JSON if they are JSON.",
+        media=BYTES,
+        errors=(409,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs/{id}/logs",
+        role=Role.VIEWER,
+        handler=jobs.logs,
+        summary="The guest's output over all attempts: one LogLine a line. follow: to the job's end; "
+        "an empty line every 15 s breaks the silence.",
+        answer=api.LogLine,
+        media=NDJSON,
+        query=(
+            Query("attempt", Kind.INTEGER, "The attempt to begin with; 1 if left out.", least=1),
+            _FROM,
+            Query("follow", Kind.FLAG, "Send lines as they become durable, until the job has ended."),
+        ),
+    ),
+    Route(
+        method="POST",
+        path="/v1/jobs/{id}/cancel",
+        role=Role.SUBMITTER,
+        handler=jobs.cancel,
+        summary="Ask for the end of a job.",
+        answer=api.CancelView,
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs/{id}/journal",
+        role=Role.VIEWER,
+        handler=jobs.journal,
+        summary="What the guest learned from outside, entry by entry.",
+        answer=api.JournalView,
+        query=(
+            Query("attempt", Kind.INTEGER, "Which attempt; the present one if left out.", least=1),
+            _FROM,
+            Query("limit", Kind.INTEGER, f"Entries; {jobs.DEFAULT_ENTRIES} if left out.", 1, 1_000),
+        ),
+    ),
+)
+
+OPERATIONS: Final = (
+    Route(
+        method="POST",
+        path="/v1/modules",
+        role=Role.SUBMITTER,
+        handler=operations.push_module,
+        summary="Store a module. One that is there is answered as it was first stored.",
+        body=Body(MAX_MODULE_BYTES, None, (WASM, BYTES)),
+        answer=api.ModuleView,
+        query=(Query("name", Kind.TEXT, "Its name, instead of the manifest's."),),
+        errors=(422,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/modules",
+        role=Role.VIEWER,
+        handler=operations.modules,
+        summary="Modules, newest first.",
+        answer=api.ModuleList,
+        query=(Query("prefix", Kind.TEXT, "Only modules whose digest begins so."),),
+    ),
+    Route(
+        method="GET",
+        path="/v1/workers",
+        role=Role.VIEWER,
+        handler=operations.workers,
+        summary="All workers.",
+        answer=api.WorkerList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/workers/{id}/drain",
+        role=Role.ADMIN,
+        handler=operations.drain_worker,
+        summary="Let a worker finish what it runs and give it nothing more, until its next start.",
+        answer=api.WorkerView,
+    ),
+    Route(
+        method="POST",
+        path="/v1/workers/{id}/revoke",
+        role=Role.ADMIN,
+        handler=operations.revoke_worker,
+        summary="Refuse a worker's key, for good and at once; its jobs go on elsewhere.",
+        answer=api.WorkerView,
+    ),
+    Route(
+        method="POST",
+        path="/v1/join-tokens",
+        role=Role.ADMIN,
+        handler=operations.create_join_token,
+        summary="A new join token. The only answer that shows its secret.",
+        body=Body(_JSON, api.CreateJoinToken),
+        answer=api.JoinTokenView,
+    ),
+    Route(
+        method="GET",
+        path="/v1/join-tokens",
+        role=Role.ADMIN,
+        handler=operations.join_tokens,
+        summary="All join tokens, without their secrets.",
+        answer=api.JoinTokenList,
+    ),
+    Route(
+        method="GET",
+        path="/v1/status",
+        role=Role.VIEWER,
+        handler=operations.status,
+        summary="The control plane at a glance.",
+        answer=api.Status,
+    ),
+    Route(
+        method="GET",
+        path="/v1/ticket",
+        role=Role.VIEWER,
+        handler=operations.ticket,
+        summary="Where workers find the control plane: an address, not a permission.",
+        answer=api.Ticket,
+    ),
+    Route(
+        method="GET",
+        path="/livez",
+        role=None,
+        handler=operations.live,
+        summary="The process answers.",
+        answer=dict[str, str],
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        role=None,
+        handler=operations.ready,
+        summary="It takes requests, and its store answers.",
+        answer=dict[str, str],
+    ),
+)
+ROUTES: Final = JOBS + OPERATIONS
+"""All routes but ``/openapi.json``, which is made of them."""

@@ -1,0 +1,95 @@
+"""Jobs, workers and modules as the API shows them."""
+
+from base64 import b64encode
+
+import msgspec
+
+from mvm_ci.domain.ids import format_job_id
+from mvm_ci.domain.job import Job
+from mvm_ci.domain.payload import BlobRef, Payload
+from mvm_ci.lifecycle.sessions import Session, Sessions
+from mvm_ci.ports.registry import ModuleInfo, Worker, WorkerState
+from mvm_ci.wire import api
+
+_raw = msgspec.json.Decoder(msgspec.Raw)
+
+
+def job_view(job: Job, sessions: Sessions) -> api.JobView:
+    """A job."""
+    session = sessions.by_id(job.session) if job.session is not None else None
+    failure = job.failure
+    result, base64, size = _result(job.result)
+    return api.JobView(
+        id=format_job_id(job.id),
+        state=job.state.label,
+        name=job.spec.name,
+        module=job.spec.module,
+        attempt=job.attempt,
+        epoch=job.epoch,
+        losses=job.losses,
+        journal_length=job.journal_length,
+        created_ms=job.created_ms,
+        started_ms=job.started_ms,
+        finished_ms=job.finished_ms,
+        wake_ms=job.wake_ms,
+        worker=session.name if session is not None else None,
+        failure=api.FailureView(kind=failure.kind.value, message=failure.message, detail=failure.detail)
+        if failure is not None
+        else None,
+        result=result,
+        result_base64=base64,
+        result_size=size,
+    )
+
+
+def is_json(data: bytes) -> bool:
+    """Whether the bytes may stand in a JSON document as they are."""
+    try:
+        data.decode()
+        _raw.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def worker_view(worker: Worker, session: Session | None, lease_left_ms: int) -> api.WorkerView:
+    """A worker; ``session``: its open one."""
+    state = worker.state.name.lower()
+    if worker.state is WorkerState.ACTIVE and session is not None and session.draining:
+        state = WorkerState.DRAINING.name.lower()
+    return api.WorkerView(
+        id=worker.id,
+        name=worker.name,
+        state=state,
+        connected=session is not None and lease_left_ms > 0,
+        slots=worker.slots,
+        running=session.running if session is not None else 0,
+        version=worker.version,
+        platform=worker.platform,
+        joined_ms=worker.joined_ms,
+        seen_ms=max(worker.seen_ms, session.seen_ms) if session is not None else worker.seen_ms,
+        session=session.id if session is not None else None,
+        lease_left_ms=lease_left_ms if session is not None else None,
+    )
+
+
+def module_view(info: ModuleInfo) -> api.ModuleView:
+    """A module."""
+    return api.ModuleView(
+        digest=info.digest,
+        name=info.name,
+        kind=info.kind,
+        size=info.size,
+        created_ms=info.created_ms,
+        allow_hosts=info.allow_hosts,
+    )
+
+
+def _result(payload: Payload | None) -> tuple[msgspec.Raw | msgspec.UnsetType, str | None, int | None]:
+    if payload is None:
+        return msgspec.UNSET, None, None
+    if isinstance(payload, BlobRef):
+        return msgspec.UNSET, None, payload.size
+    if is_json(payload):
+        return msgspec.Raw(payload), None, len(payload)
+    return msgspec.UNSET, b64encode(payload).decode(), len(payload)

@@ -1,0 +1,143 @@
+"""The control plane: all of its parts, put together from ports, started and stopped in order."""
+
+import asyncio
+import gc
+import secrets
+from collections.abc import Callable
+from random import random as chance
+
+import structlog
+
+from mvm_ci import __version__
+from mvm_ci.control_plane.api.app import Api
+from mvm_ci.control_plane.api.services import Services
+from mvm_ci.control_plane.links import WorkerLinks
+from mvm_ci.control_plane.server import ApiServer
+from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.transfers import Transfers
+from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import NewJob
+from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.rescue import Rescuer
+from mvm_ci.lifecycle.sessions import Sessions
+from mvm_ci.lifecycle.submit import Submitter
+from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.lifecycle.wake import Waker
+from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.transport import Endpoint
+
+log = structlog.get_logger(__name__)
+
+_GC_THRESHOLD = 50_000
+
+
+class ControlPlane:
+    """One control plane. The stores and the endpoint stay their owner's: they are closed after ``stop``.
+
+    ``random``: secure random bytes; ``jitter``: numbers in [0, 1) for retries.
+    """
+
+    def __init__(
+        self,
+        settings: ControlPlaneSettings,
+        queue: JobQueue,
+        registry: Registry,
+        blobs: BlobStore,
+        endpoint: Endpoint,
+        clock: Clock,
+        *,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        jitter: Callable[[], float] = chance,
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._endpoint = endpoint
+        self._clock = clock
+        uncommitted: dict[JobId, NewJob] = {}
+        waiters = Waiters()
+        dispatcher = Dispatcher(queue, clock)
+        self._waker = Waker(queue, clock, dispatcher.pending)
+        rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
+        self.sessions = Sessions(
+            queue,
+            registry,
+            clock,
+            dispatcher,
+            rescuer,
+            lease_ms=settings.lease_ms,
+            heartbeat_ms=settings.heartbeat_ms,
+            version=__version__,
+        )
+        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
+        modules = Modules(registry, blobs, clock)
+        self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
+        self.services = Services(
+            queue=queue,
+            registry=registry,
+            blobs=blobs,
+            clock=clock,
+            submitter=Submitter(queue, blobs, modules, dispatcher, clock, uncommitted),
+            modules=modules,
+            dispatcher=dispatcher,
+            waiters=waiters,
+            sessions=self.sessions,
+            recorder=recorder,
+            ticket=endpoint.ticket,
+            random=random,
+            version=__version__,
+            started_ms=clock.now_ms(),
+        )
+        self._server = ApiServer(Api(self.services), settings.host, settings.port, settings.stop_s)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens, once started."""
+        return self._server.url
+
+    @property
+    def ticket(self) -> str:
+        """Where workers find it."""
+        return self._endpoint.ticket()
+
+    async def start(self) -> None:
+        """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
+        store).
+        """
+        newest = await self._queue.list_jobs(limit=1)
+        self.services.submitter.continue_after(newest[0].id if newest else 0)
+        await self.sessions.restore()
+        await self._server.start()
+        for run in (self._waker.run, self.services.dispatcher.run, self.sessions.keeper.run, self._links.run):
+            task = asyncio.create_task(run())
+            task.add_done_callback(_ended)
+            self._tasks.append(task)
+        # What lives from here on lives long: a full collection over it would stop everything for long.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+        log.info("control plane started", api=self.api_url, endpoint=self._endpoint.id)
+
+    async def stop(self) -> None:
+        """Lets requests end, closes the workers' connections and stores what they reported.
+
+        Sessions stay open: the workers come back to the next start. Safe to repeat.
+        """
+        self.services.waiters.close()
+        await self._server.stop()
+        await self._links.stop()
+        await self.services.submitter.settle()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("a part of the control plane failed", exc_info=task.exception())

@@ -1,0 +1,105 @@
+"""The HTTP server: uvicorn inside this process and event loop."""
+
+import asyncio
+import socket
+from typing import Any, Final
+
+import structlog
+import uvicorn
+
+from mvm_ci.domain.errors import Misconfigured
+
+log = structlog.get_logger(__name__)
+
+BACKLOG: Final = 2_048
+KEEP_ALIVE_S: Final = 75
+MAX_REQUESTS: Final = 10_000
+"""Requests under way; further ones are answered with 503."""
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the process, not to the server."""
+
+    def install_signal_handlers(self) -> None:
+        """Installs none."""
+
+
+class ApiServer:
+    """Serves one ASGI application on one TCP socket. ``stop_s``: for requests under way when it stops."""
+
+    def __init__(self, application: Any, host: str, port: int, stop_s: float) -> None:  # noqa: ANN401 (ASGI)
+        self._host = host
+        self._port = port
+        self._stop_s = stop_s
+        self._task: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, round(stop_s)),
+            limit_concurrency=MAX_REQUESTS,
+        )
+        self._server = _Server(config)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it does."""
+        if self._socket is None:
+            raise RuntimeError("the server is not started")
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def start(self) -> None:
+        """Returns when it listens. Raises ``Misconfigured`` if it cannot."""
+        self._socket = await listen(self._host, self._port)
+        serving = self._server.serve(sockets=[self._socket])
+        self._task = asyncio.create_task(serving)
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0)
+        if self._task.done():
+            await self._task
+
+    async def stop(self) -> None:
+        """Takes no more requests, lets those under way end, closes the socket."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        try:
+            async with asyncio.timeout(self._stop_s + 2):
+                await self._task
+        except TimeoutError:
+            log.warning("requests were cut off when the server stopped")
+        finally:
+            if self._socket is not None:
+                self._socket.close()
+
+
+async def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ``Misconfigured``, naming the address, if there can be none."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise Misconfigured(f"the API cannot listen on {host}:{port}: {error.strerror}") from None
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        raise Misconfigured(
+            f"the API cannot listen on {host}:{port}: {reason}; choose another port"
+        ) from None
+    return listening

@@ -1,0 +1,27 @@
+"""The control plane's settings."""
+
+import msgspec
+
+from mvm_ci.wire.api import API_PORT
+
+
+class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``host``, ``port``: where the API listens (port 0: any). Raises ``ValueError`` for what cannot work."""
+
+    host: str = "127.0.0.1"
+    port: int = API_PORT
+    lease_ms: int = 15_000
+    """After this silence a worker's session is lost."""
+    heartbeat_ms: int = 5_000
+    max_losses: int = 10
+    """How often a job may lose its worker while it runs; one time more, and it is dead."""
+    stop_s: float = 5.0
+    """How long requests under way may take when the control plane stops."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.heartbeat_ms < self.lease_ms:
+            raise ValueError(
+                f"a heartbeat every {self.heartbeat_ms} ms cannot renew a lease of {self.lease_ms} ms"
+            )
+        if not 0 <= self.port <= 65_535:
+            raise ValueError(f"{self.port} is not a port")

@@ -1,0 +1,131 @@
+"""Blob transfers and large journals: what a worker asks for on a stream of its own. See
+``mvm_ci.wire.blobs``.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from mvm_ci.domain.errors import MvmCiError, NotFound, ProtocolError, Unavailable
+from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.job import PLACED
+from mvm_ci.lifecycle.dispatch import read_journal
+from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.transport import Stream
+from mvm_ci.wire import blobs as w
+from mvm_ci.wire.frames import FrameReader, encode
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 32
+"""Transfers of all workers together: what they hold in memory is at most so many blobs."""
+IDLE_S: Final = 30.0
+"""A transfer in which nothing moves for so long is given up."""
+_CHUNK: Final = 256 << 10
+
+T = TypeVar("T")
+
+
+class Transfers:
+    """Serves transfers for workers whose session stands."""
+
+    def __init__(self, queue: JobQueue, blobs: BlobStore) -> None:
+        self._queue = queue
+        self._blobs = blobs
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def serve(self, stream: Stream) -> None:
+        """Answers one stream. Raises ``ProtocolError`` and ``Unavailable`` (the connection is gone, or too
+        slow).
+        """
+        async with self._slots:
+            reader = w.request_reader()
+            request, rest = await _first(stream, reader)
+            try:
+                match request:
+                    case w.GetBlob(digest=digest):
+                        await self._get(stream, digest)
+                    case w.PutBlob():
+                        await self._put(stream, request, rest)
+                    case w.GetJournal():
+                        await self._journal(stream, request)
+            except ProtocolError:
+                raise
+            except MvmCiError as error:
+                log.warning("a transfer failed", request=type(request).__name__, error=str(error))
+                await _say(stream, w.TransferFailed(error.code, str(error)))
+            await _timely(stream.finish())
+
+    async def _get(self, stream: Stream, digest: Digest) -> None:
+        if not w.is_digest(digest):
+            raise ProtocolError("a blob's digest must be 64 lower-case hex digits")
+        try:
+            data = await self._blobs.get(digest)
+        except NotFound:
+            await _say(stream, w.Missing())
+        else:
+            await _send(stream, data)
+
+    async def _put(self, stream: Stream, request: w.PutBlob, rest: bytes) -> None:
+        receiving = w.Receiving(request.size, request.digest)
+        if await self._blobs.has(request.digest):
+            await _say(stream, w.Stored())
+            return
+        await _say(stream, w.Wanted())
+        if rest:
+            receiving.feed(rest)
+        while receiving.missing:
+            data = await _timely(stream.read())
+            if not data:
+                break
+            receiving.feed(data)
+        data = await asyncio.to_thread(receiving.result)
+        await self._blobs.put(data)
+        await _say(stream, w.Stored())
+
+    async def _journal(self, stream: Stream, request: w.GetJournal) -> None:
+        placed = request.placed
+        (job,) = await self._queue.get([placed.job])
+        if job is None or job.epoch != placed.epoch or job.state not in PLACED:
+            await _say(stream, w.Missing())
+            return
+        segments = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
+        await _send(stream, await asyncio.to_thread(w.encode_journal, segments))
+
+
+async def _first(stream: Stream, reader: FrameReader[w.BlobRequest]) -> tuple[w.BlobRequest, bytes]:
+    while True:
+        data = await _timely(stream.read())
+        if not data:
+            raise ProtocolError("a stream that ended before its request")
+        found = reader.feed_one(data)
+        if found is not None:
+            return found
+
+
+async def _say(stream: Stream, answer: msgspec.Struct) -> None:
+    await _timely(stream.write(encode(answer)))
+
+
+async def _send(stream: Stream, data: bytes) -> None:
+    if len(data) > w.MAX_BLOB:
+        await _say(
+            stream, w.TransferFailed("too-large", f"{len(data)} bytes; at most {w.MAX_BLOB} can be sent")
+        )
+        return
+    await _say(stream, w.Follows(len(data)))
+    view = memoryview(data)
+    for at in range(0, len(data), _CHUNK):
+        await _timely(stream.write(bytes(view[at : at + _CHUNK])))
+
+
+async def _timely(waiting: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await waiting
+    except TimeoutError:
+        raise Unavailable(f"nothing moved for {IDLE_S:g} s") from None

@@ -1,0 +1,109 @@
+"""Journals for people: entries in words, and the guest's log lines out of them."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from mvm_ci.domain.errors import CorruptJournal
+from mvm_ci.domain.ids import JobId, format_job_id
+from mvm_ci.domain.segment import Segment
+from mvm_ci.journal.codec import decode_data
+from mvm_ci.journal.describe import describe
+from mvm_ci.journal.entries import Entry, Logged, Placement
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.wire.api import JournalEntry, LogLine
+
+PAGE: Final = 64
+"""Segments of one read: at most 16 MiB."""
+
+
+async def entries(
+    queue: JobQueue, job: JobId, attempt: int, first: int = 0
+) -> AsyncIterator[list[tuple[int, Entry]]]:
+    """The attempt's durable entries from index ``first`` on, each with its index, a segment at a time.
+
+    Raises ``CorruptJournal``, naming job and index, for what cannot be read.
+    """
+    while True:
+        segments = await queue.journal(job, attempt, first, PAGE)
+        for segment in segments:
+            yield [(index, entry) for index, entry in _decode(job, segment) if index >= first]
+        if len(segments) < PAGE:
+            return
+        first = segments[-1].first + segments[-1].count
+
+
+async def log_lines(
+    queue: JobQueue, job: JobId, attempt: int, first: int = 0
+) -> AsyncIterator[tuple[int, list[LogLine]]]:
+    """The attempt's log lines from entry ``first`` on; with each portion the index at which to go on
+    later.
+    """
+    async for part in entries(queue, job, attempt, first):
+        if part:
+            lines = [
+                LogLine(attempt=attempt, index=index, at_ms=entry.at_ms, stream=entry.stream, text=entry.text)
+                for index, entry in part
+                if isinstance(entry, Logged)
+            ]
+            yield part[-1][0] + 1, lines
+
+
+async def journal_entries(
+    queue: JobQueue, job: JobId, attempt: int, first: int, limit: int
+) -> tuple[JournalEntry, ...]:
+    """At most ``limit`` entries from index ``first`` on, with who wrote them."""
+    shown: list[JournalEntry] = []
+    epoch, place = 1, ""
+    # From the beginning: who wrote an entry stands before it.
+    async for part in entries(queue, job, attempt):
+        for index, entry in part:
+            if isinstance(entry, Placement):
+                epoch, place = entry.epoch, entry.place
+            if index >= first:
+                shown.append(_shown(index, entry, epoch, place))
+            if len(shown) >= limit:
+                return tuple(shown)
+    return tuple(shown)
+
+
+async def journal_length(queue: JobQueue, job: JobId, attempt: int) -> int:
+    """How many durable entries an attempt has."""
+    length = 0
+    while segments := await queue.journal(job, attempt, length, PAGE):
+        length = segments[-1].first + segments[-1].count
+    return length
+
+
+def _shown(index: int, entry: Entry, epoch: int, place: str) -> JournalEntry:
+    return JournalEntry(
+        index=index,
+        kind=type(entry).__name__,
+        summary=describe(entry),
+        epoch=epoch,
+        place=place,
+        fields={name: _plain(getattr(entry, name)) for name in entry.__struct_fields__},
+    )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (any field of any entry, as JSON)
+    """Fields by name, where the stored form has arrays; bytes as text if they are text."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"hex": value.hex()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _decode(job: JobId, segment: Segment) -> Iterator[tuple[int, Entry]]:
+    try:
+        found = decode_data(segment.data)
+    except CorruptJournal as error:
+        raise CorruptJournal(f"job {format_job_id(job)}, journal entry {segment.first}: {error}") from error
+    return enumerate(found, segment.first)

@@ -1,0 +1,256 @@
+"""Record: what workers report becomes durable, then it is answered and told to whoever waits for it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+import structlog
+
+from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.job import PLACED, NewJob, Placed
+from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Parked, Stopped, Suspended
+from mvm_ci.domain.payload import INLINE_LIMIT
+from mvm_ci.domain.retry import RetryPolicy
+from mvm_ci.domain.segment import Append as AppendResult
+from mvm_ci.domain.segment import Segment
+from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.lifecycle.wake import Waker
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobQueue, Report
+from mvm_ci.wire.messages import Append, Appended, Drop, EndedItem, FromControlPlane, Recorded
+
+log = structlog.get_logger(__name__)
+
+_AT_REST = (Completed, Stopped, Parked)
+"""Whatever the job's state was, it does not go on by itself after these."""
+MAX_SEGMENT = 256 << 10
+"""Bytes of one segment."""
+
+
+class Batch(msgspec.Struct):
+    """What one read brought: starts, then appends, then ends.
+
+    Sorting them so loses no order that matters: a placement starts, appends and ends in that order, and is
+    placed anew only after its end was answered.
+    """
+
+    started: list[Placed] = []
+    appends: list[Append] = []
+    ended: list[EndedItem] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.started or self.appends or self.ended)
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A batch that is in the queue's hands: its calls are made, in order, and not answered yet."""
+
+    session: SessionId
+    batch: Batch
+    started: Awaitable[list[bool]] | None
+    appended: Awaitable[list[AppendResult]] | None
+    reports: tuple[Report, ...]
+    reported: Awaitable[list[bool]] | None
+    failed: tuple[EndedItem, ...]
+
+
+class Recorder:
+    """``stale``: reports and appends refused because their placement was over. ``jitter`` gives numbers in
+    [0, 1).
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        waker: Waker,
+        waiters: Waiters,
+        uncommitted: Mapping[JobId, NewJob],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._waker = waker
+        self._waiters = waiters
+        self._uncommitted = uncommitted
+        self._jitter = jitter
+        self.stale = 0
+
+    def begin(self, session: SessionId, batch: Batch) -> Recording:
+        """Hands a batch to the queue. Raises ``ProtocolError``, and nothing is written, if it cannot be
+        allowed.
+        """
+        _check(batch)
+        now = self._clock.now_ms()
+        items = [(item.placed, item.segment) for append in batch.appends for item in append.items]
+        # A failure needs the retry policy, and that the job: it is reported in the second step.
+        failed = tuple(item for item in batch.ended if isinstance(item.outcome, Failed))
+        reports = tuple(
+            Report(placed=item.placed, outcome=item.outcome, tail=item.tail)
+            for item in batch.ended
+            if not isinstance(item.outcome, Failed)
+        )
+        return Recording(
+            session=session,
+            batch=batch,
+            started=self._queue.start(batch.started, now) if batch.started else None,
+            appended=self._queue.append(items) if items else None,
+            reports=reports,
+            reported=self._queue.report(reports, now) if reports else None,
+            failed=failed,
+        )
+
+    async def finish(self, recording: Recording) -> list[FromControlPlane]:
+        """Waits until all of it is durable, tells whoever waits, and returns the answers for the worker.
+
+        Raises ``Unavailable`` if the store failed: the worker must connect anew and repeat what was not
+        answered.
+        """
+        answers: list[FromControlPlane] = []
+        if recording.started is not None:
+            answers += self._after_start(recording.batch.started, await recording.started)
+        if recording.batch.appends:
+            results = await recording.appended if recording.appended is not None else []
+            answers += self._after_append(recording.batch.appends, results)
+        if recording.batch.ended:
+            if recording.reported is not None:
+                await self._after_reports(recording.session, recording.reports, await recording.reported)
+            if recording.failed:
+                await self._report_failures(recording.session, recording.failed)
+            answers.append(Recorded(tuple(item.placed for item in recording.batch.ended)))
+        return answers
+
+    def _after_start(self, placements: Sequence[Placed], results: Sequence[bool]) -> list[FromControlPlane]:
+        over = tuple(placed for placed, current in zip(placements, results, strict=True) if not current)
+        self._waiters.changed(placed.job for placed in placements)
+        if not over:
+            return []
+        self._count_stale("start", over)
+        return [Drop(over)]
+
+    def _after_append(
+        self, appends: Sequence[Append], results: Sequence[AppendResult]
+    ) -> list[FromControlPlane]:
+        answers: list[FromControlPlane] = []
+        at = 0
+        for append in appends:
+            part = tuple(results[at : at + len(append.items)])
+            at += len(append.items)
+            answers.append(Appended(part))
+            outcomes = list(zip(append.items, part, strict=True))
+            self._waiters.changed(item.placed.job for item, result in outcomes if result is AppendResult.DONE)
+            refused = [item.placed for item, result in outcomes if result is not AppendResult.DONE]
+            if refused:
+                self._count_stale("append", refused)
+        return answers
+
+    async def _after_reports(
+        self, session: SessionId, reports: Sequence[Report], results: Sequence[bool]
+    ) -> None:
+        self._dispatcher.left(session, [report.placed.job for report in reports])
+        ended: list[JobId] = []
+        others: list[JobId] = []
+        refused: list[Report] = []
+        for report, current in zip(reports, results, strict=True):
+            if not current:
+                refused.append(report)
+            elif isinstance(report.outcome, _AT_REST) or _final_failure(report):
+                ended.append(report.placed.job)
+            else:
+                others.append(report.placed.job)
+                self._arm(report)
+        self._waiters.ended(ended)
+        if others:
+            self._waiters.changed(others)
+            await self._end_cancelled(others)
+        if refused:
+            self._count_stale("end", [report.placed for report in refused])
+            await self._repair(refused)
+
+    def _arm(self, report: Report) -> None:
+        """The job goes on later: at a time, or as soon as a worker has credit."""
+        wake = report.outcome.wake_ms if isinstance(report.outcome, Suspended) else report.retry_ms
+        if wake is not None and wake > self._clock.now_ms():
+            self._waker.arm(wake)
+        else:
+            self._dispatcher.pending()
+
+    async def _end_cancelled(self, jobs: Sequence[JobId]) -> None:
+        """A job that was being cancelled ended instead of going on: only the queue knows."""
+        awaited = self._waiters.awaited(jobs)
+        if awaited:
+            found = await self._queue.get(awaited)
+            self._waiters.ended(job.id for job in found if job is not None and job.finished_ms is not None)
+
+    async def _report_failures(self, session: SessionId, items: Sequence[EndedItem]) -> None:
+        found = await self._queue.get([item.placed.job for item in items])
+        now = self._clock.now_ms()
+        reports: list[Report] = []
+        for item, job in zip(items, found, strict=True):
+            outcome = item.outcome
+            if not isinstance(outcome, Failed):
+                continue
+            new = self._uncommitted.get(item.placed.job) if job is None else None
+            spec = job.spec if job is not None else new.spec if new is not None else None
+            attempt = job.attempt if job is not None else 1
+            policy = RetryPolicy(max_attempts=spec.max_attempts if spec is not None else 1)
+            retry = policy.decide(outcome.failure.kind, attempt, now, self._jitter())
+            reports.append(
+                Report(
+                    placed=item.placed,
+                    outcome=outcome,
+                    tail=item.tail,
+                    retry_ms=retry.at_ms if retry is not None else None,
+                )
+            )
+        await self._after_reports(session, reports, await self._queue.report(reports, now))
+
+    async def _repair(self, refused: Sequence[Report]) -> None:
+        """Fails jobs whose refused report was about their current placement (its tail does not fit the
+        journal).
+
+        The worker has let go of such a job: it would stay in progress for ever.
+        """
+        found = await self._queue.get([report.placed.job for report in refused])
+        broken = [
+            report.placed
+            for report, job in zip(refused, found, strict=True)
+            if job is not None and job.epoch == report.placed.epoch and job.state in PLACED
+        ]
+        if broken:
+            log.error("a worker's last entries do not fit the journal", placements=len(broken))
+            failure = Failure(
+                kind=FailureKind.ENGINE, message="the worker's last journal entries do not fit the journal"
+            )
+            reports = [Report(placed=placed, outcome=Failed(failure)) for placed in broken]
+            await self._queue.report(reports, self._clock.now_ms())
+            self._waiters.ended(placed.job for placed in broken)
+
+    def _count_stale(self, what: str, placements: Sequence[Placed]) -> None:
+        self.stale += len(placements)
+        log.warning("refused: the placement is over", what=what, count=len(placements))
+
+
+def _final_failure(report: Report) -> bool:
+    return isinstance(report.outcome, Failed) and report.retry_ms is None
+
+
+def _check(batch: Batch) -> None:
+    for append in batch.appends:
+        for item in append.items:
+            _check_segment(item.segment)
+    for ended in batch.ended:
+        if ended.tail is not None:
+            _check_segment(ended.tail)
+        if isinstance(ended.outcome, Completed):
+            result = ended.outcome.result
+            if isinstance(result, bytes) and len(result) > INLINE_LIMIT:
+                raise ProtocolError(f"a result of {len(result)} bytes must be a blob")
+
+
+def _check_segment(segment: Segment) -> None:
+    if len(segment.data) > MAX_SEGMENT or segment.first < 0 or segment.count < 1:
+        raise ProtocolError(f"a segment of {segment.count} entries in {len(segment.data)} bytes")

@@ -1,0 +1,157 @@
+"""The connected workers as the dispatcher sees them: credits, and who gets the next job."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.job import Placed
+from mvm_ci.lifecycle.link import Link
+from mvm_ci.wire.messages import Assign, Assignment, Stop
+
+PACK: Final = 32
+"""Jobs of no-op size that one worker gets before the next one does: larger frames, fewer of them."""
+SHORT_MS: Final = 20.0
+"""Mean time at a worker up to which jobs count as no-op-sized; longer ones are packed in proportion less."""
+_FRAME_BYTES: Final = 1 << 20
+_SEGMENT_OVERHEAD: Final = 32
+_ASSIGNMENT_OVERHEAD: Final = 512
+_LARGEST_JOURNAL: Final = 2 << 20
+"""Bytes of a journal that still travel in the ``Assign`` itself; the worker fetches a larger one."""
+
+
+class Seat:
+    """A session with a connection. ``credits``: jobs it may still be given; ``open``: until the connection
+    is gone.
+    """
+
+    __slots__ = ("_late_stops", "_sent_ms", "claiming", "credits", "draining", "link", "open", "session")
+
+    def __init__(self, session: SessionId, link: Link) -> None:
+        self.session = session
+        self.link = link
+        self.credits = 0
+        self.open = True
+        self.draining = False
+        self.claiming = 0
+        self._late_stops: list[Placed] = []
+        self._sent_ms: dict[JobId, int] = {}
+
+    def assign(self, items: Sequence[Assignment], now_ms: int) -> None:
+        """Sends jobs, in frames of a sensible size."""
+        for frame in _frames(items):
+            self.link.send(Assign(tuple(frame)))
+        for item in items:
+            self._sent_ms[item.placed.job] = now_ms
+
+    def stop(self, placed: Placed) -> None:
+        """Tells the worker to stop a job. Never overtakes the job's own assignment, which may be under
+        way.
+        """
+        if self.claiming:
+            self._late_stops.append(placed)
+        else:
+            self.link.send(Stop((placed,)))
+
+    def claimed(self) -> None:
+        """A claim for this seat was answered, and its jobs are sent."""
+        self.claiming -= 1
+        if not self.claiming and self._late_stops:
+            stops, self._late_stops = tuple(self._late_stops), []
+            self.link.send(Stop(stops))
+
+    def forget(self, jobs: Sequence[JobId]) -> list[int]:
+        """These jobs have left the worker; when they were sent (only those sent on this connection)."""
+        return [sent for job in jobs if (sent := self._sent_ms.pop(job, None)) is not None]
+
+    @property
+    def sent(self) -> int:
+        """Jobs that were sent on this connection and have not come back."""
+        return len(self._sent_ms)
+
+
+class Seats:
+    """All seats, and the choice among them."""
+
+    def __init__(self) -> None:
+        self._seats: dict[SessionId, Seat] = {}
+        self._current: Seat | None = None
+        self._packed = 0
+        self._mean_ms: float | None = None
+
+    def __iter__(self) -> Iterator[Seat]:
+        return iter(self._seats.values())
+
+    def get(self, session: SessionId) -> Seat | None:
+        """The seat of a session that is connected."""
+        return self._seats.get(session)
+
+    def add(self, seat: Seat) -> None:
+        """A worker connected; an older connection of the session is no seat any more."""
+        self.remove(seat.session)
+        self._seats[seat.session] = seat
+
+    def remove(self, session: SessionId) -> None:
+        """The connection is gone, or the worker drains."""
+        seat = self._seats.pop(session, None)
+        if seat is not None:
+            seat.open = False
+            if self._current is seat:
+                self._current = None
+
+    def take(self) -> Seat | None:
+        """A seat with credit for one more job, and uses that credit; None if no worker has any."""
+        seat = self._current
+        if seat is None or seat.credits < 1 or self._packed >= self._pack():
+            seat = self._richest()
+            if seat is None:
+                return None
+            self._current = seat
+            self._packed = 0
+        self._packed += 1
+        seat.credits -= 1
+        return seat
+
+    def next_round(self) -> None:
+        """A hand-over ends: the next one begins with the worker that then has the most credit."""
+        self._current = None
+
+    def measure(self, sent_ms: Sequence[int], now_ms: int) -> None:
+        """Jobs that were sent at these times have ended now: how long jobs stay decides how they are
+        packed.
+        """
+        if sent_ms:
+            mean = max(0.0, now_ms - sum(sent_ms) / len(sent_ms))
+            self._mean_ms = mean if self._mean_ms is None else 0.8 * self._mean_ms + 0.2 * mean
+
+    def _pack(self) -> int:
+        # Nothing is known at first: jobs are spread until the first ones have ended.
+        if self._mean_ms is None:
+            return 1
+        return PACK if self._mean_ms <= SHORT_MS else max(1, int(PACK * SHORT_MS / self._mean_ms))
+
+    def _richest(self) -> Seat | None:
+        best = max(self._seats.values(), key=lambda seat: seat.credits, default=None)
+        return best if best is not None and best.credits > 0 else None
+
+
+def fits_frame(assignment_journal_bytes: int) -> bool:
+    """Whether a journal of so many bytes may travel inside an ``Assign``."""
+    return assignment_journal_bytes <= _LARGEST_JOURNAL
+
+
+def _frames(items: Sequence[Assignment]) -> Iterator[list[Assignment]]:
+    frame: list[Assignment] = []
+    size = 0
+    for item in items:
+        spec = item.spec
+        journal = sum(len(segment.data) + _SEGMENT_OVERHEAD for segment in item.journal)
+        hosts = sum(map(len, spec.allow_hosts)) if spec.allow_hosts else 0
+        inline = len(spec.input) if isinstance(spec.input, bytes) else 0
+        bytes_ = _ASSIGNMENT_OVERHEAD + inline + hosts + 4 * len(spec.name) + journal
+        if frame and size + bytes_ > _FRAME_BYTES:
+            yield frame
+            frame, size = [], 0
+        frame.append(item)
+        size += bytes_
+    if frame:
+        yield frame

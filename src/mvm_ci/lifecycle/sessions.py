@@ -1,0 +1,348 @@
+"""Sessions: which worker process may hold jobs. Hello, reconnect, takeover, heartbeat, drain, goodbye, loss.
+
+A worker is its key; a *session* is one process (incarnation) with that key. It outlives connections, and
+the control
+plane's own restart, as long as its lease is held.
+"""
+
+import asyncio
+from weakref import WeakValueDictionary
+
+import structlog
+
+from mvm_ci.domain.errors import NotFound, Unavailable
+from mvm_ci.domain.ids import IdSequence, Incarnation, SessionId, WorkerId
+from mvm_ci.domain.job import JobState, Placed
+from mvm_ci.domain.lease import LeaseTable
+from mvm_ci.lifecycle import admission
+from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.link import Link
+from mvm_ci.lifecycle.rescue import LeaseKeeper, Rescuer
+from mvm_ci.lifecycle.wake import first_of
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.registry import Registry, Worker, WorkerState
+from mvm_ci.wire import messages as m
+
+log = structlog.get_logger(__name__)
+
+PROBE_MS = 500
+"""How long the process that holds a key has to show that it is alive, when another one claims the key."""
+
+
+class Session:
+    """One worker process, connected (``link``) or not. ``running``: guests, as of its last heartbeat."""
+
+    __slots__ = (
+        "draining",
+        "id",
+        "incarnation",
+        "link",
+        "name",
+        "pings",
+        "running",
+        "seen_ms",
+        "slots",
+        "worker",
+    )
+
+    def __init__(self, worker: Worker, session: SessionId, incarnation: Incarnation) -> None:
+        self.id = session
+        self.worker = worker.id
+        self.name = worker.name
+        self.incarnation = incarnation
+        self.slots = worker.slots
+        self.draining = worker.state is WorkerState.DRAINING
+        self.seen_ms = worker.seen_ms
+        self.running = 0
+        self.link: Link | None = None
+        self.pings: dict[int, asyncio.Event] = {}
+
+
+class Sessions:
+    """All sessions that may hold jobs."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        registry: Registry,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        rescuer: Rescuer,
+        *,
+        lease_ms: int,
+        heartbeat_ms: int,
+        version: str,
+    ) -> None:
+        self._queue = queue
+        self._registry = registry
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._rescuer = rescuer
+        self._heartbeat_ms = heartbeat_ms
+        self._version = version
+        self._leases = LeaseTable(lease_ms)
+        self.keeper = LeaseKeeper(self._leases, clock, self._lost)
+        self._by_id: dict[SessionId, Session] = {}
+        self._by_worker: dict[WorkerId, Session] = {}
+        self._locks: WeakValueDictionary[WorkerId, asyncio.Lock] = WeakValueDictionary()
+        self._ids = IdSequence()
+        self._pings = 0
+
+    async def restore(self) -> None:
+        """After the control plane's start: every open session has one lease's time to come back."""
+        workers = await self._registry.workers()
+        self._ids = IdSequence(max((worker.session or 0 for worker in workers), default=0))
+        for worker in workers:
+            if worker.session_open and worker.session is not None and worker.incarnation is not None:
+                self._enter(Session(worker, worker.session, worker.incarnation))
+
+    async def hello(self, peer: WorkerId, hello: m.Hello, link: Link) -> Session | None:
+        """A worker introduces itself; ``link`` gets ``Welcome`` or ``Refused``. None if it is refused."""
+        try:
+            async with self._lock(peer):
+                answer = await self._admit(peer, hello, link)
+        except Unavailable as error:
+            log.warning("a worker could not be taken", worker=peer, error=str(error))
+            answer = m.Refused(
+                m.REFUSED_UNAVAILABLE, "the control plane's store is not available", final=False
+            )
+        if isinstance(answer, m.Refused):
+            log.warning("worker refused", worker=peer, code=answer.code)
+            link.send(answer)
+            return None
+        return answer
+
+    def heartbeat(self, session: Session, link: Link, beat: m.Heartbeat) -> None:
+        """Renews the lease; answers ``Beat``. A lease that has run out is not renewed: the connection
+        closes.
+        """
+        session.running = beat.running
+        session.seen_ms = self._clock.now_ms()
+        if self._leases.renew(session.id, self._clock.lease_ms()):
+            link.send(m.Beat(beat.number))
+        else:
+            link.close(m.CLOSE_SILENT, "the lease has run out; connect again")
+
+    def pong(self, session: Session, number: int) -> None:
+        """The session's process is alive."""
+        event = session.pings.pop(number, None)
+        if event is not None:
+            event.set()
+
+    def disconnected(self, session: Session, link: Link) -> None:
+        """A connection is gone; the session has its lease's time to come back."""
+        if session.link is link:
+            session.link = None
+            self._dispatcher.detach(session.id, link)
+
+    def draining(self, session: Session) -> None:
+        """The worker says that it takes nothing more."""
+        session.draining = True
+        self._dispatcher.drain(session.id)
+
+    async def goodbye(self, session: Session) -> None:
+        """The worker ends its session for good."""
+        async with self._lock(session.worker):
+            await self._end(session, m.CLOSE_DONE, "goodbye")
+
+    async def drain(self, worker: WorkerId) -> None:
+        """An operator asks a worker to drain. It lasts until the worker's next start. Raises ``NotFound``."""
+        if not await self._registry.set_worker_state(worker, WorkerState.DRAINING):
+            raise NotFound(f"there is no worker {worker[:80]!r}")
+        session = self._by_worker.get(worker)
+        if session is not None:
+            self.draining(session)
+            if session.link is not None:
+                session.link.send(m.Drain())
+
+    async def revoke(self, worker: WorkerId) -> None:
+        """An operator revokes a key: its connection is closed and its jobs are given back, now. Raises
+        ``NotFound``.
+        """
+        if not await self._registry.set_worker_state(worker, WorkerState.REVOKED):
+            raise NotFound(f"there is no worker {worker[:80]!r}")
+        async with self._lock(worker):
+            session = self._by_worker.get(worker)
+            if session is not None:
+                if session.link is not None:
+                    session.link.send(admission.revoked())
+                await self._end(session, m.CLOSE_REFUSED, "revoked by an operator")
+
+    def of_worker(self, worker: WorkerId) -> Session | None:
+        """The worker's session, if it has one."""
+        return self._by_worker.get(worker)
+
+    def by_id(self, session: SessionId) -> Session | None:
+        """The session with this id, if it is not over."""
+        return self._by_id.get(session)
+
+    def lease_left_ms(self, session: Session) -> int:
+        """Milliseconds until the session is lost."""
+        return self._leases.left(session.id, self._clock.lease_ms())
+
+    async def _admit(self, peer: WorkerId, hello: m.Hello, link: Link) -> Session | m.Refused:
+        refused = admission.check(hello)
+        if refused is not None:
+            return refused
+        known = await self._registry.worker(peer)
+        if known is not None and known.state is WorkerState.REVOKED:
+            return admission.revoked()
+        open_one = self._by_worker.get(peer)
+        if open_one is not None and not self._leases.alive(open_one.id, self._clock.lease_ms()):
+            await self._end(open_one, m.CLOSE_SILENT, "the lease has run out")
+            open_one = None
+        if open_one is not None and open_one.incarnation == hello.incarnation:
+            return await self._resume(open_one, hello, link)
+        if open_one is not None:
+            if hello.previous != open_one.incarnation or await self._answers(open_one):
+                return admission.key_in_use(self.lease_left_ms(open_one))
+            log.info("session taken over by the worker's next start", worker=peer, session=open_one.id)
+            await self._end(open_one, m.CLOSE_REPLACED, "another process with this key took over")
+        if known is None:
+            refused = await admission.join(
+                self._registry, self._worker(peer, hello), hello, self._clock.now_ms()
+            )
+            if refused is not None:
+                return refused
+        elif known.state is WorkerState.DRAINING:
+            await self._registry.set_worker_state(peer, WorkerState.ACTIVE)
+        return await self._open(peer, hello, link)
+
+    async def _open(self, peer: WorkerId, hello: m.Hello, link: Link) -> Session:
+        worker = self._worker(peer, hello)
+        session_id = SessionId(self._ids.next(self._clock.now_ms()))
+        await self._registry.open_session(_with_session(worker, session_id), self._clock.now_ms())
+        session = Session(worker, session_id, hello.incarnation)
+        self._enter(session)
+        log.info("session opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
+        self._welcome(session, hello, link, ())
+        return session
+
+    async def _resume(self, session: Session, hello: m.Hello, link: Link) -> Session:
+        """The same process connected anew: what both sides know of goes on, the rest is given back."""
+        old, session.link = session.link, None
+        self._dispatcher.detach(session.id)
+        if old is not None:
+            old.close(m.CLOSE_REPLACED, "the same worker has a newer connection")
+        self._leases.grant(session.id, self._clock.lease_ms())
+        # The write first: it comes after claims that are under way, which a read alone would not see.
+        await self._rescuer.rescue(session.id, hello.running)
+        held = set(await self._queue.held(session.id))
+        keep = tuple(placed for placed in hello.running if placed in held)
+        jobs = await self._queue.get([placed.job for placed in keep])
+        stops = tuple(
+            placed
+            for placed, job in zip(keep, jobs, strict=True)
+            if job is not None and job.state is JobState.CANCELLING
+        )
+        log.info("session resumed", worker=session.worker, session=session.id, keep=len(keep))
+        self._welcome(session, hello, link, keep)
+        if stops:
+            link.send(m.Stop(stops))
+        if session.draining:
+            self._dispatcher.drain(session.id)
+            link.send(m.Drain())
+        return session
+
+    def _welcome(self, session: Session, hello: m.Hello, link: Link, keep: tuple[Placed, ...]) -> None:
+        now = self._clock.lease_ms()
+        self._leases.grant(session.id, now)
+        self.keeper.poke()
+        session.seen_ms = self._clock.now_ms()
+        session.link = link
+        link.send(
+            m.Welcome(
+                protocol=admission.protocol(hello),
+                session=session.id,
+                lease_ms=self._leases.lease_ms,
+                heartbeat_ms=self._heartbeat_ms,
+                version=self._version,
+                keep=keep,
+            )
+        )
+        self._dispatcher.attach(session.id, link)
+
+    async def _answers(self, session: Session) -> bool:
+        """Whether the session's own process is alive on its connection."""
+        link = session.link
+        if link is None:
+            return False
+        self._pings += 1
+        number = self._pings
+        session.pings[number] = asyncio.Event()
+        link.send(m.Ping(number))
+        try:
+            return await first_of(self._clock, PROBE_MS, session.pings[number])
+        finally:
+            session.pings.pop(number, None)
+
+    async def _lost(self, session_id: SessionId) -> None:
+        session = self._by_id.get(session_id)
+        if session is None:
+            self._leases.remove(session_id)
+            return
+        async with self._lock(session.worker):
+            # While the lock was waited for, its process may have come back.
+            if not self._leases.alive(session_id, self._clock.lease_ms()):
+                log.warning("session lost", worker=session.worker, name=session.name, session=session.id)
+                await self._end(session, m.CLOSE_SILENT, "the lease has run out")
+
+    async def _end(self, session: Session, code: int, reason: str) -> None:
+        """Ends a session. Raises ``Unavailable`` if its jobs could not be given back: the keeper tries
+        again.
+        """
+        if self._by_id.get(session.id) is not session:
+            return
+        self._leases.expire(session.id, self._clock.lease_ms())
+        self.keeper.poke()
+        link, session.link = session.link, None
+        self._dispatcher.detach(session.id)
+        if link is not None:
+            link.close(code, reason)
+        # The jobs first: a crash in between leaves the session open, and it is lost once more after the
+        # start.
+        await self._rescuer.rescue(session.id)
+        await self._registry.close_session(session.worker, session.id, self._clock.now_ms())
+        self._leases.remove(session.id)
+        del self._by_id[session.id]
+        del self._by_worker[session.worker]
+
+    def _enter(self, session: Session) -> None:
+        self._by_id[session.id] = session
+        self._by_worker[session.worker] = session
+        self._leases.grant(session.id, self._clock.lease_ms())
+        self.keeper.poke()
+
+    def _worker(self, peer: WorkerId, hello: m.Hello) -> Worker:
+        return Worker(
+            id=peer,
+            name=hello.name,
+            state=WorkerState.ACTIVE,
+            joined_ms=self._clock.now_ms(),
+            version=hello.version,
+            platform=hello.platform,
+            slots=hello.slots,
+            incarnation=hello.incarnation,
+        )
+
+    def _lock(self, worker: WorkerId) -> asyncio.Lock:
+        lock = self._locks.get(worker)
+        if lock is None:
+            lock = self._locks[worker] = asyncio.Lock()
+        return lock
+
+
+def _with_session(worker: Worker, session: SessionId) -> Worker:
+    return Worker(
+        id=worker.id,
+        name=worker.name,
+        state=worker.state,
+        joined_ms=worker.joined_ms,
+        version=worker.version,
+        platform=worker.platform,
+        slots=worker.slots,
+        session=session,
+        incarnation=worker.incarnation,
+        session_open=True,
+    )

@@ -1,0 +1,139 @@
+"""Who waits for what: callers for the end of jobs, readers for new log entries. No task and no timer per
+job.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from mvm_ci.domain.ids import JobId
+
+
+class Expectation:
+    """The wait for the end of some jobs. Must be closed (``with``)."""
+
+    __slots__ = ("_future", "_left", "_waiters")
+
+    def __init__(self, waiters: "Waiters", jobs: Sequence[JobId]) -> None:
+        self._waiters = waiters
+        self._left = set(jobs)
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiters.forget(self, self._left)
+        self.release()
+
+    def met(self, job: JobId) -> None:
+        """One of the jobs has ended."""
+        self._left.discard(job)
+        if not self._left:
+            self.release()
+
+    def release(self) -> None:
+        """Ends the wait, met or not."""
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Whether all jobs ended within ``timeout_s`` seconds (of the loop's clock)."""
+        if self._left:
+            # A bare timer: a task or asyncio.timeout costs as much as a job's share of a commit.
+            timer = asyncio.get_running_loop().call_later(timeout_s, self.release)
+            try:
+                await self._future
+            finally:
+                timer.cancel()
+        return not self._left
+
+
+class Watch:
+    """Tells one reader that a job's journal grew or that the job changed. Must be closed (``with``)."""
+
+    __slots__ = ("_job", "_waiters", "changed")
+
+    def __init__(self, waiters: "Waiters", job: JobId) -> None:
+        self._waiters = waiters
+        self._job = job
+        self.changed = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiters.unwatch(self._job, self)
+
+
+class Waiters:
+    """All waits of this process. Register first, look at the job then: nothing can be missed in between."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[JobId, list[Expectation]] = {}
+        self._watching: dict[JobId, set[Watch]] = {}
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._watching)
+
+    def expect(self, jobs: Sequence[JobId]) -> Expectation:
+        """A wait for the end of ``jobs``."""
+        expectation = Expectation(self, jobs)
+        for job in jobs:
+            self._waiting.setdefault(job, []).append(expectation)
+        if self.closed:
+            expectation.release()
+        return expectation
+
+    def forget(self, expectation: Expectation, jobs: Iterable[JobId]) -> None:
+        """Nobody waits any longer."""
+        for job in jobs:
+            waiting = self._waiting.get(job)
+            if waiting is not None:
+                waiting.remove(expectation)
+                if not waiting:
+                    del self._waiting[job]
+
+    def watch(self, job: JobId) -> Watch:
+        """A reader of the job's log."""
+        watch = Watch(self, job)
+        self._watching.setdefault(job, set()).add(watch)
+        if self.closed:
+            watch.changed.set()
+        return watch
+
+    def unwatch(self, job: JobId, watch: Watch) -> None:
+        """The reader is gone."""
+        watching = self._watching.get(job, set())
+        watching.discard(watch)
+        if not watching:
+            self._watching.pop(job, None)
+
+    def awaited(self, jobs: Iterable[JobId]) -> list[JobId]:
+        """Those of ``jobs`` whose end somebody waits for."""
+        return [job for job in jobs if job in self._waiting]
+
+    def ended(self, jobs: Iterable[JobId]) -> None:
+        """These jobs have ended, durably; or they are paused, which does not end by itself either."""
+        for job in jobs:
+            for expectation in self._waiting.pop(job, ()):
+                expectation.met(job)
+            self.changed((job,))
+
+    def changed(self, jobs: Iterable[JobId]) -> None:
+        """The journals of these jobs grew, or their states changed, durably."""
+        if self._watching:
+            for job in jobs:
+                for watch in self._watching.get(job, ()):
+                    watch.changed.set()
+
+    def close(self) -> None:
+        """The control plane stops: every wait ends, and new ones do not begin."""
+        self.closed = True
+        for waiting in list(self._waiting.values()):
+            for expectation in waiting:
+                expectation.release()
+        for watching in self._watching.values():
+            for watch in watching:
+                watch.changed.set()
