@@ -33,8 +33,6 @@ class Ledger:
         self._limits = limits
         self._writer = Writer(len(recorded))
         self._end = len(recorded)
-        while self._end and isinstance(recorded[self._end - 1], Placement):
-            self._end -= 1
         self._next = 0
         self.current: Entry | None = None
         if recorded:
