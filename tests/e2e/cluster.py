@@ -1,0 +1,236 @@
+"""Real processes on this machine: free loopback ports, state of their own, gone at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+START_S: Final = 60.0
+COMMAND_S: Final = 120.0
+_LOOK_S: Final = 0.02
+
+
+class Timeout(Exception):
+    """A fact that did not come true."""
+
+
+@dataclass
+class Process:
+    """One running ``mvm-ci``; its output is gathered as it comes."""
+
+    name: str
+    popen: subprocess.Popen[str]
+    out: queue.Queue[str | None] = field(default_factory=queue.Queue)
+    lines: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    readers: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def stderr(self) -> str:
+        return "".join(self.errors)
+
+    def read(self) -> None:
+        """Starts to gather."""
+        for pump in (self._pump_out, self._pump_err):
+            thread = threading.Thread(target=pump, daemon=True)
+            thread.start()
+            self.readers.append(thread)
+
+    def line(self, beginning: str, seconds: float = START_S) -> str:
+        """The next line of stdout that begins so; fails with what was said if the process ends before."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self.out.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise Timeout(f"{self.name} did not print {beginning!r}; it said: {self.stderr}") from None
+            if line is None:
+                raise Timeout(f"{self.name} ended with {self.popen.wait()}; it said: {self.stderr}")
+            if line.startswith(beginning):
+                return line.removeprefix(beginning).strip()
+
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> int:
+        """Sends a signal to this process, by its id, and returns its exit code."""
+        with contextlib.suppress(ProcessLookupError):
+            self.popen.send_signal(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """The exit code, once it has ended and all its output is here."""
+        code = self.popen.wait(timeout=seconds)
+        for reader in self.readers:
+            reader.join(timeout=10)
+        return code
+
+    def _pump_out(self) -> None:
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            self.lines.append(line)
+            self.out.put(line)
+        self.out.put(None)
+
+    def _pump_err(self) -> None:
+        assert self.popen.stderr is not None
+        self.errors.extend(iter(self.popen.stderr.readline, ""))
+
+
+@dataclass
+class Cluster:
+    """A directory with the state of a control plane and workers, and their processes."""
+
+    directory: Path
+    processes: list[Process] = field(default_factory=list)
+    lease: str = "5s"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """No settings of whoever runs the tests; the build cache is shared, since building takes seconds."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MVM_CI_", "XDG_"))}
+        kept.pop("CONTROL_PLANE_TICKET", None)
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return kept | {
+            "HOME": str(self.directory),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MVM_CI_BUILD_CACHE": str(home / "mvm-ci" / "build"),
+            "MVM_CI_CREDENTIALS": str(self.credentials),
+        }
+
+    @property
+    def credentials(self) -> Path:
+        return self.directory / "credentials.json"
+
+    @property
+    def ticket(self) -> Path:
+        return self.directory / "ticket"
+
+    def run(
+        self, *args: str, stdin: str = "", environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs ``mvm-ci`` to its end. No command may ever show a traceback."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mvm_ci", *args],
+            env=self.environment | dict(environ or {}),
+            cwd=self.directory,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        assert "Traceback (most recent" not in done.stderr, done.stderr
+        return done
+
+    def ok(self, *args: str, stdin: str = "") -> str:
+        """What a command that must succeed printed, without the end of its line."""
+        done = self.run(*args, stdin=stdin)
+        assert done.returncode == 0, f"{args}: {done.returncode}: {done.stderr}{self.logs()}"
+        return done.stdout.removesuffix("\n")
+
+    def json(self, *args: str) -> Any:
+        """The same as JSON."""
+        return json.loads(self.ok(*args, "--json"))
+
+    def start(self, *args: str, environ: Mapping[str, str] | None = None, name: str = "") -> Process:
+        """Starts ``mvm-ci`` and lets it run."""
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "mvm_ci", *args],
+            env=self.environment | dict(environ or {}),
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        process = Process(name or args[0], popen)
+        process.read()
+        self.processes.append(process)
+        return process
+
+    def control_plane(self, *more: str) -> Process:
+        """A control plane that is ready."""
+        process = self.start(
+            "control-plane",
+            *("--bind", "127.0.0.1:0", "--p2p-bind", "127.0.0.1:0", "--lease", self.lease),
+            *("--state-dir", str(self.directory / "control-plane"), "--ticket-file", str(self.ticket)),
+            *("--credentials-file", str(self.credentials), *more),
+        )
+        process.line("ticket: ")
+        return process
+
+    def worker(self, name: str, *more: str, token: str | None = None) -> Process:
+        """A worker that is connected."""
+        secret = token or self.ok("join-token", "create")
+        process = self.worker_process(name, *more, token=secret)
+        self.connected(name, process)
+        return process
+
+    def worker_process(self, name: str, *more: str, token: str) -> Process:
+        """A worker that may or may not connect."""
+        return self.start(
+            "worker",
+            *("--name", name, "--slots", "1", "--state-dir", str(self.directory / name)),
+            *("--ticket-file", str(self.ticket), "--p2p-bind", "127.0.0.1:0", "--grace", "2s", *more),
+            environ={"MVM_CI_JOIN_TOKEN": token},
+            name=name,
+        )
+
+    def connected(self, name: str, process: Process) -> None:
+        """Returns when the worker has joined."""
+
+        def joined() -> bool:
+            if process.popen.poll() is not None:
+                raise Timeout(f"{name} ended with {process.wait()}: {process.stderr}")
+            return any(
+                one["name"] == name and one["connected"] for one in self.json("worker", "list")["workers"]
+            )
+
+        self.until(joined, f"{name} connected")
+
+    def until(self, fact: Callable[[], bool], what: str, seconds: float = START_S) -> None:
+        """Waits for a fact about other processes; time decides only that it never came true."""
+        deadline = time.monotonic() + seconds
+        while not fact():
+            if time.monotonic() > deadline:
+                raise Timeout(f"not within {seconds:g} s: {what}{self.logs()}")
+            time.sleep(_LOOK_S)
+
+    def state(self, job: str) -> str:
+        """A job's state."""
+        state = self.json("job", "show", job)["state"]
+        assert isinstance(state, str)
+        return state
+
+    def logs(self) -> str:
+        """What every process said, for the message of a test that failed."""
+        return "".join(f"\n--- {process.name}\n{process.stderr[-4000:]}" for process in self.processes)
+
+    def close(self) -> None:
+        """Ends what still runs: the last one first, each by its id."""
+        for process in reversed(self.processes):
+            if process.popen.poll() is None:
+                try:
+                    process.end(seconds=20)
+                except subprocess.TimeoutExpired:
+                    process.end(signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def cluster(directory: Path) -> Iterator[Cluster]:
+    """A cluster without processes; whatever is started ends with it."""
+    made = Cluster(directory)
+    try:
+        yield made
+    finally:
+        made.close()

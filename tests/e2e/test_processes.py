@@ -1,0 +1,168 @@
+"""Processes that start, stop, and cannot start: one clear line, an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import Cluster, Process
+
+
+def said(process: Process, code: int, *words: str) -> None:
+    """It ended with ``code``, and its last line says why."""
+    assert process.wait() == code, process.stderr
+    last = process.stderr.splitlines()[-1]
+    assert last.startswith("error: "), process.stderr
+    assert all(word in last for word in words), last
+    assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_is_clean(empty: Cluster, number: signal.Signals) -> None:
+    control = empty.control_plane()
+    worker = empty.worker("one")
+    for process in (worker, control):
+        assert process.end(number) == 0, process.stderr
+        assert "Traceback" not in process.stderr
+
+
+def test_files_that_hold_secrets_are_for_their_owner(control: Cluster) -> None:
+    assert control.credentials.stat().st_mode & 0o777 == 0o600
+    state = control.directory / "control-plane"
+    assert state.stat().st_mode & 0o077 == 0
+    printed = "".join("".join(process.lines) + process.stderr for process in control.processes)
+    assert "mvm_api_" not in printed
+
+
+def test_the_address_is_printed_and_recorded(empty: Cluster) -> None:
+    process = empty.start(
+        "control-plane",
+        *("--bind", "127.0.0.1:0", "--state-dir", "state", "--credentials-file", str(empty.credentials)),
+    )
+    url = process.line("api: ")
+    ticket = process.line("ticket: ")
+    assert url in empty.credentials.read_text()
+    assert not url.endswith(":0")
+    assert empty.json("status")["workers"] == 0
+    process.end()
+    again = empty.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", "state")
+    # Key and port persist, so a ticket stays valid.
+    assert again.line("ticket: ") == ticket
+
+
+def test_a_port_in_use(empty: Cluster) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said(empty.start("control-plane", "--bind", f"127.0.0.1:{port}"), 2, port, "in use")
+
+
+def test_a_state_directory_in_use(control: Cluster) -> None:
+    state = str(control.directory / "control-plane")
+    said(control.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", state), 2, state)
+
+
+@pytest.mark.parametrize("command", ["control-plane", "worker"])
+def test_a_state_directory_that_cannot_be_written(empty: Cluster, command: str) -> None:
+    (empty.directory / "file").write_text("")
+    state = str(empty.directory / "file" / "state")
+    more = ["--bind", "127.0.0.1:0"] if command == "control-plane" else ["--ticket", "x"]
+    said(empty.start(command, "--state-dir", state, *more), 2, state)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_state_directory(empty: Cluster) -> None:
+    state = empty.directory / "state"
+    state.mkdir(mode=0o500)
+    said(empty.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", str(state)), 2, str(state))
+
+
+def _database(state: Path) -> Path:
+    (found,) = (path for path in state.rglob("*.db") if path.is_file())
+    return found
+
+
+@pytest.mark.parametrize("pragma", ["user_version = 999999", "application_id = 1"])
+def test_the_state_of_another_program_or_a_newer_version(empty: Cluster, pragma: str) -> None:
+    empty.control_plane().end()
+    state = empty.directory / "control-plane"
+    database = sqlite3.connect(_database(state))
+    database.execute(f"PRAGMA {pragma}")
+    database.close()
+    said(empty.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", str(state)), 2, str(state))
+
+
+def test_a_worker_needs_permission(control: Cluster) -> None:
+    worker = control.start("worker", "--ticket-file", str(control.ticket), "--state-dir", "one")
+    said(worker, 2, "join token")
+
+
+def test_a_ticket_that_is_none(control: Cluster) -> None:
+    token = control.ok("join-token", "create")
+    worker = control.start(
+        "worker", "--ticket", "nonsense", "--state-dir", "one", environ={"MVM_CI_JOIN_TOKEN": token}
+    )
+    said(worker, 2, "ticket")
+
+
+def test_a_join_token_is_used_up(control: Cluster) -> None:
+    token = control.ok("join-token", "create", "--uses", "1")
+    control.worker("one", token=token)
+    said(control.worker_process("two", token=token), 4, "join token")
+
+
+def test_a_join_token_that_was_never_given(control: Cluster) -> None:
+    token = control.ok("join-token", "create")
+    wrong = token[:-6] + ("aaaaaa" if not token.endswith("aaaaaa") else "bbbbbb")
+    worker = control.worker_process("one", token=wrong)
+    assert worker.wait() in (2, 4), worker.stderr
+    assert worker.stderr.splitlines()[-1].startswith("error: ")
+    assert wrong not in worker.stderr
+
+
+def test_a_revoked_worker_is_refused_for_good(control: Cluster) -> None:
+    worker = control.worker("one")
+    control.ok("worker", "revoke", "one")
+    said(worker, 4, "revoked")
+    token = control.ok("join-token", "create")
+    said(control.worker_process("one", token=token), 4)
+
+
+def test_a_worker_comes_back_by_its_key_alone(control: Cluster) -> None:
+    control.worker("one").end()
+    again = control.start(
+        "worker",
+        *(
+            "--name",
+            "one",
+            "--state-dir",
+            str(control.directory / "one"),
+            "--ticket-file",
+            str(control.ticket),
+        ),
+        *("--p2p-bind", "127.0.0.1:0", "--slots", "1"),
+    )
+    control.connected("one", again)
+
+
+def test_a_drained_worker_leaves(control: Cluster) -> None:
+    worker = control.worker("one")
+    control.ok("worker", "drain", "one")
+    assert worker.wait() == 0, worker.stderr
+
+
+def test_a_wrong_api_token_is_refused(control: Cluster) -> None:
+    done = control.run("status", environ={"MVM_CI_TOKEN": "mvm_api_" + "a" * 43})
+    assert done.returncode == 4, done.stderr
+
+
+def test_nobody_is_there(empty: Cluster) -> None:
+    done = empty.run("status", "--url", "http://127.0.0.1:9", environ={"MVM_CI_TOKEN": "x"})
+    assert done.returncode == 3
+    assert "127.0.0.1:9" in done.stderr
