@@ -1,0 +1,1 @@
+"""HTTP for guests, under the network policy."""

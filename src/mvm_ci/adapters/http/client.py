@@ -1,0 +1,174 @@
+"""``GuestHttpClient``: performs guests' requests under the network policy; implements
+``ports.http_client.HttpClient``.
+
+Every hop, redirects too, goes the same way: the name must be allowed by job and operator, it is resolved
+once, *every* address must be permitted, and the connection is made to an address that was checked, not to the
+name. Each hop has a connection of its own, so nothing is ever sent twice because a connection was stale.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+from typing import Final
+
+import certifi
+
+from mvm_ci import __version__
+from mvm_ci.adapters.http.exchange import Answer, exchange
+from mvm_ci.adapters.http.target import Failed, Target, end_to_end, first_target, next_target
+from mvm_ci.domain.errors import BadInput
+from mvm_ci.domain.http import HttpFailure, HttpRequest
+from mvm_ci.domain.network import NetworkPolicy, allowed
+from mvm_ci.ports.http_client import FetchedResponse
+
+MAX_TIMEOUT_MS: Final = 300_000
+MAX_REDIRECTS: Final = 10
+_RESOLVE_S: Final = 10.0
+_CONNECT_S: Final = 10.0
+_MAX_ADDRESSES: Final = 32
+_CONNECTIONS: Final = 256
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses of a host, for a port. Raises ``OSError`` if there are none."""
+
+
+class GuestHttpClient:
+    """See the module's docstring.
+
+    ``before_send``: awaited when a hop's connection stands and nothing was sent yet: the last moment to hold
+    it back. ``resolve`` and ``tls``: instead of the system's. At most 256 requests are under way; further
+    ones wait.
+    """
+
+    def __init__(
+        self,
+        policy: NetworkPolicy,
+        *,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+        resolve: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._policy = policy
+        self._before_send = before_send
+        self._resolve = resolve or _system_resolve
+        self._tls = tls or _system_trust()
+        self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def fetch(
+        self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
+    ) -> FetchedResponse | HttpFailure:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        limit_ms = min(max(request.timeout_ms, 1), MAX_TIMEOUT_MS)
+        try:
+            async with asyncio.timeout(limit_ms / 1000), self._room:
+                return await self._follow(request, allow_hosts, idempotency_key)
+        except TimeoutError:
+            return HttpFailure("timeout", f"no complete answer within {limit_ms} ms")
+        except Failed as error:
+            return error.failure
+        finally:
+            if task is not None:
+                self._tasks.discard(task)
+
+    async def close(self) -> None:
+        """Cuts off the requests that are under way."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def _follow(self, request: HttpRequest, allow_hosts: tuple[str, ...], key: str) -> FetchedResponse:
+        target = first_target(request, key, f"mvm-ci/{__version__}")
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._hop(target, allow_hosts)
+            following = next_target(target, answer.status, answer.header(b"location"))
+            if following is None:
+                return FetchedResponse(
+                    status=answer.status, url=target.url, headers=end_to_end(answer.headers), body=answer.body
+                )
+            target = following
+        raise Failed("protocol", f"more than {MAX_REDIRECTS} redirects")
+
+    async def _hop(self, target: Target, allow_hosts: tuple[str, ...]) -> Answer:
+        self._check_name(target, allow_hosts)
+        addresses = await self._checked_addresses(target)
+        reader, writer = await self._connect(target, addresses)
+        try:
+            if self._before_send is not None:
+                await self._before_send()
+            return await exchange(reader, writer, target)
+        finally:
+            # Not a polite end: it would wait for a server that may have no manners.
+            writer.transport.abort()
+
+    def _check_name(self, target: Target, allow_hosts: tuple[str, ...]) -> None:
+        try:
+            if not allowed(target.host, target.port, allow_hosts):
+                raise Failed("refused", f"the job does not name {target.host}:{target.port}")
+        except BadInput as error:
+            raise Failed("refused", str(error)) from error
+        if not allowed(target.host, target.port, self._policy.allow_hosts):
+            raise Failed("refused", f"the operator does not allow {target.host}:{target.port}")
+
+    async def _checked_addresses(self, target: Target) -> Sequence[str]:
+        try:
+            addresses: Sequence[str] = [str(ip_address(target.host))]
+        except ValueError:
+            addresses = await self._addresses(target)
+        for address in addresses:
+            # One bad address spoils all: a name that is half private is a trap or a mistake.
+            if not self._policy.permits(address):
+                raise Failed("refused", f"{target.host} leads to {address}, which is not allowed")
+        return addresses[:_MAX_ADDRESSES]
+
+    async def _addresses(self, target: Target) -> Sequence[str]:
+        try:
+            async with asyncio.timeout(_RESOLVE_S):
+                addresses = await self._resolve(target.host, target.port)
+        except TimeoutError as error:
+            raise Failed("dns", f"{target.host} was not resolved within {_RESOLVE_S:.0f} s") from error
+        except (OSError, UnicodeError) as error:
+            raise Failed("dns", f"{target.host} cannot be resolved: {error}") from error
+        if not addresses:
+            raise Failed("dns", f"{target.host} has no address")
+        return addresses
+
+    async def _connect(
+        self, target: Target, addresses: Sequence[str]
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reason = ""
+        for address in addresses:
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    return await asyncio.open_connection(
+                        address,
+                        target.port,
+                        ssl=self._tls if target.secure else None,
+                        server_hostname=target.host if target.secure else None,
+                    )
+            except ssl.SSLError as error:
+                # The same certificate waits behind the other addresses.
+                raise Failed("connect", f"no TLS connection to {target.host}: {error}") from error
+            except TimeoutError:
+                reason = f"no answer from {address} within {_CONNECT_S:.0f} s"
+            except OSError as error:
+                reason = str(error)
+        raise Failed("connect", f"no connection to {target.host}:{target.port}: {reason}")
+
+
+async def _system_resolve(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # dict: each address once, in the system's order of preference.
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _system_trust() -> ssl.SSLContext:
+    paths = ssl.get_default_verify_paths()
+    context = ssl.create_default_context()
+    if paths.cafile is None and paths.capath is None:
+        context.load_verify_locations(certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,83 @@
+"""One request and its answer on one connection that is used for nothing else."""
+
+import asyncio
+from typing import Final, NamedTuple
+
+import h11
+
+from mvm_ci.adapters.http.target import Failed, Target
+
+MAX_BODY: Final = 8 << 20
+MAX_HEAD: Final = 64 << 10
+_MAX_INFORMATIONAL: Final = 8
+_READ: Final = 64 << 10
+
+
+class Answer(NamedTuple):
+    """An answer as it came."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of that (lower-case) name."""
+        return next((value.decode("latin-1") for key, value in self.headers if key == name), None)
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target) -> Answer:
+    """Sends the request and reads the whole answer. Raises ``Failed``: protocol or too-large."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    try:
+        # Not drained: an answer may come before the body was read, and the body is limited.
+        writer.write(_request_bytes(connection, target))
+        return await _answer(connection, reader)
+    except h11.RemoteProtocolError as error:
+        raise Failed("protocol", f"the server does not speak HTTP/1.1 correctly: {error}") from error
+    except h11.LocalProtocolError as error:
+        raise Failed("protocol", f"the request cannot be sent: {error}") from error
+    except OSError as error:
+        raise Failed("protocol", f"the connection broke: {error}") from error
+
+
+def _request_bytes(connection: h11.Connection, target: Target) -> bytes:
+    headers = [
+        ("host", target.authority),
+        *target.headers,
+        ("accept-encoding", "identity"),
+        ("connection", "close"),
+    ]
+    if target.body or target.method in ("POST", "PUT", "PATCH"):
+        headers.append(("content-length", str(len(target.body))))
+    encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+    request = h11.Request(method=target.method, target=target.path, headers=encoded)
+    head = connection.send(request)
+    body = connection.send(h11.Data(data=target.body)) if target.body else b""
+    return head + body + connection.send(h11.EndOfMessage())
+
+
+async def _answer(connection: h11.Connection, reader: asyncio.StreamReader) -> Answer:
+    head: h11.Response | None = None
+    body = bytearray()
+    informational = 0
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_READ))
+        elif isinstance(event, h11.InformationalResponse):
+            informational += 1
+            if informational > _MAX_INFORMATIONAL or event.status_code == 101:
+                raise Failed("protocol", f"the server answers {event.status_code} where an answer belongs")
+        elif isinstance(event, h11.Response):
+            # h11 measures only what is not whole yet.
+            if sum(len(name) + len(value) for name, value in event.headers) > MAX_HEAD:
+                raise Failed("protocol", f"the answer's headers are larger than {MAX_HEAD} bytes")
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > MAX_BODY:
+                raise Failed("too-large", f"the answer's body is larger than {MAX_BODY} bytes")
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            return Answer(head.status_code, list(head.headers), bytes(body))
+        else:
+            raise Failed("protocol", "the server closed the connection before it answered")
