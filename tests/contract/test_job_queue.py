@@ -109,8 +109,9 @@ async def test_each_claim_raises_the_epoch(queue: JobQueue) -> None:
 
 async def test_start_is_recorded_once(queue: JobQueue) -> None:
     await queue.submit([new_job(1, session=SESSION)])
-    assert await queue.start([placed(1)], NOW + 1) == [True]
-    assert await queue.start([placed(1)], NOW + 2) == [True]
+    first, second = queue.start([placed(1)] * 2, NOW + 1), queue.start([placed(1)], NOW + 2)
+    assert (await first, await second) == ([True, True], [True])
+    assert await queue.start([placed(1)], NOW + 3) == [True]
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.started_ms) == (JobState.IN_PROGRESS, NOW + 1)

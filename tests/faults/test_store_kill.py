@@ -206,6 +206,24 @@ async def test_one_call_that_fails_leaves_its_neighbours_alone(tmp_path: Path) -
         }
 
 
+async def test_a_database_that_somebody_else_locked_is_unavailable_until_it_is_free(tmp_path: Path) -> None:
+    def do_not_wait(connection: sqlite3.Connection, calls: Any) -> Any:
+        connection.execute("PRAGMA busy_timeout = 0")
+        return calls
+
+    async with opened(tmp_path) as store:
+        await store._writer.call(do_not_wait, None)
+        with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            refused = [store.queue.submit(jobs(1)), store.queue.submit(jobs(100))]
+            for submitted in refused:
+                with pytest.raises(Unavailable, match="locked"):
+                    await submitted
+            somebody.execute("ROLLBACK")
+        await store.queue.submit(jobs(1))
+        assert await store.queue.counts() == {JobState.CLAIMED: BATCH}
+
+
 async def test_a_bug_reaches_its_caller_as_it_is(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         too_large = store.queue.claim(SessionId(1 << 64), 1)

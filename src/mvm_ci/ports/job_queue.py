@@ -154,7 +154,7 @@ class JobQueue(Protocol):
         after: JobId | None = None,
         limit: int = 100,
     ) -> Awaitable[list[Job]]:
-        """Jobs, newest first: id below ``before``, at least ``after``, in any of ``states`` (all if empty)."""
+        """Jobs, newest first: id below ``before``, at least ``after``, in one of ``states`` (all if none)."""
         ...
 
     def counts(self) -> Awaitable[dict[JobState, int]]:

@@ -25,6 +25,7 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     memory_bytes: int
 
 
+_PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
 _encode_json: Final = msgspec.json.Encoder().encode
 _encode_msgpack: Final = msgspec.msgpack.Encoder().encode
 _decode_failure: Final = msgspec.json.Decoder(Failure).decode
@@ -50,7 +51,7 @@ def _payload(data: bytes, size: int | None) -> Payload:
 def new_job_row(new: NewJob) -> Row:
     """What the statement ``submit`` takes."""
     spec, session = new.spec, new.session
-    state, epoch = (0, 0) if session is None else (1, 1)  # PENDING, CLAIMED
+    state, epoch = (_PENDING, 0) if session is None else (_CLAIMED, 1)
     options = _options(spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes)
     data, size = payload_columns(spec.input)
     return (new.id, state, epoch, session, new.created_ms, spec.module, spec.name, options, data, size)

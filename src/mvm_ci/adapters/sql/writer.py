@@ -66,8 +66,10 @@ class Writer:
         if not self._closed:
             last = self.call(_nothing, None)
             self._closed = True
-            await last
-            self._batches.put(None)
+            try:
+                await last
+            finally:
+                self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -97,10 +99,7 @@ class Writer:
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            try:
-                outcomes = self._commit(batch)
-            except sqlite3.Error as error:  # even the rollback failed
-                outcomes = [_Outcome(None, meaning(error))] * len(batch)
+            outcomes = self._commit(batch)
             loop = batch[0].answer.get_loop()
             try:
                 loop.call_soon_threadsafe(self._deliver, batch, outcomes)
@@ -111,18 +110,27 @@ class Writer:
         self._connection.close()
 
     def _commit(self, batch: list[_Call]) -> list[_Outcome]:
+        began = False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            began = True
             outcomes = [_Outcome(result, None) for result in self._carry_out(batch)]
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
-            if self._connection.in_transaction:
+            return outcomes
+        except Exception as error:  # noqa: BLE001 - it belongs to a caller, not to this thread
+            failed = [_Outcome(None, meaning(error))] * len(batch)
+        if not (began and self._roll_back()) or len(batch) == 1:
+            return failed
+        # One of them failed: each in a transaction of its own, in order, so that the others do not.
+        return [outcome for call in batch for outcome in self._commit([call])]
+
+    def _roll_back(self) -> bool:
+        try:
+            if self._connection.in_transaction:  # some errors have ended it
                 self._connection.execute("ROLLBACK")
-            if len(batch) == 1:
-                return [_Outcome(None, meaning(error))]
-            # One of them failed: each in a transaction of its own, in order, so that the others do not.
-            return [outcome for call in batch for outcome in self._commit([call])]
-        return outcomes
+        except sqlite3.Error:
+            return False  # the callers get the error that led here; it is the more telling one
+        return True
 
     def _carry_out(self, batch: list[_Call]) -> list[Any]:
         results: list[Any] = []
