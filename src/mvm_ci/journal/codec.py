@@ -25,8 +25,7 @@ MAX_SEGMENT: Final = 256 << 10
 """Bytes of one segment, header included."""
 _VERSION: Final = bytes([FORMAT_VERSION])
 _HEADER: Final = 5  # version and checksum
-_ARRAY: Final = 3  # the longest array header that a segment can need: its entries are fewer than 65,536
-_MAX_COUNT: Final = 0xFFFF
+_ARRAY: Final = 3  # the longest array header needed: no entry is under 4 bytes, so there are under 65,536
 MAX_ENTRY: Final = MAX_SEGMENT - _HEADER - _ARRAY
 """Bytes of one encoded entry."""
 
@@ -54,7 +53,7 @@ class Writer:
     def add(self, encoded: bytes) -> None:
         """Appends an encoded entry. Raises ``ValueError`` if it is over ``MAX_ENTRY`` bytes."""
         size = len(encoded)
-        if self._size + size > MAX_ENTRY or len(self._parts) == _MAX_COUNT:
+        if self._size + size > MAX_ENTRY:
             if size > MAX_ENTRY:
                 raise ValueError(f"an entry of {size} bytes does not fit a segment")
             self._seal()

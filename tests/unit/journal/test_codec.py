@@ -8,7 +8,7 @@ import pytest
 from mvm_ci.domain.errors import CorruptJournal
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import MAX_ENTRY, MAX_SEGMENT, decode, decode_data, encode_entry, split
-from mvm_ci.journal.entries import ClockRead, Entry, Logged
+from mvm_ci.journal.entries import ClockRead, Entry, Logged, Slept
 
 READS: list[Entry] = [ClockRead(wall=False, value_ns=n) for n in range(40)]
 
@@ -37,7 +37,7 @@ def test_large_journals_are_split_in_order() -> None:
 
 
 def test_many_small_entries_fit_the_array_header() -> None:
-    entries: list[Entry] = [ClockRead(wall=False, value_ns=0)] * 70_000
+    entries: list[Entry] = [Slept(0, None)] * 70_000
     segments = split(entries, 0)
     assert sum(segment.count for segment in segments) == 70_000
     assert decode(segments) == entries

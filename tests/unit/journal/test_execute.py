@@ -96,6 +96,23 @@ def test_another_request_is_durable_before_and_after() -> None:
     assert host.flushes == 2
 
 
+def test_an_interrupted_request_is_known_to_be_before_the_guest_sees_it() -> None:
+    class Dying(FakeHost):
+        def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+            raise Leave(None)
+
+    world, seen = World(), list[list[type]]()
+
+    def run(calls: HostCalls) -> None:
+        calls.http(POST)
+        seen.append(kinds(*world.journal))
+
+    assert go(Dying(world), run) == Result(outcome=None)
+    go(FakeHost(world), run, journal=world.journal)
+    assert seen == [[Began, Placement, HttpIntent, Placement, HttpDone]]
+    assert world.effects == {}
+
+
 def test_a_short_sleep_posts_and_waits_in_place() -> None:
     world = World()
     host = FakeHost(world)
