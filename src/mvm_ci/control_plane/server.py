@@ -15,13 +15,7 @@ BACKLOG: Final = 2_048
 KEEP_ALIVE_S: Final = 75
 MAX_REQUESTS: Final = 10_000
 """Requests under way; further ones are answered with 503."""
-
-
-class _Server(uvicorn.Server):
-    """Signals belong to the process, not to the server."""
-
-    def install_signal_handlers(self) -> None:
-        """Installs none."""
+_LONGER_S: Final = 2.0
 
 
 class ApiServer:
@@ -47,7 +41,7 @@ class ApiServer:
             timeout_graceful_shutdown=max(1, round(stop_s)),
             limit_concurrency=MAX_REQUESTS,
         )
-        self._server = _Server(config)
+        self._server = uvicorn.Server(config)
 
     @property
     def url(self) -> str:
@@ -60,21 +54,22 @@ class ApiServer:
     async def start(self) -> None:
         """Returns when it listens. Raises ``Misconfigured`` if it cannot."""
         self._socket = await listen(self._host, self._port)
-        serving = self._server.serve(sockets=[self._socket])
-        self._task = asyncio.create_task(serving)
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0)
-        if self._task.done():
-            await self._task
+        # Step by step instead of serve(), which would take the process's signals and exit it on errors.
+        self._server.config.load()
+        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        await self._server.startup(sockets=[self._socket])
+        self._task = asyncio.create_task(self._server.main_loop())
 
     async def stop(self) -> None:
         """Takes no more requests, lets those under way end, closes the socket."""
         if self._task is None:
             return
         self._server.should_exit = True
+        task, self._task = self._task, None
         try:
-            async with asyncio.timeout(self._stop_s + 2):
-                await self._task
+            async with asyncio.timeout(self._stop_s + _LONGER_S):
+                await task
+                await self._server.shutdown(sockets=[self._socket] if self._socket is not None else [])
         except TimeoutError:
             log.warning("requests were cut off when the server stopped")
         finally:

@@ -33,7 +33,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """One job. ``module``: digest; ``input``: any JSON value, which the guest gets as UTF-8 text."""
 
     module: str
-    input: msgspec.Raw = msgspec.Raw(b"null")
+    # A factory, because the schema generator cannot show a Raw default.
+    input: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     name: str = ""
     allow_hosts: tuple[str, ...] | None = None
     """Hosts it may call; left out: those of the module's manifest."""

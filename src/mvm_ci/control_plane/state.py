@@ -1,0 +1,163 @@
+"""The control plane's state directory: what must survive so that tickets, workers and jobs stay what they
+are.
+
+::
+
+    version         what this directory is, and of which format
+    endpoint-key    the endpoint's secret key (hex): its public half is in every ticket
+    udp-port        the port of the endpoint's socket: it is in every ticket, too
+    admin-token     the first API token's secret
+    store/          jobs, journals, workers, tokens (the SQL store's own)
+    blobs/          modules and large payloads
+
+The directory is 0700, its files 0600. All of this blocks: call it before the event loop matters, or in a
+thread.
+"""
+
+import os
+import secrets
+import socket
+from asyncio import to_thread
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token, parse_token
+from mvm_ci.ports.registry import ApiToken, Registry, Role
+
+FORMAT: Final = 1
+ADMIN_NAME: Final = "admin"
+_MARK: Final = "mvm-ci control-plane state"
+_KEY_BYTES: Final = 32
+
+
+class StateDirectory:
+    """An opened state directory. ``store`` and ``blobs`` are for those who keep things there."""
+
+    def __init__(self, path: Path, random: Callable[[int], bytes]) -> None:
+        self.path = path
+        self.store = path / "store"
+        self.blobs = path / "blobs"
+        self._random = random
+
+    @classmethod
+    def open(cls, path: Path, random: Callable[[int], bytes] = secrets.token_bytes) -> Self:
+        """Makes or checks the directory. Raises ``Misconfigured``: not writable, something else's, or of a
+        newer version.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+            version = path / "version"
+            if not version.exists():
+                if any(entry.name != ".version.new" for entry in path.iterdir()):
+                    raise Misconfigured(
+                        f"{path} is not empty and no state of a control plane; choose another directory"
+                    )
+                _write(version, f"{_MARK} {FORMAT}\n")
+            _check_version(path, version.read_text(encoding="utf-8", errors="replace"))
+            state = cls(path, random)
+            for part in (state.store, state.blobs):
+                part.mkdir(mode=0o700, exist_ok=True)
+            return state
+        except OSError as error:
+            raise _unusable(path, error) from None
+
+    def endpoint_key(self) -> bytes:
+        """The endpoint's secret key; made once. Raises ``Misconfigured``."""
+        file = self.path / "endpoint-key"
+        text = self._once(file, lambda: self._random(_KEY_BYTES).hex())
+        try:
+            key = bytes.fromhex(text)
+        except ValueError:
+            key = b""
+        if len(key) != _KEY_BYTES:
+            raise Misconfigured(f"{file} holds no key; restore it, or delete it and give out new tickets")
+        return key
+
+    def p2p_address(self, bind: str) -> str:
+        """``bind`` (``host:port``), with the persisted port in place of port 0; it is chosen once. Raises
+        ``Misconfigured``.
+        """
+        host, _, port = bind.rpartition(":")
+        if port != "0":
+            return bind
+        file = self.path / "udp-port"
+        text = self._once(file, lambda: str(_free_udp_port(host)))
+        if not text.isdecimal() or not 0 < int(text) < 65_536:
+            raise Misconfigured(f"{file} holds no port; write the port that the tickets name, or delete it")
+        return f"{host}:{text}"
+
+    def admin_token(self) -> str:
+        """The first token's secret; made once. Raises ``Misconfigured``."""
+        file = self.path / "admin-token"
+        text = self._once(file, lambda: format_token(TokenKind.API, self._random(TOKEN_BYTES)))
+        try:
+            parse_token(TokenKind.API, text)
+        except ValueError:
+            raise Misconfigured(f"{file} holds no token; delete it to get a new one") from None
+        return text
+
+    def _once(self, file: Path, make: Callable[[], str]) -> str:
+        """The file's line, written if there is none."""
+        try:
+            if not file.exists():
+                _write(file, make() + "\n")
+            if file.stat().st_mode & 0o077:
+                raise Misconfigured(f"{file} can be read by others: chmod 600 {file}")
+            return file.read_text(encoding="utf-8", errors="replace").strip()
+        except OSError as error:
+            raise _unusable(file, error) from None
+
+
+async def ensure_admin_token(state: StateDirectory, registry: Registry, now_ms: int) -> str:
+    """The secret of the admin token in ``<state>/admin-token``, which works from now on.
+
+    Raises ``Misconfigured`` or ``Unavailable``.
+    """
+    secret = await to_thread(state.admin_token)
+    await registry.put_api_token(
+        ApiToken(digest=digest(secret), name=ADMIN_NAME, role=Role.ADMIN, created_ms=now_ms)
+    )
+    return secret
+
+
+def _check_version(path: Path, text: str) -> None:
+    mark, _, number = text.strip().rpartition(" ")
+    if mark != _MARK or not number.isdecimal():
+        raise Misconfigured(f"{path} is no state of a control plane; choose another directory")
+    if int(number) > FORMAT:
+        raise Misconfigured(
+            f"{path} was written by a newer version (format {number}, known up to {FORMAT}); use that version"
+        )
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole and durable, or not at all; readable by the owner only."""
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _free_udp_port(host: str) -> int:
+    bare = host.strip("[]")
+    family = socket.AF_INET6 if ":" in bare else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((bare, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _unusable(path: Path, error: OSError) -> Misconfigured:
+    return Misconfigured(f"cannot use {path}: {error.strerror or error}; check its owner, mode and disk")

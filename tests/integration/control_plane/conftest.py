@@ -1,0 +1,126 @@
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.queue import MemoryJobQueue
+from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.control_plane.plane import ControlPlane
+from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.tokens import TokenKind, digest, format_token
+from mvm_ci.ports.registry import ApiToken, JoinToken, ModuleInfo, Role
+from mvm_ci.testing.clock import FakeClock
+from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
+from mvm_ci.wire.messages import ALPN
+from tests.integration.control_plane.scripted_worker import ScriptedWorker
+
+MODULE = Digest("a" * 64)
+JOIN = format_token(TokenKind.JOIN, bytes(32))
+
+
+def api_token(role: Role) -> str:
+    return format_token(TokenKind.API, sha256(role.value.encode()).digest())
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    with blockbuster_ctx("mvm_ci") as found:
+        yield found
+
+
+class Stand:
+    """A control plane on memory stores that can be stopped and started again on the same state."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.network = MemoryNetwork()
+        self.transport = MemoryTransport(self.network)
+        self.queue = MemoryJobQueue()
+        self.registry = MemoryRegistry()
+        self.blobs = MemoryBlobStore()
+        self.plane: ControlPlane
+        self.endpoint: Any
+        self._keys = 0
+
+    async def prepare(self) -> None:
+        for role in Role:
+            secret = api_token(role)
+            await self.registry.put_api_token(
+                ApiToken(digest=digest(secret), name=role.value, role=role, created_ms=0)
+            )
+        await self.registry.put_join_token(
+            JoinToken(id="jt1", digest=digest(JOIN), created_ms=0, expires_ms=1 << 60, uses_left=100)
+        )
+        await self.registry.put_module(
+            ModuleInfo(
+                digest=MODULE,
+                name="noop",
+                kind="core",
+                size=1,
+                created_ms=1,
+                allow_hosts=("api.example.org",),
+            )
+        )
+
+    async def start(self, **settings: Any) -> None:
+        self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])
+        self.plane = ControlPlane(
+            ControlPlaneSettings(port=0, **settings),
+            self.queue,
+            self.registry,
+            self.blobs,
+            self.endpoint,
+            self.clock,
+            jitter=lambda: 0.0,
+        )
+        await self.plane.start()
+
+    async def stop(self) -> None:
+        await self.plane.stop()
+        await self.endpoint.close()
+
+    async def worker(self, *, join_token: str | None = JOIN) -> ScriptedWorker:
+        """A worker with a key of its own, not connected yet."""
+        self._keys += 1
+        key = self._keys.to_bytes(32, "big")
+        endpoint = await self.transport.bind(secret_key=key, address="memory:0", alpns=[ALPN])
+        return ScriptedWorker(endpoint, self.endpoint.ticket(), join_token)
+
+    def client(self, role: Role = Role.ADMIN) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.plane.api_url,
+            headers={"authorization": f"Bearer {api_token(role)}"},
+            trust_env=False,
+            timeout=20,
+        )
+
+
+@pytest.fixture
+async def stand() -> AsyncIterator[Stand]:
+    stand = Stand()
+    await stand.prepare()
+    await stand.start()
+    yield stand
+    await stand.stop()
+
+
+@pytest.fixture
+async def api(stand: Stand) -> AsyncIterator[httpx.AsyncClient]:
+    async with stand.client() as client:
+        yield client
+
+
+def jobs(count: int = 1, **fields: Any) -> list[dict[str, Any]]:
+    return [{"module": MODULE, "input": {"n": n}, **fields} for n in range(count)]
+
+
+async def submit(api: httpx.AsyncClient, count: int = 1, *, wait_s: float = 0, **fields: Any) -> list[Any]:
+    answer = await api.post("/v1/jobs", json={"jobs": jobs(count, **fields), "wait_s": wait_s})
+    assert answer.status_code == 200, answer.text
+    found: list[Any] = answer.json()["jobs"]
+    return found
