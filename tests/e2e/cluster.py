@@ -76,14 +76,16 @@ class Process:
 
     def _pump_out(self) -> None:
         assert self.popen.stdout is not None
-        for line in self.popen.stdout:
-            self.lines.append(line)
-            self.out.put(line)
+        with self.popen.stdout as stdout:
+            for line in stdout:
+                self.lines.append(line)
+                self.out.put(line)
         self.out.put(None)
 
     def _pump_err(self) -> None:
         assert self.popen.stderr is not None
-        self.errors.extend(iter(self.popen.stderr.readline, ""))
+        with self.popen.stderr as stderr:
+            self.errors.extend(iter(stderr.readline, ""))
 
 
 @dataclass
@@ -219,11 +221,10 @@ class Cluster:
     def close(self) -> None:
         """Ends what still runs: the last one first, each by its id."""
         for process in reversed(self.processes):
-            if process.popen.poll() is None:
-                try:
-                    process.end(seconds=20)
-                except subprocess.TimeoutExpired:
-                    process.end(signal.SIGKILL)
+            try:
+                process.end(seconds=20)
+            except subprocess.TimeoutExpired:
+                process.end(signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -41,6 +41,14 @@ def positive_duration(text: str) -> float:
     return seconds
 
 
+def lease(text: str) -> float:
+    """A lease: long enough for heartbeats, short enough to notice a loss. Raises ``ValueError``."""
+    seconds = duration(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError("is not between 1s and 1h")
+    return seconds
+
+
 def address(text: str) -> Address:
     """``host:port`` or ``[ipv6]:port``. Raises ``ValueError``."""
     host, colon, port = text.strip().rpartition(":")

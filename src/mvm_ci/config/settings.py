@@ -110,7 +110,7 @@ CREDENTIALS_OUT = Setting(
 LEASE = Setting(
     "--lease",
     "MVM_CI_LEASE",
-    parsers.positive_duration,
+    parsers.lease,
     "15s",
     "After this silence a worker counts as lost.",
     _TIME,

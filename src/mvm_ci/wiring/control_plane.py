@@ -1,0 +1,88 @@
+"""A control plane in this process: stores, endpoint, API."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mvm_ci.adapters.blobs.files import FileBlobStore
+from mvm_ci.adapters.iroh import IrohTransport
+from mvm_ci.adapters.sql.store import SqlStore
+from mvm_ci.adapters.system import SystemClock
+from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
+from mvm_ci.config.parsers import Address
+from mvm_ci.config.processes import ControlPlaneConfig
+from mvm_ci.control_plane.plane import ControlPlane
+from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
+from mvm_ci.ports.registry import Registry
+from mvm_ci.wire.messages import ALPN
+from mvm_ci.wiring.stopping import Stop
+
+_HEARTBEATS: Final = 3
+"""In one lease: two may get lost."""
+
+
+class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
+    """A control plane that serves. ``token``: of its administrator."""
+
+    url: str
+    ticket: str
+    token: str
+    registry: Registry
+
+    def __repr__(self) -> str:
+        return f"RunningControlPlane(url={self.url!r})"
+
+
+async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
+    """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
+    opening = opened_control_plane(config.state_dir, config.bind, config.p2p_bind, config.lease_s)
+    async with opening as running:
+        if config.credentials_file is not None:
+            write_credentials(config.credentials_file, Credentials(running.url, running.token))
+        if config.ticket_file is not None:
+            write_atomically(config.ticket_file, running.ticket + "\n", 0o644)
+        say(f"api: {running.url}")
+        if config.credentials_file is None:
+            say(f"token: in {config.state_dir / 'admin-token'}")
+        say(f"ticket: {running.ticket}")
+        await stop.asked()
+
+
+@asynccontextmanager
+async def opened_control_plane(
+    state_dir: Path, bind: Address, p2p_bind: Address, lease_s: float
+) -> AsyncIterator[RunningControlPlane]:
+    """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
+    clock = SystemClock()
+    lease_ms = round(lease_s * 1000)
+    settings = ControlPlaneSettings(
+        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS
+    )
+    async with AsyncExitStack() as stack:
+        state = StateDirectory.open(state_dir)
+        store = SqlStore.open(state.store)
+        stack.push_async_callback(store.close)
+        blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
+        token = await ensure_admin_token(state, store.registry, clock.now_ms())
+        endpoint = await IrohTransport().bind(
+            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
+        )
+        stack.push_async_callback(endpoint.close)
+        plane = ControlPlane(settings, store.queue, store.registry, blobs, endpoint, clock)
+        stack.push_async_callback(plane.stop)
+        await plane.start()
+        yield RunningControlPlane(
+            url=plane.api_url, ticket=plane.ticket, token=token, registry=store.registry
+        )
+
+
+def say(line: str) -> None:
+    """A line of data for whoever started this process, at once, even into a pipe."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

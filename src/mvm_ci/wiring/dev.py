@@ -1,0 +1,92 @@
+"""A control plane and a worker in one process, on loopback, to try things."""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Final
+
+from mvm_ci.adapters.system import SystemClock
+from mvm_ci.config.credentials import Credentials, read_credentials, write_credentials
+from mvm_ci.config.parsers import Address
+from mvm_ci.config.processes import DevConfig
+from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
+from mvm_ci.ports.registry import JoinToken, Registry
+from mvm_ci.wiring.control_plane import RunningControlPlane, opened_control_plane, say
+from mvm_ci.wiring.stopping import Stop
+from mvm_ci.wiring.worker import make_worker, run_worker
+from mvm_ci.worker.settings import WorkerSettings
+
+_LOOPBACK: Final = Address("127.0.0.1", 0)
+_LEASE_S: Final = 15.0
+_JOIN_MS: Final = 60_000
+_GRACE_S: Final = 2.0
+_NAME: Final = "dev"
+
+
+async def serve_dev(config: DevConfig, stop: Stop) -> None:
+    """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
+    state = config.state_dir
+    opening = opened_control_plane(state / "control-plane", config.bind, _LOOPBACK, _LEASE_S)
+    async with opening as running:
+        settings = WorkerSettings(
+            state_dir=state / "worker",
+            name=_NAME,
+            ticket=running.ticket,
+            join_token=await _join_token(running.registry),
+            bind=str(_LOOPBACK),
+            grace_s=_GRACE_S,
+        )
+        worker = make_worker(settings, config.guests)
+        credentials = _write_credentials(config, running)
+        working = asyncio.create_task(run_worker(worker, stop), name="worker")
+        announcing = asyncio.create_task(_announce(running, credentials, config), name="announce")
+        try:
+            await working
+        finally:
+            for task in (announcing, working):
+                task.cancel()
+            await asyncio.gather(announcing, working, return_exceptions=True)
+
+
+async def _join_token(registry: Registry) -> str:
+    """Permission for the worker of this process, for a minute; one that has joined does not use it."""
+    secret = format_token(TokenKind.JOIN, secrets.token_bytes(TOKEN_BYTES))
+    now = SystemClock().now_ms()
+    await registry.put_join_token(
+        JoinToken(
+            id=f"dev{secrets.token_hex(6)}",
+            digest=digest(secret),
+            created_ms=now,
+            expires_ms=now + _JOIN_MS,
+            uses_left=1,
+        )
+    )
+    return secret
+
+
+def _write_credentials(config: DevConfig, running: RunningControlPlane) -> Path:
+    """Writes where the command line looks, unless the credentials of something else are there."""
+    own = config.state_dir / "credentials.json"
+    made = Credentials(running.url, running.token)
+    write_credentials(own, made)
+    try:
+        there = read_credentials(config.credentials)
+    except Misconfigured:
+        return own
+    if there is not None and there.token != running.token:
+        return own
+    write_credentials(config.credentials, made)
+    return config.credentials
+
+
+async def _announce(running: RunningControlPlane, credentials: Path, config: DevConfig) -> None:
+    """Says how to go on, once the worker is connected."""
+    say(f"api: {running.url}")
+    clock = SystemClock()
+    while not any(worker.session_open for worker in await running.registry.workers()):
+        await clock.sleep(50)
+    if credentials != config.credentials:
+        say(f"{config.credentials} is for another control plane. In the terminal from which you work:")
+        say(f"    export MVM_CI_CREDENTIALS={credentials}")
+    say("ready: try, in another terminal,  mvm-ci run job.py --input '{}'")

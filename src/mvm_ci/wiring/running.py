@@ -1,0 +1,52 @@
+"""Running a process: its event loop, its signals, its end."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, WorkerConfig
+from mvm_ci.wiring.control_plane import serve_control_plane
+from mvm_ci.wiring.dev import serve_dev
+from mvm_ci.wiring.stopping import Stop
+from mvm_ci.wiring.worker import serve_worker
+
+Service = Callable[[Stop], Awaitable[None]]
+"""Runs until it is asked to stop, then ends in good order; cancelled, it ends at once."""
+
+
+def run_control_plane(config: ControlPlaneConfig) -> None:
+    """Runs a control plane until a signal ends it."""
+    run_service(lambda stop: serve_control_plane(config, stop))
+
+
+def run_worker(config: WorkerConfig) -> None:
+    """Runs a worker until a signal, or the control plane, ends it."""
+    run_service(lambda stop: serve_worker(config, stop))
+
+
+def run_dev(config: DevConfig) -> None:
+    """Runs both in one process until a signal ends them."""
+    run_service(lambda stop: serve_dev(config, stop))
+
+
+def run_service(service: Service) -> None:
+    """The first SIGTERM or SIGINT asks ``service`` to end, the second makes it end at once."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(service))
+
+
+async def _until_stopped(service: Service) -> None:
+    task = asyncio.ensure_future(_begin(service))
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _begin(service: Service) -> None:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a service runs in a task")
+    stop = Stop(task)
+    stop.listen()
+    await service(stop)

@@ -1,0 +1,121 @@
+"""A worker in this process: its session with the control plane, and its engine."""
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+
+from mvm_ci.adapters.http.client import GuestHttpClient
+from mvm_ci.adapters.iroh import IrohTransport
+from mvm_ci.adapters.system import SystemClock
+from mvm_ci.adapters.wasm.compiler import ChildCompiler
+from mvm_ci.config.processes import GuestConfig, WorkerConfig
+from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.network import NetworkPolicy
+from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
+from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.wiring.stopping import Stop
+from mvm_ci.worker.process import Worker
+from mvm_ci.worker.settings import WorkerSettings
+
+
+async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
+    """Works until it is asked to stop, by whomever. Raises ``Misconfigured`` or ``Refused``."""
+    settings = WorkerSettings(
+        state_dir=config.state_dir,
+        name=config.name,
+        ticket=config.ticket,
+        ticket_file=config.ticket_file,
+        join_token=config.join_token,
+        bind=str(config.p2p_bind),
+        grace_s=config.grace_s,
+    )
+    await run_worker(make_worker(settings, config.guests), stop)
+
+
+def make_worker(settings: WorkerSettings, guests: GuestConfig) -> Worker:
+    """A worker on the real network, clock and engine."""
+    clock = SystemClock()
+    return Worker(
+        settings,
+        transport=IrohTransport(),
+        engine_factory=_Engines(settings, guests, clock),
+        compiler=_Compiler(settings.state_dir / "compiled"),
+        clock=clock,
+    )
+
+
+async def run_worker(worker: Worker, stop: Stop) -> None:
+    """Runs ``worker`` to its end, which ``stop`` asks for, too."""
+    passing_on = asyncio.create_task(_pass_on(stop, worker), name="pass-on-stop")
+    try:
+        await worker.run()
+    finally:
+        passing_on.cancel()
+        await asyncio.gather(passing_on, return_exceptions=True)
+        # The worker had taken the signals.
+        stop.listen()
+
+
+async def _pass_on(stop: Stop, worker: Worker) -> None:
+    await stop.asked()
+    worker.request_stop()
+
+
+class _Engines:
+    """``worker.process.EngineFactory``: the pool of runner processes, inside the worker's state directory."""
+
+    def __init__(self, settings: WorkerSettings, guests: GuestConfig, clock: Clock) -> None:
+        self._settings = settings
+        self._guests = guests
+        self._clock = clock
+
+    def __call__(
+        self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+    ) -> Awaitable[Engine]:
+        return self._start(journal, lease, payloads, events)
+
+    async def _start(
+        self, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+    ) -> Engine:
+        policy = NetworkPolicy(
+            allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
+        )
+        http = GuestHttpClient(policy, before_send=lease.wait_valid)
+        pool = EnginePool(
+            PoolSettings(
+                worker=self._settings.name,
+                directory=await asyncio.to_thread(_made, self._settings.state_dir / "runners"),
+                slots=self._guests.slots,
+            ),
+            journal=journal,
+            lease=lease,
+            payloads=payloads,
+            http=http,
+            events=events,
+            clock=self._clock,
+        )
+        await pool.start()
+        return pool
+
+
+class _Compiler:
+    """``ports.guest.ModuleCompiler``, made at its first use: before, the state directory may not be ours."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._compiler: ChildCompiler | None = None
+
+    async def compile(self, source: Path, digest: str) -> CompiledModule:
+        if self._compiler is None:
+            self._compiler = ChildCompiler(_made(self._cache))
+        return await self._compiler.compile(source, digest)
+
+
+def _made(directory: Path) -> Path:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"cannot make {directory}: {error.strerror}") from None
+    return directory
