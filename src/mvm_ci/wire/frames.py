@@ -11,6 +11,7 @@ from mvm_ci.wire.messages import MAX_FRAME, FromControlPlane, FromWorker
 
 Message = TypeVar("Message")
 Item = TypeVar("Item")
+Sent = TypeVar("Sent", bound=msgspec.Struct)
 
 BATCH_BYTES: Final = 1 << 20
 """Bytes at which ``encode_batches`` begins another frame, so that one message does not hold up the stream for
@@ -37,18 +38,19 @@ def encode(message: msgspec.Struct) -> bytes:
 
 
 def encode_batches(
-    make: Callable[[tuple[Item, ...]], msgspec.Struct], items: Sequence[Item]
-) -> list[tuple[int, bytes]]:
-    """Frames that together carry ``items`` in order, each with how many it carries; none for no items.
+    make: Callable[[tuple[Item, ...]], Sent], items: Sequence[Item]
+) -> list[tuple[Sent, bytes]]:
+    """Messages that together carry ``items`` in order, each with its frame; none for no items.
 
-    As few as fit ``BATCH_BYTES``, unless a single item is larger. Raises ``TooLarge`` if one does not fit a
-    frame at all.
+    As few as fit ``BATCH_BYTES``, unless a single item is larger. Raises ``TooLarge`` if one does not fit
+    a frame at all.
     """
     if not items:
         return []
-    body = _encode(make(tuple(items)))
+    message = make(tuple(items))
+    body = _encode(message)
     if len(body) <= BATCH_BYTES or (len(items) == 1 and len(body) <= MAX_FRAME):
-        return [(len(items), _LENGTH.pack(len(body)) + body)]
+        return [(message, _LENGTH.pack(len(body)) + body)]
     if len(items) == 1:
         raise TooLarge(f"one item of {len(body)} bytes does not fit into a frame of {MAX_FRAME}")
     half = len(items) // 2

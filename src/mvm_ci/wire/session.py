@@ -53,6 +53,7 @@ class _Shared:
         """Number of the last answered heartbeat."""
         self._appends: deque[int] = deque()
         self._pings: deque[int] = deque()
+        self._goodbye = False
 
     def _from_worker(self, message: m.FromWorker) -> None:
         if isinstance(message, m.Hello):
@@ -75,12 +76,15 @@ class _Shared:
         elif isinstance(message, m.Draining):
             self.draining = True
         elif isinstance(message, m.Goodbye):
+            self._goodbye = True
             self.phase = Phase.OVER
 
     def _from_control_plane(self, message: m.FromControlPlane) -> None:
         if isinstance(message, m.Refused | m.Welcome):
             self._greeted(message)
             return
+        if self._goodbye:
+            return  # crossed the Goodbye on its way; nobody acts on it any more
         self._expect(Phase.OPEN, message)
         if isinstance(message, m.Assign):
             if len(message.items) > self.credit:

@@ -1,0 +1,132 @@
+"""The placements this worker has, and how many more it may ask for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from mvm_ci.domain.job import Placed
+from mvm_ci.domain.outcome import Released
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.engine import Ended
+from mvm_ci.wire.messages import EndedItem
+from mvm_ci.worker.outbox import Outbox
+
+FIRST_PREFETCH: Final = 2
+MAX_PREFETCH: Final = 256
+PREFETCH_MS: Final = 20.0
+"""As many jobs may wait as run in about this time, so that a slot never waits for the network."""
+STUCK_MS: Final = 1000
+"""Waiting jobs are given back after so long behind long ones."""
+_WEIGHT: Final = 32
+"""Jobs after which the measured run time has moved half-way to a new one."""
+
+
+class Prefetch:
+    """How many jobs may wait beyond the slots, by the mean run time of the last ones."""
+
+    def __init__(self) -> None:
+        self._mean_ms: float | None = None
+        self.allowed = FIRST_PREFETCH
+
+    def ran(self, total_ms: float, count: int) -> None:
+        """``count`` jobs ran for ``total_ms`` together."""
+        mean = total_ms / count
+        if self._mean_ms is None:
+            self._mean_ms = mean
+        else:
+            self._mean_ms += (mean - self._mean_ms) * count / (count + _WEIGHT)
+        self.allowed = int(min(MAX_PREFETCH, PREFETCH_MS / max(self._mean_ms, PREFETCH_MS / MAX_PREFETCH)))
+
+    def stuck(self) -> None:
+        """Waiting jobs could not start: none may wait until run times are known to be short again."""
+        self._mean_ms = None
+        self.allowed = 0
+
+
+class Holdings:
+    """``ports.engine.EngineEvents``: one entry for each placement that the engine has.
+
+    ``slots`` is set once the engine is there.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.outbox = Outbox(lambda placed: self.forget((placed,)))
+        self.slots = 0
+        self.prefetch = Prefetch()
+        self.draining = False
+        self._waiting: dict[Placed, int] = {}
+        self._running: dict[Placed, int] = {}
+
+    # ------------------------------------------------------------------ from the engine
+
+    def started(self, placements: Sequence[Placed]) -> None:
+        now = self._clock.lease_ms()
+        mine = [placed for placed in placements if self._waiting.pop(placed, None) is not None]
+        self._running.update(dict.fromkeys(mine, now))
+        self.outbox.started(mine)
+
+    def ended(self, ended: Sequence[Ended]) -> None:
+        now = self._clock.lease_ms()
+        total, count = 0, 0
+        items = []
+        for end in ended:
+            began = self._running.pop(end.placed, None)
+            if began is None and self._waiting.pop(end.placed, None) is None:
+                continue  # dropped meanwhile: somebody else's
+            if began is not None and not isinstance(end.outcome, Released):
+                total += now - began
+                count += 1
+            items.append(EndedItem(end.placed, end.outcome, end.tail))
+        if count:
+            self.prefetch.ran(total, count)
+        self.outbox.ended(items)
+
+    # ------------------------------------------------------------------ from the session
+
+    def placed(self, placements: Iterable[Placed]) -> None:
+        """These are the engine's now, or will be as soon as their journal is here."""
+        self._waiting.update(dict.fromkeys(placements, self._clock.lease_ms()))
+
+    def give_back(self, placements: Iterable[Placed]) -> None:
+        """These never reached the engine."""
+        items = []
+        for placed in placements:
+            self._waiting.pop(placed, None)
+            items.append(EndedItem(placed, Released(), None))
+        self.outbox.ended(items)
+
+    def forget(self, placements: Iterable[Placed]) -> None:
+        """These belong to somebody else."""
+        gone = tuple(placements)
+        for placed in gone:
+            self._waiting.pop(placed, None)
+            self._running.pop(placed, None)
+        self.outbox.forget(gone)
+        self.outbox.wake()
+
+    @property
+    def running(self) -> Sequence[Placed]:
+        """Placements whose guest has started."""
+        return tuple(self._running)
+
+    def __contains__(self, placed: Placed) -> bool:
+        return placed in self._waiting or placed in self._running
+
+    def all(self) -> tuple[Placed, ...]:
+        """Every placement that the control plane must know of after a reconnect."""
+        return (*self._waiting, *self._running, *self.outbox.unrecorded)
+
+    def wanted(self, credit: int) -> int:
+        """How many more jobs to ask for, with ``credit`` asked for and not come yet."""
+        if self.draining or self.outbox.full:
+            return 0
+        return self.slots + self.prefetch.allowed - len(self._waiting) - len(self._running) - credit
+
+    def release_stuck(self, release: Callable[[], None]) -> None:
+        """Calls ``release`` if jobs have waited for long while every slot is busy."""
+        if not self._waiting or len(self._running) < self.slots:
+            return
+        oldest = next(iter(self._waiting.values()))
+        if self._clock.lease_ms() - oldest >= STUCK_MS:
+            self.prefetch.stuck()
+            release()

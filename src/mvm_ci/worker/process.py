@@ -1,0 +1,192 @@
+"""The worker process: joins, runs what it is given, and leaves without losing any of it."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from typing import Any, Final, Protocol
+
+import structlog
+
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
+from mvm_ci.ports.guest import ModuleCompiler
+from mvm_ci.ports.transport import Transport
+from mvm_ci.wire.messages import Draining, Goodbye
+from mvm_ci.worker.backoff import Backoff
+from mvm_ci.worker.cache import BlobCache
+from mvm_ci.worker.holdings import Holdings
+from mvm_ci.worker.intake import Intake
+from mvm_ci.worker.lease import SessionLease
+from mvm_ci.worker.link import Link
+from mvm_ci.worker.payloads import Payloads
+from mvm_ci.worker.settings import WorkerSettings
+from mvm_ci.worker.state import StateDirectory
+
+TICK_MS: Final = 500
+HAND_OVER_MS: Final = 10_000
+"""Beyond the grace: time for guests to be handed over, and for their ends to be recorded."""
+GOODBYE_MS: Final = 2_000
+
+log = structlog.get_logger()
+
+
+class EngineFactory(Protocol):
+    """Makes the worker's engine, ready to take placements. What it raises ends the worker."""
+
+    def __call__(
+        self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+    ) -> Awaitable[Engine]:
+        """The engine; the worker closes it."""
+        ...
+
+
+class Worker:
+    """A worker. ``run`` once.
+
+    ``backoff``: between attempts to connect; tests give one without chance.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        transport: Transport,
+        engine_factory: EngineFactory,
+        compiler: ModuleCompiler,
+        clock: Clock,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._engine_factory = engine_factory
+        self._compiler = compiler
+        self._clock = clock
+        self._backoff = backoff or Backoff()
+        self._leave = asyncio.Event()
+        self._quit = asyncio.Event()
+
+    def request_stop(self) -> None:
+        """The first time: drain and leave. The second time: leave now; the control plane hands the jobs
+        on.
+        """
+        if self._leave.is_set():
+            log.warning("worker_quits")
+            self._quit.set()
+        self._leave.set()
+
+    async def run(self) -> None:
+        """Works until it is asked to stop: by SIGTERM, SIGINT, ``request_stop`` or the control plane.
+
+        Raises ``Misconfigured`` (state directory, ticket, address) or ``Refused`` (for good).
+        """
+        state = await asyncio.to_thread(StateDirectory, self._settings.state_dir)
+        try:
+            with self._signals():
+                await self._run(state)
+        finally:
+            state.close()
+
+    async def _run(self, state: StateDirectory) -> None:
+        lease, holdings = SessionLease(self._clock), Holdings(self._clock)
+        link = Link(
+            self._settings,
+            state,
+            transport=self._transport,
+            clock=self._clock,
+            lease=lease,
+            holdings=holdings,
+            backoff=self._backoff,
+        )
+        cache = await asyncio.to_thread(BlobCache, state.blobs, self._settings.cache_bytes)
+        payloads = Payloads(cache, self._compiler, self._clock, link.connection)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(payloads.close)
+            await link.bind()
+            stack.push_async_callback(link.close)
+            engine = await self._engine_factory(
+                journal=holdings.outbox, lease=lease, payloads=payloads, events=holdings
+            )
+            stack.push_async_callback(engine.close)
+            holdings.slots = engine.slots
+            intake = Intake(engine, holdings, payloads.journal)
+            stack.push_async_callback(intake.close)
+            log.info("worker_started", name=self._settings.name, slots=engine.slots)
+            linked = await stack.enter_async_context(_background(link.run(intake, self._drain_asked)))
+            await stack.enter_async_context(_background(self._tick(engine, holdings)))
+            await _first(linked, self._leave.wait())
+            if linked.done():
+                await linked  # it ends only by an error
+            # No effect may leave once nobody renews the lease.
+            stack.callback(lease.end)
+            await self._hand_over(engine, holdings, linked)
+            if linked.done():
+                await linked
+        log.info("worker_stopped")
+
+    def _drain_asked(self) -> None:
+        log.info("drain_asked_by_control_plane")
+        self._leave.set()
+
+    async def _hand_over(self, engine: Engine, holdings: Holdings, linked: asyncio.Task[None]) -> None:
+        log.info("worker_draining", grace_s=self._settings.grace_s, running=len(holdings.running))
+        outbox = holdings.outbox
+        holdings.draining = True
+        outbox.post(Draining())
+        limit_ms = self._settings.grace_s * 1000 + HAND_OVER_MS
+        async with _background(engine.drain(self._settings.grace_s)) as draining:
+            await _first(draining, linked, self._quit.wait(), self._clock.sleep(limit_ms))
+            if draining.done():
+                await draining
+        # A moment for the last ends, even if the connection is down just now.
+        await _first(outbox.until_settled(), linked, self._quit.wait(), self._clock.sleep(HAND_OVER_MS))
+        if self._quit.is_set() or linked.done() or not outbox.attached:
+            log.warning("worker_left_without_goodbye", unrecorded=len(list(outbox.unrecorded)))
+            return
+        # Closing at once would throw away what the network has not delivered: the control plane hangs up.
+        outbox.post(Goodbye())
+        await _first(linked, outbox.until_detached(), self._quit.wait(), self._clock.sleep(GOODBYE_MS))
+
+    async def _tick(self, engine: Engine, holdings: Holdings) -> None:
+        while True:
+            await self._clock.sleep(TICK_MS)
+            holdings.release_stuck(engine.release_waiting)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.request_stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """``work`` goes on beside the block, and is over when the block is."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _first(*waits: asyncio.Task[None] | Coroutine[Any, Any, Any]) -> None:
+    """Returns when any of ``waits`` is over; coroutines are cancelled then, tasks go on."""
+    own = [asyncio.create_task(wait) for wait in waits if not isinstance(wait, asyncio.Task)]
+    tasks = [wait for wait in waits if isinstance(wait, asyncio.Task)]
+    try:
+        await asyncio.wait([*own, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in own:
+            task.cancel()
+        await asyncio.gather(*own, return_exceptions=True)

@@ -1,0 +1,30 @@
+"""What an operator decides about a worker."""
+
+from pathlib import Path
+
+import msgspec
+
+GRACE_S = 30.0
+CACHE_BYTES = 1 << 30
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``ticket`` or ``ticket_file``: where the control plane is; exactly one of them.
+
+    ``join_token``: permission to become a worker, needed once for each state directory. ``name``: for people.
+    ``bind``: the UDP address to use (``ip:port``). ``grace_s``: seconds that running jobs get when the worker
+    is asked to leave. ``cache_bytes``: size of the cache of modules and payloads.
+    """
+
+    state_dir: Path
+    name: str
+    ticket: str | None = None
+    ticket_file: Path | None = None
+    join_token: str | None = None
+    bind: str = "0.0.0.0:0"
+    grace_s: float = GRACE_S
+    cache_bytes: int = CACHE_BYTES
+
+    def __repr__(self) -> str:
+        # Settings end up in logs and tracebacks; the token must not.
+        return f"WorkerSettings(name={self.name!r}, state_dir={str(self.state_dir)!r})"
