@@ -320,7 +320,9 @@ class EnginePool:
         self._crew.tell(live, Durable(live.number, live.acked))
 
     def _broken(self, live: Live) -> None:
-        self._end(live, Released())
+        # Its runner need not try to save entries that nobody takes.
+        self._forget(live)
+        self._reports.ended(Ended(placed=live.placed, outcome=Released()))
 
     def _drained(self, live: Live) -> None:
         if live.final is not None:

@@ -141,9 +141,7 @@ class RunnerLink:
         Outside of its guest only if nobody wants its journal any more: else its last entries still go out.
         """
         leave = self._leave
-        if leave is not None and (
-            self._inside or leave.outcome is None or isinstance(leave.outcome, Stopped)
-        ):
+        if leave is not None and self._must(leave):
             raise leave
 
     def receive(self, timeout_s: float | None) -> list[ToRunner]:
@@ -157,9 +155,12 @@ class RunnerLink:
 
     def _receive(self, timeout_s: float | None) -> list[ToRunner]:
         with self._lock:
+            # The watcher may have read already what the caller is about to wait for.
             if self._inbox:
                 answers, self._inbox = self._inbox, []
                 return answers
+            if self._waiting if self._current == 0 else self._leave is not None and self._must(self._leave):
+                return []
             self._reading = True
         data = None
         try:
@@ -172,6 +173,9 @@ class RunnerLink:
         with self._lock:
             self._reading = False
             return self._sort_locked(self._data_frames.feed(data)) if data else []
+
+    def _must(self, leave: Leave) -> bool:
+        return self._inside or leave.outcome is None or isinstance(leave.outcome, Stopped)
 
     def _drain_locked(self) -> None:
         """Reads what the working thread cannot, because it computes: orders may be about tasks in there."""

@@ -36,6 +36,7 @@ class Journal:
         self.asked = asyncio.Event()
         self.refuse: Append | None = None
         self.broken = False
+        self._grown = asyncio.Event()
 
     async def append(self, placed: Placed, segment: Segment) -> Append:
         self.asked.set()
@@ -51,7 +52,14 @@ class Journal:
         if segment.first != end:
             return Append.GAP
         kept.append(segment)
+        self._grown.set()
         return Append.DONE
+
+    async def wait_for(self, job: int, kind: type[Entry]) -> None:
+        """Returns when the job's durable journal has an entry of this kind."""
+        while not any(isinstance(entry, kind) for entry in self.entries(job)):
+            self._grown.clear()
+            await self._grown.wait()
 
     def entries(self, job: int, tail: Segment | None = None) -> list[Entry]:
         return decode([*self.segments[JobId(job)], *([tail] if tail is not None else [])])
@@ -116,7 +124,7 @@ class Http:
         self.open.set()
         self.asked = asyncio.Event()
         self.body = b"ok"
-        self.cancelled = 0
+        self.cut_off = asyncio.Event()
 
     async def fetch(
         self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
@@ -127,7 +135,7 @@ class Http:
         try:
             await self.open.wait()
         except asyncio.CancelledError:
-            self.cancelled += 1
+            self.cut_off.set()
             raise
         return FetchedResponse(status=200, url=request.url, headers=(), body=self.body)
 
