@@ -141,6 +141,13 @@ async def test_starts_of_placements_that_are_over_are_refused(queue: JobQueue) -
     ]
 
 
+@pytest.mark.parametrize("epoch", [0, 2])
+async def test_a_start_in_another_epoch_changes_nothing(queue: JobQueue, epoch: int) -> None:
+    await reach(queue, 1, JobState.CLAIMED)
+    assert await queue.start([placed(1, epoch)], NOW) == [False]
+    assert await states(queue, 1) == [JobState.CLAIMED]
+
+
 async def test_the_start_of_a_job_that_is_being_cancelled_changes_nothing(queue: JobQueue) -> None:
     await reach(queue, 1, JobState.CANCELLING)
     assert await queue.start([placed(1)], NOW) == [True]
@@ -258,12 +265,12 @@ async def test_held_lists_placements_by_job(queue: JobQueue) -> None:
 
 async def test_jobs_are_woken_when_their_time_has_come(queue: JobQueue) -> None:
     await queue.submit([new_job(number, session=SESSION) for number in (1, 2, 3)])
-    await queue.report([report(1, Suspended(NOW + 30)), report(2, Suspended(NOW + 10))], NOW)
-    await queue.report([report(3, FAILED, retry_ms=NOW + 20)], NOW)
+    await queue.report([report(1, Suspended(NOW + 30)), report(3, Suspended(NOW + 10))], NOW)
+    await queue.report([report(2, FAILED, retry_ms=NOW + 20)], NOW)
     assert await queue.next_wake() == NOW + 10
     assert await queue.wake(NOW + 9, 9) == 0
     assert await queue.wake(NOW + 20, 1) == 1
-    assert await states(queue, 1, 2, 3) == [JobState.SUSPENDED, JobState.PENDING, JobState.SCHEDULED]
+    assert await states(queue, 1, 2, 3) == [JobState.SUSPENDED, JobState.SCHEDULED, JobState.PENDING]
     assert await queue.next_wake() == NOW + 20
     assert await queue.wake(NOW + 20, 9) == 1
     assert await queue.wake(NOW + 20, 9) == 0

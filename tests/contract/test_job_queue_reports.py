@@ -134,6 +134,14 @@ async def test_a_repetition_is_known_until_the_job_is_placed_again(queue: JobQue
     assert await queue.journal(JobId(1), 2) == []
 
 
+async def test_what_an_earlier_placement_reported_is_no_repetition_for_a_later_one(queue: JobQueue) -> None:
+    await reach(queue, 1, JobState.IN_PROGRESS)
+    assert await queue.report([report(1, Released())], NOW) == [True]
+    await queue.claim(OTHER_SESSION, 1)
+    await queue.rescue(OTHER_SESSION, NOW, 1)
+    assert await queue.report([report(1, Released(), epoch=2)], NOW) == [False]
+
+
 async def test_a_repetition_within_one_batch_counts_once(queue: JobQueue) -> None:
     await queue.submit([new_job(1, session=SESSION), new_job(2, session=SESSION)])
     first, other = report(1, COMPLETED, tail=TAIL), report(1, Completed(b"other"))

@@ -9,6 +9,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -222,6 +223,23 @@ async def test_a_database_that_somebody_else_locked_is_unavailable_until_it_is_f
             somebody.execute("ROLLBACK")
         await store.queue.submit(jobs(1))
         assert await store.queue.counts() == {JobState.CLAIMED: BATCH}
+
+
+async def test_the_statements_of_one_read_see_one_state(tmp_path: Path) -> None:
+    looked, changed = threading.Event(), threading.Event()
+
+    def look_twice(connection: sqlite3.Connection) -> list[int]:
+        seen = [connection.execute("SELECT count(*) FROM jobs").fetchone()[0]]
+        looked.set()
+        changed.wait(60)
+        return [*seen, connection.execute("SELECT count(*) FROM jobs").fetchone()[0]]
+
+    async with opened(tmp_path) as store:
+        reading = store._reader.read(look_twice)
+        await asyncio.to_thread(looked.wait, 60)
+        await store.queue.submit(jobs(1))
+        changed.set()
+        assert await reading == [0, 0]
 
 
 async def test_a_bug_reaches_its_caller_as_it_is(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ class JobQueue(Protocol):
         ...
 
     def wake(self, now_ms: int, limit: int) -> Awaitable[int]:
-        """Makes suspended and scheduled jobs whose time has come pending; returns how many."""
+        """Makes suspended and scheduled jobs whose time has come pending, earliest first; their number."""
         ...
 
     def next_wake(self) -> Awaitable[int | None]:
