@@ -193,13 +193,20 @@ class Clock:
 class World:
     """A pool with its surroundings."""
 
-    def __init__(self, directory: Path, *, slots: int = 1, suspend_after_ms: int = 60_000) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        slots: int = 1,
+        runtime: str = FAKE_RUNTIME,
+        payloads: Payloads | None = None,
+    ) -> None:
         code = directory / "code"
         code.touch()
         self.directory = directory
         self.journal = Journal()
         self.lease = Lease()
-        self.payloads = Payloads(code)
+        self.payloads = payloads or Payloads(code)
         self.http = Http()
         self.events = Events()
         self.pool = EnginePool(
@@ -207,8 +214,8 @@ class World:
                 worker="test",
                 directory=directory,
                 slots=slots,
-                suspend_after_ms=suspend_after_ms,
-                runtime=FAKE_RUNTIME,
+                suspend_after_ms=60_000,
+                runtime=runtime,
             ),
             journal=self.journal,
             lease=self.lease,
@@ -246,9 +253,11 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(directory: Path, *, slots: int = 1, suspend_after_ms: int = 60_000) -> AsyncIterator[World]:
+async def running(
+    directory: Path, *, slots: int = 1, runtime: str = FAKE_RUNTIME, payloads: Payloads | None = None
+) -> AsyncIterator[World]:
     """A started world, closed at the end."""
-    world = World(directory, slots=slots, suspend_after_ms=suspend_after_ms)
+    world = World(directory, slots=slots, runtime=runtime, payloads=payloads)
     try:
         await world.pool.start()
         yield world
