@@ -27,7 +27,7 @@ from mvm_ci.wire.api import JobView, JournalEntry, SubmitJob
 ROOT = Path(__file__).resolve().parent.parent
 JOB = ROOT / "guest" / "examples" / "link_checker" / "job.py"
 WORKERS = ("worker-1", "worker-2")
-DELAY_SECONDS = 0.5
+DELAY_SECONDS = 0.3
 PATIENCE_SECONDS = 150.0
 ENDED = frozenset({"completed", "failed", "cancelled", "dead", "paused"})
 
@@ -54,7 +54,10 @@ class Story:
             "max_pages": 200,
         }
         job = SubmitJob(
-            module=module.digest, name="link-checker", input=msgspec.Raw(msgspec.json.encode(question))
+            module=module.digest,
+            name="link-checker",
+            input=msgspec.Raw(msgspec.json.encode(question)),
+            allow_hosts=(self.site.address,),
         )
         (view,) = await self.client.submit([job])
         return view.id

@@ -52,7 +52,7 @@ def show(console: Console, result: bytes, journal: list[JournalEntry], site: Sit
         "worker", "epoch", "requests", "entries", "", title="Who ran which part", title_justify="left"
     )
     done = _parts(journal)
-    entries = Counter((entry.place, entry.epoch) for entry in journal)
+    entries = Counter((entry.place, entry.epoch) for entry in journal if entry.place)
     for (place, epoch), count in sorted(entries.items(), key=lambda item: item[0][1]):
         requests = [entry for entry in done[place] if entry.epoch == epoch]
         killed = "killed with SIGKILL" if place == victim else "went on from the journal"
