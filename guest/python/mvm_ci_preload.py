@@ -19,6 +19,8 @@ _SKIPPED = frozenset({
     "wsgiref", "xmlrpc", "zipapp", "_ssl", "nturl2path", "ftplib", "getpass", "pickletools", "dis", "_android_support",
     "_apple_support", "_ios_support", "winreg", "nt", "msvcrt", "sysconfig", "_sysconfigdata", "ast", "tomllib",
 })  # fmt: skip
+# Imported by C code, so no source names them.
+_HIDDEN = ("_compat_pickle", "_strptime", "copyreg", "locale", "stringprep", "unicodedata")
 _DEPTH = 2
 
 
@@ -27,8 +29,8 @@ def load(job, modules, optional, sources):
 
     ``optional``: names that are modules perhaps, or may be missing.
     """
-    for codec in _CODECS:
-        _try_import(f"encodings.{codec}")
+    for name in (*_HIDDEN, *(f"encodings.{codec}" for codec in _CODECS)):
+        _try_import(name)
     for module in modules:
         importlib.import_module(module)
     for module in optional:

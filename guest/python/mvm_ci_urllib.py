@@ -26,6 +26,7 @@ _DEFAULT_TIMEOUT_S = 30.0
 def install():
     """Makes every opener that is built from now on use the host."""
     urllib.request.HTTPHandler = HostHandler
+    urllib.request.FTPHandler = NoFtp
     urllib.request._opener = None
 
 
@@ -59,6 +60,13 @@ class HostHandler(urllib.request.AbstractHTTPHandler):
         return _perform(request)
 
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
+
+class NoFtp(urllib.request.BaseHandler):
+    """The host speaks HTTP only."""
+
+    def ftp_open(self, request):
+        raise urllib.error.URLError("unknown url type: ftp")
 
 
 def _perform(request):

@@ -102,7 +102,7 @@ class Crawl:
             for target in links_of(final_url, text):
                 self.note(url, target)
         outcome = error if status is None else status
-        path = urllib.parse.urlsplit(url).path or "/"
+        path = url.split(self.host, 1)[-1]
         print(f"checked {self.checked} of {len(self.known)} known: {path} {outcome}")
 
     def note(self, page, target):

@@ -1,7 +1,8 @@
 """What a WebAssembly binary says about itself, and whether it fits what the host provides.
 
-A pure parser of the outer structure: sections, imports, exports, our manifest. It does not validate code (the compiler
-does); it gives a clear reason early, before a compiler is started. Work and memory are linear in the input's size.
+A pure parser of the outer structure: sections, imports, exports, our manifest. It does not validate code
+(the compiler does); it gives a clear reason early, before a compiler is started. Work and memory are linear
+in the input's size.
 """
 
 from typing import Final, Literal
@@ -31,7 +32,9 @@ Sort = Literal["core", "component"]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
-    """What a build says about its job. ``allow_hosts``: the hosts it asks to call, as in ``JobSpec.allow_hosts``."""
+    """What a build says about its job. ``allow_hosts``: the hosts it asks to call, as in
+    ``JobSpec.allow_hosts``.
+    """
 
     name: str = ""
     abi: str = ""
@@ -39,7 +42,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A binary's outside. Imports are (module, name) pairs; a component's have one name, and an empty second part."""
+    """A binary's outside. Imports are (module, name) pairs; a component's have one name, and an empty
+    second part.
+    """
 
     kind: Sort
     imports: tuple[tuple[str, str], ...]
@@ -76,7 +81,9 @@ def inspect(data: bytes) -> ModuleInfo:
 
 
 def with_manifest(data: bytes, manifest: Manifest) -> bytes:
-    """``data`` with ``manifest`` in it; one that was there is replaced. Raises ``BadModule`` if ``data`` is no module."""
+    """``data`` with ``manifest`` in it; one that was there is replaced. Raises ``BadModule`` if ``data`` is
+    no module.
+    """
     _kind(data)
     parts = [data[:8]]
     at = 8
@@ -105,7 +112,7 @@ def _kind(data: bytes) -> Sort:
 
 def _sections(data: bytes) -> list[tuple[int, int, int]]:
     """The (id, start, end) of every section."""
-    found = []
+    found: list[tuple[int, int, int]] = []
     reader = _Reader(data, 8, len(data))
     while reader.at < reader.end:
         if len(found) >= _MAX_ENTRIES:

@@ -1,4 +1,6 @@
-"""What a job reaches: the modules to have ready in the guest, its own files, what cannot work, what would be frozen."""
+"""What a job reaches: the modules to have ready in the guest, its own files, what cannot work, what would
+be frozen.
+"""
 
 import ast
 import sys
@@ -98,7 +100,9 @@ def _check_entry(scanned: Scan, source: Path) -> None:
     given = entry.args
     positional = [*given.posonlyargs, *given.args]
     required = len(positional) - len(given.defaults)
-    missing = [name.arg for name, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value is None]
+    missing = [
+        name.arg for name, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value is None
+    ]
     if required > 1 or missing or not (positional or given.vararg):
         raise BadInput(f"{source}:{entry.lineno}: run must take exactly one argument: def run(input)")
 
@@ -121,7 +125,9 @@ def _frozen(scanned: Scan, path: Path) -> list[str]:
 def _local_modules(
     scanned: Scan, path: Path, package: str, root: Path, found: _Found
 ) -> list[tuple[str, Path]]:
-    """The modules of the job itself that ``path`` imports and that are new; the others are noted in ``found``."""
+    """The modules of the job itself that ``path`` imports and that are new; the others are noted in
+    ``found``.
+    """
     fresh: list[tuple[str, Path]] = []
     for imported in scanned.imports:
         name = imported.absolute(package)
@@ -155,7 +161,8 @@ def _note(name: str, parts: tuple[str, ...], where: str, *, guarded: bool, found
         if guarded:
             return
         raise BadInput(
-            f"{where}: there is no module {name} in a guest: it is neither beside the job nor in the standard library"
+            f"{where}: there is no module {name} in a guest: "
+            "it is neither beside the job nor in the standard library"
         )
     (found.optional if guarded else found.modules).add(name)
     found.optional.update(f"{name}.{part}" for part in parts)

@@ -21,13 +21,17 @@ from mvm_ci.domain.module import Manifest, inspect, with_manifest
 _ENTRY: Final = "mvm_ci_entry"
 _BUILD_MODULE: Final = "mvm_ci_build"
 # The package has no __main__, and its script's place is known only to the installer.
-_COMPONENTIZE: Final = "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
+_COMPONENTIZE: Final = (
+    "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
+)
 _TIME_LIMIT_S: Final = 300.0
 _COMPLAINT_CHARS: Final = 2_000
 
 
 class BuildReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished build. ``digest``: SHA-256 of the component, ``size`` in bytes, ``warnings`` begin with file and line."""
+    """A finished build. ``digest``: SHA-256 of the component, ``size`` in bytes, ``warnings`` begin with
+    file and line.
+    """
 
     output: Path
     digest: str
@@ -38,11 +42,12 @@ class BuildReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(source: Path, output: Path, *, cache: Path, time_limit_s: float = _TIME_LIMIT_S) -> BuildReport:
-    """Builds the job in ``source`` into the component ``output``; the same sources are built once for ``cache``.
+    """Builds the job in ``source`` into the component ``output``; the same sources are built once for
+    ``cache``.
 
-    Blocks for about ten seconds when it has to build, needs no network, and writes nothing but the two. Raises
-    ``BadInput`` with file and line for whatever is wrong with the job, ``Misconfigured`` if the installation is not
-    complete, ``Unavailable`` if the build took too long or a directory cannot be written.
+    Blocks for about ten seconds when it has to build, needs no network, and writes nothing but the two.
+    Raises ``BadInput`` with file and line for whatever is wrong with the job, ``Misconfigured`` if the
+    installation is not complete, ``Unavailable`` if the build took too long or a directory cannot be written.
     """
     analysis = analyse(source)
     manifest = read_manifest(analysis.text, source)
@@ -78,7 +83,9 @@ def guest_directory() -> Path:
 
 
 def _module_name(source: Path) -> str:
-    """The name under which the job is imported: its file's, unless that cannot be a module's name or is taken."""
+    """The name under which the job is imported: its file's, unless that cannot be a module's name or is
+    taken.
+    """
     name = re.sub(r"\W", "_", source.stem)
     if not name.isidentifier():
         name = f"job_{name}"
@@ -152,7 +159,9 @@ def _componentize(root: Path, component: Path, analysis: Analysis, time_limit_s:
 
 
 def _failure(text: str, analysis: Analysis) -> BadInput:
-    """Why the build failed: nearly always the job's own code, which is executed up to its end when it is imported."""
+    """Why the build failed: nearly always the job's own code, which is executed up to its end when it is
+    imported.
+    """
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
     if missing is not None and missing[1] in analysis.places:
         return BadInput(f"{analysis.places[missing[1]]}: there is no module {missing[1]} in a guest")

@@ -1,4 +1,6 @@
-"""What cannot work in a guest, and what is frozen when one is built. Each entry was tried with componentize-py 0.25."""
+"""What cannot work in a guest, and what is frozen when one is built. Each entry was tried with
+componentize-py 0.25.
+"""
 
 from typing import Final
 

@@ -1,4 +1,6 @@
-"""One walk over a module's syntax tree: its imports, the foreign names it uses, and what it calls when it is imported."""
+"""One walk over a module's syntax tree: its imports, the foreign names it uses, and what it calls when it
+is imported.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ _IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError", "Except
 
 
 class Import(msgspec.Struct, frozen=True):
-    """One imported module. ``parts``: names taken from it, which may be modules. ``guarded``: a failure is caught."""
+    """One imported module. ``parts``: names taken from it, which may be modules. ``guarded``: a failure is
+    caught.
+    """
 
     module: str
     level: int
@@ -29,7 +33,9 @@ class Import(msgspec.Struct, frozen=True):
 
 
 class Scan(msgspec.Struct, kw_only=True):
-    """What one module does. Names are resolved through its imports: ``from time import time as t`` gives ``time.time``."""
+    """What one module does. Names are resolved through its imports: ``from time import time as t`` gives
+    ``time.time``.
+    """
 
     imports: list[Import] = []
     names: list[tuple[str, int]] = []
@@ -41,19 +47,7 @@ class Scan(msgspec.Struct, kw_only=True):
 def scan(tree: ast.Module) -> Scan:
     """Walks ``tree``; blocks for type checkers and for being run as a script are left out."""
     scanned = Scan()
-    aliases: dict[str, str] = {}
-    for node, guarded in _walk(tree, guarded=False):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                scanned.imports.append(Import(alias.name, 0, (), node.lineno, guarded))
-                aliases[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom):
-            parts = tuple(alias.name for alias in node.names if alias.name != "*")
-            scanned.imports.append(Import(node.module or "", node.level, parts, node.lineno, guarded))
-            if not node.level:
-                aliases.update((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+    aliases = _note_imports(tree, scanned)
     for node, _ in _walk(tree, guarded=False):
         if isinstance(node, ast.Attribute | ast.Name):
             name = _resolve(node, aliases)
@@ -67,6 +61,25 @@ def scan(tree: ast.Module) -> Scan:
             if name is not None and not (name in ("random.Random", "random.seed") and statement.args):
                 scanned.module_calls.append((name, statement.lineno))
     return scanned
+
+
+def _note_imports(tree: ast.Module, scanned: Scan) -> dict[str, str]:
+    """Notes the imports of ``tree``; the result is what the names they bind stand for."""
+    aliases: dict[str, str] = {}
+    for node, guarded in _walk(tree, guarded=False):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                scanned.imports.append(Import(alias.name, 0, (), node.lineno, guarded))
+                top = alias.name.partition(".")[0]
+                aliases[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            parts = tuple(alias.name for alias in node.names if alias.name != "*")
+            scanned.imports.append(Import(node.module or "", node.level, parts, node.lineno, guarded))
+            if not node.level:
+                aliases.update(
+                    (alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names
+                )
+    return aliases
 
 
 def _note_binding(node: ast.AST, scanned: Scan) -> None:

@@ -1,7 +1,8 @@
 """The random bytes of components, as own callbacks.
 
-The package turns a list of bytes into values one by one in Python, 1.2 µs each; CPython reads 2.5 KB of randomness when
-it starts, which made half of a small job's time. Here the values are joined from ready-made images.
+The package turns a list of bytes into values one by one in Python, 1.2 µs each; CPython reads 2.5 KB of
+randomness when it starts, which made half of a small job's time. Here the values are joined from ready-made
+images.
 """
 
 import ctypes
@@ -13,7 +14,8 @@ from wasmtime import _bindings as bindings
 from wasmtime import _ffi as ffi
 from wasmtime.component import LinkerInstance
 
-from mvm_ci.adapters.wasm.current_run import CurrentRun
+from mvm_ci.adapters.wasm.capi import address
+from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
 from mvm_ci.adapters.wasm.overrides import WASI_VERSION
 from mvm_ci.domain.outcome import FailureKind
@@ -37,6 +39,14 @@ def _image(byte: int) -> bytes:
 _IMAGES: Final = tuple(_image(byte) for byte in range(256))
 
 
+def _random(run: Run, size: int) -> bytes:
+    if size > _MAX_BYTES:
+        raise guest_failed(
+            FailureKind.ERROR, f"asked for {size} random bytes at once; at most {_MAX_BYTES} are allowed"
+        )
+    return run.host.random(size)
+
+
 def add_random_bytes(instance: LinkerInstance, name: str, current: CurrentRun) -> Any:
     """Defines ``name`` in ``instance``; the result must live as long as the linker."""
 
@@ -45,10 +55,7 @@ def add_random_bytes(instance: LinkerInstance, name: str, current: CurrentRun) -
         try:
             run = current.get()
             run.check()
-            size = arguments[0].of.u64
-            if size > _MAX_BYTES:
-                raise guest_failed(FailureKind.ERROR, f"asked for {size} random bytes at once; at most {_MAX_BYTES}")
-            data = run.host.random(size)
+            data = _random(run, arguments[0].of.u64)
             images = b"".join([_IMAGES[byte] for byte in data])
             values = (bindings.wasmtime_component_val_t * len(data)).from_buffer_copy(images)
             results[0].kind = _LIST
@@ -57,15 +64,13 @@ def add_random_bytes(instance: LinkerInstance, name: str, current: CurrentRun) -
         except BaseException as error:
             if run is not None:
                 run.keep(error)
-            pointer = ctypes.cast(wasmtime.WasmtimeError("unwound by the host")._consume(), c_void_p).value
-            assert pointer is not None
-            return pointer
+            return address(wasmtime.WasmtimeError("unwound by the host")._consume())
 
     callback = bindings.wasmtime_component_func_callback_t(call)
     encoded = name.encode()
     error = bindings.wasmtime_component_linker_instance_add_func(
         instance.ptr(), ctypes.create_string_buffer(encoded), len(encoded), callback, None, _NO_FINALIZER
     )
-    if error:
+    if error:  # type: ignore[truthy-bool]  # a null pointer is false
         raise wasmtime.WasmtimeError._from_ptr(error)
     return callback

@@ -1,7 +1,8 @@
 """The few functions of wasmtime's C API that the hot path of core modules calls itself.
 
-Through the package a no-op job costs twice as much. Each function has its own prototype object, so the package's own
-declarations stay as they are. Calls that may run a guest release the interpreter's lock, the short ones keep it.
+Through the package a no-op job costs twice as much. Each function has its own prototype object, so the
+package's own declarations stay as they are. Calls that may run a guest release the interpreter's lock, the
+short ones keep it.
 """
 
 import ctypes
@@ -12,7 +13,8 @@ from typing import Any, Final
 import wasmtime
 from wasmtime import _bindings as bindings
 
-# Trap or null; arguments: environment, caller, the values (16 bytes each, the result goes into the first), their number.
+# Trap or null; arguments: environment, caller, the values (16 bytes each, the result goes into the first),
+# their number.
 HOST_FUNCTION: Final = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
 VALUE_BYTES: Final = 16
 EXTERN_BYTES: Final = ctypes.sizeof(bindings.wasmtime_extern_t)
@@ -71,17 +73,23 @@ _define: Final = _declare(
 
 
 def address(pointer: Any) -> int:
-    """The address of one of the package's objects."""
-    value = ctypes.cast(pointer, c_void_p).value
-    assert value is not None
-    return value
+    """The address of one of the package's objects; 0 if it is null."""
+    return ctypes.cast(pointer, c_void_p).value or 0
 
 
 def define(linker: wasmtime.Linker, module: str, name: str, kind: wasmtime.FuncType, function: Any) -> None:
     """Adds ``function``, a ``HOST_FUNCTION`` that outlives the linker."""
     first, second = module.encode(), name.encode()
     error = _define(
-        address(linker.ptr()), first, len(first), second, len(second), address(kind.ptr()), function, None, None
+        address(linker.ptr()),
+        first,
+        len(first),
+        second,
+        len(second),
+        address(kind.ptr()),
+        function,
+        None,
+        None,
     )
     if error:
         raise take_error(error)

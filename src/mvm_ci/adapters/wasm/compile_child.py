@@ -1,8 +1,9 @@
 """The child process that compiles one module: ``python -m mvm_ci.adapters.wasm.compile_child``.
 
-Compiling cannot be interrupted and takes memory that no allocator accounts for; a process of its own can be limited and
-killed. Arguments: kind, source, target, parent's process id, memory limit in bytes, CPU limit in seconds. Exit codes: 0
-compiled, 3 the module cannot run here (the reason on stdout), anything else is a failure of the child itself.
+Compiling cannot be interrupted and takes memory that no allocator accounts for; a process of its own can be
+limited and killed. Arguments: kind, source, target, parent's process id, memory limit in bytes, CPU limit
+in seconds. Exit codes: 0 compiled, 3 the module cannot run here (the reason on stdout), anything else is a
+failure of the child itself.
 """
 
 import ctypes
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     try:
         _compile(kind, source.read_bytes(), target)
     except (wasmtime.WasmtimeError, BadModule) as error:
-        print(" ".join(str(error).split()))
+        sys.stdout.write(" ".join(str(error).split()))
         return BAD_MODULE
     return 0
 

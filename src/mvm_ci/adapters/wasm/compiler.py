@@ -19,7 +19,9 @@ _REASON_BYTES: Final = 2_000
 
 
 class CompileLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What compiling one module may take. ``memory_bytes`` is address space, which the engines' reservations count to."""
+    """What compiling one module may take. ``memory_bytes`` is address space, which the engines'
+    reservations count to.
+    """
 
     seconds: int = 120
     cpu_seconds: int = 240
@@ -43,10 +45,9 @@ class ChildCompiler:
 
     async def compile(self, source: Path, digest: str) -> CompiledModule:
         """See ``ports.guest.ModuleCompiler.compile``."""
-        for kind in ModuleKind:
-            found = self._compiled(kind, digest)
-            if Path(found.path).exists():
-                return found
+        found = self._cached(digest)
+        if found is not None:
+            return found
         task = self._running.get(digest)
         if task is None:
             task = asyncio.create_task(self._compile(source, digest))
@@ -54,6 +55,10 @@ class ChildCompiler:
             task.add_done_callback(lambda _: self._running.pop(digest, None))
         # One caller that gives up must not take the result from the others.
         return await asyncio.shield(task)
+
+    def _cached(self, digest: str) -> CompiledModule | None:
+        candidates = (self._compiled(kind, digest) for kind in ModuleKind)
+        return next((found for found in candidates if Path(found.path).exists()), None)
 
     def _compiled(self, kind: ModuleKind, digest: str) -> CompiledModule:
         path = self._cache / f"{digest}-{kind}-{self._fingerprints[kind]}.cwasm"
@@ -75,7 +80,14 @@ class ChildCompiler:
         limits = self._limits
         try:
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "mvm_ci.adapters.wasm.compile_child", kind.value, str(source), str(target)),
+                *(
+                    sys.executable,
+                    "-m",
+                    "mvm_ci.adapters.wasm.compile_child",
+                    kind.value,
+                    str(source),
+                    str(target),
+                ),
                 *(str(number) for number in (os.getpid(), limits.memory_bytes, limits.cpu_seconds)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -100,11 +112,14 @@ class ChildCompiler:
 
 
 def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadModule | Unavailable:
-    """A child that ended by itself ran into a limit: a failed allocation aborts it, too much CPU time kills it."""
+    """A child that ended by itself ran into a limit: a failed allocation aborts it, too much CPU time kills
+    it.
+    """
     text = " ".join(complaint.decode(errors="replace").split())[-300:]
     if code is not None and code < 0:
         return BadModule(
-            f"compiling it takes more than {limits.cpu_seconds} s of CPU time or {limits.memory_bytes >> 20} MiB "
+            f"compiling it takes more than {limits.cpu_seconds} s of CPU time or "
+            f"{limits.memory_bytes >> 20} MiB "
             f"(signal {-code}): {text}"
         )
     if "MemoryError" in text or "memory allocation" in text or "Cannot allocate memory" in text:

@@ -70,8 +70,9 @@ class ComponentLoader:
                 run.check()
                 return function(run, store, *arguments)
             except BaseException as error:
-                # A BaseException would crash the process, and another exception would be kept in a global of the
-                # package: the reason stays in the run, the engine hears no more than that there is one.
+                # A BaseException would crash the process, and another exception would be kept in a global
+                # of the package: the reason stays in the run, the engine hears no more than that there is
+                # one.
                 if run is not None:
                     run.keep(error)
                 raise wasmtime.WasmtimeError(_UNWIND) from None
@@ -113,7 +114,8 @@ class ComponentGuest:
                 raise from_wasmtime(error) from error
             finally:
                 self._current.end()
-        # A host call that failed may have been hidden from the engine (output streams); its reason still counts.
+        # A host call that failed may have been hidden from the engine (output streams); its reason still
+        # counts.
         run.check()
         run.flush()
         return _result(answer, limits)

@@ -42,8 +42,12 @@ class CoreLoader:
 
 
 def _entries(module: wasmtime.Module) -> list[tuple[bytes, bool]]:
-    """The exports to call, in order, and whether each returns a status. Unchecked calls rely on this check."""
-    functions = {export.name: export.type for export in module.exports if isinstance(export.type, wasmtime.FuncType)}
+    """The exports to call, in order, and whether each returns a status. Unchecked calls rely on this
+    check.
+    """
+    functions = {
+        export.name: export.type for export in module.exports if isinstance(export.type, wasmtime.FuncType)
+    }
     entry = "run" if "run" in functions else "_start"
     found = []
     for name in ("_initialize", entry):
@@ -55,7 +59,9 @@ def _entries(module: wasmtime.Module) -> list[tuple[bytes, bool]]:
         results = [str(result) for result in kind.results]
         expected = ["i32"] if name == "run" else []
         if kind.params or results != expected:
-            raise BadModule(f"its export {name} must take nothing and return {'an i32' if expected else 'nothing'}")
+            raise BadModule(
+                f"its export {name} must take nothing and return {'an i32' if expected else 'nothing'}"
+            )
         found.append((name.encode(), bool(expected)))
     return found
 
@@ -83,7 +89,9 @@ class CoreGuest:
         store = capi.store_new(self._engine_at, None, None)
         try:
             context = capi.store_context(store)
-            capi.store_limiter(store, limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES)
+            capi.store_limiter(
+                store, limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES
+            )
             capi.set_epoch_deadline(context, 1)
             self._current.begin(run)
             try:
@@ -135,5 +143,6 @@ def _unwound(run: CoreRun, error: int | None, trap: int | None) -> int:
         raise run.outcome
     if cause is not None:
         raise from_wasmtime(cause) from cause
-    assert stopped is not None
-    raise from_wasmtime(stopped) from stopped
+    if stopped is not None:
+        raise from_wasmtime(stopped) from stopped
+    raise RuntimeError("the guest was unwound without a reason")

@@ -1,14 +1,14 @@
 """What a core module may import: our own module ``mvm_ci_v1`` and WASI preview 1, as ctypes callbacks.
 
-There is no WASI context beneath: what is not written here does not exist, so no guest can reach a real clock, real
-randomness or a file by a function that somebody forgot to override.
+There is no WASI context beneath: what is not written here does not exist, so no guest can reach a real
+clock, real randomness or a file by a function that somebody forgot to override.
 """
 
 import ctypes
 import struct
 from collections.abc import Callable
 from ctypes import c_uint32, c_uint64
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import wasmtime
 
@@ -58,7 +58,8 @@ class CoreRun(Run):
         end = capi.memory_size(self._context, self._item)
         if pointer + size > end:
             raise guest_failed(
-                FailureKind.TRAP, f"host call with a bad pointer: bytes {pointer} to {pointer + size} of {end}"
+                FailureKind.TRAP,
+                f"host call with a bad pointer: bytes {pointer} to {pointer + size} of {end}",
             )
         base: int = capi.memory_data(self._context, self._item)
         return base + pointer
@@ -97,8 +98,7 @@ class CoreHost:
 
         def call(_environment: int, caller: int, values: int, _count: int) -> int | None:
             try:
-                run = current.get()
-                assert isinstance(run, CoreRun)
+                run = cast("CoreRun", current.get())
             except BaseException:
                 return trap_new(_UNWIND, len(_UNWIND))  # type: ignore[no-any-return]
             try:
@@ -154,7 +154,9 @@ def _now_ms(run: CoreRun) -> int:
 
 def _http(run: CoreRun, pointer: int, size: int) -> int:
     if size > MAX_HTTP_REQUEST_BYTES:
-        run.answer = http_json.encode_error("too-large", f"a request has at most {MAX_HTTP_REQUEST_BYTES} bytes")
+        run.answer = http_json.encode_error(
+            "too-large", f"a request has at most {MAX_HTTP_REQUEST_BYTES} bytes"
+        )
         return len(run.answer)
     run.answer = http_json.answer(run.host, run.read(pointer, size))
     return len(run.answer)

@@ -1,7 +1,7 @@
 """The run that is going on: its outcome, and how another thread ends it.
 
-Host callbacks cannot raise through the engine: what they raise is kept here, in the run's own state, the engine is told
-to unwind the guest, and ``CurrentRun.finish`` raises it again.
+Host callbacks cannot raise through the engine: what they raise is kept here, in the run's own state, the
+engine is told to unwind the guest, and ``CurrentRun.finish`` raises it again.
 """
 
 import codecs
@@ -11,7 +11,6 @@ from collections.abc import Callable
 import wasmtime
 
 from mvm_ci.ports.guest import GuestLimits, HostCalls, Unwind
-
 
 
 class Run:
@@ -90,7 +89,6 @@ class CurrentRun:
             if run is None or run.interruption is not None:
                 return
             run.interruption = make()
-            # Every store's deadline is the next epoch, and nothing else advances it: the guest stops at its next
-            # loop or call. No ticking thread is needed.
+            # Every store's deadline is the next epoch, and nothing else advances it: the guest stops at its
+            # next loop or call. No ticking thread is needed.
             run.engine.increment_epoch()
-

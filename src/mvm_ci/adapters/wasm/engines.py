@@ -1,6 +1,7 @@
 """The two engines' settings: what a guest's code may use, and how its memory is laid out.
 
-Compiled code fits only the settings it was compiled with; ``fingerprint`` names them in the cache's file names.
+Compiled code fits only the settings it was compiled with; ``fingerprint`` names them in the cache's file
+names.
 """
 
 import hashlib
@@ -23,7 +24,9 @@ _POOL_SLOTS: Final = 2
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of one engine; every field changes what compiled code may assume, so all are part of the fingerprint."""
+    """Settings of one engine; every field changes what compiled code may assume, so all are part of the
+    fingerprint.
+    """
 
     component_model: bool
     pooled: bool
@@ -32,7 +35,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SETTINGS: Final = {
-    # A pooled slot that stays resident makes the start of a small guest a few times cheaper than fresh mappings.
+    # A pooled slot that stays resident makes the start of a small guest a few times cheaper than fresh
+    # mappings.
     ModuleKind.CORE: EngineSettings(
         component_model=False, pooled=True, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=512 << 10
     ),

@@ -1,5 +1,6 @@
 """From traps and errors of wasmtime to ``GuestFailed``."""
 
+import re
 from typing import Final
 
 import wasmtime
@@ -15,15 +16,20 @@ _TEXTS: Final = {
     "out of bounds memory access": "out of bounds memory access",
     "integer divide by zero": "integer division by zero",
 }
+_EXIT: Final = re.compile(r"Exited with i32 exit status (\d+)")
 _MEMORY_SIGNS: Final = ("exceeds memory limits", "exceeds the limit of", "memory minimum size")
 
 
 def guest_failed(kind: FailureKind, message: str, detail: str = "") -> GuestFailed:
-    """A failure with its texts cut to what a row of a table should hold; further lines of the message join the detail."""
+    """A failure with its texts cut to what a row of a table should hold; further lines of the message join
+    the detail.
+    """
     first, _, rest = message.strip().partition("\n")
     if rest:
         detail = f"{rest}\n{detail}" if detail else rest
-    return GuestFailed(Failure(kind=kind, message=_cut(first, _MESSAGE_CHARS), detail=_cut(detail, _DETAIL_CHARS)))
+    return GuestFailed(
+        Failure(kind=kind, message=_cut(first, _MESSAGE_CHARS), detail=_cut(detail, _DETAIL_CHARS))
+    )
 
 
 def from_wasmtime(error: wasmtime.WasmtimeError | wasmtime.Trap) -> GuestFailed:
@@ -36,6 +42,9 @@ def from_wasmtime(error: wasmtime.WasmtimeError | wasmtime.Trap) -> GuestFailed:
     if found:
         reason = reason.partition("\n")[0].strip()
         return guest_failed(FailureKind.TRAP, _TEXTS.get(reason, reason), text)
+    left = _EXIT.search(text)
+    if left is not None:
+        return guest_failed(FailureKind.ERROR, f"exit code {left[1]}")
     if any(sign in text for sign in _MEMORY_SIGNS):
         return guest_failed(FailureKind.MEMORY, "the guest needs more memory than its limit", text)
     if isinstance(error, wasmtime.Trap):

@@ -37,7 +37,9 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def answer(host: HostCalls, document: bytes | str) -> bytes:
-    """Has ``host`` perform the request in ``document``; a document that is none is answered, it does not end the guest."""
+    """Has ``host`` perform the request in ``document``; a document that is none is answered, it does not
+    end the guest.
+    """
     try:
         asked = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -58,7 +60,9 @@ def _request(asked: _Request) -> HttpRequest:
 
 
 def _encode_result(result: HttpResult) -> bytes:
-    """The document a guest reads. A body must be inline: whoever answers a host call resolves references first."""
+    """The document a guest reads. A body must be inline: whoever answers a host call resolves references
+    first.
+    """
     if isinstance(result, HttpFailure):
         return encode_error(result.kind, result.message)
     if not isinstance(result.body, bytes):

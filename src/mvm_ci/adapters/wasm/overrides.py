@@ -1,8 +1,8 @@
 """WASI preview 2 as a guest may see it: clocks, randomness and sleeping are the host's, so that they replay.
 
-wasmtime resolves any ``@0.2.x`` import to the newest version that it registers. A definition under another version is
-silently ignored, and the guest would see the real clock: ``WASI_VERSION`` must be exactly the one of the library, which
-``self_test`` proves.
+wasmtime resolves any ``@0.2.x`` import to the newest version that it registers. A definition under another
+version is silently ignored, and the guest would see the real clock: ``WASI_VERSION`` must be exactly the
+one of the library, which ``self_test`` proves.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from mvm_ci.adapters.wasm.current_run import Run
 WASI_VERSION: Final = "0.2.12"
 _MAX_U63: Final = (1 << 63) - 1
 
-# A sleeping guest waits for a pollable, which only the library can make. This component makes one that is ready at
-# once; the waiting itself is done by the host call.
+# A sleeping guest waits for a pollable, which only the library can make. This component makes one that is
+# ready at once; the waiting itself is done by the host call.
 _READY_POLLABLE: Final = f"""(component
   (import "wasi:io/poll@{WASI_VERSION}" (instance $poll (export "pollable" (type (sub resource)))))
   (alias export $poll "pollable" (type $pollable))
@@ -45,12 +45,15 @@ class Sleeper:
         """A pollable of ``store`` that is ready."""
         instance = self._linker.instantiate(store, self._component)
         make = instance.get_func(store, "ready")
-        assert make is not None
+        if make is None:
+            raise RuntimeError("the helper component exports no function ready")
         return make(store)
 
 
 def functions(sleeper: Sleeper) -> dict[str, dict[str, Callable[..., Any]]]:
-    """What replaces the library's functions, by interface; each is called with the run, its store and the arguments."""
+    """What replaces the library's functions, by interface; each is called with the run, its store and the
+    arguments.
+    """
 
     def until(run: Run, store: wasmtime.StoreContext, instant: int) -> Any:
         run.host.sleep_until(min(instant, _MAX_U63))

@@ -78,7 +78,9 @@ def _fd_write(run: CoreRun, descriptor: int, parts: int, count: int, written: in
     if count > _MAX_WRITE_PARTS:
         return _INVAL
     table = run.read(parts, 8 * count)
-    data = b"".join(run.read(_number(table, at, 4), _number(table, at + 4, 4)) for at in range(0, 8 * count, 8))
+    data = b"".join(
+        run.read(_number(table, at, 4), _number(table, at + 4, 4)) for at in range(0, 8 * count, 8)
+    )
     run.write(stream, data)
     run.store(written, len(data).to_bytes(4, "little"))
     return _SUCCESS
@@ -94,7 +96,8 @@ def _fd_read(run: CoreRun, descriptor: int, _parts: int, _count: int, read: int)
 def _fd_fdstat_get(run: CoreRun, descriptor: int, pointer: int) -> int:
     if descriptor > 2:
         return _BADF
-    # A character device with no flags and all rights: what a C library takes for a terminal, so it flushes each line.
+    # A character device with no flags and all rights: what a C library takes for a terminal, so it flushes
+    # each line.
     run.store(pointer, bytes([2]) + bytes(7) + b"\xff" * 16)
     return _SUCCESS
 

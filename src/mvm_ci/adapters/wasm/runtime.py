@@ -26,7 +26,9 @@ class WasmRuntime:
         self._components: ComponentLoader | None = None
 
     def load(self, module: CompiledModule) -> Guest:
-        """See ``ports.guest.GuestRuntime.load``. Raises ``Misconfigured`` if WASI cannot be replaced on this library."""
+        """See ``ports.guest.GuestRuntime.load``. Raises ``Misconfigured`` if WASI cannot be replaced on
+        this library.
+        """
         key = (module.kind, module.digest)
         guest = self._guests.get(key)
         if guest is not None:

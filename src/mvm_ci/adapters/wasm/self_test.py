@@ -46,8 +46,8 @@ _PROBE: Final = f"""(component
   (core func $during (canon lower (func $clock "subscribe-duration")))
   (core func $bytes (canon lower (func $random "get-random-bytes") (memory $memory) (realloc $realloc)))
   (core func $number (canon lower (func $random "get-random-u64")))
-  (core func $ibytes (canon lower (func $insecure "get-insecure-random-bytes") (memory $memory) (realloc $realloc)))
-  (core func $inumber (canon lower (func $insecure "get-insecure-random-u64")))
+  (core func $ibytes (canon lower (func $insecure "get-insecure-random-bytes") (memory $memory) (realloc
+  $realloc))) (core func $inumber (canon lower (func $insecure "get-insecure-random-u64")))
   (core func $iseed (canon lower (func $seed "insecure-seed") (memory $memory)))
   (core module $module
     (import "" "wall-now" (func $wall-now (param i32)))
@@ -131,13 +131,16 @@ def self_test(engine: wasmtime.Engine, linker: Linker, current: CurrentRun) -> N
         try:
             instance = linker.instantiate(store, Component(engine, _PROBE))
             probe = instance.get_func(store, "probe")
-            assert probe is not None
-            probe(store)
+            if probe is not None:
+                probe(store)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-            raise Misconfigured(f"this wasmtime's WASI cannot be replaced: {str(error).splitlines()[0]}") from error
+            raise Misconfigured(
+                f"this wasmtime's WASI cannot be replaced: {str(error).splitlines()[0]}"
+            ) from error
         finally:
             current.end()
     if tuple(recorder.calls) != _EXPECTED:
         raise Misconfigured(
-            f"this wasmtime's WASI is not the expected version: of {_EXPECTED} only {tuple(recorder.calls)} arrived"
+            f"this wasmtime's WASI is not the expected version: "
+            f"of {_EXPECTED} only {tuple(recorder.calls)} arrived"
         )

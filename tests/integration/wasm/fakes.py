@@ -1,0 +1,72 @@
+"""The host of a guest under test: fixed answers, every call noted, any call able to raise."""
+
+from collections.abc import Callable
+
+from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
+
+START_NS = 1_700_000_000_000_000_000
+
+
+class FakeHost:
+    """``raises``: what a call of that name raises. ``answers``: what ``http`` returns, by URL."""
+
+    def __init__(
+        self,
+        raises: dict[str, BaseException] | None = None,
+        answers: dict[str, HttpResult] | None = None,
+        on_call: Callable[[str], None] | None = None,
+    ) -> None:
+        self.calls: list[tuple[str, object]] = []
+        self.requests: list[HttpRequest] = []
+        self.logs: list[tuple[str, str]] = []
+        self._raises = raises or {}
+        self._answers = answers or {}
+        self._on_call = on_call
+        self._elapsed_ns = 0
+        self._random = 0
+
+    def _note(self, name: str, argument: object = None) -> None:
+        self.calls.append((name, argument))
+        if self._on_call is not None:
+            self._on_call(name)
+        if name in self._raises:
+            raise self._raises[name]
+
+    def wall_clock_ns(self) -> int:
+        self._note("wall_clock_ns")
+        self._elapsed_ns += 1_000
+        return START_NS + self._elapsed_ns
+
+    def monotonic_ns(self) -> int:
+        self._note("monotonic_ns")
+        self._elapsed_ns += 1_000
+        return self._elapsed_ns
+
+    def random(self, size: int) -> bytes:
+        self._note("random", size)
+        self._random += 1
+        return bytes((self._random + index) % 256 for index in range(size))
+
+    def sleep_until(self, monotonic_ns: int) -> None:
+        self._note("sleep_until", monotonic_ns)
+        self._elapsed_ns = max(self._elapsed_ns, monotonic_ns)
+
+    def sleep_for(self, duration_ns: int) -> None:
+        self._note("sleep_for", duration_ns)
+        self._elapsed_ns += duration_ns
+
+    def http(self, request: HttpRequest) -> HttpResult:
+        self.requests.append(request)
+        self._note("http", request.url)
+        return self._answers.get(request.url, HttpFailure(kind="dns", message="no such host"))
+
+    def log(self, stream: str, text: str) -> None:
+        self.logs.append((stream, text))
+        self._note("log", stream)
+
+    def text(self, stream: str) -> str:
+        """All that was written to ``stream``."""
+        return "".join(text for name, text in self.logs if name == stream)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
