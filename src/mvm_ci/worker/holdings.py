@@ -34,7 +34,9 @@ class Prefetch:
             self._mean_ms = mean
         else:
             self._mean_ms += (mean - self._mean_ms) * count / (count + _WEIGHT)
-        self.allowed = int(min(MAX_PREFETCH, PREFETCH_MS / max(self._mean_ms, PREFETCH_MS / MAX_PREFETCH)))
+        fitting = int(PREFETCH_MS / max(self._mean_ms, PREFETCH_MS / MAX_PREFETCH))
+        # Doubling: a few short jobs do not tell what the next ones are like.
+        self.allowed = min(fitting, max(FIRST_PREFETCH, 2 * self.allowed))
 
     def stuck(self) -> None:
         """Waiting jobs could not start: none may wait until run times are known to be short again."""
