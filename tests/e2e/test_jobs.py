@@ -21,7 +21,7 @@ def asked(*steps: tuple[str, object]) -> str:
 def test_a_job_in_c(shared: Cluster, noop: str) -> None:
     job = shared.ok("job", "submit", noop)
     assert shared.ok("job", "wait", job) == "completed"
-    assert shared.ok("job", "show", job[:10]).startswith(f"id            {job}")
+    assert shared.ok("job", "show", job[:13]).splitlines()[0].split() == ["id", job]
     assert shared.run("job", "result", job).returncode == 0
 
 
@@ -148,7 +148,7 @@ def test_the_loss_of_a_worker_costs_nothing(control: Cluster, steps: str, gate: 
     shown = control.json("job", "show", job)
     assert (shown["epoch"], shown["losses"], shown["attempt"]) == (2, 1, 1)
     places = {entry["place"] for entry in control.json("job", "journal", job)["entries"]}
-    assert places == {"first", "second"}
+    assert places >= {"first", "second"}
 
 
 def test_a_control_plane_that_restarts_loses_nothing(control: Cluster, steps: str, gate: Gate) -> None:

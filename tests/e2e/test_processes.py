@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -83,24 +83,39 @@ def test_a_read_only_state_directory(empty: Cluster) -> None:
     said(empty.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", str(state)), 2, str(state))
 
 
-def _database(state: Path) -> Path:
-    (found,) = (path for path in state.rglob("*.db") if path.is_file())
-    return found
-
-
-@pytest.mark.parametrize("pragma", ["user_version = 999999", "application_id = 1"])
-def test_the_state_of_another_program_or_a_newer_version(empty: Cluster, pragma: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE meta SET value = '999' WHERE key = 'schema_version'", "newer"),
+        ("PRAGMA application_id = 1", "another program"),
+    ],
+)
+def test_the_database_of_another_program_or_a_newer_version(
+    empty: Cluster, statement: str, words: str
+) -> None:
     empty.control_plane().end()
     state = empty.directory / "control-plane"
-    database = sqlite3.connect(_database(state))
-    database.execute(f"PRAGMA {pragma}")
-    database.close()
-    said(empty.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", str(state)), 2, str(state))
+    (file,) = state.rglob("*.db")
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute(statement)
+    said(
+        empty.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", str(state)), 2, words, str(state)
+    )
+
+
+@pytest.mark.parametrize("command", ["control-plane", "worker"])
+def test_the_directory_of_something_else(empty: Cluster, command: str) -> None:
+    state = empty.directory / "thesis"
+    state.mkdir()
+    (state / "chapter-1.txt").write_text("precious")
+    more = ["--bind", "127.0.0.1:0"] if command == "control-plane" else ["--ticket", "x"]
+    said(empty.start(command, "--state-dir", str(state), *more), 2, str(state))
+    assert [path.name for path in state.iterdir()] == ["chapter-1.txt"]
 
 
 def test_a_worker_needs_permission(control: Cluster) -> None:
     worker = control.start("worker", "--ticket-file", str(control.ticket), "--state-dir", "one")
-    said(worker, 2, "join token")
+    said(worker, 4, "join token")
 
 
 def test_a_ticket_that_is_none(control: Cluster) -> None:

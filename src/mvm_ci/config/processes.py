@@ -35,11 +35,12 @@ class ControlPlaneConfig:
 
 @dataclass(frozen=True, slots=True)
 class GuestConfig:
-    """What a worker gives its guests."""
+    """What a worker gives its guests. ``module_cache``: None for one in its state directory."""
 
     slots: int
     allow_hosts: tuple[str, ...]
     allow_networks: tuple[str, ...]
+    module_cache: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _guests(source: Source) -> GuestConfig:
         slots=source.get(settings.SLOTS) or os.cpu_count() or 1,
         allow_hosts=source.all(settings.ALLOW_HOST),
         allow_networks=source.all(settings.ALLOW_NETWORK),
+        module_cache=source.get(settings.MODULE_CACHE),
     )
 
 

@@ -172,6 +172,14 @@ ALLOW_NETWORK = Setting(
     "Private network that guests may reach all the same.",
     "CIDR",
 )
+MODULE_CACHE = Setting(
+    None,
+    "MVM_CI_MODULE_CACHE",
+    parsers.path,
+    "in the state directory",
+    "Compiled modules; workers of one user may share it.",
+    _DIR,
+)
 GRACE = Setting(
     "--grace",
     "MVM_CI_GRACE",
@@ -211,8 +219,9 @@ WORKER: Final = (
     ALLOW_HOST,
     ALLOW_NETWORK,
     GRACE,
+    MODULE_CACHE,
 )
-DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK)
+DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""

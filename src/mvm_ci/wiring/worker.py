@@ -41,7 +41,7 @@ def make_worker(settings: WorkerSettings, guests: GuestConfig) -> Worker:
         settings,
         transport=IrohTransport(),
         engine_factory=_Engines(settings, guests, clock),
-        compiler=_Compiler(settings.state_dir / "compiled"),
+        compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
         clock=clock,
     )
 
