@@ -150,8 +150,7 @@ class WorkerLink:
                 return
             transfers = asyncio.create_task(self._accept_transfers())
             await self._handle(session, rest)
-            while data := await stream.read():
-                await self._handle(session, self._frames.feed(data))
+            await self._converse(session, stream)
         except ProtocolError as error:
             self._break(str(error))
         except TimeoutError:
@@ -164,6 +163,13 @@ class WorkerLink:
             if transfers is not None:
                 transfers.cancel()
                 await asyncio.wait({transfers})
+
+    async def _converse(self, session: Session, stream: Stream) -> None:
+        while data := await stream.read():
+            await self._handle(session, self._frames.feed(data))
+        if self._frames.partial:
+            raise ProtocolError("the stream ended within a frame")
+        self.close(m.CLOSE_DONE, "the worker ended its stream")
 
     async def _hello(self, stream: Stream) -> tuple[m.Hello, list[m.FromWorker]]:
         async with asyncio.timeout(HELLO_S):
