@@ -92,7 +92,9 @@ class Link:
             except NotNow as error:
                 log.warning("session_refused_for_now", reason=str(error))
             except (Unavailable, ProtocolError) as error:
-                log.warning("connection_lost", error=str(error), lease_valid=self._lease.valid())
+                # A worker that leaves is hung up on: that is the end it asked for.
+                tell = log.info if self._holdings.draining else log.warning
+                tell("connection_lost", error=str(error), lease_valid=self._lease.valid())
             if self._open_since is not None and self._clock.lease_ms() - self._open_since >= STABLE_MS:
                 self._backoff.reset()
             wait_ms = self._backoff.next_ms()
