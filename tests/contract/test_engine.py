@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.ids import Digest, JobId
@@ -19,8 +20,10 @@ from tests.integration.engine.fakes import ROOT, World, running
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    async with running(tmp_path) as world:
-        yield world
+    # Whatever guests do, the engine's event loop is never blocked.
+    with blockbuster_ctx("mvm_ci"):
+        async with running(tmp_path) as world:
+            yield world
 
 
 def completed(outcome: object) -> bytes:

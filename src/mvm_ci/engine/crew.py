@@ -113,8 +113,8 @@ class Crew:
         await asyncio.gather(*(process.close() for process in processes))
 
     def pids(self) -> list[int]:
-        """The process ids of the runners."""
-        return [seat.process.pid for seat in self.seats if seat.process is not None]
+        """The process ids of the runners that are ready."""
+        return [seat.process.pid for seat in self.seats if seat.process is not None and seat.usable]
 
     def assign_soon(self) -> None:
         """Hands over what is ready, once, at the loop's next turn."""
