@@ -32,25 +32,32 @@ def main(arguments: list[str]) -> int:
     kind, source, target = ModuleKind(arguments[0]), Path(arguments[1]), Path(arguments[2])
     parent, memory, seconds = (int(argument) for argument in arguments[3:6])
     _die_with(parent)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        _compile(kind, source.read_bytes(), target)
+        engine = make_engine(kind)
+        _limit_memory(memory)
+        _compile(engine, kind, source.read_bytes(), target)
     except (wasmtime.WasmtimeError, BadModule) as error:
         sys.stdout.write(" ".join(str(error).split()))
         return BAD_MODULE
     return 0
 
 
-def _compile(kind: ModuleKind, data: bytes, target: Path) -> None:
-    engine = make_engine(kind)
+def _compile(engine: wasmtime.Engine, kind: ModuleKind, data: bytes, target: Path) -> None:
     if kind is ModuleKind.COMPONENT:
         target.write_bytes(Component(engine, data).serialize())
         return
     target.write_bytes(wasmtime.Module(engine, data).serialize())
     # Linking shows an import or export with the wrong type now, and not in the first run.
     CoreLoader(engine, CurrentRun()).load(str(target))
+
+
+def _limit_memory(size: int) -> None:
+    """Allows ``size`` bytes beyond what is mapped now: an engine reserves address space that it does not use."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + size
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _die_with(parent: int) -> None:

@@ -19,13 +19,11 @@ _REASON_BYTES: Final = 2_000
 
 
 class CompileLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What compiling one module may take. ``memory_bytes`` is address space, which the engines'
-    reservations count to.
-    """
+    """What compiling one module may take; ``memory_bytes`` beyond what an idle engine has mapped."""
 
     seconds: int = 120
     cpu_seconds: int = 240
-    memory_bytes: int = 8 << 30
+    memory_bytes: int = 2 << 30
 
 
 class ChildCompiler:
@@ -120,7 +118,7 @@ def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadMod
         return BadModule(
             f"compiling it takes more than {limits.cpu_seconds} s of CPU time or "
             f"{limits.memory_bytes >> 20} MiB "
-            f"(signal {-code}): {text}"
+            f"(signal {-code})"
         )
     if "MemoryError" in text or "memory allocation" in text or "Cannot allocate memory" in text:
         return BadModule(f"compiling it takes more than {limits.memory_bytes >> 20} MiB: {text}")
