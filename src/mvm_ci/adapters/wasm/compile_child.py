@@ -54,7 +54,9 @@ def _compile(engine: wasmtime.Engine, kind: ModuleKind, data: bytes, target: Pat
 
 
 def _limit_memory(size: int) -> None:
-    """Allows ``size`` bytes beyond what is mapped now: an engine reserves address space that it does not use."""
+    """Allows ``size`` bytes beyond what is mapped now: an engine reserves address space that it does
+    not use.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + size
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
