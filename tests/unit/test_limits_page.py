@@ -1,0 +1,60 @@
+"""The page on limits says what the code holds."""
+
+import re
+from pathlib import Path
+
+from mvm_ci.adapters.http import client, exchange
+from mvm_ci.adapters.wasm.compiler import CompileLimits
+from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.domain.job import JobSpec
+from mvm_ci.domain.module import MAX_MODULE_BYTES
+from mvm_ci.domain.payload import INLINE_LIMIT
+from mvm_ci.journal.codec import MAX_SEGMENT
+from mvm_ci.journal.steps import JournalLimits
+from mvm_ci.lifecycle.execute import ExecutionLimits
+from mvm_ci.ports.guest import GuestLimits
+from mvm_ci.wire import api, messages
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
+
+
+def _mib(size: int) -> str:
+    return f"{size >> 20} MiB"
+
+
+def _expected() -> dict[str, str]:
+    plane = ControlPlaneSettings()
+    spec = JobSpec.__struct_defaults__
+    defaults = dict(zip(JobSpec.__struct_fields__[-len(spec) :], spec, strict=True))
+    return {
+        "module": _mib(MAX_MODULE_BYTES),
+        "compiling a module: time": f"{CompileLimits().seconds} s",
+        "compiling a module: memory": _mib(CompileLimits().memory_bytes),
+        "JSON body of a request": _mib(api.MAX_BODY),
+        "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
+        "input of a job": _mib(api.MAX_INPUT),
+        "result of a job": _mib(GuestLimits().result_bytes),
+        "memory of a guest": _mib(defaults["memory_bytes"]),
+        "run time of a placement": f"{defaults['timeout_ms'] // 60_000} min",
+        "sleep that keeps its slot": f"{ExecutionLimits().suspend_after_ms // 1000} s",
+        "losses of a job": str(plane.max_losses),
+        "waiting for a job in one request": f"{api.MAX_WAIT_S:.0f} s",
+        "entries of a journal": f"{JournalLimits().entries:,}",
+        "bytes of a journal": _mib(JournalLimits().bytes),
+        "output of an execution": _mib(JournalLimits().log_bytes),
+        "payload inside an entry or a row": f"{INLINE_LIMIT >> 10} KiB",
+        "segment of a journal": f"{MAX_SEGMENT >> 10} KiB",
+        "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
+        "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
+        "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
+        "frame between worker and control plane": _mib(messages.MAX_FRAME),
+        "lease of a worker's session": f"{plane.lease_ms // 1000} s",
+    }
+
+
+def test_every_limit_is_on_the_page_as_the_code_has_it() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
+    written = {name.strip(): value.strip() for name, value in rows if not set(value) <= {"-", " "}}
+    written.pop("what")
+
+    assert written == _expected()
