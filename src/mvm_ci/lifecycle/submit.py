@@ -62,7 +62,8 @@ class Submitter:
             raise BadInput("jobs: at least one job is needed")
         if len(jobs) > MAX_JOBS_PER_REQUEST:
             raise TooLarge(f"jobs: {len(jobs)} jobs; at most {MAX_JOBS_PER_REQUEST} a request are allowed")
-        modules = await self._modules.find({Digest(job.module) for job in jobs if is_digest(job.module)})
+        asked = {job.module for job in jobs}
+        modules = await self._modules.find(Digest(text) for text in asked if is_digest(text))
         specs: list[JobSpec] = []
         large: list[tuple[JobSpec, bytes]] = []
         for number, job in enumerate(jobs):

@@ -1,0 +1,100 @@
+"""The state directory: made once, kept, and refused when it is something else's."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
+from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.tokens import digest
+from mvm_ci.ports.registry import Role
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_is_made_once_stays(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "state"
+    first = StateDirectory.open(path)
+    made = (first.endpoint_key(), first.p2p_address("127.0.0.1:0"), first.admin_token())
+    again = StateDirectory.open(path)
+    assert (again.endpoint_key(), again.p2p_address("127.0.0.1:0"), again.admin_token()) == made
+    assert len(made[0]) == 32
+    assert again.p2p_address("0.0.0.0:4000") == "0.0.0.0:4000"
+    assert again.p2p_address("[::1]:0").startswith("[::1]:")
+    assert mode(path) == 0o700
+    assert {mode(file) for file in path.iterdir() if file.is_file()} == {0o600}
+    assert {mode(part) for part in (again.store, again.blobs)} == {0o700}
+
+
+def test_the_admin_token_works(tmp_path: Path) -> None:
+    async def run() -> None:
+        registry = MemoryRegistry()
+        state = StateDirectory.open(tmp_path / "state")
+        secret = await ensure_admin_token(state, registry, 1)
+        assert await ensure_admin_token(state, registry, 2) == secret
+        token = await registry.api_token(digest(secret))
+        assert token is not None
+        assert (token.role, token.created_ms) == (Role.ADMIN, 1)
+
+    asyncio.run(run())
+
+
+def test_something_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("all of it")
+    with pytest.raises(Misconfigured, match="not empty and no state"):
+        StateDirectory.open(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        ("mvm-ci control-plane state 2\n", "newer version"),
+        ("mvm-ci worker state 1\n", "no state"),
+        ("", "no state"),
+    ],
+)
+def test_another_version_is_refused(tmp_path: Path, version: str, says: str) -> None:
+    StateDirectory.open(tmp_path / "state")
+    (tmp_path / "state" / "version").write_text(version)
+    with pytest.raises(Misconfigured, match=says):
+        StateDirectory.open(tmp_path / "state")
+
+
+def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Misconfigured, match=f"cannot use {tmp_path}/file"):
+        StateDirectory.open(tmp_path / "file" / "state")
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    state = StateDirectory.open(tmp_path / "state")
+    reads = {
+        "endpoint-key": state.endpoint_key,
+        "udp-port": lambda: state.p2p_address("127.0.0.1:0"),
+        "admin-token": state.admin_token,
+    }
+    for name, read in reads.items():
+        read()
+        file = state.path / name
+        file.chmod(0o644)
+        with pytest.raises(Misconfigured, match=f"chmod 600 {file}"):
+            read()
+        file.chmod(0o600)
+        file.write_text("§§§")
+        with pytest.raises(Misconfigured, match=str(file)) as caught:
+            read()
+        assert "§§§" not in str(caught.value)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ValueError, match="heartbeat"):
+        ControlPlaneSettings(lease_ms=5_000)
+    with pytest.raises(ValueError, match="port"):
+        ControlPlaneSettings(port=70_000)
