@@ -12,7 +12,10 @@ from typing import Final
 
 import structlog
 
+from mvm_ci.domain.errors import TooLarge
+from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.outcome import Failed, Failure, FailureKind
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, encode_batches
@@ -20,6 +23,8 @@ from mvm_ci.wire.session import WorkerSession
 
 MAX_PENDING: Final = 32 << 20
 """Bytes of journal that may wait for an answer; who appends more waits."""
+MAX_SEGMENT: Final = 256 << 10
+"""Bytes of one segment, as ``domain.segment`` has it."""
 MAX_UNRECORDED: Final = 4096
 """Ends that may wait for an answer before the worker asks for no more jobs."""
 
@@ -60,6 +65,8 @@ class Outbox:
     # ------------------------------------------------------------------ from the engine
 
     async def append(self, placed: Placed, segment: Segment) -> Append:
+        if len(segment.data) > MAX_SEGMENT:
+            raise TooLarge(f"a segment of {len(segment.data)} bytes; at most {MAX_SEGMENT} are allowed")
         while self._pending_bytes > MAX_PENDING:
             self._room.clear()
             await self._room.wait()
@@ -160,9 +167,7 @@ class Outbox:
         if started:
             frames.append(self._note(wire, m.Started(started)))
         frames += self._take_appends(wire)
-        for message, frame in encode_batches(m.Ended, [self._ends[placed] for placed in ended]):
-            wire.sent(message)
-            frames.append(frame)
+        frames += self._take_ends(wire, ended)
         if credit > 0:
             frames.append(self._note(wire, m.Credit(credit)))
         return frames
@@ -198,6 +203,18 @@ class Outbox:
             self._settled.clear()
             await self._settled.wait()
 
+    def _take_ends(self, wire: WorkerSession, ended: Sequence[Placed]) -> list[bytes]:
+        try:
+            batches = encode_batches(m.Ended, [self._ends[placed] for placed in ended])
+        except TooLarge:
+            # Else the same frame would end every connection, and no other job of this worker were reported.
+            for placed in ended:
+                self._ends[placed] = _fitting(self._ends[placed])
+            batches = encode_batches(m.Ended, [self._ends[placed] for placed in ended])
+        for message, _ in batches:
+            wire.sent(message)
+        return [frame for _, frame in batches]
+
     def _take_appends(self, wire: WorkerSession) -> list[bytes]:
         # An append whose caller is gone (dropped, cancelled) need not be sent.
         waiting = [pending for pending in self._queued if not pending.answer.done()]
@@ -219,3 +236,14 @@ class Outbox:
     def _wake(self) -> None:
         if self._wire is not None:
             self._ready.set()
+
+
+def _fitting(item: m.EndedItem) -> m.EndedItem:
+    """``item``, or a failure in its place if it alone does not fit into a frame."""
+    try:
+        encode_batches(m.Ended, [item])
+    except TooLarge as error:
+        log.warning("end_too_large", job=format_job_id(item.placed.job), error=str(error))
+        failure = Failure(kind=FailureKind.OUTPUT, message=f"the job's outcome cannot be reported: {error}")
+        return m.EndedItem(item.placed, Failed(failure), None)
+    return item
