@@ -151,17 +151,25 @@ def test_the_loss_of_a_worker_costs_nothing(control: Cluster, steps: str, gate: 
     assert places >= {"first", "second"}
 
 
-def test_a_control_plane_that_restarts_loses_nothing(control: Cluster, steps: str, gate: Gate) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_control_plane_that_restarts_loses_nothing(
+    control: Cluster, steps: str, gate: Gate, number: signal.Signals
+) -> None:
     worker = control.worker("one", *NETWORK)
     todo = asked(("print", "before"), ("get", gate.url), ("print", "after"))
     job = control.ok("job", "submit", steps, "--allow-host", "127.0.0.1:*", "--input", todo)
     assert gate.arrived.acquire(timeout=60)
-    control.processes[0].end(signal.SIGKILL)
-    control.control_plane()
+    follower = control.start("job", "logs", "-f", job)
+    follower.line("before")
+    address = json.loads(control.credentials.read_text())["url"].removeprefix("http://")
+    control.processes[0].end(number)
+    control.control_plane("--bind", address)
     gate.opened.set()
     assert control.ok("job", "wait", job) == "completed"
-    assert control.ok("job", "logs", job) == "before\nafter"
+    assert follower.wait() == 0, follower.stderr
+    assert "".join(follower.lines).splitlines() == ["before", "after"]
     assert worker.popen.poll() is None
+    assert control.json("job", "show", job)["epoch"] == 1
 
 
 def test_bytes_go_through_untouched(shared: Cluster) -> None:

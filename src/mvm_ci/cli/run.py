@@ -59,16 +59,27 @@ def run(
 async def _run(client: "ApiClient", spec: "SubmitJob", *, as_json: bool) -> None:
     from mvm_ci.cli import output
     from mvm_ci.cli.outcome import print_log, show_outcome
+    from mvm_ci.client.waiting import ENDED
 
     (view,) = await client.submit([spec])
     output.note(f"job {view.id}")
-    try:
+
+    async def show_output() -> None:
         async for line in client.logs(view.id, wait=True):
             print_log(line, err=True)
+
+    showing = asyncio.create_task(show_output())
+    try:
         ended = await client.wait(view.id)
+        if ended.state in ENDED:
+            await showing
     except asyncio.CancelledError:
         output.note(f"job {view.id} goes on; stop it with: mvm-ci job cancel {view.id}")
         raise
+    finally:
+        # A paused job's output has no end yet.
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
     await show_outcome(client, ended, as_json=as_json)
 
 

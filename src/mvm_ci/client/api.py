@@ -8,9 +8,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from mvm_ci.client import follow
+from mvm_ci.client.follow import Follower
 from mvm_ci.client.problems import error_of
-from mvm_ci.client.waiting import until_ended
+from mvm_ci.client.waiting import ENDED, until_ended
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire import api
 
@@ -113,7 +113,12 @@ class ApiClient:
 
     def logs(self, job: str, *, wait: bool = False) -> AsyncIterator[api.LogLine]:
         """The output of a job, from its beginning; ``wait``: to its end, through lost connections."""
-        return follow.lines(self._http, _job(job, "/logs"), wait=wait)
+        follower = Follower(self._http, _job(job, "/logs"))
+
+        async def ended() -> bool:
+            return (await self.job(job)).state in ENDED
+
+        return follower.to_the_end(ended) if wait else follower.present()
 
     # ------------------------------------------------------------ workers
     async def workers(self) -> tuple[api.WorkerView, ...]:

@@ -44,7 +44,7 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     opening = opened_control_plane(config.state_dir, config.bind, config.p2p_bind, config.lease_s)
     async with opening as running:
         if config.credentials_file is not None:
-            write_credentials(config.credentials_file, Credentials(running.url, running.token))
+            write_credentials(config.credentials_file, Credentials(_local(running.url), running.token))
         if config.ticket_file is not None:
             write_atomically(config.ticket_file, running.ticket + "\n", 0o644)
         say(f"api: {running.url}")
@@ -80,6 +80,11 @@ async def opened_control_plane(
         yield RunningControlPlane(
             url=plane.api_url, ticket=plane.ticket, token=token, registry=store.registry
         )
+
+
+def _local(url: str) -> str:
+    """The address for commands on this machine, where the API listens on every interface."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def say(line: str) -> None:

@@ -259,3 +259,22 @@ def test_the_api_says_why(cli: CommandLine) -> None:
     cli.api.answer("GET", f"/v1/jobs/{JOB}", problem(404, "not-found", f"there is no job {JOB}"))
     result = cli("job", "show", JOB)
     assert (result.exit_code, result.stderr) == (5, f"error: there is no job {JOB}\n")
+
+
+@pytest.mark.parametrize(("state", "code"), [("completed", 0), ("failed", 1), ("paused", 1)])
+def test_run_of_a_built_module(cli: CommandLine, tmp_path: Path, state: str, code: int) -> None:
+    file = tmp_path / "built.wasm"
+    file.write_bytes(b"bytes")
+    ended = (
+        job_view(state, result=msgspec.Raw(b"3"))
+        if state == "completed"
+        else job_view(state, failure=FAILURE)
+    )
+    line = api.LogLine(attempt=1, index=1, at_ms=5, stream="stdout", text="hello\n")
+    cli.api.answer("POST", "/v1/modules", module_view())
+    cli.api.answer("POST", "/v1/jobs", api.Submitted(jobs=(job_view("pending"),)))
+    cli.api.answer("GET", f"/v1/jobs/{JOB}", ended)
+    cli.api.answer("GET", f"/v1/jobs/{JOB}/logs", msgspec.json.encode(line) + b"\n")
+    result = cli("run", str(file))
+    assert (result.exit_code, result.stdout) == (code, "3\n" if code == 0 else "")
+    assert "hello" in result.stderr or state == "paused"

@@ -172,11 +172,18 @@ async def test_following_resumes_after_the_last_line_and_shows_none_twice() -> N
         httpx.ConnectError("down"),
         # A server that repeats a line, and goes on with another attempt.
         httpx.Response(200, stream=BrokenStream(piece(3), piece(4), piece(0, attempt=2))),
+        # The control plane stops: the stream ends, the job does not.
         httpx.Response(200, content=b"\n" + msgspec.json.encode(piece(2, attempt=2)) + b"\n"),
+        json_answer(api.JobView(id=JOB, state="in_progress")),
+        # The stream ended just before the job's last line.
+        httpx.Response(200),
+        json_answer(api.JobView(id=JOB, state="completed")),
+        httpx.Response(200, content=msgspec.json.encode(piece(5, attempt=2)) + b"\n"),
     ]
 
     def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(dict(request.url.params))
+        if request.url.path.endswith("/logs"):
+            asked.append(dict(request.url.params))
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -184,12 +191,14 @@ async def test_following_resumes_after_the_last_line_and_shows_none_twice() -> N
 
     async with client(handle) as control:
         lines = [(line.attempt, line.index) async for line in control.logs(JOB, wait=True)]
-    assert lines == [(1, 1), (1, 3), (1, 4), (2, 0), (2, 2)]
+    assert lines == [(1, 1), (1, 3), (1, 4), (2, 0), (2, 2), (2, 5)]
     assert asked == [
         {"follow": "1"},
         {"follow": "1", "attempt": "1", "from": "4"},
         {"follow": "1", "attempt": "1", "from": "4"},
         {"follow": "1", "attempt": "2", "from": "1"},
+        {"follow": "1", "attempt": "2", "from": "3"},
+        {"attempt": "2", "from": "3"},
     ]
 
 
