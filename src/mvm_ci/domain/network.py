@@ -1,7 +1,6 @@
 """Which hosts and addresses a guest's request may reach.
 
-Two things must agree: the *name* in the URL, with what the job asks for and the operator allows (``allowed``),
-and every *address* behind the name, with what is public or explicitly opened (``NetworkPolicy.permits``).
+Two things must agree: the *name* in the URL with what job and operator allow (``allowed``), and every *address* behind the name, with what is public or explicitly opened (``NetworkPolicy.permits``).
 
 A host pattern is one of
 
@@ -87,7 +86,7 @@ class HostPattern(NamedTuple):
 
 
 class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator allows. ``allow_networks``: networks (CIDR) that are open although they are not public.
+    """What the operator allows. ``allow_networks``: networks (CIDR) that are open though they are not public.
 
     Raises ``BadInput``, naming the pattern or network, if one cannot be read.
     """
@@ -173,7 +172,7 @@ def unwrap(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether ``address`` is of the open internet: not private, local, shared, multicast, reserved or a disguise."""
+    """Whether ``address`` is of the open internet: not private, local, shared, multicast, reserved, disguised."""
     effective = unwrap(address)
     if isinstance(effective, IPv4Address):
         return not any(effective in network for network in _CLOSED_V4)

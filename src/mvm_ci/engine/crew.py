@@ -118,7 +118,7 @@ class Crew:
 
     def assign_soon(self) -> None:
         """Hands over what is ready, once, at the loop's next turn."""
-        if not self._assigning and not self._closed:
+        if self.ready and not self._assigning and not self._closed:
             self._assigning = True
             self._loop.call_soon(self._assign)
 
@@ -313,6 +313,7 @@ class Crew:
             live.seated = False
             self._owner.on_runner_died(live, suspect=len(lives) == 1, how=process.exit_status)
         seat.filler = self._loop.create_task(self._refill(seat))
+        self.assign_soon()
 
     def _seat_of(self, live: Live) -> Seat | None:
         return next((seat for seat in self.seats if live.number in seat.tasks), None)

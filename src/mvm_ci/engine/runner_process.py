@@ -59,6 +59,7 @@ class RunnerProcess:
         self._ready = asyncio.get_running_loop().create_future()
         self._reaper: asyncio.Task[None] | None = None
         self._gone = False
+        self._descriptor = -1
 
     @property
     def pid(self) -> int:
@@ -87,6 +88,7 @@ class RunnerProcess:
                 cwd=settings.directory,
                 env=_environment(os.environ),
             )
+            self._descriptor = os.pidfd_open(self._process.pid)
             data_theirs.close()
             control_theirs.close()
             self._data, _ = await loop.create_connection(lambda: _Ear(self._received, self._lost), sock=data)
@@ -120,9 +122,11 @@ class RunnerProcess:
 
     def kill(self) -> None:
         """Ends the process at once; ``on_gone`` follows."""
-        if self._process is not None and self._process.returncode is None:
+        if self._descriptor >= 0:
+            # Not by ``Process.send_signal``: that may reap the child before the event loop does, which then
+            # loses its exit status. And no other process can have got the same number meanwhile.
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
 
     async def close(self) -> None:
         """Kills the process and waits for its end; ``on_gone`` is not called any more."""
@@ -135,7 +139,7 @@ class RunnerProcess:
             self._ready.cancel()
         if self._process is not None:
             async with asyncio.timeout(_EXIT_S):
-                await self._process.wait()
+                await self._wait()
         if self._reaper is not None:
             await asyncio.wait([self._reaper])
 
@@ -160,13 +164,19 @@ class RunnerProcess:
             self._reaper = asyncio.get_running_loop().create_task(self._reap())
 
     async def _reap(self) -> None:
-        if self._process is not None:
-            await self._process.wait()
+        await self._wait()
         if self._control is not None:
             self._control.abort()
         if not self._gone:
             self._gone = True
             self._on_gone(self)
+
+    async def _wait(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     @property
     def exit_status(self) -> str:
