@@ -1,6 +1,7 @@
 """Which hosts and addresses a guest's request may reach.
 
-Two things must agree: the *name* in the URL with what job and operator allow (``allowed``), and every *address* behind the name, with what is public or explicitly opened (``NetworkPolicy.permits``).
+Two things must agree: the *name* in the URL, which job and operator must both allow (``allowed``), and every
+*address* behind the name, which must be public or explicitly opened (``NetworkPolicy.permits``).
 
 A host pattern is one of
 
@@ -172,7 +173,7 @@ def unwrap(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether ``address`` is of the open internet: not private, local, shared, multicast, reserved, disguised."""
+    """Whether ``address`` is open internet: not private, local, shared, multicast, reserved or disguised."""
     effective = unwrap(address)
     if isinstance(effective, IPv4Address):
         return not any(effective in network for network in _CLOSED_V4)
