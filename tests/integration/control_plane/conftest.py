@@ -1,5 +1,7 @@
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +11,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain.ids import Digest
@@ -40,8 +43,8 @@ class Stand:
         self.clock = FakeClock()
         self.network = MemoryNetwork()
         self.transport = MemoryTransport(self.network)
-        self.queue = MemoryJobQueue()
-        self.registry = MemoryRegistry()
+        self.queue: Any = MemoryJobQueue()
+        self.registry: Any = MemoryRegistry()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
         self.endpoint: Any
@@ -54,7 +57,7 @@ class Stand:
                 ApiToken(digest=digest(secret), name=role.value, role=role, created_ms=0)
             )
         await self.registry.put_join_token(
-            JoinToken(id="jt1", digest=digest(JOIN), created_ms=0, expires_ms=1 << 60, uses_left=100)
+            JoinToken(id="jt1", digest=digest(JOIN), created_ms=0, expires_ms=1 << 60, uses_left=10_000)
         )
         await self.registry.put_module(
             ModuleInfo(
@@ -101,12 +104,19 @@ class Stand:
 
 
 @pytest.fixture
-async def stand() -> AsyncIterator[Stand]:
+async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    """On stores in memory, or on what a test asks for (``indirect``)."""
     stand = Stand()
+    store: SqlStore | None = None
+    if getattr(request, "param", "memory") == "sqlite":
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
+        stand.queue, stand.registry = store.queue, store.registry
     await stand.prepare()
     await stand.start()
     yield stand
     await stand.stop()
+    if store is not None:
+        await store.close()
 
 
 @pytest.fixture

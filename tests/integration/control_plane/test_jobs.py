@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx
+import pytest
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import parse_job_id
@@ -25,6 +26,8 @@ from tests.integration.control_plane.conftest import MODULE, Stand, submit
 from tests.integration.control_plane.scripted_worker import ScriptedWorker
 
 ERROR = Failed(Failure(kind=FailureKind.ERROR, message="no luck"))
+
+pytestmark = pytest.mark.parametrize("stand", ["memory", "sqlite"], indirect=True)
 
 
 async def ready(stand: Stand, credit: int = 4) -> ScriptedWorker:
@@ -246,7 +249,7 @@ async def test_a_failed_insert_reaches_the_caller_and_takes_the_jobs_back(
         failed.set_exception(Unavailable("the disk is full"))
         return failed
 
-    stand.queue.submit = fail  # type: ignore[method-assign,assignment] # a store that fails
+    stand.queue.submit = fail
     answer = await api.post("/v1/jobs", json={"jobs": [{"module": MODULE}]})
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     (item,) = await worker.assigned()

@@ -5,6 +5,7 @@ import os
 from hashlib import sha256
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode
 from tests.integration.control_plane.conftest import Stand, submit
 from tests.integration.control_plane.scripted_worker import HELLO, ScriptedWorker
+
+pytestmark = pytest.mark.parametrize("stand", ["memory", "sqlite"], indirect=True)
 
 
 async def transfer(
