@@ -41,6 +41,7 @@ class Live:
         "pump",
         "queue_again",
         "reloaded",
+        "run_ns",
         "seated",
         "started",
     )
@@ -61,6 +62,7 @@ class Live:
         self.seated = False
         self.gone = False
         self.reloaded = False
+        self.run_ns = 0
         self.queue_again = False
         self.leaving = False
         self.leave_outcome: Outcome | None = None

@@ -205,7 +205,7 @@ class EnginePool:
             live.pump.cancel()
             tail = None
         self._remove(live)
-        self._reports.ended(Ended(placed=live.placed, outcome=outcome, tail=tail))
+        self._reports.ended(Ended(placed=live.placed, outcome=outcome, tail=tail, run_ns=live.run_ns))
 
     def _forget(self, live: Live) -> None:
         """Ends a placement without a report."""
@@ -238,6 +238,7 @@ class EnginePool:
             live.effect.cancel()
         if live.gone:
             return
+        live.run_ns = result.run_ns
         if result.unloadable and not live.reloaded and not live.leaving:
             # The compiler's cache may have been cleared under us: once more with what it says now.
             live.reloaded = True

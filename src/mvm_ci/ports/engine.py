@@ -26,11 +26,15 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """A placement that ended, with journal entries that are not durable yet."""
+    """A placement that ended, with journal entries that are not durable yet.
+
+    ``run_ns``: how long its guest kept a runner, waiting included; 0 if it never had one.
+    """
 
     placed: Placed
     outcome: Outcome
     tail: Segment | None = None
+    run_ns: int = 0
 
 
 class EngineEvents(Protocol):

@@ -57,30 +57,27 @@ class Holdings:
         self.prefetch = Prefetch()
         self.draining = False
         self._waiting: dict[Placed, int] = {}
-        self._running: dict[Placed, int] = {}
+        self._running: dict[Placed, bool] = {}
 
     # ------------------------------------------------------------------ from the engine
 
     def started(self, placements: Sequence[Placed]) -> None:
-        now = self._clock.lease_ms()
         mine = [placed for placed in placements if self._waiting.pop(placed, None) is not None]
-        self._running.update(dict.fromkeys(mine, now))
+        self._running.update(dict.fromkeys(mine, True))
         self.outbox.started(mine)
 
     def ended(self, ended: Sequence[Ended]) -> None:
-        now = self._clock.lease_ms()
-        total, count = 0, 0
+        total_ns, count = 0, 0
         items = []
         for end in ended:
-            began = self._running.pop(end.placed, None)
-            if began is None and self._waiting.pop(end.placed, None) is None:
+            if not self._running.pop(end.placed, False) and self._waiting.pop(end.placed, None) is None:
                 continue  # dropped meanwhile: somebody else's
-            if began is not None and not isinstance(end.outcome, Released):
-                total += now - began
+            if end.run_ns and not isinstance(end.outcome, Released):
+                total_ns += end.run_ns
                 count += 1
             items.append(EndedItem(end.placed, end.outcome, end.tail))
         if count:
-            self.prefetch.ran(total, count)
+            self.prefetch.ran(total_ns / 1e6, count)
         self.outbox.ended(items)
 
     # ------------------------------------------------------------------ from the session
