@@ -18,7 +18,8 @@ from mvm_ci.domain.network import (
 )
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
-names = st.lists(labels, min_size=1, max_size=4).map(".".join)
+# The last label is a word: four numbers would be an address, and nothing is below one.
+names = st.lists(labels, max_size=3).map(lambda front: ".".join([*front, "test"]))
 ports = st.integers(1, 65535)
 
 
@@ -94,7 +95,7 @@ def test_a_name_matches_itself_and_nothing_matches_no_pattern(name: str, port: i
 def test_a_wildcard_matches_only_what_is_below(name: str, other: str, port: int) -> None:
     assert allowed(f"{other}.{name}", port, [f"*.{name}:*"])
     assert not allowed(name, port, [f"*.{name}:*"])
-    assert not allowed(f"{other}{name}", port, [f"*.{name}:*"]) or other.endswith(".")
+    assert not allowed(f"x{name}", port, [f"*.{name}:*"])
 
 
 @given(st.text(max_size=40))
