@@ -168,7 +168,8 @@ async def test_any_bytes_on_a_link_close_only_that_link(
         await rogue.stream.finish()
     except Unavailable:
         pass
-    assert (await rogue.closed())[0] == m.CLOSE_PROTOCOL
+    # A whole Hello may come by chance: without a token it is refused.
+    assert (await rogue.closed())[0] in {m.CLOSE_PROTOCOL, m.CLOSE_REFUSED}
     assert (await neighbour.beat()).number == 1
     async with stand.client() as api:
         assert (await api.get("/readyz")).status_code == 200
