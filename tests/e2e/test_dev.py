@@ -32,3 +32,14 @@ def test_dev_does_not_replace_the_credentials_of_another_control_plane(empty: Cl
     assert "precious" in empty.credentials.read_text()
     hint = "".join(dev.lines)
     assert "MVM_CI_CREDENTIALS=" in hint
+
+
+def test_dev_on_a_port_in_use(empty: Cluster) -> None:
+    first = empty.start("dev", "--bind", "127.0.0.1:0", "--slots", "1")
+    address = first.line("api: ").removeprefix("http://")
+    second = empty.start("dev", "--bind", address, "--state-dir", "other")
+    assert second.wait() == 2
+    assert second.stderr.splitlines()[-1].startswith(f"error: the API cannot listen on {address}")
+    third = empty.start("dev", "--bind", "127.0.0.1:0")
+    assert third.wait() == 2
+    assert "in use" in third.stderr.splitlines()[-1]

@@ -63,6 +63,16 @@ def test_a_port_in_use(empty: Cluster) -> None:
         said(empty.start("control-plane", "--bind", f"127.0.0.1:{port}"), 2, port, "in use")
 
 
+@pytest.mark.parametrize("command", ["control-plane", "worker"])
+def test_a_p2p_port_in_use(empty: Cluster, command: str) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        more = ["--bind", "127.0.0.1:0"] if command == "control-plane" else ["--ticket", "x"]
+        started = empty.start(command, "--state-dir", "state", "--p2p-bind", f"127.0.0.1:{port}", *more)
+        said(started, 2, port)
+
+
 def test_a_state_directory_in_use(control: Cluster) -> None:
     state = str(control.directory / "control-plane")
     said(control.start("control-plane", "--bind", "127.0.0.1:0", "--state-dir", state), 2, state)
