@@ -40,8 +40,12 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of every command: credentials of this cluster only."""
-        return os.environ | {"MVM_CI_CREDENTIALS": str(self.directory / "credentials.json")}
+        """The environment of every command: this cluster's credentials, the user's compiled modules."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return os.environ | {
+            "MVM_CI_CREDENTIALS": str(self.directory / "credentials.json"),
+            "MVM_CI_MODULE_CACHE": str(cache / "mvm-ci" / "compiled"),
+        }
 
     def command(self, *arguments: str) -> Any:  # noqa: ANN401 (JSON)
         """Runs ``mvm-ci … --json`` to its end and returns what it printed."""
