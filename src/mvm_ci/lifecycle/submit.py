@@ -103,8 +103,10 @@ class Submitter:
         now = self._clock.now_ms()
         jobs = [NewJob(id=JobId(self._ids.next(now)), spec=spec, created_ms=now) for spec in specs]
         done: asyncio.Future[None] = loop.create_future()
-        if not self._gathered:
-            # One turn of the loop later: everything that this round of I/O brought goes together.
+        if not self._gathered and not self._commits:
+            # One turn of the loop later: everything that this round of I/O brought goes together. While an
+            # insert
+            # is under way the next one gathers: few large frames to the workers instead of many small ones.
             loop.call_soon(self._flush)
         self._gathered.append((jobs, done))
         return jobs, done
@@ -133,7 +135,12 @@ class Submitter:
         waiting = [done for _, done in gathered]
         task = asyncio.get_running_loop().create_task(self._commit(insert, jobs, waiting, placed))
         self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
+        task.add_done_callback(self._committed)
+
+    def _committed(self, task: asyncio.Task[None]) -> None:
+        self._commits.discard(task)
+        if self._gathered:
+            self._flush()
 
     def _place(self, jobs: Sequence[NewJob]) -> dict[Seat, list[Assignment]]:
         """Chooses seats for jobs, oldest first, as long as no older ones wait and somebody has credit."""
