@@ -42,6 +42,9 @@ async def serve_dev(config: DevConfig, stop: Stop) -> None:
         working = asyncio.create_task(run_worker(worker, stop), name="worker")
         announcing = asyncio.create_task(_announce(running, credentials, config), name="announce")
         try:
+            await asyncio.wait((announcing, working), return_when=asyncio.FIRST_COMPLETED)
+            if announcing.done():
+                await announcing  # it may have failed: nobody reads our output
             await working
         finally:
             for task in (announcing, working):
