@@ -19,6 +19,7 @@ from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.sessions import Sessions
@@ -78,6 +79,7 @@ class ControlPlane:
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         self.services = Services(
             queue=queue,
+            reads=JobReads(queue),
             registry=registry,
             blobs=blobs,
             clock=clock,

@@ -45,7 +45,7 @@ async def submit(services: Services, request: Request) -> Reply:
     with services.waiters.expect(ids) as ends:
         await durable
         await ends.wait(asked.wait_s)
-    found = await services.queue.get(ids)
+    found = await services.reads.get(ids)
     shown = tuple(job_view(job, services.sessions) for job in found if job is not None)
     return Reply(_encode(api.Submitted(jobs=shown)))
 
@@ -140,7 +140,7 @@ async def journal(services: Services, request: Request) -> Reply:
 
 async def find(services: Services, job_id: JobId) -> Job:
     """The job as it is. Raises ``NotFound``."""
-    (job,) = await services.queue.get([job_id])
+    (job,) = await services.reads.get([job_id])
     if job is None:
         raise NotFound(f"there is no job {format_job_id(job_id)}")
     return job

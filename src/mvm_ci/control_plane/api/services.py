@@ -6,6 +6,7 @@ import msgspec
 
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
@@ -20,6 +21,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The use cases and ports of one control plane. ``random``: secure random bytes, as many as asked for."""
 
     queue: JobQueue
+    reads: JobReads
     registry: Registry
     blobs: BlobStore
     clock: Clock
