@@ -169,9 +169,8 @@ def test_a_control_plane_that_restarts_loses_nothing(
     assert follower.wait() == 0, follower.stderr
     assert "".join(follower.lines).splitlines() == ["before", "after"]
     assert worker.popen.poll() is None
-    if number is signal.SIGTERM:
-        # The worker saw the connection close, came back at once and kept its guest.
-        assert control.json("job", "show", job)["epoch"] == 1
+    # The worker noticed, came back within the grace and kept its guest.
+    assert control.json("job", "show", job)["epoch"] == 1
 
 
 def test_bytes_go_through_untouched(shared: Cluster) -> None:

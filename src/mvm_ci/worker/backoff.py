@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 FIRST_MS: Final = 200.0
-LONGEST_MS: Final = 15_000.0
+LONGEST_MS: Final = 5_000.0
+"""Well below a lease: a control plane that restarts grants one lease to those who come back."""
 
 
 class Backoff:

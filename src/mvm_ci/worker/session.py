@@ -19,6 +19,9 @@ from mvm_ci.worker.lease import SessionLease
 
 WELCOME_MS: Final = 10_000
 """Longest wait for the answer to ``Hello``."""
+SILENT_HEARTBEATS: Final = 2
+"""Heartbeats without an answer until the connection is given up: soon enough to dial a control plane that
+restarted before the grace that it grants after its start is over."""
 WRITE_BYTES: Final = 1 << 20
 """Frames are joined into writes of about this size."""
 
@@ -158,7 +161,7 @@ class Session:
             if self._wire.phase is not Phase.OPEN:
                 continue  # Goodbye is said: the control plane hangs up
             now = self._clock.lease_ms()
-            if now - self._answered_at >= welcome.lease_ms:
+            if now - self._answered_at >= SILENT_HEARTBEATS * welcome.heartbeat_ms:
                 raise Unavailable(f"the control plane has not answered for {now - self._answered_at} ms")
             beat = self._wire.next_heartbeat(len(self._holdings.running))
             self._sent_at[beat.number] = now
