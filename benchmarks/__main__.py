@@ -64,17 +64,24 @@ class Bench:
 
     def no_ops(self, digest: str) -> None:
         """W1, with the CPU time that each part spends on a job."""
-        pids = {name: family(process.pid) for name, process in self.cluster.processes.items()}
-        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        before = self.cpu()
         own = time.process_time()
         self.figures["w1_jobs_per_s"] = median(lambda: self.rate(digest, W1_JOBS))
         jobs = RUNS * W1_JOBS
+        after = self.cpu()
+        self.profile = {part: (spent - before[part]) / jobs * 1e6 for part, spent in after.items()}
         self.profile["client"] = (time.process_time() - own) / jobs * 1e6
-        for name, pid in pids.items():
-            part = "control-plane" if name == "control-plane" else "workers"
-            for thread, spent in (cpu_seconds(pid) - before[name]).items():
-                key = f"{part}: {thread}"
-                self.profile[key] = self.profile.get(key, 0.0) + spent / jobs * 1e6
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds so far, by part of the system."""
+        total: dict[str, float] = {}
+        for name, process in self.cluster.processes.items():
+            role = "control plane" if name == "control-plane" else "workers"
+            for pid in family(process.pid):
+                for kind, spent in cpu_seconds(pid).items():
+                    part = f"{role}: {kind}" if pid == process.pid else "runners"
+                    total[part] = total.get(part, 0.0) + spent
+        return total
 
     def single(self, digest: str) -> None:
         """W2: one job submitted and waited for in one request, again and again, on an idle system."""
@@ -162,10 +169,9 @@ def show(console: Console, bench: Bench) -> None:
     for name, value in bench.figures.items():
         figures.add_row(name, f"{value:,.2f}" if value < 100 else f"{value:,.0f}")
     console.print(figures)
-    profile = Table("thread", "µs CPU per job", title="Where a no-op job's time goes", title_justify="left")
+    profile = Table("part", "µs CPU per job", title="Where a no-op job's time goes", title_justify="left")
     for name, value in sorted(bench.profile.items(), key=lambda item: -item[1]):
-        if value >= 1:
-            profile.add_row(name, f"{value:.0f}")
+        profile.add_row(name, f"{value:.1f}")
     console.print(profile)
 
 

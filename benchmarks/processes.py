@@ -1,7 +1,6 @@
-"""What processes cost: CPU time by thread, memory as proportional set size. Linux only."""
+"""What processes cost: CPU time by kind of thread, memory as proportional set size. Linux only."""
 
 import os
-from collections import Counter
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -26,12 +25,16 @@ def memory_mb(pids: list[int]) -> float:
     return total / 1024
 
 
-def cpu_seconds(pids: list[int]) -> Counter[str]:
-    """User and system time so far, by name of thread, summed over the processes."""
-    spent: Counter[str] = Counter()
-    for pid in pids:
-        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
-            head, _, rest = stat.read_text().rpartition(")")
-            fields = rest.split()
-            spent[head.partition("(")[2]] += (int(fields[11]) + int(fields[12])) / _TICK  # type: ignore[assignment]
+def cpu_seconds(pid: int) -> dict[str, float]:
+    """User and system time of a process so far: its first thread (the event loop), iroh's, all others."""
+    spent = {"event loop": 0.0, "iroh": 0.0, "other threads": 0.0}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        head, _, rest = (task / "stat").read_text().rpartition(")")
+        name = head.partition("(")[2]
+        fields = rest.split()
+        # iroh's runtime names its threads; Python's are named like the process.
+        kind = (
+            "event loop" if int(task.name) == pid else "iroh" if name.startswith("async") else "other threads"
+        )
+        spent[kind] += (int(fields[11]) + int(fields[12])) / _TICK
     return spent
