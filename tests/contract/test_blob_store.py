@@ -64,7 +64,7 @@ def test_damage_is_found_logged_and_repaired(tmp_path: Path, damage: bytes) -> N
     asyncio.run(blobs.path(ref.digest)).write_bytes(damage)
     with capture_logs() as logs, pytest.raises(NotFound, match="damaged"):
         asyncio.run(blobs.get(ref.digest))
-    assert [(entry["event"], entry["digest"]) for entry in logs] == [("a blob is damaged", ref.digest)]
+    assert [(entry["event"], entry["digest"]) for entry in logs] == [("blob_damaged", ref.digest)]
     asyncio.run(blobs.put(b"good"))
     assert asyncio.run(blobs.get(ref.digest)) == b"good"
 

@@ -45,10 +45,10 @@ class WorkerLinks:
             try:
                 connection = await self._endpoint.accept()
             except Unavailable:
-                log.info("the endpoint is closed")
+                log.info("endpoint_closed")
                 return
             if len(self._links) >= MAX_CONNECTIONS:
-                log.warning("too many connections", worker=connection.peer)
+                log.warning("too_many_connections", worker=connection.peer)
                 await connection.close(CLOSE_SILENT, "too many connections; try again later")
             else:
                 self._serve(connection)
@@ -73,4 +73,4 @@ class WorkerLinks:
     def _over(self, task: asyncio.Task[None]) -> None:
         del self._links[task]
         if not task.cancelled() and task.exception() is not None:
-            log.error("a worker's connection failed", exc_info=task.exception())
+            log.error("worker_connection_failed", exc_info=task.exception())

@@ -123,7 +123,7 @@ class ControlPlane:
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-        log.info("control plane started", api=self.api_url, endpoint=self._endpoint.id)
+        log.info("control_plane_started", api=self.api_url, endpoint=self._endpoint.id)
 
     async def stop(self) -> None:
         """Lets requests end, closes the workers' connections and stores what they reported.
@@ -142,4 +142,4 @@ class ControlPlane:
 
 def _ended(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.critical("a part of the control plane failed", exc_info=task.exception())
+        log.critical("control_plane_part_failed", exc_info=task.exception())

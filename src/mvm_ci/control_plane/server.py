@@ -71,7 +71,7 @@ class ApiServer:
                 await task
                 await self._server.shutdown(sockets=[self._socket] if self._socket is not None else [])
         except TimeoutError:
-            log.warning("requests were cut off when the server stopped")
+            log.warning("requests_cut_off")
         finally:
             if self._socket is not None:
                 self._socket.close()

@@ -56,7 +56,7 @@ class Transfers:
             except ProtocolError:
                 raise
             except MvmCiError as error:
-                log.warning("a transfer failed", request=type(request).__name__, error=str(error))
+                log.warning("transfer_failed", request=type(request).__name__, error=str(error))
                 await _say(stream, w.TransferFailed(error.code, str(error)))
             await _timely(stream.finish())
 

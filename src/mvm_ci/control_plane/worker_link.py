@@ -65,7 +65,7 @@ class WorkerLink:
             frame = encode(message)
         except MvmCiError as error:
             # Our own mistake, not the worker's: without this message the two no longer agree.
-            log.exception("a message cannot be sent", message=type(message).__name__)
+            log.exception("message_not_sent", message=type(message).__name__)
             self.close(m.CLOSE_DONE, f"the control plane failed: {error}")
             return
         self._out.append(frame)
@@ -227,7 +227,7 @@ class WorkerLink:
                 for answer in await self._recorder.finish(recording):
                     self.send(answer)
             except MvmCiError as error:
-                log.warning("a worker's reports were not stored; it will repeat them", error=str(error))
+                log.warning("reports_not_stored", error=str(error))
                 self.close(m.CLOSE_DONE, "the control plane's store is not available; connect again")
 
     async def _accept_transfers(self) -> None:
@@ -246,12 +246,12 @@ class WorkerLink:
         except ProtocolError as error:
             self._break(str(error))
         except Unavailable as error:
-            log.info("a transfer was given up", worker=self._connection.peer, error=str(error))
+            log.info("transfer_given_up", worker=self._connection.peer, error=str(error))
         finally:
             self._transfer_slots.release()
 
     def _break(self, reason: str) -> None:
         """The worker broke the protocol: this connection ends, nothing else."""
-        log.warning("protocol broken by a worker", worker=self._connection.peer, reason=reason)
+        log.warning("worker_broke_protocol", worker=self._connection.peer, reason=reason)
         self._out.clear()
         self.close(m.CLOSE_PROTOCOL, reason)

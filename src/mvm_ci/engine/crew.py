@@ -145,7 +145,7 @@ class Crew:
         """Its runner does not obey."""
         seat = self._seat_of(live)
         if seat is not None and seat.process is not None:
-            _log.warning("runner-disobeys", job=format_job_id(live.placed.job), pid=seat.process.pid)
+            _log.warning("runner_disobeys", job=format_job_id(live.placed.job), pid=seat.process.pid)
             seat.process.kill()
 
     def release_waiting(self) -> None:
@@ -243,7 +243,7 @@ class Crew:
     def _asked(self, seat: Seat, message: Post | HttpCall | PutBlob | GetBlob) -> None:
         live = seat.tasks.get(message.number)
         if live is None:
-            _log.error("unknown-task", number=message.number)
+            _log.error("unknown_task", number=message.number)
         elif isinstance(message, Post):
             self._owner.on_post(live, message)
         else:
@@ -257,7 +257,7 @@ class Crew:
         for result in results.items:
             live = seat.tasks.pop(result.number, None)
             if live is None:
-                _log.error("unknown-task", number=result.number)
+                _log.error("unknown_task", number=result.number)
                 continue
             live.seated = False
             if result.run_ns:
@@ -296,7 +296,7 @@ class Crew:
             try:
                 await self._start_process(seat)
             except Unavailable as error:
-                _log.error("runner-not-replaced", error=str(error))
+                _log.error("runner_not_replaced", error=str(error))
             else:
                 return
 
@@ -304,7 +304,7 @@ class Crew:
         seat = next((seat for seat in self.seats if seat.process is process), None)
         if seat is None or self._closed:
             return
-        _log.warning("runner-gone", pid=process.pid, how=process.exit_status, tasks=len(seat.tasks))
+        _log.warning("runner_gone", pid=process.pid, how=process.exit_status, tasks=len(seat.tasks))
         lives = list(seat.tasks.values())
         seat.tasks.clear()
         seat.process = None

@@ -43,7 +43,7 @@ class Effects:
         try:
             answer = await self._http.fetch(request, allow_hosts=allow_hosts, idempotency_key=key)
         except Exception as error:  # noqa: BLE001 - it may have been sent: the guest has to learn so
-            _log.exception("http-client-failed")
+            _log.exception("http_client_failed")
             return HttpFailure("protocol", f"error in the HTTP client: {type(error).__name__}")
         if isinstance(answer, HttpFailure):
             return answer
@@ -74,5 +74,5 @@ class Effects:
                 tries += 1
 
     async def _pause(self, tries: int, error: Unavailable) -> None:
-        _log.warning("payloads-unavailable", error=str(error))
+        _log.warning("payloads_unavailable", error=str(error))
         await self._clock.sleep(_AGAIN_MS[min(tries, len(_AGAIN_MS) - 1)])

@@ -49,7 +49,7 @@ class Journaling:
                 answer = await self._sink.append(live.placed, segment)
                 if answer is not Append.DONE:
                     if answer is Append.GAP:
-                        _log.error("journal-gap", job=format_job_id(live.placed.job), first=segment.first)
+                        _log.error("journal_gap", job=format_job_id(live.placed.job), first=segment.first)
                     after = self._refused
                     break
                 live.posted.popleft()
@@ -58,7 +58,7 @@ class Journaling:
                 if not live.gone:
                     self._durable(live)
         except Exception:  # noqa: BLE001 - whatever it is, the placement is given back
-            _log.exception("journal-broken", job=format_job_id(live.placed.job))
+            _log.exception("journal_broken", job=format_job_id(live.placed.job))
             after = self._broken
         finally:
             live.pump = None

@@ -245,7 +245,7 @@ class EnginePool:
             self._preparation.forget(live.placement.spec.module)
             self._preparation.prepare(live)
         elif result.outcome is None:
-            _log.error("dropped-unasked", job=format_job_id(live.placed.job))
+            _log.error("dropped_unasked", job=format_job_id(live.placed.job))
             self._queue(live)
         else:
             self._finish(live, result.outcome, result.tail)
@@ -305,7 +305,7 @@ class EnginePool:
         except Exception:  # noqa: BLE001 - it is logged, and the runner does not wait for ever
             # The guest waits for an answer that will not come: without its runner it is run again, or given
             # up.
-            _log.exception("question-not-answered", job=format_job_id(live.placed.job))
+            _log.exception("question_not_answered", job=format_job_id(live.placed.job))
             if process is not None:
                 process.kill()
             return

@@ -72,10 +72,10 @@ class Preparation:
             outcome = Failed(Failure(kind=FailureKind.ENGINE, message=f"module or input is missing: {error}"))
         except Unavailable as error:
             # Another worker may be nearer to what this one cannot reach.
-            _log.warning("given-back", job=format_job_id(live.placed.job), error=str(error))
+            _log.warning("job_given_back", job=format_job_id(live.placed.job), error=str(error))
             outcome = Released()
         except Exception as error:  # noqa: BLE001 - it costs this job, not the pool
-            _log.exception("preparation-failed", job=format_job_id(live.placed.job))
+            _log.exception("preparation_failed", job=format_job_id(live.placed.job))
             message = f"error in the engine: {type(error).__name__}: {error}"
             outcome = Failed(Failure(kind=FailureKind.ENGINE, message=message))
         else:
@@ -119,6 +119,6 @@ class Preparation:
             try:
                 return await ask()
             except Unavailable as error:
-                _log.info("payloads-unavailable", again_ms=pause_ms, error=str(error))
+                _log.info("payloads_unavailable", again_ms=pause_ms, error=str(error))
                 await self._clock.sleep(pause_ms)
         return await ask()

@@ -50,9 +50,9 @@ class Reports:
             if started:
                 self._events.started(started)
         except Exception:  # noqa: BLE001 - a listener's bug must not stop guests
-            _log.exception("listener-failed", about="starts")
+            _log.exception("listener_failed", about="starts")
         try:
             if ended:
                 self._events.ended(ended)
         except Exception:  # noqa: BLE001 - a listener's bug must not stop guests
-            _log.exception("listener-failed", about="ends")
+            _log.exception("listener_failed", about="ends")

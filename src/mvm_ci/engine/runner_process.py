@@ -208,7 +208,7 @@ class _Ear(asyncio.Protocol):
         try:
             messages = self._frames.feed(data)
         except ProtocolError:
-            _log.exception("runner-protocol")
+            _log.exception("runner_broke_protocol")
             if self._transport is not None:
                 self._transport.close()
             return
@@ -216,7 +216,7 @@ class _Ear(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
-            _log.debug("runner-socket-broke", error=str(exc))
+            _log.debug("runner_socket_broke", error=str(exc))
         if self._lost is not None:
             self._lost()
 

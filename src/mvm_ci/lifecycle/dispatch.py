@@ -118,7 +118,7 @@ class Dispatcher:
         try:
             jobs = await claim
         except Unavailable as error:
-            log.warning("claiming jobs failed", error=str(error), again_in_ms=PAUSE_MS)
+            log.warning("claim_failed", error=str(error), again_in_ms=PAUSE_MS)
             seat.credits += limit
             return False
         seat.credits += limit - len(jobs)
@@ -143,7 +143,7 @@ class Dispatcher:
         try:
             journal = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
         except Unavailable as error:
-            log.warning("reading a journal failed; its job is given back", job=job.id, error=str(error))
+            log.warning("journal_not_read", job=job.id, error=str(error))
             seat.credits += 1
             return await self._give_back(placed)
         if seat.open:
@@ -159,7 +159,7 @@ class Dispatcher:
             await self._queue.report([Report(placed=placed, outcome=Released())], self._clock.now_ms())
         except Unavailable as error:
             # Its session holds it until it ends: nothing is lost, but it waits.
-            log.warning("giving a job back failed", job=placed.job, error=str(error))
+            log.warning("job_not_given_back", job=placed.job, error=str(error))
         self.pending()
         return False
 

@@ -221,7 +221,7 @@ class Recorder:
             if job is not None and job.epoch == report.placed.epoch and job.state in PLACED
         ]
         if broken:
-            log.error("a worker's last entries do not fit the journal", placements=len(broken))
+            log.error("tail_does_not_fit", placements=len(broken))
             failure = Failure(
                 kind=FailureKind.ENGINE, message="the worker's last journal entries do not fit the journal"
             )
@@ -231,7 +231,7 @@ class Recorder:
 
     def _count_stale(self, what: str, placements: Sequence[Placed]) -> None:
         self.stale += len(placements)
-        log.warning("refused: the placement is over", what=what, count=len(placements))
+        log.warning("stale_refused", what=what, count=len(placements))
 
 
 def _final_failure(report: Report) -> bool:

@@ -79,7 +79,7 @@ class LeaseKeeper:
                 continue
             if left > 0 and self._clock.lease_ms() - deadline > self._leases.lease_ms // 2:
                 # This process or its machine stood still: whose heartbeats lie unread, nobody can tell.
-                log.warning("the control plane stood still: every lease begins anew")
+                log.warning("control_plane_stood_still")
                 self._leases.grant_all(self._clock.lease_ms())
                 continue
             if not await self._lose_expired():
@@ -92,9 +92,7 @@ class LeaseKeeper:
         well = True
         for session, result in zip(expired, results, strict=True):
             if isinstance(result, Unavailable):
-                log.warning(
-                    "a lost session's jobs cannot be given back yet", session=session, error=str(result)
-                )
+                log.warning("session_not_given_back", session=session, error=str(result))
                 well = False
             elif isinstance(result, BaseException):
                 raise result

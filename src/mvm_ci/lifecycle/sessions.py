@@ -103,12 +103,12 @@ class Sessions:
             async with self._lock(peer):
                 answer = await self._admit(peer, hello, link)
         except Unavailable as error:
-            log.warning("a worker could not be taken", worker=peer, error=str(error))
+            log.warning("worker_not_taken", worker=peer, error=str(error))
             answer = m.Refused(
                 m.REFUSED_UNAVAILABLE, "the control plane's store is not available", final=False
             )
         if isinstance(answer, m.Refused):
-            log.warning("worker refused", worker=peer, code=answer.code)
+            log.warning("worker_refused", worker=peer, code=answer.code)
             link.send(answer)
             return None
         return answer
@@ -197,7 +197,7 @@ class Sessions:
         if open_one is not None:
             if hello.previous != open_one.incarnation or await self._answers(open_one):
                 return admission.key_in_use(self.lease_left_ms(open_one))
-            log.info("session taken over by the worker's next start", worker=peer, session=open_one.id)
+            log.info("session_taken_over", worker=peer, session=open_one.id)
             await self._end(open_one, m.CLOSE_REPLACED, "another process with this key took over")
         if known is None:
             refused = await admission.join(
@@ -215,7 +215,7 @@ class Sessions:
         await self._registry.open_session(_with_session(worker, session_id), self._clock.now_ms())
         session = Session(worker, session_id, hello.incarnation)
         self._enter(session)
-        log.info("session opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
+        log.info("session_opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
         self._welcome(session, hello, link, ())
         return session
 
@@ -236,7 +236,7 @@ class Sessions:
             for placed, job in zip(keep, jobs, strict=True)
             if job is not None and job.state is JobState.CANCELLING
         )
-        log.info("session resumed", worker=session.worker, session=session.id, keep=len(keep))
+        log.info("session_resumed", worker=session.worker, session=session.id, keep=len(keep))
         self._welcome(session, hello, link, keep)
         if stops:
             link.send(m.Stop(stops))
@@ -285,7 +285,7 @@ class Sessions:
         async with self._lock(session.worker):
             # While the lock was waited for, its process may have come back.
             if not self._leases.alive(session_id, self._clock.lease_ms()):
-                log.warning("session lost", worker=session.worker, name=session.name, session=session.id)
+                log.warning("session_lost", worker=session.worker, name=session.name, session=session.id)
                 await self._end(session, m.CLOSE_SILENT, "the lease has run out")
 
     async def _end(self, session: Session, code: int, reason: str) -> None:

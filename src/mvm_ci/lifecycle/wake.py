@@ -42,7 +42,7 @@ class Waker:
             try:
                 await self._wake_all()
             except Unavailable as error:
-                log.warning("waking jobs failed", error=str(error), again_in_ms=PAUSE_MS)
+                log.warning("wake_failed", error=str(error), again_in_ms=PAUSE_MS)
                 await self._clock.sleep(PAUSE_MS)
                 continue
             await self._until_due()

@@ -104,7 +104,7 @@ class FileBlobStore:
         except OSError as error:
             raise Unavailable(f"the blob {digest} cannot be read: {error.strerror}") from error
         if sha256(data).hexdigest() != digest:
-            _log.error("a blob is damaged", digest=digest, size=len(data))
+            _log.error("blob_damaged", digest=digest, size=len(data))
             raise NotFound(f"the blob {digest} is damaged")
         return data
 

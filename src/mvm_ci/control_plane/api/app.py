@@ -69,11 +69,11 @@ class Api:
         except MvmCiError as error:
             status = status_of(error)
             if status == 500:
-                log.exception("a request failed", path=scope["path"], code=error.code)
+                log.exception("request_failed", path=scope["path"], code=error.code)
             await _send_problem(send, status, error.code, str(error), ())
         except Exception:
             number = uuid.uuid4().hex[:12]
-            log.exception("a request failed", path=scope["path"], number=number)
+            log.exception("request_failed", path=scope["path"], number=number)
             detail = f"an error inside the control plane; its log has more under {number}"
             await _send_problem(send, 500, "error", detail, ())
         else:
