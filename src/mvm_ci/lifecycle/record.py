@@ -9,7 +9,7 @@ from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, NewJob, Placed
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Parked, Stopped, Suspended
-from mvm_ci.domain.payload import INLINE_LIMIT
+from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
@@ -22,8 +22,8 @@ from mvm_ci.wire.messages import Append, Appended, Drop, EndedItem, FromControlP
 
 log = structlog.get_logger(__name__)
 
-_AT_REST = (Completed, Stopped, Parked)
-"""Whatever the job's state was, it does not go on by itself after these."""
+_AT_REST = (Stopped, Parked)
+"""Whatever the job's state was, it does not go on by itself after these, or when it has completed."""
 MAX_SEGMENT = 256 << 10
 """Bytes of one segment."""
 
@@ -151,17 +151,21 @@ class Recorder:
         self, session: SessionId, reports: Sequence[Report], results: Sequence[bool]
     ) -> None:
         self._dispatcher.left(session, [report.placed.job for report in reports])
+        completed: list[tuple[JobId, Payload]] = []
         ended: list[JobId] = []
         others: list[JobId] = []
         refused: list[Report] = []
         for report, current in zip(reports, results, strict=True):
             if not current:
                 refused.append(report)
+            elif isinstance(report.outcome, Completed):
+                completed.append((report.placed.job, report.outcome.result))
             elif isinstance(report.outcome, _AT_REST) or _final_failure(report):
                 ended.append(report.placed.job)
             else:
                 others.append(report.placed.job)
                 self._arm(report)
+        self._waiters.completed(completed)
         self._waiters.ended(ended)
         if others:
             self._waiters.changed(others)
@@ -173,9 +177,11 @@ class Recorder:
     def _arm(self, report: Report) -> None:
         """The job goes on later: at a time, or as soon as a worker has credit."""
         wake = report.outcome.wake_ms if isinstance(report.outcome, Suspended) else report.retry_ms
-        if wake is not None and wake > self._clock.now_ms():
+        now = self._clock.now_ms()
+        if wake is not None:
+            # A time that came while the report was being written, too: the queue may still have it waiting.
             self._waker.arm(wake)
-        else:
+        if wake is None or wake <= now:
             self._dispatcher.pending()
 
     async def _end_cancelled(self, jobs: Sequence[JobId]) -> None:

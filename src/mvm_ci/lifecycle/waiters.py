@@ -7,16 +7,21 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.payload import Payload
 
 
 class Expectation:
-    """The wait for the end of some jobs. Must be closed (``with``)."""
+    """The wait for the end of some jobs. Must be closed (``with``).
 
-    __slots__ = ("_future", "_left", "_waiters")
+    ``results``: of those that completed meanwhile, so that nobody has to read them from the store.
+    """
+
+    __slots__ = ("_future", "_left", "_waiters", "results")
 
     def __init__(self, waiters: "Waiters", jobs: Sequence[JobId]) -> None:
         self._waiters = waiters
         self._left = set(jobs)
+        self.results: dict[JobId, Payload] = {}
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __enter__(self) -> Self:
@@ -120,6 +125,13 @@ class Waiters:
             for expectation in self._waiting.pop(job, ()):
                 expectation.met(job)
             self.changed((job,))
+
+    def completed(self, results: Iterable[tuple[JobId, Payload]]) -> None:
+        """These jobs have completed, durably, each with its result."""
+        for job, result in results:
+            for expectation in self._waiting.get(job, ()):
+                expectation.results[job] = result
+            self.ended((job,))
 
     def changed(self, jobs: Iterable[JobId]) -> None:
         """The journals of these jobs grew, or their states changed, durably."""

@@ -24,8 +24,8 @@ class HttpClient(Protocol):
     ) -> FetchedResponse | HttpFailure:
         """Sends the request if both the job (``allow_hosts``) and the operator allow its host and address.
 
-        Follows redirects, checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails is an
-        ``HttpFailure``, not an error.
+        Follows redirects, checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails
+        is an ``HttpFailure``, not an error.
         """
         ...
 

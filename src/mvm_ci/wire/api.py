@@ -86,7 +86,10 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a submission, in the order of the request. Only ``id`` and ``state`` unless it waited."""
+    """The answer to a submission, in the order of the request.
+
+    Of each job ``id`` and ``state``; after a wait its result or failure, too.
+    """
 
     jobs: tuple[JobView, ...]
 

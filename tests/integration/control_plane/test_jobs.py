@@ -50,7 +50,10 @@ async def test_a_job_runs_and_its_caller_gets_the_result(stand: Stand, api: http
     (job,), _ = await asyncio.gather(submit(api, wait_s=20, name="first"), work())
     assert job["state"] == "completed"
     assert job["result"] == {"x": [1]}
-    assert (job["name"], job["module"], job["epoch"], job["result_size"]) == ("first", MODULE, 1, 9)
+    shown = (await api.get(f"/v1/jobs/{job['id']}")).json()
+    assert (shown["name"], shown["module"], shown["epoch"], shown["result_size"]) == ("first", MODULE, 1, 9)
+    # What a submission's wait answers is the same, less what the caller knows.
+    assert job == {name: shown[name] for name in ("id", "state", "result", "result_size")}
     result = await api.get(f"/v1/jobs/{job['id']}/result")
     assert result.headers["content-type"] == "application/json"
     assert result.content == b'{"x":[1]}'

@@ -8,7 +8,7 @@ from mvm_ci.control_plane.api.logs import follow, until_now
 from mvm_ci.control_plane.api.requests import Request, decode
 from mvm_ci.control_plane.api.routes import BYTES, JSON, Reply, Stream
 from mvm_ci.control_plane.api.services import Services
-from mvm_ci.control_plane.api.views import is_json, job_view
+from mvm_ci.control_plane.api.views import completed_view, end_view, is_json, job_view
 from mvm_ci.domain.errors import BadInput, Conflict, NotFound
 from mvm_ci.domain.ids import JobId, format_job_id, job_id_range, parse_job_id
 from mvm_ci.domain.job import FINAL, Job, JobState
@@ -45,8 +45,12 @@ async def submit(services: Services, request: Request) -> Reply:
     with services.waiters.expect(ids) as ends:
         await durable
         await ends.wait(asked.wait_s)
-    found = await services.reads.get(ids)
-    shown = tuple(job_view(job, services.sessions) for job in found if job is not None)
+        results = ends.results
+    rest = [job for job in ids if job not in results]
+    found = dict(zip(rest, await services.reads.get(rest), strict=True)) if rest else {}
+    shown = tuple(
+        completed_view(job, results[job]) if job in results else end_view(job, found[job]) for job in ids
+    )
     return Reply(_encode(api.Submitted(jobs=shown)))
 
 

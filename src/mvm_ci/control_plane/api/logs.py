@@ -8,13 +8,15 @@ import msgspec
 
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.ids import JobId
-from mvm_ci.domain.job import FINAL, Job
+from mvm_ci.domain.job import FINAL, Job, JobState
 from mvm_ci.lifecycle.journal_view import log_lines
 from mvm_ci.wire.api import LogLine
 
 QUIET_S: Final = 15.0
 """After so long without output an empty line is sent: a reader can tell silence from a lost connection."""
 _encode_lines = msgspec.json.Encoder().encode_lines
+_STANDING: Final = FINAL | {JobState.PAUSED}
+"""Nothing more comes by itself."""
 Position = tuple[int, int]
 """(attempt, index of the next entry)."""
 
@@ -27,7 +29,7 @@ async def until_now(services: Services, job: Job, start: Position) -> AsyncGener
 
 
 async def follow(services: Services, job_id: JobId, start: Position) -> AsyncGenerator[bytes, None]:
-    """Log lines as they become durable; ends when the job has ended and all was sent."""
+    """Log lines as they become durable; ends when the job has ended, or is paused, and all was sent."""
     position = start
     with services.waiters.watch(job_id) as watch:
         while True:
@@ -40,7 +42,7 @@ async def follow(services: Services, job_id: JobId, start: Position) -> AsyncGen
                 position = after
                 if lines:
                     yield _encode_lines(lines)
-            if job.state in FINAL or services.waiters.closed:
+            if job.state in _STANDING or services.waiters.closed:
                 return
             try:
                 async with asyncio.timeout(QUIET_S):

@@ -4,8 +4,10 @@ from base64 import b64encode
 
 import msgspec
 
-from mvm_ci.domain.ids import format_job_id
-from mvm_ci.domain.job import Job
+from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.ids import JobId, format_job_id
+from mvm_ci.domain.job import Job, JobState
+from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.lifecycle.sessions import Session, Sessions
 from mvm_ci.ports.registry import ModuleInfo, Worker, WorkerState
@@ -17,7 +19,6 @@ _raw = msgspec.json.Decoder(msgspec.Raw)
 def job_view(job: Job, sessions: Sessions) -> api.JobView:
     """A job."""
     session = sessions.by_id(job.session) if job.session is not None else None
-    failure = job.failure
     result, base64, size = _result(job.result)
     return api.JobView(
         id=format_job_id(job.id),
@@ -33,13 +34,32 @@ def job_view(job: Job, sessions: Sessions) -> api.JobView:
         finished_ms=job.finished_ms,
         wake_ms=job.wake_ms,
         worker=session.name if session is not None else None,
-        failure=api.FailureView(kind=failure.kind.value, message=failure.message, detail=failure.detail)
-        if failure is not None
-        else None,
+        failure=_failure(job.failure),
         result=result,
         result_base64=base64,
         result_size=size,
     )
+
+
+def completed_view(job: JobId, result: Payload) -> api.JobView:
+    """How a job ended that has completed."""
+    shown, base64, size = _result(result)
+    return api.JobView(
+        id=format_job_id(job),
+        state=JobState.COMPLETED.label,
+        result=shown,
+        result_base64=base64,
+        result_size=size,
+    )
+
+
+def end_view(job_id: JobId, job: Job | None) -> api.JobView:
+    """How a job ended, or in which state it is."""
+    if job is None:
+        raise NotFound(f"job {format_job_id(job_id)} is gone")
+    if job.state is JobState.COMPLETED and job.result is not None:
+        return completed_view(job_id, job.result)
+    return api.JobView(id=format_job_id(job_id), state=job.state.label, failure=_failure(job.failure))
 
 
 def is_json(data: bytes) -> bool:
@@ -83,6 +103,12 @@ def module_view(info: ModuleInfo) -> api.ModuleView:
         created_ms=info.created_ms,
         allow_hosts=info.allow_hosts,
     )
+
+
+def _failure(failure: Failure | None) -> api.FailureView | None:
+    if failure is None:
+        return None
+    return api.FailureView(kind=failure.kind.value, message=failure.message, detail=failure.detail)
 
 
 def _result(payload: Payload | None) -> tuple[msgspec.Raw | msgspec.UnsetType, str | None, int | None]:
