@@ -216,11 +216,11 @@ def test_the_client_says_what_is_missing(tmp_path: Path) -> None:
     ("flags", "environ", "expected"),
     [
         ({"ticket": "a"}, {}, ("a", None)),
-        ({"ticket_file": "f"}, {}, (None, Path("f"))),
+        ({"ticket_file": "/f"}, {}, (None, Path("/f"))),
         ({}, {"CONTROL_PLANE_TICKET": "a"}, ("a", None)),
-        ({}, {"MVM_CI_TICKET_FILE": "f"}, (None, Path("f"))),
-        ({"ticket": "a"}, {"MVM_CI_TICKET_FILE": "f"}, ("a", None)),
-        ({"ticket_file": "f"}, {"CONTROL_PLANE_TICKET": "a"}, (None, Path("f"))),
+        ({}, {"MVM_CI_TICKET_FILE": "/f"}, (None, Path("/f"))),
+        ({"ticket": "a"}, {"MVM_CI_TICKET_FILE": "/f"}, ("a", None)),
+        ({"ticket_file": "/f"}, {"CONTROL_PLANE_TICKET": "a"}, (None, Path("/f"))),
     ],
 )
 def test_where_the_ticket_comes_from(
@@ -234,8 +234,8 @@ def test_where_the_ticket_comes_from(
     ("flags", "environ", "words"),
     [
         ({}, {}, "no ticket"),
-        ({"ticket": "a", "ticket_file": "f"}, {}, "both set"),
-        ({}, {"CONTROL_PLANE_TICKET": "a", "MVM_CI_TICKET_FILE": "f"}, "both set"),
+        ({"ticket": "a", "ticket_file": "/f"}, {}, "both set"),
+        ({}, {"CONTROL_PLANE_TICKET": "a", "MVM_CI_TICKET_FILE": "/f"}, "both set"),
     ],
 )
 def test_a_worker_needs_one_ticket(flags: dict[str, str], environ: dict[str, str], words: str) -> None:
@@ -254,6 +254,9 @@ def test_state_directories() -> None:
     relative = home | {"XDG_STATE_HOME": "relative/is/ignored"}
     assert dev_config(Source({}, relative)).state_dir == Path("/home/x/.local/state/mvm-ci/dev")
     assert control_plane_config(Source({"state_dir": "/there"}, {})).state_dir == Path("/there")
+    # Runner processes work elsewhere: a relative path would mean another place to them.
+    here = control_plane_config(Source({"state_dir": "here"}, {})).state_dir
+    assert here == Path.cwd() / "here"
     with pytest.raises(Misconfigured, match="give --state-dir"):
         control_plane_config(Source({}, {}))
 

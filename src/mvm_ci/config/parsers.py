@@ -122,10 +122,10 @@ def line(text: str) -> str:
 
 
 def path(text: str) -> Path:
-    """A file or directory. Raises ``ValueError``."""
+    """A file or directory, absolute: other processes, elsewhere, are told of it. Raises ``ValueError``."""
     if "\0" in text:
         raise ValueError("holds a null character")
     try:
-        return Path(text).expanduser()
+        return Path(text).expanduser().absolute()
     except RuntimeError:
         raise ValueError("names the home of an unknown user") from None
