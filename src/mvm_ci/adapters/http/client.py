@@ -105,13 +105,16 @@ class GuestHttpClient:
             writer.transport.abort()
 
     def _check_name(self, target: Target, allow_hosts: tuple[str, ...]) -> None:
+        place = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
         try:
             if not allowed(target.host, target.port, allow_hosts):
-                raise Failed("refused", f"the job does not name {target.host}:{target.port}")
+                raise Failed("refused", f"the job does not name {place}; submit it with --allow-host {place}")
         except BadInput as error:
             raise Failed("refused", str(error)) from error
         if not allowed(target.host, target.port, self._policy.allow_hosts):
-            raise Failed("refused", f"the operator does not allow {target.host}:{target.port}")
+            raise Failed(
+                "refused", f"this worker's operator does not allow {place} (--allow-host of worker or dev)"
+            )
 
     async def _checked_addresses(self, target: Target) -> Sequence[str]:
         try:
@@ -121,7 +124,11 @@ class GuestHttpClient:
         for address in addresses:
             # One bad address spoils all: a name that is half private is a trap or a mistake.
             if not self._policy.permits(address):
-                raise Failed("refused", f"{target.host} leads to {address}, which is not allowed")
+                raise Failed(
+                    "refused",
+                    f"{target.host} leads to {address}, not a public address; "
+                    "this worker's operator does not allow its network (--allow-network)",
+                )
         return addresses[:_MAX_ADDRESSES]
 
     async def _addresses(self, target: Target) -> Sequence[str]:
