@@ -3,14 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Final
 
+import structlog
 import uvloop
 
+from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, WorkerConfig
 from mvm_ci.wiring.control_plane import serve_control_plane
 from mvm_ci.wiring.dev import serve_dev
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.wiring.worker import serve_worker
+
+_log = structlog.get_logger(__name__)
+_HERE: Final = ("127.", "localhost", "::1")
 
 Service = Callable[[Stop], Awaitable[None]]
 """Runs until it is asked to stop, then ends in good order; cancelled, it ends at once."""
@@ -18,6 +24,7 @@ Service = Callable[[Stop], Awaitable[None]]
 
 def run_control_plane(config: ControlPlaneConfig) -> None:
     """Runs a control plane until a signal ends it."""
+    warn_of_plain_http(config.bind)
     run_service(lambda stop: serve_control_plane(config, stop))
 
 
@@ -28,7 +35,18 @@ def run_worker(config: WorkerConfig) -> None:
 
 def run_dev(config: DevConfig) -> None:
     """Runs both in one process until a signal ends them."""
+    warn_of_plain_http(config.bind)
     run_service(lambda stop: serve_dev(config, stop))
+
+
+def warn_of_plain_http(bind: Address) -> None:
+    """Says so if the API is to be reached from elsewhere: tokens in plain HTTP can be read on the way."""
+    if not bind.host.startswith(_HERE):
+        _log.warning(
+            "api_is_plain_http",
+            bind=str(bind),
+            hint="tokens cross the network unencrypted: put a TLS proxy before it",
+        )
 
 
 def run_service(service: Service) -> None:

@@ -7,9 +7,11 @@ import os
 import signal
 
 import pytest
+from structlog.testing import capture_logs
 
+from mvm_ci.config.parsers import Address
 from mvm_ci.domain.errors import Misconfigured
-from mvm_ci.wiring.running import run_service
+from mvm_ci.wiring.running import run_service, warn_of_plain_http
 from mvm_ci.wiring.stopping import Stop
 
 
@@ -49,3 +51,13 @@ def test_an_error_of_the_service_is_not_swallowed() -> None:
 
     with pytest.raises(Misconfigured):
         run_service(service)
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [("127.0.0.1", False), ("localhost", False), ("::1", False), ("0.0.0.0", True), ("::", True)],
+)
+def test_plain_http_beyond_this_machine_is_warned_of(host: str, *, warned: bool) -> None:
+    with capture_logs() as logs:
+        warn_of_plain_http(Address(host, 3020))
+    assert [line["event"] for line in logs] == ["api_is_plain_http"] * warned
