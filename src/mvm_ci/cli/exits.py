@@ -70,6 +70,8 @@ def report(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif code == INTERRUPTED:
         _say("interrupted")
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        _say(error.format_message())
     elif isinstance(error, click.UsageError):
         where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         _say(f"error: {error.format_message()}{where}")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 import msgspec
@@ -18,11 +18,11 @@ def fields(view: msgspec.Struct) -> dict[str, object]:
     return {key: value for key, value in msgspec.structs.asdict(view).items() if value is not msgspec.UNSET}
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table: as wide as the terminal, or unwrapped, one line a row, where the output is no terminal."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, cut: Sequence[str] = ()) -> None:
+    """A table, one line a row. A terminal that is too narrow gets the columns ``cut`` cut off, with …"""
     cells = [[safe_line("" if value is None else str(value)) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _print_rich(columns, cells)
+        _print_rich(columns, cells, cut)
         return
     widths = [max(len(row[at]) for row in [list(columns), *cells]) for at in range(len(columns))]
     for row in [list(columns), *cells]:
@@ -54,18 +54,36 @@ def safe_text(text: str) -> str:
 
 
 def when(unix_ms: int | None) -> str | None:
-    """A time for people, in their zone."""
+    """A time for people, in their zone, with the zone."""
     if unix_ms is None:
         return None
     return datetime.fromtimestamp(unix_ms / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
-def _print_rich(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def local(unix_ms: int | None) -> str | None:
+    """The same for a table, without the zone."""
+    if unix_ms is None:
+        return None
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    for unit, least in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} B"
+
+
+def _print_rich(columns: Sequence[str], cells: Sequence[Sequence[str]], cut: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        # Only a column that might wrap is made narrower; its cells are cut instead.
+        table.add_column(name, no_wrap=name not in cut)
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
     Console().print(table)

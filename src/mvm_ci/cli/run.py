@@ -50,7 +50,9 @@ def run(
     async def work(client: "ApiClient") -> None:
         module = await client.push_module(data)
         output.note(f"module {module.digest[:12]}")
-        spec = SubmitJob(module=module.digest, input=job_input, name=job.stem, allow_hosts=hosts or None)
+        spec = SubmitJob(
+            module=module.digest, input=job_input, name=module.name or job.stem, allow_hosts=hosts or None
+        )
         await _run(client, spec, as_json=as_json)
 
     ask(url, token_file, work)

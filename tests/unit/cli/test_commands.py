@@ -56,7 +56,6 @@ def test_help_imports_nothing_heavy(args: list[str]) -> None:
     "args",
     [
         ["nonsense"],
-        ["job"],
         ["job", "nonsense"],
         ["job", "list", "--limit", "many"],
         ["job", "list", "--limit", "0"],
@@ -81,9 +80,16 @@ def test_bad_usage_exits_with_2_and_one_line(cli: CommandLine, args: list[str]) 
     result = cli(*args)
     assert result.exit_code == 2
     assert cli.api.requests == []
-    if args != ["job"]:  # without a command the group shows its help
-        assert result.stderr.count("\n") == 1
-        assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("args", [[], ["job"]])
+def test_a_group_alone_shows_its_help(cli: CommandLine, args: list[str]) -> None:
+    result = cli(*args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: mvm-ci")
+    assert result.stderr.rstrip().splitlines()[-1].startswith("  ")
 
 
 def test_version(cli: CommandLine) -> None:

@@ -49,6 +49,17 @@ def test_submit_without_hosts_leaves_them_to_the_manifest(cli: CommandLine) -> N
     assert b"allow_hosts" not in cli.api.requests[-1].body
 
 
+@pytest.mark.parametrize(("flags", "name"), [((), "hello"), (("--name", "n"), "n"), (("--name", ""), "")])
+def test_a_job_is_called_like_its_module_unless_it_is_named(
+    cli: CommandLine, flags: tuple[str, ...], name: str
+) -> None:
+    cli.api.answer("GET", "/v1/modules", api.ModuleList(modules=(module_view(),)))
+    cli.api.answer("POST", "/v1/jobs", api.Submitted(jobs=(job_view("pending"),)))
+    assert cli("job", "submit", "hello", *flags).exit_code == 0
+    (asked,) = msgspec.json.decode(cli.api.requests[-1].body, type=api.SubmitJobs).jobs
+    assert asked.name == name
+
+
 def test_submit_of_a_file_pushes_it(cli: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "job.wasm"
     file.write_bytes(b"\0asm bytes")
@@ -235,8 +246,10 @@ def test_logs_are_printed_as_they_are(cli: CommandLine) -> None:
 @pytest.mark.parametrize("answer", ["done", "stopping", "already"])
 def test_cancel(cli: CommandLine, answer: str) -> None:
     cli.api.answer("POST", f"/v1/jobs/{JOB}/cancel", api.CancelView(id=JOB, cancelled=answer))
+    cli.api.answer("GET", f"/v1/jobs/{JOB}", job_view("failed"))
     result = cli("job", "cancel", JOB)
     assert result.exit_code == 0
+    assert ("failed already" in result.stdout) == (answer == "already")
     assert json.loads(cli("job", "cancel", JOB, "--json").stdout) == {"id": JOB, "cancelled": answer}
 
 

@@ -11,11 +11,7 @@ if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
     from mvm_ci.wire.api import CancelView
 
-_MEANING = {
-    "done": "cancelled",
-    "stopping": "being stopped by its worker",
-    "already": "over already, or being cancelled; nothing changed",
-}
+_MEANING = {"done": "cancelled", "stopping": "being stopped by its worker"}
 
 
 @click.command()
@@ -26,11 +22,13 @@ def cancel(*, job: str, url: str | None, token_file: str | None, as_json: bool) 
     from mvm_ci.cli import output
     from mvm_ci.cli.naming import find_job
 
-    async def work(client: "ApiClient") -> "CancelView":
-        return await client.cancel(await find_job(client, job))
+    async def work(client: "ApiClient") -> tuple["CancelView", str]:
+        view = await client.cancel(await find_job(client, job))
+        meaning = _MEANING.get(view.cancelled)
+        return view, meaning or f"{(await client.job(view.id)).state} already; nothing changed"
 
-    view = ask(url, token_file, work)
+    view, meaning = ask(url, token_file, work)
     if as_json:
         output.print_json(output.fields(view))
     else:
-        click.echo(f"{view.id}: {_MEANING.get(view.cancelled, view.cancelled)}")
+        click.echo(f"{view.id}: {meaning}")

@@ -38,4 +38,5 @@ def journal(*, job: str, attempt: int | None, url: str | None, token_file: str |
     output.print_table(
         ("ENTRY", "KIND", "WORKER", "EPOCH", "WHAT"),
         ((entry.index, entry.kind, entry.place, entry.epoch, entry.summary) for entry in entries),
+        cut=("WORKER", "WHAT"),
     )

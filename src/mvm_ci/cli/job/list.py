@@ -59,11 +59,12 @@ def list_jobs(
                 view.name,
                 view.attempt,
                 view.worker,
-                output.when(view.created_ms),
+                output.local(view.created_ms),
                 _why(view),
             )
             for view in views
         ),
+        cut=("NAME", "WORKER", "WHY"),
     )
 
 

@@ -42,7 +42,7 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
             ("started", output.when(view.started_ms)),
             ("wakes", output.when(view.wake_ms)),
             ("finished", output.when(view.finished_ms)),
-            ("result", None if view.result_size is None else f"{view.result_size} bytes"),
+            ("result", None if view.result_size is None else output.size(view.result_size)),
             ("failure", f"{view.failure.kind}: {view.failure.message}" if view.failure else None),
         )
     )

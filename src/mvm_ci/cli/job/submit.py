@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option(
     "--input", "input_text", default="null", metavar="JSON|@FILE|-", help="The job's input.  [default: null]"
 )
-@click.option("--name", default="", help="A name to recognise it by.")
+@click.option("--name", help="A name to recognise it by.  [default: the module's]")
 @click.option(
     "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
 )
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--memory",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 4096),
     default=256,
     show_default=True,
     metavar="MIB",
@@ -40,7 +40,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     *,
     module: str,
     input_text: str,
-    name: str,
+    name: str | None,
     hosts: tuple[str, ...],
     max_attempts: int,
     time_limit: float,
@@ -68,7 +68,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
         spec = SubmitJob(
             module=found.digest,
             input=job_input,
-            name=name,
+            name=found.name if name is None else name,
             allow_hosts=hosts or None,
             max_attempts=max_attempts,
             timeout_s=time_limit,

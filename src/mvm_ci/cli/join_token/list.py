@@ -28,7 +28,7 @@ def list_join_tokens(*, url: str | None, token_file: str | None, as_json: bool) 
     output.print_table(
         ("ID", "USES LEFT", "CREATED", "EXPIRES"),
         (
-            (view.id, view.uses_left, output.when(view.created_ms), output.when(view.expires_ms))
+            (view.id, view.uses_left, output.local(view.created_ms), output.local(view.expires_ms))
             for view in views
         ),
     )

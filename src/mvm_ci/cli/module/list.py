@@ -32,10 +32,11 @@ def list_modules(*, url: str | None, token_file: str | None, as_json: bool) -> N
                 view.digest[:12],
                 view.name,
                 view.kind,
-                view.size,
-                output.when(view.created_ms),
+                output.size(view.size),
+                output.local(view.created_ms),
                 " ".join(view.allow_hosts),
             )
             for view in views
         ),
+        cut=("NAME", "HOSTS"),
     )

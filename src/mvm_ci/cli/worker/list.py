@@ -26,7 +26,7 @@ def list_workers(*, url: str | None, token_file: str | None, as_json: bool) -> N
         output.print_json({"workers": [output.fields(view) for view in views]})
         return
     output.print_table(
-        ("ID", "NAME", "STATE", "CONNECTED", "RUNNING", "VERSION", "PLATFORM", "SEEN"),
+        ("ID", "NAME", "STATE", "CONNECTED", "RUNNING", "SEEN", "VERSION", "PLATFORM"),
         (
             (
                 view.id[:12],
@@ -34,10 +34,11 @@ def list_workers(*, url: str | None, token_file: str | None, as_json: bool) -> N
                 view.state,
                 "yes" if view.connected else "no",
                 f"{view.running}/{view.slots}",
+                output.local(view.seen_ms or None),
                 view.version,
                 view.platform,
-                output.when(view.seen_ms or None),
             )
             for view in views
         ),
+        cut=("NAME", "VERSION", "PLATFORM"),
     )
