@@ -18,7 +18,7 @@ BUDGETS = {
     "integration": 120,
     "golden": 30,
     "faults": 180,
-    "acceptance": 180,
+    "e2e": 240,
     "deploy": 600,
 }
 OTHER = 60
