@@ -44,6 +44,8 @@ class Reader:
         self.running: dict[str, Process] = {}
         self.environment = cluster.environment | {"MVM_CI_BIND": "127.0.0.1:0", "MVM_CI_LEASE": "3s"}
         del self.environment["MVM_CI_CREDENTIALS"]
+        # The reader's workers compile for themselves, below the state directories that the page names.
+        self.environment["MVM_CI_MODULE_CACHE"] = ""
 
     def follow(self, block: Block, script: list[str]) -> None:
         """Does what a block says; shell blocks gather in ``script`` until they must run."""
