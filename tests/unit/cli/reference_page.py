@@ -69,8 +69,10 @@ def _section(path: tuple[str, ...], command: click.Command) -> str:
 def _row(context: click.Context, option: click.Option) -> str:
     record = option.get_help_record(context)
     assert record is not None
-    names, meaning = (" ".join(part.split()).replace("|", "\\|") for part in record)
-    return f"| `{names}` | {meaning} |\n"
+    # In a table "|" ends a cell, also between backticks.
+    names, meaning = (" ".join(part.split()).replace("|", "&#124;") for part in record)
+    shown = f"<code>{names}</code>" if "&#124;" in names else f"`{names}`"
+    return f"| {shown} | {meaning} |\n"
 
 
 if __name__ == "__main__":
