@@ -10,7 +10,7 @@ import msgspec
 
 from mvm_ci.client.follow import Follower
 from mvm_ci.client.problems import error_of
-from mvm_ci.client.waiting import ENDED, until_ended
+from mvm_ci.client.waiting import STANDING, until_ended
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire import api
 
@@ -116,7 +116,7 @@ class ApiClient:
         follower = Follower(self._http, _job(job, "/logs"))
 
         async def ended() -> bool:
-            return (await self.job(job)).state in ENDED
+            return (await self.job(job)).state in STANDING
 
         return follower.to_the_end(ended) if wait else follower.present()
 

@@ -15,6 +15,7 @@ from mvm_ci.control_plane.links import WorkerLinks
 from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.transfers import Transfers
+from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
 from mvm_ci.lifecycle.dispatch import Dispatcher
@@ -35,6 +36,12 @@ from mvm_ci.ports.transport import Endpoint
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+
+
+class PartFailed(MvmCiError):
+    """A part of the control plane without which it cannot go on has ended: a bug, or a broken machine."""
+
+    code = "part-failed"
 
 
 class ControlPlane:
@@ -96,6 +103,7 @@ class ControlPlane:
         )
         self._server = ApiServer(Api(self.services), settings.host, settings.port, settings.stop_s)
         self._tasks: list[asyncio.Task[None]] = []
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def api_url(self) -> str:
@@ -115,15 +123,28 @@ class ControlPlane:
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self.sessions.restore()
         await self._server.start()
-        for run in (self._waker.run, self.services.dispatcher.run, self.sessions.keeper.run, self._links.run):
-            task = asyncio.create_task(run())
-            task.add_done_callback(_ended)
+        parts = {
+            "waker": self._waker.run,
+            "dispatcher": self.services.dispatcher.run,
+            "keeper of leases": self.sessions.keeper.run,
+            "endpoint": self._links.run,
+        }
+        for name, run in parts.items():
+            task = asyncio.create_task(run(), name=name)
+            task.add_done_callback(self._ended)
             self._tasks.append(task)
         # What lives from here on lives long: a full collection over it would stop everything for long.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
         log.info("control_plane_started", api=self.api_url, endpoint=self._endpoint.id)
+
+    async def failed(self) -> None:
+        """Raises ``PartFailed`` when a part that must run has ended; until then it waits.
+
+        Whoever runs the control plane must end it then: without that part jobs would wait for ever.
+        """
+        await asyncio.shield(self._failed)
 
     async def stop(self) -> None:
         """Lets requests end, closes the workers' connections and stores what they reported.
@@ -139,7 +160,11 @@ class ControlPlane:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-
-def _ended(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("control_plane_part_failed", exc_info=task.exception())
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self._failed.done():
+            return
+        error = task.exception()
+        what = f"{type(error).__name__}: {error}" if error is not None else "it ended"
+        self._failed.set_exception(PartFailed(f"the control plane's {task.get_name()} failed: {what}"))
+        self._failed.exception()  # nobody may be waiting: it is logged here
+        log.critical("control_plane_part_failed", part=task.get_name(), exc_info=error)

@@ -208,6 +208,8 @@ class WorkerLink:
             await self._sessions.goodbye(session)
 
     def _control(self, session: Session, message: m.FromWorker) -> None:
+        if session.link is not self:
+            return  # said on a connection that was replaced: the newer one has credit and beats of its own
         match message:
             case m.Credit(more=more):
                 self._dispatcher.credit(session.id, more)

@@ -56,8 +56,8 @@ class Dispatcher:
     def credit(self, session: SessionId, more: int) -> None:
         """A worker can take ``more`` further jobs."""
         seat = self.seats.get(session)
-        if seat is not None and not seat.draining:
-            seat.credits += more
+        if seat is not None:
+            seat.unused(more)
             if self.backlog:
                 self._event.set()
 
@@ -119,9 +119,9 @@ class Dispatcher:
             jobs = await claim
         except Unavailable as error:
             log.warning("claim_failed", error=str(error), again_in_ms=PAUSE_MS)
-            seat.credits += limit
+            seat.unused(limit)
             return False
-        seat.credits += limit - len(jobs)
+        seat.unused(limit - len(jobs))
         if len(jobs) < limit and not self._renewed:
             self.backlog = False
         return await self._send(seat, jobs)
@@ -144,7 +144,7 @@ class Dispatcher:
             journal = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
         except Unavailable as error:
             log.warning("journal_not_read", job=job.id, error=str(error))
-            seat.credits += 1
+            seat.unused(1)
             return await self._give_back(placed)
         if seat.open:
             if not fits_frame(sum(len(segment.data) for segment in journal)):

@@ -56,14 +56,16 @@ async def journal_entries(
     """At most ``limit`` entries from index ``first`` on, with who wrote them."""
     shown: list[JournalEntry] = []
     epoch, place = 1, ""
-    # From the beginning: who wrote an entry stands before it.
+    # From the beginning: who wrote an entry stands before it; only of the very first it stands behind.
     async for part in entries(queue, job, attempt):
         for index, entry in part:
             if isinstance(entry, Placement):
                 epoch, place = entry.epoch, entry.place
-            if index >= first:
+                if index == 1 and shown:
+                    shown[0] = msgspec.structs.replace(shown[0], epoch=epoch, place=place)
+            if index >= first and len(shown) < limit:
                 shown.append(_shown(index, entry, epoch, place))
-            if len(shown) >= limit:
+            if len(shown) >= limit and index:
                 return tuple(shown)
     return tuple(shown)
 

@@ -8,7 +8,7 @@ import structlog
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, NewJob, Placed
-from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Parked, Stopped, Suspended
+from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Stopped, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _AT_REST = (Stopped, Parked)
 """Whatever the job's state was, it does not go on by itself after these, or when it has completed."""
+_WAKE_AGAIN_MS = 1_000
+"""Until a guest that went on sleeping is woken again."""
 MAX_SEGMENT = 256 << 10
 """Bytes of one segment."""
 
@@ -89,7 +91,7 @@ class Recorder:
         # A failure needs the retry policy, and that the job: it is reported in the second step.
         failed = tuple(item for item in batch.ended if isinstance(item.outcome, Failed))
         reports = tuple(
-            Report(placed=item.placed, outcome=item.outcome, tail=item.tail)
+            Report(placed=item.placed, outcome=_put_off(item, now), tail=item.tail)
             for item in batch.ended
             if not isinstance(item.outcome, Failed)
         )
@@ -238,6 +240,17 @@ class Recorder:
     def _count_stale(self, what: str, placements: Sequence[Placed]) -> None:
         self.stale += len(placements)
         log.warning("stale_refused", what=what, count=len(placements))
+
+
+def _put_off(item: EndedItem, now_ms: int) -> Outcome:
+    """How a placement ended; a guest that was woken but sleeps on wakes a moment later.
+
+    Else, on a worker whose clock is behind, it would be placed again and again until that time.
+    """
+    outcome = item.outcome
+    if isinstance(outcome, Suspended) and item.tail is None and outcome.wake_ms <= now_ms:
+        return Suspended(now_ms + _WAKE_AGAIN_MS)
+    return outcome
 
 
 def _final_failure(report: Report) -> bool:

@@ -35,11 +35,20 @@ class Rescuer:
         self._dispatcher = dispatcher
         self._waiters = waiters
         self._max_losses = max_losses
+        self._rescues: set[asyncio.Task[Rescued]] = set()
 
     async def rescue(self, session: SessionId, keep: Sequence[Placed] = ()) -> Rescued:
         """All jobs of the session but ``keep`` are pending again, dead or cancelled. Raises
         ``Unavailable``.
+
+        Whoever asked may be cancelled, with its connection: the jobs are rescued, and told of, all the same.
         """
+        task = asyncio.create_task(self._rescue(session, keep))
+        self._rescues.add(task)
+        task.add_done_callback(self._rescues.discard)
+        return await asyncio.shield(task)
+
+    async def _rescue(self, session: SessionId, keep: Sequence[Placed]) -> Rescued:
         rescued = await self._queue.rescue(session, self._clock.now_ms(), self._max_losses, keep)
         self._waiters.ended(rescued.dead)
         self._waiters.ended(rescued.cancelled)
@@ -75,12 +84,13 @@ class LeaseKeeper:
                 await self._sooner.wait()
                 continue
             left = deadline - self._clock.lease_ms()
-            if left > 0 and await first_of(self._clock, left, self._sooner):
-                continue
+            sooner = left > 0 and await first_of(self._clock, left, self._sooner)
             if left > 0 and self._clock.lease_ms() - deadline > self._leases.lease_ms // 2:
                 # This process or its machine stood still: whose heartbeats lie unread, nobody can tell.
                 log.warning("control_plane_stood_still")
                 self._leases.grant_all(self._clock.lease_ms())
+                continue
+            if sooner:
                 continue
             if not await self._lose_expired():
                 await self._clock.sleep(PAUSE_MS)

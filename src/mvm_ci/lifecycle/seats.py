@@ -36,6 +36,11 @@ class Seat:
         self._late_stops: list[Placed] = []
         self._sent_ms: dict[JobId, int] = {}
 
+    def unused(self, credits_: int) -> None:
+        """Credit that is there, or there again; of no use to a worker that drains."""
+        if not self.draining:
+            self.credits += credits_
+
     def assign(self, items: Sequence[Assignment], now_ms: int) -> None:
         """Sends jobs, in frames of a sensible size."""
         for frame in _frames(items):

@@ -6,6 +6,7 @@ plane's own restart, as long as its lease is held.
 """
 
 import asyncio
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import structlog
@@ -88,6 +89,7 @@ class Sessions:
         self._locks: WeakValueDictionary[WorkerId, asyncio.Lock] = WeakValueDictionary()
         self._ids = IdSequence()
         self._pings = 0
+        self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def restore(self) -> None:
         """After the control plane's start: every open session has one lease's time to come back."""
@@ -143,6 +145,13 @@ class Sessions:
 
     async def goodbye(self, session: Session) -> None:
         """The worker ends its session for good."""
+        # Ending it closes the connection, and that cancels the caller.
+        task = asyncio.create_task(self._goodbye(session))
+        self._goodbyes.add(task)
+        task.add_done_callback(self._goodbyes.discard)
+        await asyncio.shield(task)
+
+    async def _goodbye(self, session: Session) -> None:
         async with self._lock(session.worker):
             await self._end(session, m.CLOSE_DONE, "goodbye")
 
@@ -230,20 +239,31 @@ class Sessions:
         await self._rescuer.rescue(session.id, hello.running)
         held = set(await self._queue.held(session.id))
         keep = tuple(placed for placed in hello.running if placed in held)
+        log.info("session_resumed", worker=session.worker, session=session.id, keep=len(keep))
+        self._welcome(session, hello, link, keep)
+        if session.draining:
+            self._dispatcher.drain(session.id)
+            link.send(m.Drain())
+        try:
+            await self._stop_cancelled(keep, link)
+        except BaseException:
+            self.disconnected(session, link)
+            raise
+        return session
+
+    async def _stop_cancelled(self, keep: Sequence[Placed], link: Link) -> None:
+        """Tells a worker that came back which of its jobs were cancelled while it was away.
+
+        Looked up once it has its seat: whoever cancels from then on tells it directly.
+        """
         jobs = await self._queue.get([placed.job for placed in keep])
         stops = tuple(
             placed
             for placed, job in zip(keep, jobs, strict=True)
             if job is not None and job.state is JobState.CANCELLING
         )
-        log.info("session_resumed", worker=session.worker, session=session.id, keep=len(keep))
-        self._welcome(session, hello, link, keep)
         if stops:
             link.send(m.Stop(stops))
-        if session.draining:
-            self._dispatcher.drain(session.id)
-            link.send(m.Drain())
-        return session
 
     def _welcome(self, session: Session, hello: m.Hello, link: Link, keep: tuple[Placed, ...]) -> None:
         now = self._clock.lease_ms()
@@ -283,8 +303,9 @@ class Sessions:
             self._leases.remove(session_id)
             return
         async with self._lock(session.worker):
-            # While the lock was waited for, its process may have come back.
-            if not self._leases.alive(session_id, self._clock.lease_ms()):
+            # While the lock was waited for, it may have ended otherwise, or its process may have come back.
+            over = self._by_id.get(session_id) is not session
+            if not over and not self._leases.alive(session_id, self._clock.lease_ms()):
                 log.warning("session_lost", worker=session.worker, name=session.name, session=session.id)
                 await self._end(session, m.CLOSE_SILENT, "the lease has run out")
 

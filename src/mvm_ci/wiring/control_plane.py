@@ -2,10 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -34,6 +34,7 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str
     token: str
     registry: Registry
+    plane: ControlPlane
 
     def __repr__(self) -> str:
         return f"RunningControlPlane(url={self.url!r})"
@@ -51,7 +52,7 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         if config.credentials_file is None:
             say(f"token: in {config.state_dir / 'admin-token'}")
         say(f"ticket: {running.ticket}")
-        await stop.asked()
+        await _first(stop.asked(), running.plane.failed())
 
 
 @asynccontextmanager
@@ -78,8 +79,21 @@ async def opened_control_plane(
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(
-            url=plane.api_url, ticket=plane.ticket, token=token, registry=store.registry
+            url=plane.api_url, ticket=plane.ticket, token=token, registry=store.registry, plane=plane
         )
+
+
+async def _first(*waits: Coroutine[Any, Any, None]) -> None:
+    """Returns when one of ``waits`` does, or raises what it raises; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _local(url: str) -> str:

@@ -41,15 +41,18 @@ async def serve_dev(config: DevConfig, stop: Stop) -> None:
         credentials = _write_credentials(config, running)
         working = asyncio.create_task(run_worker(worker, stop), name="worker")
         announcing = asyncio.create_task(_announce(running, credentials, config), name="announce")
+        failing = asyncio.create_task(running.plane.failed(), name="control-plane-failed")
+        tasks = {announcing, failing, working}
         try:
-            await asyncio.wait((announcing, working), return_when=asyncio.FIRST_COMPLETED)
-            if announcing.done():
-                await announcing  # it may have failed: nobody reads our output
-            await working
+            waiting = set(tasks)
+            while working in waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    await task  # announcing, too, may have failed: nobody reads our output
         finally:
-            for task in (announcing, working):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(announcing, working, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _join_token(registry: Registry) -> str:

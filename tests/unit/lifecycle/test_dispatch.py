@@ -108,3 +108,27 @@ async def test_a_draining_worker_gets_nothing() -> None:
     await settle()
     assert link.sent == []
     running.cancel()
+
+
+async def test_credit_that_a_claim_did_not_use_is_no_use_to_a_worker_that_drains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue, link = MemoryJobQueue(), RecordingLink()
+    dispatcher = Dispatcher(queue, FakeClock())
+    claim, claiming, answered = queue.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow(session: SessionId, limit: int) -> list[ClaimedJob]:
+        claiming.set()
+        await answered.wait()
+        return await claim(session, limit)
+
+    monkeypatch.setattr(queue, "claim", slow)
+    running = asyncio.create_task(dispatcher.run())
+    dispatcher.attach(ONE, link)
+    dispatcher.credit(ONE, 5)
+    await claiming.wait()
+    dispatcher.drain(ONE)
+    answered.set()
+    await settle()
+    assert dispatcher.seats.take() is None
+    running.cancel()
