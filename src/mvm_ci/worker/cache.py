@@ -1,5 +1,6 @@
 """Content-addressed files on the worker's disk, up to a size: the ones used longest ago go first."""
 
+import contextlib
 import hashlib
 import os
 from collections import OrderedDict
@@ -61,17 +62,21 @@ class BlobCache:
 
     def put(self, digest: str, data: bytes) -> None:
         """Keeps bytes whose digest the caller has verified. Raises ``Unavailable`` (disk full, ...)."""
-        if digest in self._sizes:
-            self._use(digest)
-            return
         target = self._directory / digest
+        if digest in self._sizes:
+            if target.exists():
+                self._use(digest)
+                return
+            self._remove(digest)  # somebody emptied the directory
         new = target.with_name(digest + _SUFFIX)
         try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
             # Not synced: what a power cut damages does not match its digest and is fetched again.
             new.write_bytes(data)
             new.replace(target)
         except OSError as error:
-            new.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
             raise Unavailable(f"the cache {self._directory} cannot be written: {error.strerror}") from error
         self._sizes[digest] = len(data)
         self._total += len(data)

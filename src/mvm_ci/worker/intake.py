@@ -77,8 +77,12 @@ class Intake:
             journal = await self._fetch_journal(item.placed)
         except MvmCiError as error:
             log.warning("journal_not_fetched", job=format_job_id(item.placed.job), error=str(error))
-            self._fetching.pop(item.placed, None)
-            self._holdings.give_back((item.placed,))
+            self._not_fetched(item.placed)
+            return
+        except Exception:
+            # Else it would be held, and wait, for ever.
+            log.exception("journal_not_fetched", job=format_job_id(item.placed.job))
+            self._not_fetched(item.placed)
             return
         self._fetching.pop(item.placed, None)
         if sum(segment.count for segment in journal) < item.entries:
@@ -86,6 +90,10 @@ class Intake:
             self._holdings.give_back((item.placed,))
             return
         self._engine.place([_placement(item, journal)])
+
+    def _not_fetched(self, placed: Placed) -> None:
+        self._fetching.pop(placed, None)
+        self._holdings.give_back((placed,))
 
 
 def _is_cut(item: Assignment) -> bool:

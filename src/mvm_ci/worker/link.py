@@ -23,7 +23,10 @@ from mvm_ci.worker.settings import WorkerSettings
 from mvm_ci.worker.state import StateDirectory
 from mvm_ci.worker.ticket import TicketSource
 
-DIAL_S: Final = 10.0
+DIAL_S: Final = (5.0, 5.0, 15.0)
+"""For one dial, by turns: the longest back-off and a short one fit into the grace of a control plane that
+restarts; and a slow network gets its chance, too.
+"""
 STABLE_MS: Final = 5_000
 """A session that stood for so long ends the back-off; else a peer that greets and hangs up would be
 hammered.
@@ -140,8 +143,9 @@ class Link:
         if endpoint is None:
             raise Unavailable("the worker is closing")
         try:
-            dialling = endpoint.connect(ticket, timeout_s=DIAL_S)
-            return await within(self._clock, (DIAL_S + 1) * 1000, dialling, "dialling")
+            timeout_s = DIAL_S[self._backoff.failures % len(DIAL_S)]
+            dialling = endpoint.connect(ticket, timeout_s=timeout_s)
+            return await within(self._clock, (timeout_s + 1) * 1000, dialling, "dialling")
         except BadInput as error:
             if self._ticket.fixed:
                 raise Misconfigured(str(error)) from error

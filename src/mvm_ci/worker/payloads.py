@@ -52,7 +52,6 @@ class Payloads:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="blob-cache")
         self._slots = asyncio.Semaphore(TRANSFERS)
         self._gets: dict[Digest, asyncio.Task[bytes]] = {}
-        self._modules: dict[Digest, CompiledModule] = {}
 
     async def put(self, data: bytes) -> BlobRef:
         if len(data) > w.MAX_BLOB:
@@ -70,9 +69,6 @@ class Payloads:
 
     async def module(self, digest: str) -> CompiledModule:
         key = Digest(digest)
-        known = self._modules.get(key)
-        if known is not None:
-            return known
         await self._on_disk_thread(lambda: self._cache.pin(key))
         try:
             path = await self._on_disk_thread(lambda: self._cache.path(key))
@@ -81,11 +77,10 @@ class Payloads:
                 path = await self._on_disk_thread(lambda: self._cache.path(key))
             if path is None:
                 raise Unavailable(f"the module {digest} could not be kept in the cache")
-            compiled = await self._compiler.compile(path, digest)
+            # Not remembered here: who asks again has found that the machine code is gone.
+            return await self._compiler.compile(path, digest)
         finally:
             await asyncio.shield(self._on_disk_thread(lambda: self._cache.unpin(key)))
-        self._modules[key] = compiled
-        return compiled
 
     async def journal(self, placed: Placed) -> tuple[Segment, ...]:
         """All durable segments of a placement's execution. Raises ``NotFound`` if the placement is over."""

@@ -114,10 +114,11 @@ class Worker:
             stack.push_async_callback(intake.close)
             log.info("worker_started", name=self._settings.name, slots=engine.slots)
             linked = await stack.enter_async_context(_background(link.run(intake, self._drain_asked)))
-            await stack.enter_async_context(_background(self._tick(engine, holdings)))
-            await _first(linked, self._leave.wait())
-            if linked.done():
-                await linked  # it ends only by an error
+            ticking = await stack.enter_async_context(_background(self._tick(engine, holdings)))
+            await _first(linked, ticking, self._leave.wait())
+            for part in (linked, ticking):
+                if part.done():
+                    await part  # it ends only by an error
             # No effect may leave once nobody renews the lease.
             stack.callback(lease.end)
             await self._hand_over(engine, holdings, linked)

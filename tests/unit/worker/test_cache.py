@@ -66,7 +66,24 @@ def test_half_a_write_is_cleared_away(tmp_path: Path) -> None:
 def test_a_full_disk_is_unavailable(tmp_path: Path) -> None:
     cache = BlobCache(tmp_path, 1000)
     tmp_path.rmdir()
+    tmp_path.write_bytes(b"in its way")
     with pytest.raises(Unavailable):
         cache.put(*blob(1))
     with pytest.raises(Unavailable):
         BlobCache(tmp_path, 1000)
+
+
+def test_what_somebody_removed_is_written_again(tmp_path: Path) -> None:
+    directory = tmp_path / "blobs"
+    directory.mkdir()
+    cache = BlobCache(directory, 1000)
+    digest, data = blob(1)
+    cache.put(digest, data)
+    (directory / digest).unlink()
+    cache.put(digest, data)
+    assert cache.get(digest) == data
+    (directory / digest).unlink()
+    directory.rmdir()
+    assert cache.get(digest) is None
+    cache.put(digest, data)
+    assert cache.get(digest) == data
