@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mvm_ci.control_plane.api.routes import JSON, Query, Route
+from mvm_ci.control_plane.api.routes import JOB_ID, JSON, Query, Route
 from mvm_ci.wire.api import Problem
 
 _REF = "#/components/schemas/{name}"
@@ -46,7 +46,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "summary": route.summary,
         "security": [{"token": []}] if route.role is not None else [],
         "parameters": [
-            *map(_path_parameter, re.findall(r"{(\w+)}", route.path)),
+            *(_path_parameter(route.path, name) for name in re.findall(r"{(\w+)}", route.path)),
             *map(_parameter, route.query),
         ],
         "responses": {
@@ -72,14 +72,17 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     return operation
 
 
-def _path_parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+def _path_parameter(path: str, name: str) -> dict[str, Any]:
+    schema = {"type": "string"} | ({"pattern": JOB_ID} if path.startswith("/v1/jobs/") else {})
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _parameter(query: Query) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": query.kind.value}
     if query.kind in {"integer", "number"}:
         schema |= {"minimum": query.least, "maximum": query.most}
+    if query.pattern is not None:
+        schema["pattern"] = query.pattern
     return {
         "name": query.name,
         "in": "query",

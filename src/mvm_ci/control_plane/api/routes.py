@@ -12,6 +12,7 @@ from mvm_ci.ports.registry import Role
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+JOB_ID: Final = "^j[0-9a-hjkmnp-tv-z]{13}$"
 BYTES: Final = "application/octet-stream"
 WASM: Final = "application/wasm"
 
@@ -43,13 +44,16 @@ class Kind(StrEnum):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A query parameter, never required. Numbers lie between ``least`` and ``most``."""
+    """A query parameter, never required. Numbers lie between ``least`` and ``most``; ``pattern``: what the
+    OpenAPI document says of a text, the handler checks it.
+    """
 
     name: str
     kind: Kind
     about: str
     least: float = 0
     most: float = (1 << 53) - 1
+    pattern: str | None = None
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -84,7 +88,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if self.role is not None:
             found |= {401, 403}
         if self.body is not None:
-            found |= {400, 413, 415}
+            found |= {400, 408, 413, 415}
         if self.query:
             found.add(400)
         if "{" in self.path:

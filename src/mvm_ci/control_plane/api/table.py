@@ -3,7 +3,7 @@
 from typing import Final
 
 from mvm_ci.control_plane.api import jobs, operations
-from mvm_ci.control_plane.api.routes import BYTES, NDJSON, WASM, Body, Kind, Query, Route
+from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, WASM, Body, Kind, Query, Route
 from mvm_ci.domain.module import MAX_MODULE_BYTES
 from mvm_ci.ports.registry import Role
 from mvm_ci.wire import api
@@ -33,8 +33,10 @@ JOBS: Final = (
         query=(
             Query("state", Kind.TEXT, "Only jobs in these states (comma-separated)."),
             Query("limit", Kind.INTEGER, f"Jobs a page; {jobs.DEFAULT_LIMIT} if left out.", 1, 1_000),
-            Query("cursor", Kind.TEXT, "The cursor of the page before."),
-            Query("prefix", Kind.TEXT, "Only jobs whose id begins so."),
+            Query("cursor", Kind.TEXT, "The cursor of the page before.", pattern=JOB_ID),
+            Query(
+                "prefix", Kind.TEXT, "Only jobs whose id begins so.", pattern="^j[0-9a-hjkmnp-tv-z]{0,13}$"
+            ),
         ),
     ),
     Route(
@@ -125,7 +127,9 @@ OPERATIONS: Final = (
         handler=operations.modules,
         summary="Modules, newest first.",
         answer=api.ModuleList,
-        query=(Query("prefix", Kind.TEXT, "Only modules whose digest begins so."),),
+        query=(
+            Query("prefix", Kind.TEXT, "Only modules whose digest begins so.", pattern="^[0-9a-f]{1,64}$"),
+        ),
     ),
     Route(
         method="GET",
