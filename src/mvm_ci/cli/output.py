@@ -1,6 +1,7 @@
 """What commands print: data on stdout, as JSON or as a table; everything else on stderr."""
 
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -65,6 +66,17 @@ def local(unix_ms: int | None) -> str | None:
     if unix_ms is None:
         return None
     return datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(unix_ms: int | None, now_s: float | None = None) -> str | None:
+    """How long ago a time was, for a table."""
+    if unix_ms is None:
+        return None
+    seconds = (time.time() if now_s is None else now_s) - unix_ms / 1000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
 
 
 def size(count: int) -> str:

@@ -35,3 +35,12 @@ def test_a_pipe_gets_everything(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert output.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s ago"), (59.4, "59 s ago"), (60, "1 min ago"), (7_300, "2 h ago"), (86_400, "1 d ago")],
+)
+def test_how_long_ago(seconds: float, text: str) -> None:
+    assert output.ago(1_000_000, 1_000 + seconds) == text
+    assert output.ago(None) is None

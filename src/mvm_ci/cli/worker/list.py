@@ -34,7 +34,7 @@ def list_workers(*, url: str | None, token_file: str | None, as_json: bool) -> N
                 view.state,
                 "yes" if view.connected else "no",
                 f"{view.running}/{view.slots}",
-                output.local(view.seen_ms or None),
+                output.ago(view.seen_ms or None),
                 view.version,
                 view.platform,
             )
