@@ -75,8 +75,10 @@ class Reader:
         """Runs what gathered; every command must succeed."""
         if not script:
             return
+        # A page that fails half-way must not leave its workers behind, nor wait for them.
+        clean = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(script)],
+            ["bash", "-euo", "pipefail", "-c", "\n".join([clean, *script])],
             cwd=self.cluster.directory,
             env=self.environment,
             capture_output=True,
