@@ -37,7 +37,7 @@ async def modules(services: Services, request: Request) -> Reply:
     """Modules, newest first."""
     prefix = request.query.get("prefix", "").lower()
     if not is_digest(prefix.ljust(64, "0")):
-        raise BadInput(f"prefix: {prefix[:80]!r} is not the begin of a digest (hex digits)")
+        raise BadInput(f"prefix: {prefix[:80]!r} is not the beginning of a digest (hex digits)")
     if prefix:
         found = await services.registry.modules_with_prefix(prefix, MAX_MODULES)
         found = sorted(found, key=lambda info: -info.created_ms)

@@ -12,7 +12,7 @@ from mvm_ci.ports.registry import Role
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-JOB_ID: Final = "^j[0-9a-hjkmnp-tv-z]{13}$"
+JOB_ID: Final = "^j[0-7][0-9a-hjkmnp-tv-z]{12}$"
 BYTES: Final = "application/octet-stream"
 WASM: Final = "application/wasm"
 

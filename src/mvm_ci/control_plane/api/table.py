@@ -4,11 +4,14 @@ from typing import Final
 
 from mvm_ci.control_plane.api import jobs, operations
 from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, WASM, Body, Kind, Query, Route
+from mvm_ci.domain.job import JobState
 from mvm_ci.domain.module import MAX_MODULE_BYTES
 from mvm_ci.ports.registry import Role
 from mvm_ci.wire import api
 
 _JSON = 64 << 10
+_STATE: Final = f"({'|'.join(state.label for state in JobState)})"
+_STATES: Final = f"^({_STATE}(,{_STATE})*)?$"
 _FROM: Final = Query("from", Kind.INTEGER, "Index of the first journal entry to look at.")
 
 JOBS: Final = (
@@ -31,11 +34,14 @@ JOBS: Final = (
         summary="Jobs, newest first.",
         answer=api.JobList,
         query=(
-            Query("state", Kind.TEXT, "Only jobs in these states (comma-separated)."),
+            Query("state", Kind.TEXT, "Only jobs in these states (comma-separated).", pattern=_STATES),
             Query("limit", Kind.INTEGER, f"Jobs a page; {jobs.DEFAULT_LIMIT} if left out.", 1, 1_000),
             Query("cursor", Kind.TEXT, "The cursor of the page before.", pattern=JOB_ID),
             Query(
-                "prefix", Kind.TEXT, "Only jobs whose id begins so.", pattern="^j[0-9a-hjkmnp-tv-z]{0,13}$"
+                "prefix",
+                Kind.TEXT,
+                "Only jobs whose id begins so.",
+                pattern="^(j([0-7][0-9a-hjkmnp-tv-z]{0,12})?)?$",
             ),
         ),
     ),
@@ -128,7 +134,7 @@ OPERATIONS: Final = (
         summary="Modules, newest first.",
         answer=api.ModuleList,
         query=(
-            Query("prefix", Kind.TEXT, "Only modules whose digest begins so.", pattern="^[0-9a-f]{1,64}$"),
+            Query("prefix", Kind.TEXT, "Only modules whose digest begins so.", pattern="^[0-9a-f]{0,64}$"),
         ),
     ),
     Route(
