@@ -45,4 +45,6 @@ def error_of(status: int, body: bytes, url: str) -> errors.MvmCiError:
         kind = _BY_STATUS.get(status, errors.ProtocolError)
         return kind(f"{url} answered with status {status} and no explanation; is a control plane there?")
     kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(status, errors.MvmCiError)
-    return kind(problem.detail or problem.title)
+    detail = problem.detail or problem.title
+    # A wrong token is often the token of another control plane: say which one this is.
+    return kind(f"{url}: {detail}" if status == 401 else detail)

@@ -40,7 +40,9 @@ def test_a_problem_of_the_api_has_its_exit_code(
 ) -> None:
     cli.api.answer("GET", "/v1/status", problem(status_code, code, "what\nwhere, what to do"))
     result = cli("status")
-    assert (result.exit_code, result.stderr) == (expected, "error: what where, what to do\n")
+    # With a refused token it is good to know whose answer that is.
+    who = "http://control.test: " if status_code == 401 else ""
+    assert (result.exit_code, result.stderr) == (expected, f"error: {who}what where, what to do\n")
     assert result.stdout == ""
 
 
