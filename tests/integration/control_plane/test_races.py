@@ -168,12 +168,13 @@ async def test_jobs_given_back_by_a_goodbye_go_to_whoever_has_credit(
     rescue, hung_up = stand.queue.rescue, asyncio.Event()
 
     async def slow(*args: Any) -> Any:
+        rescued = await rescue(*args)
         await hung_up.wait()
-        return await rescue(*args)
+        return rescued
 
     monkeypatch.setattr(stand.queue, "rescue", slow)
     await worker.send(m.Goodbye())
-    # The control plane hangs up before the jobs are given back.
+    # The control plane hangs up before it knows that the jobs are given back.
     await worker.closed()
     await settle()
     hung_up.set()
@@ -192,9 +193,10 @@ async def test_jobs_are_given_back_even_if_the_newcomer_leaves_meanwhile(
     rescue, asked, left = stand.queue.rescue, asyncio.Event(), asyncio.Event()
 
     async def slow(*args: Any) -> Any:
+        rescued = await rescue(*args)
         asked.set()
         await left.wait()
-        return await rescue(*args)
+        return rescued
 
     monkeypatch.setattr(stand.queue, "rescue", slow)
     await worker.dial()
