@@ -68,7 +68,7 @@ class Transfers:
         except NotFound:
             await _say(stream, w.Missing())
         else:
-            await _send(stream, data)
+            await _send(stream, data, w.MAX_BLOB)
 
     async def _put(self, stream: Stream, request: w.PutBlob, rest: bytes) -> None:
         receiving = w.Receiving(request.size, request.digest)
@@ -94,7 +94,7 @@ class Transfers:
             await _say(stream, w.Missing())
             return
         segments = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
-        await _send(stream, await asyncio.to_thread(w.encode_journal, segments))
+        await _send(stream, await asyncio.to_thread(w.encode_journal, segments), w.MAX_JOURNAL)
 
 
 async def _first(stream: Stream, reader: FrameReader[w.BlobRequest]) -> tuple[w.BlobRequest, bytes]:
@@ -111,11 +111,9 @@ async def _say(stream: Stream, answer: msgspec.Struct) -> None:
     await _timely(stream.write(encode(answer)))
 
 
-async def _send(stream: Stream, data: bytes) -> None:
-    if len(data) > w.MAX_BLOB:
-        await _say(
-            stream, w.TransferFailed("too-large", f"{len(data)} bytes; at most {w.MAX_BLOB} can be sent")
-        )
+async def _send(stream: Stream, data: bytes, limit: int) -> None:
+    if len(data) > limit:
+        await _say(stream, w.TransferFailed("too-large", f"{len(data)} bytes; at most {limit} can be sent"))
         return
     await _say(stream, w.Follows(len(data)))
     view = memoryview(data)

@@ -21,6 +21,8 @@ HELLO_S: Final = 5.0
 """For the first stream and the whole Hello on it."""
 WRITE_S: Final = 15.0
 """For one write: a worker that reads nothing for so long is as good as gone."""
+WRITE_BYTES: Final = 1 << 20
+"""Of one write: a slow network gets the time for each of them."""
 LINGER_S: Final = 1.0
 """For the worker to read why it is refused, before the connection is closed under it."""
 MAX_QUEUED: Final = 64 << 20
@@ -129,8 +131,9 @@ class WorkerLink:
                 data = b"".join(self._out)
                 self._out.clear()
                 self._queued = 0
-                async with asyncio.timeout(WRITE_S):
-                    await stream.write(data)
+                for at in range(0, len(data), WRITE_BYTES):
+                    async with asyncio.timeout(WRITE_S):
+                        await stream.write(data[at : at + WRITE_BYTES])
             if self._closing is not None:
                 await stream.finish()
         except (Unavailable, TimeoutError):

@@ -35,6 +35,8 @@ from mvm_ci.wire.frames import FrameReader
 
 MAX_BLOB: Final = 64 << 20
 """Bytes of one transfer; a peer that announces more is cut off."""
+MAX_JOURNAL: Final = 72 << 20
+"""The same of a journal: a full one, its last entry, and what each segment adds."""
 _DIGEST_LENGTH: Final = 64
 
 
@@ -115,7 +117,7 @@ def decode_journal(data: bytes) -> tuple[Segment, ...]:
 
 class Receiving:
     """The raw bytes of one transfer as they come in: exactly ``size`` of them, with ``digest`` if one is
-    given.
+    given. Only a journal has none.
 
     Raises ``ProtocolError``: at once if the announced size is not allowed or the digest is none; as soon as
     too much came; and from ``result`` if bytes are missing or the digest differs.
@@ -124,8 +126,9 @@ class Receiving:
     __slots__ = ("_chunks", "_digest", "_received", "_size")
 
     def __init__(self, size: int, digest: str | None = None) -> None:
-        if not 0 <= size <= MAX_BLOB:
-            raise ProtocolError(f"a transfer of {size} bytes; at most {MAX_BLOB} are allowed")
+        limit = MAX_JOURNAL if digest is None else MAX_BLOB
+        if not 0 <= size <= limit:
+            raise ProtocolError(f"a transfer of {size} bytes; at most {limit} are allowed")
         if digest is not None and not is_digest(digest):
             raise ProtocolError("a blob's digest must be 64 lower-case hex digits")
         self._size = size

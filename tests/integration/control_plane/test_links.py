@@ -14,6 +14,7 @@ from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.segment import Segment
+from mvm_ci.testing.transport import MemoryStream
 from mvm_ci.wire import blobs as w
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode
@@ -131,6 +132,26 @@ async def test_a_large_submission_comes_in_frames_that_fit(stand: Stand, api: ht
     )
     assert answer.status_code == 200
     assert len(await worker.assigned(1_500)) == 1_500
+
+
+async def test_what_gathered_goes_out_in_writes_that_a_slow_network_can_take(
+    stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MemoryStream.write
+    sizes: list[int] = []
+
+    async def noted(stream: MemoryStream, data: bytes) -> None:
+        sizes.append(len(data))
+        await write(stream, data)
+
+    worker = await stand.worker()
+    await worker.welcome(credit=1_500)
+    await worker.beat()
+    monkeypatch.setattr(MemoryStream, "write", noted)
+    jobs = [{"module": "a" * 64, "input": "x" * 4000} for _ in range(1_500)]
+    assert (await api.post("/v1/jobs", json={"jobs": jobs})).status_code == 200
+    assert len(await worker.assigned(1_500)) == 1_500
+    assert max(sizes) == worker_link.WRITE_BYTES
 
 
 FRAMES = st.one_of(

@@ -6,7 +6,9 @@ import pytest
 
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.segment import Segment
-from mvm_ci.wire.blobs import MAX_BLOB, Receiving, decode_journal, encode_journal, is_digest
+from mvm_ci.journal.codec import MAX_SEGMENT
+from mvm_ci.journal.steps import JournalLimits
+from mvm_ci.wire.blobs import MAX_BLOB, MAX_JOURNAL, Receiving, decode_journal, encode_journal, is_digest
 
 DATA = b"some bytes"
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -20,10 +22,17 @@ def test_the_announced_bytes_with_the_right_digest_pass() -> None:
     assert receiving.result() == DATA
 
 
-@pytest.mark.parametrize("size", [-1, MAX_BLOB + 1])
-def test_a_size_out_of_bounds_is_refused_before_any_byte(size: int) -> None:
+@pytest.mark.parametrize(("size", "digest"), [(-1, DIGEST), (MAX_BLOB + 1, DIGEST), (MAX_JOURNAL + 1, None)])
+def test_a_size_out_of_bounds_is_refused_before_any_byte(size: int, digest: str | None) -> None:
     with pytest.raises(ProtocolError):
-        Receiving(size)
+        Receiving(size, digest)
+
+
+def test_a_full_journal_can_be_sent() -> None:
+    limits = JournalLimits()
+    segment = len(encode_journal((Segment(limits.entries, 1, b"\x00" * 300),))) - 300
+    largest = limits.bytes + MAX_SEGMENT + limits.entries * segment
+    assert Receiving(largest).missing == largest
 
 
 @pytest.mark.parametrize(
