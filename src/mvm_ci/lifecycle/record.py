@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 import structlog
 
-from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, NewJob, Placed
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Stopped, Suspended
@@ -112,18 +112,34 @@ class Recorder:
         answered.
         """
         answers: list[FromControlPlane] = []
-        if recording.started is not None:
-            answers += self._after_start(recording.batch.started, await recording.started)
-        if recording.batch.appends:
-            results = await recording.appended if recording.appended is not None else []
-            answers += self._after_append(recording.batch.appends, results)
-        if recording.batch.ended:
-            if recording.reported is not None:
-                await self._after_reports(recording.session, recording.reports, await recording.reported)
-            if recording.failed:
-                await self._report_failures(recording.session, recording.failed)
-            answers.append(Recorded(tuple(item.placed for item in recording.batch.ended)))
+        broken: Unavailable | None = None
+        # Each by itself: what did become durable must be told of, whatever failed beside it.
+        for finish in (self._finish_starts, self._finish_appends, self._finish_ends):
+            try:
+                answers += await finish(recording)
+            except Unavailable as error:
+                broken = broken or error
+        if broken is not None:
+            raise broken
         return answers
+
+    async def _finish_starts(self, recording: Recording) -> list[FromControlPlane]:
+        if recording.started is None:
+            return []
+        return self._after_start(recording.batch.started, await recording.started)
+
+    async def _finish_appends(self, recording: Recording) -> list[FromControlPlane]:
+        results = await recording.appended if recording.appended is not None else []
+        return self._after_append(recording.batch.appends, results)
+
+    async def _finish_ends(self, recording: Recording) -> list[FromControlPlane]:
+        if not recording.batch.ended:
+            return []
+        if recording.reported is not None:
+            await self._after_reports(recording.session, recording.reports, await recording.reported)
+        if recording.failed:
+            await self._report_failures(recording.session, recording.failed)
+        return [Recorded(tuple(item.placed for item in recording.batch.ended))]
 
     def _after_start(self, placements: Sequence[Placed], results: Sequence[bool]) -> list[FromControlPlane]:
         over = tuple(placed for placed, current in zip(placements, results, strict=True) if not current)

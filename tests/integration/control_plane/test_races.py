@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from mvm_ci.control_plane.plane import PartFailed
+from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Job, Placed
 from mvm_ci.domain.outcome import Failure, FailureKind, Parked, Suspended
@@ -205,5 +206,27 @@ async def test_jobs_are_given_back_even_if_the_newcomer_leaves_meanwhile(
     worker.connection.cut()  # type: ignore[attr-defined]
     await settle()
     left.set()
+    (again,) = await other.assigned()
+    assert again.placed == Placed(item.placed.job, 2)
+
+
+async def test_what_became_durable_is_told_of_whatever_failed_beside_it(
+    stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, item, _ = await running(stand, api)
+    other = await stand.worker()
+    await other.welcome(credit=1)
+    await other.beat()
+
+    async def full(*_: object) -> list[bool]:
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(stand.queue, "start", full)
+    outcome = Suspended(stand.clock.now_ms() + 5_000)
+    end = m.EndedItem(item.placed, outcome, Segment(0, 2, b"entries"))
+    await worker.send(m.Started((item.placed,)), m.Ended((end,)))
+    assert (await worker.closed())[0] == m.CLOSE_DONE
+    # The worker does not come back to repeat it.
+    await stand.clock.advance(5_000)
     (again,) = await other.assigned()
     assert again.placed == Placed(item.placed.job, 2)
