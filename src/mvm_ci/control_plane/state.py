@@ -48,7 +48,6 @@ class StateDirectory:
         """
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.chmod(0o700)
             version = path / "version"
             if not version.exists():
                 if any(entry.name != ".version.new" for entry in path.iterdir()):
@@ -57,6 +56,8 @@ class StateDirectory:
                     )
                 _write(version, f"{_MARK} {FORMAT}\n")
             _check_version(path, version.read_text(encoding="utf-8", errors="replace"))
+            # Ours, then: an operator may have made it, with other rights than secrets need.
+            path.chmod(0o700)
             state = cls(path, random)
             for part in (state.store, state.blobs):
                 part.mkdir(mode=0o700, exist_ok=True)

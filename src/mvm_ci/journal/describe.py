@@ -25,12 +25,14 @@ def describe(entry: Entry) -> str:
     """One line that completes "the journal records ..."; the same words for the same call and arguments."""
     match entry:
         case Began():
-            words = f"the begin of module {entry.module[:12]} with input {entry.input[:12]}"
+            words = f"the beginning of module {entry.module[:12]} with input {entry.input[:12]}"
         case ClockRead():
             words = f"a read of the {'wall' if entry.wall else 'monotonic'} clock"
         case Slept():
-            until = entry.duration_ns is None
-            words = f"a sleep until {entry.wake_ns} ns" if until else f"a sleep of {entry.duration_ns} ns"
+            if entry.duration_ns is None:
+                words = f"a sleep until {_seconds(entry.wake_ns)} after the beginning"
+            else:
+                words = f"a sleep of {_seconds(entry.duration_ns)}"
         case Logged():
             words = f"{_quoted(entry.text)} written to {entry.stream}"
         case HttpIntent():
@@ -57,6 +59,12 @@ def summarize(request: HttpRequest) -> str:
 def storable(text: str) -> str:
     """``text`` as UTF-8 can hold it: lone surrogates become ``?``."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _seconds(ns: int) -> str:
+    """Exact: what differs reads differently."""
+    whole, rest = divmod(ns, 1_000_000_000)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + " s"
 
 
 def _end(entry: Finished) -> str:

@@ -97,7 +97,8 @@ class Link:
             except (Unavailable, ProtocolError) as error:
                 # A worker that leaves is hung up on: that is the end it asked for.
                 tell = log.info if self._holdings.draining else log.warning
-                tell("connection_lost", error=str(error), lease_valid=self._lease.valid())
+                event = "not_connected" if self._open_since is None else "connection_lost"
+                tell(event, error=str(error), lease_valid=self._lease.valid())
             if self._open_since is not None and self._clock.lease_ms() - self._open_since >= STABLE_MS:
                 self._backoff.reset()
             wait_ms = self._backoff.next_ms()

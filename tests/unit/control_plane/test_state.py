@@ -47,8 +47,10 @@ def test_the_admin_token_works(tmp_path: Path) -> None:
 
 def test_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("all of it")
+    tmp_path.chmod(0o755)
     with pytest.raises(Misconfigured, match="not empty and no state"):
         StateDirectory.open(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
