@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.client import Client, completed, load, submission
 from benchmarks.processes import cpu_seconds, family, memory_mb
 from guest.build_c import build_c
-from mvm_ci.testing.processes import Cluster, ClusterFailed
+from mvm_ci.testing.cluster import Cluster, ClusterFailed
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "bench" / "latest.json"
@@ -39,14 +39,14 @@ class Bench:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        credentials = json.loads((cluster.directory / "credentials.json").read_text())
+        credentials = json.loads(cluster.credentials.read_text())
         self.url, self.token = credentials["url"], credentials["token"]
         self.figures: dict[str, float] = {}
         self.profile: dict[str, float] = {}
 
     def module(self, path: Path) -> str:
         """Stores a module; returns its digest. One job of it runs, so that it is compiled on every worker."""
-        digest: str = self.cluster.command("module", "push", str(path))["digest"]
+        digest: str = self.cluster.json("module", "push", str(path))["digest"]
         for _ in range(4):
             load(self.url, self.token, [submission(digest, [INPUT] * 8)], 1)
         return digest
@@ -75,11 +75,12 @@ class Bench:
     def cpu(self) -> dict[str, float]:
         """CPU seconds so far, by part of the system."""
         total: dict[str, float] = {}
-        for name, process in self.cluster.processes.items():
-            role = "control plane" if name == "control-plane" else "workers"
-            for pid in family(process.pid):
+        for process in self.cluster.processes:
+            role = "control plane" if process.name == "control-plane" else "workers"
+            main = process.popen.pid
+            for pid in family(main):
                 for kind, spent in cpu_seconds(pid).items():
-                    part = f"{role}: {kind}" if pid == process.pid else "runners"
+                    part = f"{role}: {kind}" if pid == main else "runners"
                     total[part] = total.get(part, 0.0) + spent
         return total
 
@@ -110,7 +111,7 @@ class Bench:
 
     def memory(self) -> None:
         """What the idle processes hold."""
-        parts = {name: family(process.pid) for name, process in self.cluster.processes.items()}
+        parts = {process.name: family(process.popen.pid) for process in self.cluster.processes}
         self.figures["rss_server_mb"] = memory_mb(parts["control-plane"])
         self.figures["rss_worker_mb"] = memory_mb(parts[WORKERS[0]])
 
@@ -132,8 +133,8 @@ def build_guests(directory: Path) -> dict[str, Path]:
 def measure(cluster: Cluster) -> Bench:
     """Starts the cluster and runs everything."""
     guests = build_guests(cluster.directory)
-    cluster.start_control_plane()
-    cluster.start_workers(WORKERS, allow_host="127.0.0.1")
+    cluster.control_plane()
+    cluster.workers(WORKERS)
     bench = Bench(cluster)
     bench.memory()
     noop = bench.module(guests["noop"])
@@ -141,7 +142,7 @@ def measure(cluster: Cluster) -> Bench:
     bench.single(noop)
     flows = bench.module(guests["five_steps"])
     bench.figures["w3_flows_per_s"] = median(lambda: bench.rate(flows, W3_FLOWS))
-    cluster.command("build", str(EXAMPLES / "noop.py"), "--output", str(guests["python"]))
+    cluster.ok("build", str(EXAMPLES / "noop.py"), "--output", str(guests["python"]))
     bench.python(bench.module(guests["python"]))
     return bench
 
@@ -179,12 +180,12 @@ def main() -> int:
     """0, or 1 with the reason."""
     console = Console()
     with tempfile.TemporaryDirectory(prefix="mvm-ci-bench-") as directory:
-        cluster = Cluster(directory=Path(directory))
+        cluster = Cluster(Path(directory), lease="15s")
         try:
             bench = measure(cluster)
         except (ClusterFailed, RuntimeError) as error:
             console.print(f"[bold red]The benchmark failed:[/] {error}", highlight=False)
-            cluster.show_logs(console.print)
+            console.print(cluster.logs(), highlight=False, markup=False, soft_wrap=True)
             return 1
         finally:
             cluster.close()

@@ -7,6 +7,7 @@ what was asked twice: nothing (``--kill sleep``), or the one request that was un
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from demo.report import DemoFailed, check, show
 from demo.website import Site, serve
 from mvm_ci.client import ApiClient
 from mvm_ci.domain.errors import MvmCiError
-from mvm_ci.testing.processes import Cluster, ClusterFailed
+from mvm_ci.testing.cluster import Cluster, ClusterFailed
 from mvm_ci.wire.api import JobView, JournalEntry, SubmitJob
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,11 +43,12 @@ class Story:
         self.bar = bar
         self.task = bar.add_task("checking the site", total=site.urls)
         self.deadline = time.monotonic() + PATIENCE_SECONDS
+        self.victim = ""
 
     async def submit(self) -> str:
         """Builds the job, stores it and submits it; returns the job's id."""
         built = self.cluster.directory / "link-checker.wasm"
-        await asyncio.to_thread(self.cluster.command, "build", str(JOB), "--output", str(built))
+        await asyncio.to_thread(self.cluster.ok, "build", str(JOB), "--output", str(built))
         module = await self.client.push_module(built.read_bytes(), "link-checker")
         question = {
             "url": f"http://{self.site.address}/index.html",
@@ -65,7 +67,7 @@ class Story:
     async def until(self, fact: Callable[[], Awaitable[bool]], what: str) -> None:
         """Waits for a fact, moving the bar with the website's access log meanwhile."""
         while not await fact():
-            self.cluster.check()
+            self.cluster.check(self.victim)
             self.bar.update(self.task, completed=len({hit.path for hit in self.site.hits}))
             if time.monotonic() > self.deadline:
                 raise DemoFailed(f"{what} took longer than {PATIENCE_SECONDS:.0f} s")
@@ -105,7 +107,9 @@ class Story:
         await self.until(asking if when == "request" else asleep, "reaching the moment to kill")
         if holder not in WORKERS:
             raise DemoFailed(f"no worker holds the job at the moment to kill it (holder: {holder})")
-        self.cluster.kill(holder)
+        self.victim = holder
+        worker = next(process for process in self.cluster.processes if process.name == holder)
+        worker.end(signal.SIGKILL)
         self.bar.update(self.task, description=f"{holder} killed, its lease runs out")
         return holder
 
@@ -147,11 +151,10 @@ async def tell(console: Console, cluster: Cluster, site: Site, when: str) -> Non
         console=console,
     )
     console.print("Starting a control plane and two workers …")
-    await asyncio.to_thread(cluster.start_control_plane)
-    await asyncio.to_thread(cluster.start_workers, WORKERS, allow_host=site.address)
-    credentials = msgspec.json.decode(
-        (cluster.directory / "credentials.json").read_bytes(), type=dict[str, str]
-    )
+    await asyncio.to_thread(cluster.control_plane)
+    network = ("--allow-host", site.address, "--allow-network", "127.0.0.0/8")
+    await asyncio.to_thread(cluster.workers, WORKERS, *network)
+    credentials = msgspec.json.decode(cluster.credentials.read_bytes(), type=dict[str, str])
     async with ApiClient(credentials["url"], credentials["token"]) as client:
         with bar:
             story = Story(client, cluster, site, bar)
@@ -171,13 +174,15 @@ def main() -> int:
     when = parser.parse_args().kill
     console = Console()
     began = time.monotonic()
+    # Whoever ends the demo from outside ends its processes, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="mvm-ci-demo-") as directory, serve(ROOT / "docs") as site:
-        cluster = Cluster(directory=Path(directory))
+        cluster = Cluster(Path(directory), lease="15s")
         try:
             asyncio.run(tell(console, cluster, site, when))
         except (DemoFailed, ClusterFailed, MvmCiError) as error:
             console.print(f"[bold red]The demo failed:[/] {error}", highlight=False)
-            cluster.show_logs(console.print)
+            console.print(cluster.logs(), highlight=False, markup=False, soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             console.print("interrupted")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from guest.build_c import build_c
-from tests.e2e.cluster import ROOT, Cluster, cluster
+from mvm_ci.testing.cluster import ROOT, Cluster, cluster
 
 GUESTS = Path(__file__).parent / "guest"
 

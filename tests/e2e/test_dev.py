@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from tests.e2e.cluster import Cluster
+from mvm_ci.testing.cluster import Cluster
 
 
 def test_dev_runs_a_job_and_stops(empty: Cluster, noop: str) -> None:

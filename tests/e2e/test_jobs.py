@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import ROOT, Cluster
+from mvm_ci.testing.cluster import ROOT, Cluster
 from tests.e2e.conftest import Gate
 
 NETWORK = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")

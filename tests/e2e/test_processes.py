@@ -9,7 +9,7 @@ import sqlite3
 
 import pytest
 
-from tests.e2e.cluster import Cluster, Process
+from mvm_ci.testing.cluster import Cluster, Process
 
 
 def said(process: Process, code: int, *words: str) -> None:

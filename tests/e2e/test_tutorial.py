@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.e2e.cluster import ROOT, Cluster, Process
+from mvm_ci.testing.cluster import ROOT, Cluster, Process
 
 PAGE = ROOT / "docs" / "tutorial.md"
 MARK = re.compile(

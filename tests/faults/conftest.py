@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.cluster import Cluster, Process, cluster
+from mvm_ci.testing.cluster import Cluster, Process, cluster
 
 STEPS: Final = Path(__file__).parent / "guest" / "steps.py"
 NETWORK: Final = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from guest.build_c import build_c
-from tests.e2e.cluster import ROOT, Process
+from mvm_ci.testing.cluster import ROOT, Process
 from tests.faults.conftest import Rig, Web
 
 

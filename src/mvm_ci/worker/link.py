@@ -97,7 +97,7 @@ class Link:
             except (Unavailable, ProtocolError) as error:
                 # A worker that leaves is hung up on: that is the end it asked for.
                 tell = log.info if self._holdings.draining else log.warning
-                event = "not_connected" if self._open_since is None else "connection_lost"
+                event = "connection_lost" if self._was_open() else "not_connected"
                 tell(event, error=str(error), lease_valid=self._lease.valid())
             if self._open_since is not None and self._clock.lease_ms() - self._open_since >= STABLE_MS:
                 self._backoff.reset()
@@ -105,6 +105,10 @@ class Link:
             if self._backoff.failures % REBUILD_AFTER == 0:
                 await self._rebuild()
             await self._clock.sleep(wait_ms)
+
+    def _was_open(self) -> bool:
+        """Whether the last try came to a session."""
+        return self._open_since is not None
 
     async def _once(self, intake: Intake, on_drain: Callable[[], None]) -> None:
         connection = await self._dial()

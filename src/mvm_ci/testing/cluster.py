@@ -11,20 +11,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 SOURCE: Final = ROOT / "src"
 START_S: Final = 60.0
 COMMAND_S: Final = 120.0
 _LOOK_S: Final = 0.02
 
 
-class Timeout(Exception):
-    """A fact that did not come true."""
+class ClusterFailed(Exception):
+    """A fact that did not come true, or a process that ended by itself; the text says what it said."""
 
 
 @dataclass
@@ -56,9 +56,11 @@ class Process:
             try:
                 line = self.out.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise Timeout(f"{self.name} did not print {beginning!r}; it said: {self.stderr}") from None
+                raise ClusterFailed(
+                    f"{self.name} did not print {beginning!r}; it said: {self.stderr}"
+                ) from None
             if line is None:
-                raise Timeout(f"{self.name} ended with {self.popen.wait()}; it said: {self.stderr}")
+                raise ClusterFailed(f"{self.name} ended with {self.popen.wait()}; it said: {self.stderr}")
             if line.startswith(beginning):
                 return line.removeprefix(beginning).strip()
 
@@ -139,10 +141,11 @@ class Cluster:
     def ok(self, *args: str, stdin: str = "") -> str:
         """What a command that must succeed printed, without the end of its line."""
         done = self.run(*args, stdin=stdin)
-        assert done.returncode == 0, f"{args}: {done.returncode}: {done.stderr}{self.logs()}"
+        if done.returncode:
+            raise ClusterFailed(f"{args}: {done.returncode}: {done.stderr}{self.logs()}")
         return done.stdout.removesuffix("\n")
 
-    def json(self, *args: str) -> Any:
+    def json(self, *args: str) -> Any:  # noqa: ANN401 (JSON)
         """The same as JSON."""
         return json.loads(self.ok(*args, "--json"))
 
@@ -180,6 +183,13 @@ class Cluster:
         self.connected(name, process)
         return process
 
+    def workers(self, names: Sequence[str], *more: str) -> None:
+        """Workers that are connected; they start side by side."""
+        token = self.ok("join-token", "create", "--uses", str(len(names)))
+        started = [self.worker_process(name, *more, token=token) for name in names]
+        for name, process in zip(names, started, strict=True):
+            self.connected(name, process)
+
     def worker_process(self, name: str, *more: str, token: str) -> Process:
         """A worker that may or may not connect."""
         return self.start(
@@ -195,7 +205,7 @@ class Cluster:
 
         def joined() -> bool:
             if process.popen.poll() is not None:
-                raise Timeout(f"{name} ended with {process.wait()}: {process.stderr}")
+                raise ClusterFailed(f"{name} ended with {process.wait()}: {process.stderr}")
             return any(
                 one["name"] == name and one["connected"] for one in self.json("worker", "list")["workers"]
             )
@@ -207,7 +217,7 @@ class Cluster:
         deadline = time.monotonic() + seconds
         while not fact():
             if time.monotonic() > deadline:
-                raise Timeout(f"not within {seconds:g} s: {what}{self.logs()}")
+                raise ClusterFailed(f"not within {seconds:g} s: {what}{self.logs()}")
             time.sleep(_LOOK_S)
 
     def state(self, job: str) -> str:
@@ -215,6 +225,12 @@ class Cluster:
         state = self.json("job", "show", job)["state"]
         assert isinstance(state, str)
         return state
+
+    def check(self, *dead: str) -> None:
+        """Raises ``ClusterFailed`` if a process ended that should run; those in ``dead`` may have."""
+        for process in self.processes:
+            if process.name not in dead and process.popen.poll() is not None:
+                raise ClusterFailed(f"{process.name} ended with {process.wait()}: {process.stderr[-4000:]}")
 
     def logs(self) -> str:
         """What every process said, for the message of a test that failed."""
