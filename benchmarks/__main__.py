@@ -156,7 +156,7 @@ def conditions() -> dict[str, object]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": model.partition(":")[2].strip(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("mvm-ci", "wasmtime", "iroh", "msgspec", "uvicorn")},
         "quick": QUICK,
