@@ -63,6 +63,7 @@ class Link:
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._open_since: int | None = None
+        self._remembering: asyncio.Task[None] | None = None
 
     async def bind(self) -> None:
         """Opens the endpoint. Raises ``Misconfigured``."""
@@ -72,6 +73,8 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection and the endpoint."""
+        if self._remembering is not None:
+            await self._remembering
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             await endpoint.close()
@@ -110,6 +113,13 @@ class Link:
         """Whether the last try came to a session."""
         return self._open_since is not None
 
+    async def _remember(self) -> None:
+        try:
+            await asyncio.to_thread(self._state.remember)
+        except OSError as error:
+            # It costs a worker that is killed now a wait for its lease, not more.
+            log.warning("incarnation_not_written", error=str(error))
+
     async def _once(self, intake: Intake, on_drain: Callable[[], None]) -> None:
         connection = await self._dial()
         code, reason = m.CLOSE_DONE, ""
@@ -118,6 +128,9 @@ class Link:
             welcome = await session.greet(self._hello())
             log.info("session_open", session=welcome.session, kept=len(welcome.keep), version=welcome.version)
             self._open_since = self._clock.lease_ms()
+            if self._remembering is None:
+                # Beside the session: a disk that is slow must not cost the lease.
+                self._remembering = asyncio.create_task(self._remember(), name="remember-incarnation")
             self._connection = connection
             self._connected.set()
             await session.run(intake, on_drain)

@@ -20,8 +20,8 @@ _KEY_BYTES: Final = 32
 class StateDirectory:
     """An opened state directory. Blocking calls: use it off the event loop. ``close`` gives it free.
 
-    ``key``: the endpoint's secret key. ``incarnation``: new for this process; ``previous``: that of the
-    process before, None for the first. ``blobs``: where the cache lives.
+    ``key``: the endpoint's secret key. ``incarnation``: new for this process; ``previous``: the last one
+    that had a session, None if there was none. ``blobs``: where the cache lives.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,9 +51,18 @@ class StateDirectory:
         self.key = self._load_key()
         self.previous = self._load_previous()
         self.incarnation = Incarnation(secrets.token_hex(16))
-        self._write(_INCARNATION_FILE, self.incarnation)
+        self._remembered = False
         self.blobs = self._path / "blobs"
         self.blobs.mkdir(mode=0o700, exist_ok=True)
+
+    def remember(self) -> None:
+        """This incarnation has a session: the next process names it. Raises ``OSError``.
+
+        Not before: a start that fails early must not hide the session that is still open.
+        """
+        if not self._remembered:
+            self._write(_INCARNATION_FILE, self.incarnation)
+            self._remembered = True
 
     def close(self) -> None:
         """Gives the directory free for another process. Safe to repeat."""

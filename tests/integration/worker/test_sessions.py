@@ -318,8 +318,10 @@ async def test_the_endpoint_is_made_anew_after_many_failures(desk: Bench) -> Non
 
 async def test_a_second_start_names_the_incarnation_before(desk: Bench) -> None:
     desk.start()
-    first = await (await desk.peer()).welcome()
-    await desk.running if desk.running.done() else None
+    peer = await desk.peer()
+    first = await peer.welcome()
+    await peer.expect(m.Credit)
+    # Its end waits until the incarnation is written.
     desk.running.cancel()
     await asyncio.gather(desk.running, return_exceptions=True)
     desk.start()

@@ -10,8 +10,10 @@ from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.worker.state import StateDirectory
 
 
-def reopen(path: Path) -> StateDirectory:
+def reopen(path: Path, *, session: bool = True) -> StateDirectory:
     state = StateDirectory(path)
+    if session:
+        state.remember()
     state.close()
     return state
 
@@ -23,6 +25,12 @@ def test_the_key_stays_and_the_incarnation_changes(tmp_path: Path) -> None:
     assert first.previous is None
     assert second.previous == first.incarnation
     assert third.previous == second.incarnation != third.incarnation
+
+
+def test_a_start_that_came_to_no_session_hides_none(tmp_path: Path) -> None:
+    first = reopen(tmp_path)
+    for _ in range(2):
+        assert reopen(tmp_path, session=False).previous == first.incarnation
 
 
 def test_only_the_owner_may_look(tmp_path: Path) -> None:
@@ -38,6 +46,7 @@ def test_a_second_process_is_told_who_has_it(tmp_path: Path) -> None:
     try:
         with pytest.raises(Misconfigured, match=f"in use by process {os.getpid()}"):
             StateDirectory(tmp_path / "w")
+        state.remember()
         assert (tmp_path / "w" / "incarnation").read_text().strip() == state.incarnation
     finally:
         state.close()
