@@ -15,7 +15,7 @@ BUDGETS = {
     "unit": 60,
     "contract": 90,
     "property": 120,
-    "integration": 120,
+    "integration": 180,
     "golden": 30,
     "faults": 180,
     "e2e": 240,
