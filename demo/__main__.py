@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from demo.report import DemoFailed, check, show
 from demo.website import Site, serve
 from mvm_ci.client import ApiClient
+from mvm_ci.client.waiting import STANDING
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.testing.cluster import Cluster, ClusterFailed
 from mvm_ci.wire.api import JobView, JournalEntry, SubmitJob
@@ -30,7 +31,6 @@ JOB = ROOT / "guest" / "examples" / "link_checker" / "job.py"
 WORKERS = ("worker-1", "worker-2")
 DELAY_SECONDS = 0.3
 PATIENCE_SECONDS = 150.0
-ENDED = frozenset({"completed", "failed", "cancelled", "dead", "paused"})
 
 
 class Story:
@@ -76,7 +76,7 @@ class Story:
     async def running(self, job: str) -> JobView:
         """The job, which must not have ended yet."""
         view = await self.client.job(job)
-        if view.state in ENDED:
+        if view.state in STANDING:
             raise DemoFailed(f"the job is {view.state} too early: {view.failure}")
         return view
 
@@ -121,7 +121,7 @@ class Story:
             if len(self.site.hits) > before:
                 other = next(name for name in WORKERS if name != victim)
                 self.bar.update(self.task, description=f"{other} goes on")
-            return (await self.client.job(job)).state in ENDED
+            return (await self.client.job(job)).state in STANDING
 
         await self.until(ended, "finishing on the other worker")
         view = await self.client.job(job)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import markdown
 
+from mvm_ci.testing.loopback import serving
+
 BROKEN = {
     "/handbook.html": 404,
     "/concepts/quorum.html": 404,
@@ -110,11 +112,5 @@ def render(docs: Path) -> dict[str, bytes]:
 def serve(docs: Path) -> Iterator[Site]:
     """The site, served until the block ends."""
     site = Site(render(docs))
-    thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(site):
         yield site
-    finally:
-        site.shutdown()
-        site.server_close()
-        thread.join(timeout=5)

@@ -12,6 +12,7 @@ import pytest
 
 from guest.build_c import build_c
 from mvm_ci.testing.cluster import ROOT, Cluster, cluster
+from mvm_ci.testing.loopback import serving
 
 GUESTS = Path(__file__).parent / "guest"
 
@@ -82,13 +83,9 @@ def gate() -> Iterator[Gate]:
             """Says nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_address[1]}/"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield made
-    finally:
-        made.opened.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
+    with serving(server) as address:
+        made.url = f"http://{address}/"
+        try:
+            yield made
+        finally:
+            made.opened.set()

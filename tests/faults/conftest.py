@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import pytest
 
+from mvm_ci.client.waiting import ENDED
 from mvm_ci.testing.cluster import Cluster, Process, cluster
+from mvm_ci.testing.loopback import serving
 
 STEPS: Final = Path(__file__).parent / "guest" / "steps.py"
 NETWORK: Final = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
-ENDED: Final = {"completed", "failed", "cancelled", "dead"}
 
 
 @dataclass
@@ -63,16 +64,12 @@ def web() -> Iterator[Web]:
             """Says nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield made
-    finally:
-        made.gate.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
+    with serving(server) as address:
+        made.url = f"http://{address}"
+        try:
+            yield made
+        finally:
+            made.gate.set()
 
 
 @dataclass

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.domain.job import FINAL, JobState
+from mvm_ci.domain.job import AT_REST, FINAL
 from mvm_ci.wire.api import MAX_WAIT_S, JobView
 
 ENDED: Final = frozenset(state.label for state in FINAL)
 """The states, as users see them, in which a job stays."""
-STANDING: Final = ENDED | {JobState.PAUSED.label}
-"""The states that no waiting changes: a paused job needs a person."""
+STANDING: Final = frozenset(state.label for state in AT_REST)
+"""The states, as users see them, that no waiting changes."""
 _PATIENCE_S: Final = 60.0
 _PAUSE_S: Final = 0.5
 

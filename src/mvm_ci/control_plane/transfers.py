@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from mvm_ci.domain.errors import MvmCiError, NotFound, ProtocolError, Unavailable
-from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import PLACED
 from mvm_ci.lifecycle.dispatch import read_journal
 from mvm_ci.ports.blob_store import BlobStore
@@ -61,7 +61,7 @@ class Transfers:
             await _timely(stream.finish())
 
     async def _get(self, stream: Stream, digest: Digest) -> None:
-        if not w.is_digest(digest):
+        if not is_digest(digest):
             raise ProtocolError("a blob's digest must be 64 lower-case hex digits")
         try:
             data = await self._blobs.get(digest)

@@ -25,6 +25,19 @@ _TEXT_LENGTH = 13
 _MAX_ID = (1 << 63) - 1
 
 
+_HEX = frozenset("0123456789abcdef")
+
+
+def is_digest(text: str) -> bool:
+    """Whether ``text`` has the form of a digest: it is used in file names, so nothing else may pass."""
+    return len(text) == 64 and _HEX.issuperset(text)
+
+
+def is_incarnation(text: str) -> bool:
+    """Whether ``text`` has the form of an incarnation."""
+    return len(text) == 32 and _HEX.issuperset(text)
+
+
 class IdSequence:
     """Makes ids that grow: the clock's milliseconds, then a serial.
 

@@ -36,6 +36,8 @@ class JobState(IntEnum):
 
 
 FINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.DEAD})
+AT_REST: Final = FINAL | {JobState.PAUSED}
+"""States in which nothing more happens by itself: what a wait ends with. A paused job needs a person."""
 PLACED: Final = frozenset({JobState.CLAIMED, JobState.IN_PROGRESS, JobState.CANCELLING})
 """States in which a worker's session holds the job, under the job's current epoch."""
 

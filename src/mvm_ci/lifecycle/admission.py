@@ -3,6 +3,7 @@
 from typing import Final
 
 from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.ids import is_incarnation
 from mvm_ci.domain.tokens import TokenKind, digest, parse_token
 from mvm_ci.journal.entries import FORMAT_VERSION
 from mvm_ci.ports.registry import Join, Registry, Worker
@@ -11,8 +12,6 @@ from mvm_ci.wire.session import negotiate
 
 MAX_NAME: Final = 100
 MAX_SLOTS: Final = 10_000
-_INCARNATION: Final = 32
-_HEX: Final = frozenset("0123456789abcdef")
 
 
 def check(hello: m.Hello) -> m.Refused | None:
@@ -34,7 +33,7 @@ def check(hello: m.Hello) -> m.Refused | None:
             final=True,
         )
     incarnations = [hello.incarnation, *([hello.previous] if hello.previous is not None else [])]
-    if not all(len(text) == _INCARNATION and _HEX.issuperset(text) for text in incarnations):
+    if not all(map(is_incarnation, incarnations)):
         raise ProtocolError("a Hello whose incarnation is not 32 hex digits")
     texts = (hello.name, hello.version, hello.platform)
     if not hello.name or not all(len(text) <= MAX_NAME and text.isprintable() for text in texts):

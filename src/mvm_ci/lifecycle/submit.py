@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import force_setattr
 
 from mvm_ci.domain.errors import BadInput, NotFound, TooLarge, Unavailable
-from mvm_ci.domain.ids import Digest, IdSequence, JobId
+from mvm_ci.domain.ids import Digest, IdSequence, JobId, is_digest
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle.dispatch import Dispatcher
@@ -18,7 +18,6 @@ from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.wire.api import MAX_INPUT, MAX_JOBS_PER_REQUEST, SubmitJob
-from mvm_ci.wire.blobs import is_digest
 from mvm_ci.wire.messages import Assignment, Drop
 
 MAX_ATTEMPTS: Final = 100

@@ -28,7 +28,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from mvm_ci.domain.errors import ProtocolError
-from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.segment import Segment
 from mvm_ci.wire.frames import FrameReader
@@ -37,7 +37,6 @@ MAX_BLOB: Final = 64 << 20
 """Bytes of one transfer; a peer that announces more is cut off."""
 MAX_JOURNAL: Final = 72 << 20
 """The same of a journal: a full one, its last entry, and what each segment adds."""
-_DIGEST_LENGTH: Final = 64
 
 
 class GetBlob(msgspec.Struct, frozen=True, array_like=True, tag=40, gc=False):
@@ -156,8 +155,3 @@ class Receiving:
         if self._digest is not None and hashlib.sha256(data).hexdigest() != self._digest:
             raise ProtocolError(f"a transfer's bytes do not have the digest {self._digest}")
         return data
-
-
-def is_digest(text: str) -> bool:
-    """Whether ``text`` has the form of a digest: it is used in file names, so nothing else may pass."""
-    return len(text) == _DIGEST_LENGTH and all(char in "0123456789abcdef" for char in text)

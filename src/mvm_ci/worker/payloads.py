@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from mvm_ci.domain.errors import BadInput, NotFound, ProtocolError, TooLarge, Unavailable
-from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
@@ -97,7 +97,7 @@ class Payloads:
         self._disk.shutdown(wait=False, cancel_futures=True)
 
     async def _bytes(self, digest: Digest) -> bytes:
-        if not w.is_digest(digest):
+        if not is_digest(digest):
             raise NotFound(f"not a digest: {digest[:70]!r}")
         task = self._gets.get(digest)
         if task is None:

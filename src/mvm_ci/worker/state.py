@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from mvm_ci.domain.errors import Misconfigured
-from mvm_ci.domain.ids import Incarnation
+from mvm_ci.domain.ids import Incarnation, is_incarnation
 
 _FORMAT: Final = "1"
 _FORMAT_FILE: Final = "worker-state-version"
@@ -120,7 +120,7 @@ class StateDirectory:
         file = self._path / _INCARNATION_FILE
         text = file.read_text(errors="replace").strip() if file.exists() else ""
         # Anything else than what we write would make the control plane refuse the Hello: better none.
-        return Incarnation(text) if len(text) == 32 and all(c in "0123456789abcdef" for c in text) else None
+        return Incarnation(text) if is_incarnation(text) else None
 
     def _write(self, name: str, text: str) -> None:
         """Whole or not at all, also when the power fails."""

@@ -5,10 +5,11 @@ import hashlib
 import pytest
 
 from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.ids import is_digest
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
-from mvm_ci.wire.blobs import MAX_BLOB, MAX_JOURNAL, Receiving, decode_journal, encode_journal, is_digest
+from mvm_ci.wire.blobs import MAX_BLOB, MAX_JOURNAL, Receiving, decode_journal, encode_journal
 
 DATA = b"some bytes"
 DIGEST = hashlib.sha256(DATA).hexdigest()

@@ -11,7 +11,7 @@ from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import completed_view, end_view, is_json, job_view
 from mvm_ci.domain.errors import BadInput, Conflict, NotFound
 from mvm_ci.domain.ids import JobId, format_job_id, job_id_range, parse_job_id
-from mvm_ci.domain.job import FINAL, Job, JobState
+from mvm_ci.domain.job import AT_REST, Job, JobState
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.lifecycle.cancel import cancel as cancel_job
 from mvm_ci.lifecycle.journal_view import journal_entries, journal_length
@@ -19,8 +19,6 @@ from mvm_ci.wire import api
 
 DEFAULT_LIMIT: Final = 100
 DEFAULT_ENTRIES: Final = 1_000
-AT_REST: Final = FINAL | {JobState.PAUSED}
-"""States that a wait ends with: nothing more happens by itself."""
 
 _submit_jobs = msgspec.json.Decoder(api.SubmitJobs)
 _encode = msgspec.json.Encoder().encode

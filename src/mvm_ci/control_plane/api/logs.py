@@ -8,14 +8,13 @@ import msgspec
 
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.ids import JobId
-from mvm_ci.domain.job import FINAL, Job, JobState
+from mvm_ci.domain.job import AT_REST, Job
 from mvm_ci.lifecycle.journal_view import log_lines
 from mvm_ci.wire.api import LogLine
 
 QUIET_S: Final = 15.0
 """After so long without output an empty line is sent: a reader can tell silence from a lost connection."""
 _encode_lines = msgspec.json.Encoder().encode_lines
-_STANDING: Final = FINAL | {JobState.PAUSED}
 """Nothing more comes by itself."""
 Position = tuple[int, int]
 """(attempt, index of the next entry)."""
@@ -42,7 +41,7 @@ async def follow(services: Services, job_id: JobId, start: Position) -> AsyncGen
                 position = after
                 if lines:
                     yield _encode_lines(lines)
-            if job.state in _STANDING or services.waiters.closed:
+            if job.state in AT_REST or services.waiters.closed:
                 return
             try:
                 async with asyncio.timeout(QUIET_S):

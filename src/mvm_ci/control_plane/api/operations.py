@@ -10,11 +10,10 @@ from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import module_view, worker_view
 from mvm_ci.domain.errors import BadInput, NotFound, Unavailable
-from mvm_ci.domain.ids import WorkerId
+from mvm_ci.domain.ids import WorkerId, is_digest
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
 from mvm_ci.ports.registry import JoinToken, Worker
 from mvm_ci.wire import api
-from mvm_ci.wire.blobs import is_digest
 
 MAX_MODULES: Final = 1_000
 MAX_USES: Final = 10_000
