@@ -4,7 +4,7 @@ Secrets are never stored: only their SHA-256 (they are random, 256 bits, so no s
 All writes are durable on return and safe to repeat. Errors of the store itself are ``Unavailable``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
@@ -79,6 +79,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: Incarnation | None = None
     session_open: bool = False
     seen_ms: int = 0
+    labels: Mapping[str, str] = {}
 
 
 class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from mvm_ci.ports.registry import ApiToken, Join, JoinToken, ModuleInfo, Role, W
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 """A statement's name and its values."""
+_STORED = 11
 JoinCall: TypeAlias = tuple[str, Worker, int]
 """The digest of a join token, the worker that uses it, the time."""
 
@@ -122,12 +123,12 @@ def _join_token(row: tuple[Any, ...]) -> JoinToken:
 
 
 def _worker_row(worker: Worker) -> tuple[Any, ...]:
-    values = msgspec.structs.astuple(worker)
+    values = msgspec.structs.astuple(worker)[:_STORED]
     return tuple(int(value) if isinstance(value, int) else value for value in values)
 
 
 def _worker(row: tuple[Any, ...]) -> Worker:
-    values = dict(zip(Worker.__struct_fields__, row, strict=True))
+    values = dict(zip(Worker.__struct_fields__[:_STORED], row, strict=True))
     values["state"] = WorkerState(values["state"])
     values["session_open"] = bool(values["session_open"])
     return Worker(**values)
