@@ -1,6 +1,6 @@
 """What a session's worker was given and has not ended. Nobody else may report on it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from mvm_ci.domain.ids import JobId
@@ -51,12 +51,17 @@ class Placements:
             if self._waiting.pop(placed.job, None) is not None:
                 self.moved_ms = now_ms
 
-    def over(self, jobs: Sequence[JobId], now_ms: int) -> None:
+    def over(self, placements: Iterable[Placed], now_ms: int) -> None:
         """They are not the worker's any more: they ended, or were taken back."""
-        for job in jobs:
-            self._waiting.pop(job, None)
-            if self._epochs.pop(job, None) is not None:
+        for placed in placements:
+            if placed in self:
+                del self._epochs[placed.job]
+                self._waiting.pop(placed.job, None)
                 self.moved_ms = now_ms
+
+    def foreign(self, placements: Iterable[Placed]) -> frozenset[Placed]:
+        """Those of ``placements`` that are not the worker's."""
+        return frozenset(placed for placed in placements if placed not in self)
 
     def clear(self) -> None:
         """The session is over: whatever still comes is refused."""

@@ -326,6 +326,7 @@ class Sessions:
             return
         self._leases.expire(session.id, self._clock.lease_ms())
         self.keeper.poke()
+        session.placements.clear()
         link, session.link = session.link, None
         self._dispatcher.detach(session.id)
         if link is not None:

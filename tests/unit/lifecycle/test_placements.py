@@ -13,7 +13,8 @@ def test_only_what_was_given_in_this_epoch_and_has_not_ended_is_there() -> None:
     assert placed(1) in placements
     assert placed(1, 2) not in placements
     assert placed(3) not in placements
-    placements.over([JobId(1)], 20)
+    assert placements.foreign([placed(1), placed(1, 2), placed(3)]) == {placed(1, 2), placed(3)}
+    placements.over([placed(1), placed(2, 2)], 20)
     assert placed(1) not in placements
     assert len(placements) == 1
     placements.clear()
