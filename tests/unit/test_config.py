@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvm_ci.config import parsers, settings
+from mvm_ci.config.client import client_config
 from mvm_ci.config.credentials import Credentials, read_credentials, write_credentials
 from mvm_ci.config.processes import (
-    client_config,
     control_plane_config,
     debug,
     dev_config,
@@ -32,6 +32,7 @@ ALL: dict[int, Setting[Any]] = {
     id(setting): setting
     for group in (
         settings.CLIENT,
+        settings.FILE,
         settings.LOGGING,
         settings.CONTROL_PLANE,
         settings.WORKER,
@@ -47,7 +48,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_LOG_FORMAT": ("json", "human", "xml"),
     "MVM_CI_BIND": ("127.0.0.1:1", "[::1]:2", "127.0.0.1"),
     "MVM_CI_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", "x:99999"),
-    "MVM_CI_LEASE": ("5s", "1m", "5"),
+    "MVM_CI_LEASE": ("5s", "1m", "0.5"),
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),
     "MVM_CI_WORKER_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", ":1"),
