@@ -137,6 +137,35 @@ def test_durations(number: int, unit: tuple[str, float]) -> None:
     assert parsers.duration(f"{number}{unit[0]}") == pytest.approx(number * unit[1])
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 99), st.sampled_from(["d", "h", "m", "s", "ms"])), min_size=1, max_size=7
+    )
+)
+def test_a_duration_has_each_unit_once_the_largest_first(parts: list[tuple[int, str]]) -> None:
+    units = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+    text = "".join(f"{number}{unit}" for number, unit in parts)
+    order = [list(units).index(unit) for _, unit in parts]
+    if order == sorted(set(order)):
+        assert parsers.duration(text) == pytest.approx(sum(number * units[unit] for number, unit in parts))
+    else:
+        with pytest.raises(ValueError, match="is not a duration"):
+            parsers.duration(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("0.5", 0.5), (" 1h30m ", 5400), ("1.5h", 5400)])
+def test_a_number_alone_is_seconds(text: str, seconds: float) -> None:
+    assert parsers.duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "1 h", "-1s", "1e3", "inf", "٣s", "9" * 400, "9" * 400 + "d", "30m1h"]
+)
+def test_other_words_are_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parsers.duration(text)
+
+
 @given(st.text(max_size=30))
 def test_parsers_raise_only_value_errors(text: str) -> None:
     for setting in ALL.values():

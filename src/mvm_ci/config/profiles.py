@@ -57,7 +57,7 @@ def use_profile(path: Path, name: str) -> None:
     def change(lines: Lines, tables: Tables) -> None:
         tables[PROFILE] = name
         _drop_default(lines)
-        lines.insert(0, f"{PROFILE} = {_quoted(name)}")
+        lines[:0] = [f"{PROFILE} = {_quoted(name)}", *([""] if lines and lines[0] else [])]
 
     _rewrite(path, change)
 
@@ -94,6 +94,8 @@ def _drop_default(lines: Lines) -> None:
             return
         if _DEFAULT_LINE.match(line):
             del lines[at]
+            if at == 0 and lines and not lines[0]:
+                del lines[0]
             return
 
 
@@ -119,6 +121,8 @@ def _rewrite(path: Path, change: Callable[[Lines, Tables], None]) -> None:
         raise Misconfigured(f"cannot read the configuration file {path}: {error.strerror}") from None
     lines, tables = text.splitlines(), tomllib.loads(text)
     change(lines, tables)
+    while lines and not lines[-1].strip():
+        lines.pop()
     changed = "".join(f"{line}\n" for line in lines)
     if not _means(changed, tables):
         raise Misconfigured(f"{path} is written in a way that this command cannot change; edit it by hand")

@@ -76,8 +76,9 @@ class Source:
                 raise Misconfigured(f"{variable} and {twin} are both set; unset one")
             if file:
                 return Found((file,), Origin.ENVIRONMENT, twin, names_file=True)
-        parts = text.split(",") if setting in settings.LISTS else [text]
-        texts = tuple(part.strip() if setting in settings.LISTS else part for part in parts if part.strip())
+        texts = (text,) if text else ()
+        if setting in settings.LISTS:
+            texts = tuple(part.strip() for part in text.split(",") if part.strip())
         return Found(texts, Origin.ENVIRONMENT, variable) if texts else None
 
     def in_section(self, setting: Setting[Any]) -> Found | None:
