@@ -76,7 +76,7 @@ class Source:
                 raise Misconfigured(f"{variable} and {twin} are both set; unset one")
             if file:
                 return Found((file,), Origin.ENVIRONMENT, twin, names_file=True)
-        texts = (text,) if text else ()
+        texts: tuple[str, ...] = (text,) if text else ()
         if setting in settings.LISTS:
             texts = tuple(part.strip() for part in text.split(",") if part.strip())
         return Found(texts, Origin.ENVIRONMENT, variable) if texts else None
