@@ -4,10 +4,8 @@ All of it is looked at when it is read: a key that nobody would read is a mistak
 parsed by whoever asks for them, like the text of a flag.
 """
 
-import difflib
 import os
 import stat
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +92,8 @@ def parse_config(path: Path, data: bytes) -> ConfigFile:
     """What the bytes of the file ``path`` mean. Raises ``Misconfigured``."""
     if len(data) > MAX_FILE:
         raise Misconfigured(f"{path}: more than {MAX_FILE} bytes are no configuration file")
+    import tomllib  # noqa: PLC0415 - only who has a file pays for it
+
     try:
         tables = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -187,6 +187,8 @@ def _check_known(path: Path, above: str, found: Iterable[str], known: Collection
 
 
 def _hint(name: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - only a mistake pays for it
+
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean {close[0]}?"

@@ -15,7 +15,18 @@ from mvm_ci.wire import api
 from tests.unit.cli.fake_api import DIGEST, WORKER, CommandLine, module_view, worker_view
 from tests.unit.cli.reference_page import PAGE, commands, page
 
-HEAVY = ("asyncio", "httpx", "msgspec", "rich", "structlog", "uvicorn", "uvloop", "wasmtime", "iroh")
+HEAVY = (
+    "asyncio",
+    "httpx",
+    "msgspec",
+    "rich",
+    "structlog",
+    "tomllib",
+    "uvicorn",
+    "uvloop",
+    "wasmtime",
+    "iroh",
+)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
