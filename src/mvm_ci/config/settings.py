@@ -34,7 +34,7 @@ URL = Setting(
     "--url",
     "MVM_CI_URL",
     parsers.base_url,
-    "of the credentials file",
+    "of the profile or credentials file",
     "Address of the control plane's API.",
     "URL",
 )
@@ -42,7 +42,7 @@ TOKEN = Setting(
     "--token-file",
     "MVM_CI_TOKEN",
     parsers.line,
-    "of the credentials file",
+    "of the profile or credentials file",
     "File with the API token; - for stdin.",
     _FILE,
 )

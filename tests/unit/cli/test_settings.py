@@ -133,3 +133,14 @@ def test_profiles_are_added_and_chosen(cli: CommandLine, tmp_path: Path) -> None
     assert (row["has_token"], row["in_use"]) == (True, True)
     assert cli("profile", "use", "b", "--config", path).exit_code == 5
     assert cli("profile", "list").stdout.split() == ["NAME", "URL", "TOKEN", "IN", "USE"]
+
+
+@pytest.mark.parametrize("args", [("worker", "--config", "{}", "list"), ("worker", "list", "--config", "{}")])
+def test_the_file_may_be_named_before_or_after_a_command_of_worker(
+    cli: CommandLine, config: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    for name in ("MVM_CI_URL", "MVM_CI_TOKEN", "MVM_CI_CONFIG"):
+        monkeypatch.delenv(name)
+    cli.api.answer("GET", "/v1/workers", b'{"workers":[]}')
+    assert cli(*(arg.format(config) for arg in args)).exit_code == 0
+    assert cli.api.requests[0].headers["host"] == "one.test"
