@@ -155,6 +155,21 @@ def test_two_workers_of_one_name_are_not_confused(cli: CommandLine) -> None:
     assert all(worker.id in result.stderr for worker in workers)
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "found"),
+    [("cdcd", 2, (0, 1)), (WORKER[:-1] + "c", 0, ()), ("cdc", 5, ()), ("cdce", 5, ())],
+)
+def test_the_beginning_of_a_workers_id_must_mean_one(
+    cli: CommandLine, text: str, code: int, found: tuple[int, ...]
+) -> None:
+    workers = (worker_view(), worker_view(id=WORKER[:-1] + "c", name="two"))
+    cli.api.answer("GET", "/v1/workers", api.WorkerList(workers=workers))
+    cli.api.answer("POST", f"/v1/workers/{workers[1].id}/drain", worker_view(state="draining"))
+    result = cli("worker", "drain", text)
+    assert result.exit_code == code
+    assert all(workers[at].id in result.stderr for at in found)
+
+
 def test_a_join_token_is_data_and_the_rest_is_not(cli: CommandLine) -> None:
     view = api.JoinTokenView(id="t1", uses_left=3, created_ms=1, expires_ms=2, token="mvm_join_x")
     cli.api.answer("POST", "/v1/join-tokens", view)
