@@ -12,6 +12,8 @@ from mvm_ci.domain.errors import BadInput
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _MAX_SLOTS: Final = 4096
+PUBLIC_RELAYS: Final = "public"
+"""In place of a relay's address: those that the makers of iroh run for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,18 @@ def base_url(text: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must not carry a user, password or query; the token has a setting of its own")
     return text.strip().rstrip("/")
+
+
+def relay(text: str) -> str:
+    """The address of a relay, or ``public``. Raises ``ValueError``."""
+    if text.strip() == PUBLIC_RELAYS:
+        return PUBLIC_RELAYS
+    try:
+        return base_url(text)
+    except ValueError:
+        raise ValueError(
+            f"is neither an address such as https://relay.example nor {PUBLIC_RELAYS!r}"
+        ) from None
 
 
 def slot_count(text: str) -> int:
