@@ -42,6 +42,7 @@ class Forwarder:
     def __init__(self, target: Address) -> None:
         self.target = target
         self.out, self.back = Direction(), Direction()
+        self.cuts = 0
         self._entry = _socket()
         self.address: Address = self._entry.getsockname()
         self._selector = selectors.DefaultSelector()
@@ -56,6 +57,7 @@ class Forwarder:
 
     def cut(self) -> None:
         """Nothing passes; nobody is told."""
+        self.cuts += 1
         self.out.lose = self.back.lose = True
 
     def heal(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import socket
 import threading
@@ -131,15 +132,15 @@ def test_a_half_open_connection_is_noticed_by_both_sides(rig: Rig, web: Web, wir
 
 @pytest.mark.parametrize("rig", ["15s"], indirect=True)
 def test_a_slow_link_that_loses_datagrams_loses_nothing_else(rig: Rig, web: Web, wire: Wire) -> None:
-    worker = wire.worker("first")
+    worker = wire.worker("first", "--slots", "3")
     (first,) = rig.submit([("bytes", 1)])
     assert outcome(rig, first)[0] == "completed"  # the module, tens of megabytes, is there
-    wire.forwarder.slow(0.15, lose_each=10)
+    wire.forwarder.slow(0.1, lose_each=30)
     jobs = rig.submit(*[_much(web, number) for number in range(3)])
     assert {outcome(rig, job) for job in jobs} == {("completed", 1, 0, 1)}
     assert web.posts == {f"/{number}/{step}": 1 for number in range(3) for step in "ab"}
     for job in jobs:
-        assert len(rig.cluster.ok("job", "logs", job).splitlines()) == 300
+        assert len(rig.cluster.ok("job", "logs", job).splitlines()) == 40
     assert _sessions(worker) == 1
 
 
@@ -149,22 +150,28 @@ def test_a_flapping_link_loses_and_repeats_nothing(rig: Rig, web: Web, wire: Wir
     over = threading.Event()
 
     def flap() -> None:
-        while not over.wait(0.5):
+        for number in itertools.count():
+            if over.wait(1.0):
+                return
             wire.forwarder.cut()
             over.wait(0.5)
-            # The NAT on the way has forgotten the worker's port, too.
-            wire.forwarder.forget()
+            if number % 4 == 3:
+                wire.forwarder.forget()  # as a NAT on the way does when it is restarted
             wire.forwarder.heal()
 
     flapping = threading.Thread(target=flap)
     flapping.start()
     try:
         jobs = rig.submit(*[_two_posts(web, number) for number in range(30)])
-        ended = {outcome(rig, job) for job in jobs}
+        # What did not start at once may be given back and placed again: its epoch is not asked for.
+        ended = {
+            (state, losses, attempt) for state, _, losses, attempt in (outcome(rig, job) for job in jobs)
+        }
+        assert wire.forwarder.cuts > 1
     finally:
         over.set()
         flapping.join(timeout=30)
-    assert ended == {("completed", 1, 0, 1)}
+    assert ended == {("completed", 0, 1)}
     assert web.posts == {f"/{number}/{step}": 1 for number in range(30) for step in "ab"}
 
 
@@ -173,7 +180,7 @@ def _through_the_gate(web: Web) -> Sequence[tuple[str, object]]:
 
 
 def _much(web: Web, number: int) -> Sequence[tuple[str, object]]:
-    return [*_two_posts(web, number), ("bytes", 20_000), ("lines", 300)]
+    return [*_two_posts(web, number), ("bytes", 10_000), ("lines", 40)]
 
 
 def _two_posts(web: Web, number: int) -> Sequence[tuple[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,10 +15,10 @@ import pytest
 
 from mvm_ci.testing.cluster import Process, cluster
 from tests.deploy.nat import relay as relays
-from tests.deploy.nat.internet import PUBLIC, Internet, inside, internet
-from tests.faults.conftest import STEPS, Rig, Web, counting_web
+from tests.deploy.nat.internet import Internet, inside, internet
+from tests.faults.conftest import NETWORK, STEPS, Rig, Web, counting_web
 
-PACKAGES: Final = {"nft": "nftables", "ip": "iproute2", "sysctl": "procps"}
+PACKAGES: Final = {"nft": "nftables", "ip": "iproute2"}
 PLANE_PORT: Final = 4500
 WORKER_PORT: Final = 4600
 LEASE: Final = "20s"
@@ -47,7 +48,10 @@ def steps(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def program(tools: None) -> Path:
     """The relay's program."""
-    return relays.built()
+    found = relays.program()
+    if not found.exists():
+        pytest.fail(f"missing: {found}; 'make deploy' builds it", pytrace=False)
+    return found
 
 
 @pytest.fixture
@@ -64,11 +68,11 @@ def relay(net: Internet, program: Path, tmp_path: Path) -> Iterator[relays.Relay
 
 @pytest.fixture
 def web(net: Internet) -> Iterator[Web]:
-    with inside(net.public):
-        made = counting_web(PUBLIC)
-        found = made.__enter__()
-    yield found
-    made.__exit__(None, None, None)
+    with contextlib.ExitStack() as stack:
+        # Beside the guests: what happens to the network is to happen to the worker, not to their requests.
+        with inside(net.right.host):
+            made = stack.enter_context(counting_web("127.0.0.1"))
+        yield made
 
 
 @dataclass
@@ -94,7 +98,7 @@ class Far:
                 *("--name", "far", "--slots", "1", "--state-dir", str(self.rig.cluster.directory / "far")),
                 *("--ticket-file", str(self.rig.cluster.ticket), "--grace", "2s"),
                 *("--p2p-bind", f"0.0.0.0:{WORKER_PORT}"),
-                *("--allow-host", f"{PUBLIC}:*", "--allow-network", f"{PUBLIC}/32", *worker),
+                *(*NETWORK, *worker),
                 environ={"MVM_CI_JOIN_TOKEN": token},
                 name="far",
             )
@@ -104,7 +108,7 @@ class Far:
         """A job that does one thing, waits at the gate, and does another."""
         url = self.web.url
         todo = [("post", f"{url}/before"), ("get", f"{url}/gate"), ("lines", 50), ("post", f"{url}/after")]
-        (job,) = self.rig.submit(todo, allow_hosts=[f"{PUBLIC}:*"])
+        (job,) = self.rig.submit(todo)
         return job
 
     def went_on(self, job: str) -> None:

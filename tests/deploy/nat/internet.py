@@ -14,13 +14,17 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 CLONE_NEWNET: Final = 0x40000000
+ETH_P_ALL: Final = 3
+SO_RCVBUFFORCE: Final = 33
 PREFIX: Final = "mvm-ci-nat"
 PUBLIC: Final = "192.0.2.1"
 _COMMAND_S: Final = 30
@@ -31,10 +35,13 @@ table ip nat {
 }
 table ip filter {
     set seen { type ipv4_addr . inet_proto . inet_service; flags dynamic; size 4096; }
+    chain arriving {
+        type filter hook prerouting priority mangle;
+        iifname "inside" ct state new add @seen { ip daddr . meta l4proto . th dport }
+    }
     chain input { type filter hook input priority filter; iifname "outside" ct state new drop; }
     chain forward {
         type filter hook forward priority filter;
-        iifname "inside" ct state new add @seen { ip daddr . meta l4proto . th dport }
         iifname "outside" ct state new ct status & dnat == 0 drop
     }
 }
@@ -94,7 +101,6 @@ class Internet:
     def block_direct(self) -> None:
         """No UDP passes between the two sites; each still reaches the public part."""
         nft(self.public, "add rule ip filter forward meta l4proto udp drop")
-        # Conversations that stand must not be let through by what was decided before.
 
     def allow_direct(self) -> None:
         """UDP passes again."""
@@ -119,8 +125,32 @@ class Internet:
         ip("-n", site.nat, "address", "add", f"{site.outer}.7/24", "dev", "outside")
         ip("-n", site.nat, "route", "replace", "default", "via", f"{site.outer}.1")
 
+    @contextlib.contextmanager
+    def overheard(self) -> Iterator[list[bytes]]:
+        """Every packet that reaches or leaves the public part during the block."""
+        packets: list[bytes] = []
+        over = threading.Event()
+        with inside(self.public):
+            listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        listener.settimeout(0.1)
+        listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+
+        def listen() -> None:
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    packets.append(listener.recv(1 << 17))
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        try:
+            yield packets
+        finally:
+            over.set()
+            thread.join(timeout=10)
+            listener.close()
+
     def seen(self, site: Site) -> set[tuple[str, str, int]]:
-        """Where the site's host has opened conversations to, beyond its NAT: address, protocol, port."""
+        """To where the site's host has opened conversations: address, protocol, port."""
         listed = run("ip", "netns", "exec", site.nat, "nft", "-j", "list", "set", "ip", "filter", "seen")
         (elements,) = [one["set"].get("elem", []) for one in json.loads(listed)["nftables"] if "set" in one]
         return {_triple(one) for one in elements}
@@ -200,10 +230,11 @@ def _cable(near: str, near_end: str, far: str, far_end: str, network: str) -> No
 
 
 def _forward(namespace: str) -> None:
-    run("ip", "netns", "exec", namespace, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+    with inside(namespace):
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 
-def _remove(namespaces: Iterator[str] | tuple[str, ...] | list[str]) -> None:
+def _remove(namespaces: Iterable[str]) -> None:
     for namespace in namespaces:
         if not Path("/run/netns", namespace).exists():
             continue

@@ -7,12 +7,11 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from tests.deploy.nat.internet import PUBLIC, inside
 
@@ -21,48 +20,44 @@ OLDEST_CARGO: Final = (1, 91)
 """What the crate asks for."""
 PORT: Final = 3340
 URL: Final = f"http://{PUBLIC}:{PORT}"
-_BUILD_S: Final = 1500
 _START_S: Final = 30.0
 
 
-def built() -> Path:
-    """The relay's program. Building it takes minutes, the first time."""
+def program() -> Path:
+    """Where the relay's program is, or will be."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = cache / "mvm-ci" / f"iroh-relay-{VERSION}"
-    program = place / "bin" / "iroh-relay"
-    if not program.exists():
-        _check_cargo()
-        done = subprocess.run(
-            [
-                *("cargo", "install", "iroh-relay", "--version", VERSION, "--locked"),
-                *("--features", "server", "--root", str(place)),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_BUILD_S,
-            check=False,
-        )
-        if done.returncode:
-            pytest.fail(f"iroh-relay {VERSION} cannot be built: {done.stderr[-4000:]}", pytrace=False)
-    return program
+    return cache / "mvm-ci" / f"iroh-relay-{VERSION}" / "bin" / "iroh-relay"
+
+
+def build() -> None:
+    """Builds it unless it is there: minutes, once. Exits with what is missing, or what cargo said."""
+    made = program()
+    if made.exists():
+        return
+    _check_cargo()
+    command = ["cargo", "install", "iroh-relay", "--version", VERSION, "--locked", "--features", "server"]
+    print(f"Building iroh-relay {VERSION} into {made.parent.parent} (once: a few minutes)", flush=True)  # noqa: T201 (for whoever waits)
+    done = subprocess.run(
+        [*command, "--root", str(made.parent.parent)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"iroh-relay {VERSION} cannot be built: {done.stderr[-4000:]}")
 
 
 def _check_cargo() -> None:
     wanted = ".".join(map(str, OLDEST_CARGO))
     if shutil.which("cargo") is None:
-        pytest.fail(
-            f"missing: cargo {wanted} or newer (https://rustup.rs), to build the relay", pytrace=False
-        )
-    said = subprocess.run(
-        ["cargo", "--version"], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-    major, minor = said.split()[1].split(".")[:2]
+        sys.exit(f"missing: cargo {wanted} or newer, to build iroh-relay {VERSION}")
+    said = subprocess.run(["cargo", "--version"], capture_output=True, text=True, timeout=60, check=True)
+    major, minor = said.stdout.split()[1].split(".")[:2]
     if (int(major), int(minor)) < OLDEST_CARGO:
-        pytest.fail(
-            f"{said.strip()} is too old to build iroh-relay {VERSION}: it needs {wanted} or newer, which "
-            "Debian may not have as a package (https://rustup.rs has it)",
-            pytrace=False,
+        sys.exit(
+            f"{said.stdout.strip()} is too old: iroh-relay {VERSION} needs {wanted} or newer. Where Debian's "
+            "package is older, take Rust's own distribution."
         )
 
 
@@ -111,3 +106,7 @@ def relay(program: Path, namespace: str, directory: Path) -> Iterator[Relay]:
         yield made
     finally:
         made.kill()
+
+
+if __name__ == "__main__":
+    build()

@@ -76,6 +76,8 @@ class IrohConnection:
             raise failures.gone(error) from None
 
     def path(self) -> PathKind | None:
+        if self._connection.close_reason() is not None:
+            return None
         try:
             paths = self._connection.paths()
         except iroh.IrohError:
