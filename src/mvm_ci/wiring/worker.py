@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from mvm_ci.adapters.http.client import GuestHttpClient
-from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.config.processes import GuestConfig, WorkerConfig
@@ -17,6 +16,8 @@ from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
 from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.ports.transport import Transport
+from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 from mvm_ci.worker.settings import WorkerSettings
@@ -32,18 +33,18 @@ async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
         ticket=config.ticket,
         ticket_file=config.ticket_file,
         join_token=config.join_token,
-        bind=str(config.p2p_bind),
+        bind=str(config.p2p.bind),
         grace_s=config.grace_s,
     )
-    await run_worker(make_worker(settings, config.guests), stop)
+    await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
 
 
-def make_worker(settings: WorkerSettings, guests: GuestConfig) -> Worker:
-    """A worker on the real network, clock and engine."""
+def make_worker(settings: WorkerSettings, guests: GuestConfig, transport: Transport) -> Worker:
+    """A worker on the real clock and engine."""
     clock = SystemClock()
     return Worker(
         settings,
-        transport=IrohTransport(),
+        transport=transport,
         engine_factory=_Engines(settings, guests, clock),
         compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
         clock=clock,
