@@ -1,0 +1,18 @@
+"""What processes hold in memory that have just started and do nothing."""
+
+from benchmarks.processes import family, memory_mb
+from benchmarks.workload import WORKERS, Bench, Measured
+
+
+def measure(bench: Bench, runs: int, *, quick: bool) -> Measured:
+    """Fresh processes differ by less than a megabyte from start to start: one look is enough."""
+    del runs, quick
+    parts = {process.name: family(process.popen.pid) for process in bench.cluster.processes}
+    return Measured(
+        {
+            "rss_server_mb": [memory_mb(parts["control-plane"])],
+            "rss_worker_mb": [memory_mb(parts[WORKERS[0]])],
+        },
+        "proportional set size, just started and idle: the control plane with 2 workers connected; "
+        "a worker together with its 1 runner",
+    )
