@@ -29,8 +29,8 @@ def measure(runs: int, *, quick: bool) -> Measured:
     return Measured(
         figures,
         f"{jobs:,} jobs, each one POST to a server that counts, and 20 ms of sleep; 2 workers of {SLOTS} "
-        f"slots, one killed by SIGKILL at {killed_at} ends; from then to the last completion. Recovery: the same "
-        f"command again {BACK_AFTER_S:g} s later, lease {LEASE_S} s. Lost: it never returns, lease "
+        f"slots, one killed by SIGKILL at {killed_at} ends; from then to the last completion. Recovery: the "
+        f"same command again {BACK_AFTER_S:g} s later, lease {LEASE_S} s. Lost: it never returns, lease "
         f"{LOST_LEASE_S} s. Rerun: requests that the server saw more than once, in both",
     )
 

@@ -78,16 +78,20 @@ class _Engines:
     def __call__(
         self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
     ) -> Awaitable[Engine]:
-        return self._start(journal, lease, payloads, events)
+        return self._make(journal, lease, payloads, events)
 
-    async def _start(
+    async def _make(
         self, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
     ) -> Engine:
         policy = NetworkPolicy(
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
         http = GuestHttpClient(policy, before_send=lease.wait_valid)
-        pool = EnginePool(
+        # What lives by now lives as long as the worker: a full collection over it would only stop it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+        return EnginePool(
             PoolSettings(
                 worker=self._settings.name,
                 directory=await asyncio.to_thread(_made, self._settings.state_dir / "runners"),
@@ -100,12 +104,6 @@ class _Engines:
             events=events,
             clock=self._clock,
         )
-        await pool.start()
-        # What lives by now lives as long as the worker: a full collection over it would only stop it.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-        return pool
 
 
 class _Compiler:

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class EngineFactory(Protocol):
-    """Makes the worker's engine, ready to take placements. What it raises ends the worker."""
+    """Makes the worker's engine, which the worker starts. What it raises ends the worker."""
 
     def __call__(
         self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
@@ -110,12 +110,17 @@ class Worker:
             )
             stack.push_async_callback(engine.close)
             holdings.slots = engine.slots
+            # Beside the link: jobs of a process before this one are given back by its Hello, and a start of
+            # many runners must not keep them waiting.
             intake = Intake(engine, holdings, payloads.journal)
             stack.push_async_callback(intake.close)
-            log.info("worker_started", name=self._settings.name, slots=engine.slots)
+            starting = await stack.enter_async_context(_background(self._start(engine, holdings)))
             linked = await stack.enter_async_context(_background(link.run(intake, self._drain_asked)))
             ticking = await stack.enter_async_context(_background(self._tick(engine, holdings)))
-            await _first(linked, ticking, self._leave.wait())
+            await _first(starting, linked, ticking, self._leave.wait())
+            if starting.done():
+                await starting
+                await _first(linked, ticking, self._leave.wait())
             for part in (linked, ticking):
                 if part.done():
                     await part  # it ends only by an error
@@ -125,6 +130,11 @@ class Worker:
             if linked.done():
                 await linked
         log.info("worker_stopped")
+
+    async def _start(self, engine: Engine, holdings: Holdings) -> None:
+        await engine.start()
+        log.info("worker_started", name=self._settings.name, slots=engine.slots)
+        holdings.engine_started()
 
     def _drain_asked(self) -> None:
         log.info("drain_asked_by_control_plane")
