@@ -11,7 +11,7 @@ from typing import Final
 import iroh
 import structlog
 
-from mvm_ci.adapters.iroh import failures, patch
+from mvm_ci.adapters.iroh import failures, patch, rust_calls
 from mvm_ci.adapters.iroh.connection import IrohConnection
 from mvm_ci.domain.errors import BadInput, Misconfigured, Unavailable
 from mvm_ci.domain.ids import WorkerId
@@ -47,6 +47,7 @@ class IrohTransport:
 
     def __init__(self) -> None:
         patch.apply()
+        rust_calls.apply()
 
     async def bind(self, *, secret_key: bytes, address: str, alpns: Sequence[bytes]) -> "IrohEndpoint":
         """An endpoint; the first of ``alpns`` is the one it dials with. See
