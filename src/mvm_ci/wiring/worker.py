@@ -1,10 +1,8 @@
 """A worker in this process: its session with the control plane, and its engine."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final
 
 from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.iroh import IrohTransport
@@ -20,8 +18,6 @@ from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 from mvm_ci.worker.settings import WorkerSettings
-
-_GC_THRESHOLD: Final = 50_000
 
 
 async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
@@ -87,10 +83,6 @@ class _Engines:
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
         http = GuestHttpClient(policy, before_send=lease.wait_valid)
-        # What lives by now lives as long as the worker: a full collection over it would only stop it.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
         return EnginePool(
             PoolSettings(
                 worker=self._settings.name,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
@@ -28,6 +29,7 @@ TICK_MS: Final = 500
 HAND_OVER_MS: Final = 10_000
 """Beyond the grace: time for guests to be handed over, and for their ends to be recorded."""
 GOODBYE_MS: Final = 2_000
+_GC_THRESHOLD: Final = 50_000
 
 log = structlog.get_logger()
 
@@ -135,6 +137,10 @@ class Worker:
         await engine.start()
         log.info("worker_started", name=self._settings.name, slots=engine.slots)
         holdings.engine_started()
+        # What lives by now lives as long as the worker: a full collection over it would only stop it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
 
     def _drain_asked(self) -> None:
         log.info("drain_asked_by_control_plane")
