@@ -1,10 +1,8 @@
 """A worker in this process: its session with the control plane, and its engine."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final
 
 from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.system import SystemClock
@@ -21,8 +19,6 @@ from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 from mvm_ci.worker.settings import WorkerSettings
-
-_GC_THRESHOLD: Final = 50_000
 
 
 async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
@@ -79,16 +75,16 @@ class _Engines:
     def __call__(
         self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
     ) -> Awaitable[Engine]:
-        return self._start(journal, lease, payloads, events)
+        return self._make(journal, lease, payloads, events)
 
-    async def _start(
+    async def _make(
         self, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
     ) -> Engine:
         policy = NetworkPolicy(
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
         http = GuestHttpClient(policy, before_send=lease.wait_valid)
-        pool = EnginePool(
+        return EnginePool(
             PoolSettings(
                 worker=self._settings.name,
                 directory=await asyncio.to_thread(_made, self._settings.state_dir / "runners"),
@@ -101,12 +97,6 @@ class _Engines:
             events=events,
             clock=self._clock,
         )
-        await pool.start()
-        # What lives by now lives as long as the worker: a full collection over it would only stop it.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-        return pool
 
 
 class _Compiler:

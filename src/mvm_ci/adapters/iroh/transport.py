@@ -11,7 +11,7 @@ from typing import Final
 import iroh
 import structlog
 
-from mvm_ci.adapters.iroh import failures, patch
+from mvm_ci.adapters.iroh import failures, patch, rust_calls
 from mvm_ci.adapters.iroh.connection import IrohConnection
 from mvm_ci.adapters.iroh.relays import Relays
 from mvm_ci.domain.errors import BadInput, Misconfigured, Unavailable
@@ -52,6 +52,7 @@ class IrohTransport:
 
     def __init__(self, relays: Relays | None = None, external: str | None = None) -> None:
         patch.apply()
+        rust_calls.apply()
         self._relays = relays or Relays.none()
         self._external = external
         if external is not None:
