@@ -184,8 +184,8 @@ def filled() -> Iterator[sqlite3.Connection]:
             wake_ms = number if state in sources(Event.WAKE) else None
             connection.execute(
                 "INSERT INTO jobs"
-                " (id, state, epoch, session, wake_ms, expires_ms, created_ms, namespace, queue, priority, lane,"
-                " concurrency, module, name, options, input)"
+                " (id, state, epoch, session, wake_ms, expires_ms, created_ms, namespace, queue, priority,"
+                " lane, concurrency, module, name, options, input)"
                 " VALUES (?1, ?2, 1, ?3, ?4, ?5, 0, 'n', 'q', 5, ?6, 'k', '', '', '', x'')",
                 (number, int(state), session, wake_ms, expires_ms, number % 5),
             )
@@ -259,7 +259,7 @@ def test_statements_use_their_index(filled: sqlite3.Connection, name: str, rows:
     takes_rows = "/* rows */" in QUERIES[name]
     steps = plan(filled, for_rows(name, rows) if takes_rows else QUERIES[name])
     assert [use for use in USES[name] if not any(use in step for step in steps)] == []
-    # Walking an index in its order is no scan of the table; sorting is for few: the jobs at workers, of a key.
+    # Walking an index in its order is no scan of the table; sorting is for few jobs.
     scans = [step for step in steps if re.match(r"SCAN (jobs|journal)\b(?!.*USING)", step)]
     sorts = [step for step in steps if "TEMP B-TREE" in step]
     assert scans == []

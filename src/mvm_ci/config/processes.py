@@ -7,16 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvm_ci.config import settings
-<<<<<<< HEAD
 from mvm_ci.config.client import profile_in_use
-from mvm_ci.config.parsers import Address
-from mvm_ci.config.source import Source, parsed
-=======
-from mvm_ci.config.credentials import Credentials, read_credentials
 from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
 from mvm_ci.config.settings import Setting
-from mvm_ci.config.source import Source
->>>>>>> h/net
+from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
 
 
@@ -144,13 +138,13 @@ def dev_config(source: Source) -> DevConfig:
     )
 
 
-<<<<<<< HEAD
 def _profile_before_credentials(source: Source) -> str | None:
     if source.in_environment(settings.CREDENTIALS) is not None:
         return None
     used = profile_in_use(source)
     return None if used is None else used[1].text
-=======
+
+
 def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) -> PeerConfig:
     relays = source.all(settings.RELAY)
     public = PUBLIC_RELAYS in relays
@@ -164,7 +158,6 @@ def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) ->
         relays=() if public else relays,
         public_relays=public,
     )
->>>>>>> h/net
 
 
 def _guests(source: Source) -> GuestConfig:

@@ -91,7 +91,8 @@ async def _call(
                 await _TURN
             if code == _READY:
                 break
-        return lift(iroh_ffi._uniffi_rust_call_with_error(error_converter, complete, rust_future))  # noqa: SLF001
+        call: Any = iroh_ffi._uniffi_rust_call_with_error  # noqa: SLF001 - as above
+        return lift(call(error_converter, complete, rust_future))
     finally:
         free(rust_future)
 
