@@ -1,4 +1,4 @@
-"""A wall clock that jumps by an hour under every process: no lease notices, no wake-up is lost or repeated."""
+"""A wall clock that jumps by an hour under all processes: no lease notices, no wake-up is lost or hot."""
 
 from __future__ import annotations
 
