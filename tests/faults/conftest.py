@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import shutil
@@ -45,6 +46,13 @@ class Web:
 
 @pytest.fixture
 def web() -> Iterator[Web]:
+    with counting_web("127.0.0.1") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def counting_web(host: str) -> Iterator[Web]:
+    """A web server on ``host`` until the block ends."""
     made = Web()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -75,9 +83,9 @@ def web() -> Iterator[Web]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with serving(server) as address:
-        made.url = f"http://{address}"
+    server = http.server.ThreadingHTTPServer((host, 0), Handler)
+    with serving(server):
+        made.url = f"http://{host}:{server.server_port}"
         try:
             yield made
         finally:

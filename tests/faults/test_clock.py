@@ -1,4 +1,4 @@
-"""A wall clock that jumps by an hour under all processes: no lease notices, no wake-up is lost or hot."""
+"""A wall clock that jumps by an hour under every process: no lease notices, no wake-up is lost."""
 
 from __future__ import annotations
 

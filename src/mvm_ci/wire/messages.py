@@ -61,7 +61,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """The first frame of a connection. Counts as heartbeat 0, which ``Welcome`` answers.
 
     ``running``: placements of which this incarnation still has the guest or an end without ``Recorded``
-    (after a reconnect).
+    (after a reconnect). ``ephemeral``: the worker is to be forgotten when its session is over.
+    ``previous_over``: the process of ``previous`` is known to be dead: nobody need be asked whether it is.
     """
 
     oldest: int
@@ -75,6 +76,9 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     slots: int
     journal_format: int
     running: tuple[Placed, ...] = ()
+    labels: dict[str, str] = {}
+    ephemeral: bool = False
+    previous_over: bool = False
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
