@@ -9,6 +9,7 @@ import msgspec
 
 from mvm_ci.control_plane.api.problems import HttpError
 from mvm_ci.domain.errors import BadInput, TooLarge
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 
 READ_S: Final = 60.0
 """For a whole body."""
@@ -38,15 +39,22 @@ class QueryLike(Protocol):
 
 class Request:
     """``params``: the path's; ``query``: the declared parameters that were given, parsed; ``body``: its
-    bytes.
+    bytes; ``namespace``: whose jobs and modules the caller works with.
     """
 
-    __slots__ = ("body", "params", "query")
+    __slots__ = ("body", "namespace", "params", "query")
 
-    def __init__(self, params: Mapping[str, str], query: Mapping[str, Any], body: bytes) -> None:
+    def __init__(
+        self,
+        params: Mapping[str, str],
+        query: Mapping[str, Any],
+        body: bytes,
+        namespace: str = DEFAULT_NAMESPACE,
+    ) -> None:
         self.params = params
         self.query = query
         self.body = body
+        self.namespace = namespace
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

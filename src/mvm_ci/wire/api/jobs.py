@@ -1,32 +1,8 @@
-"""The HTTP API's requests and answers, as JSON. The server decodes and the client encodes with these same
-types.
+"""Jobs."""
 
-Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`` (RFC 9457,
-``application/problem+json``) whose
-``code`` is one of the codes in ``mvm_ci.domain.errors``.
-"""
-
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-
-API_PORT: Final = 3020
-MAX_BODY: Final = 8 << 20
-"""Bytes of a JSON request body."""
-MAX_JOBS_PER_REQUEST: Final = 10_000
-MAX_INPUT: Final = 1 << 20
-"""Bytes of one job's input."""
-MAX_WAIT_S: Final = 60.0
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An error. ``title`` is fixed for a code; ``detail`` says what, where and what to do."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
 
 
 class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -142,87 +118,3 @@ class CancelView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     cancelled: str
-
-
-class ModuleView(msgspec.Struct, frozen=True, kw_only=True):
-    """A module."""
-
-    digest: str
-    name: str
-    kind: str
-    size: int
-    created_ms: int
-    allow_hosts: tuple[str, ...]
-
-
-class ModuleList(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/modules?prefix=``, newest first."""
-
-    modules: tuple[ModuleView, ...]
-
-
-class WorkerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker. ``state``: active, draining or revoked; ``connected``: whether its lease is held now."""
-
-    id: str
-    name: str
-    state: str
-    connected: bool
-    slots: int = 0
-    running: int = 0
-    version: str = ""
-    platform: str = ""
-    joined_ms: int = 0
-    seen_ms: int = 0
-    session: int | None = None
-    lease_left_ms: int | None = None
-
-
-class WorkerList(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/workers``."""
-
-    workers: tuple[WorkerView, ...]
-
-
-class CreateJoinToken(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """``POST /v1/join-tokens``."""
-
-    uses: int = 1
-    ttl_s: int = 3600
-
-
-class JoinTokenView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A join token; ``token``, the secret, only in the answer to its creation."""
-
-    id: str
-    uses_left: int
-    created_ms: int
-    expires_ms: int
-    token: str | None = None
-
-
-class JoinTokenList(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/join-tokens``."""
-
-    tokens: tuple[JoinTokenView, ...]
-
-
-class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/ticket``: where workers find the control plane."""
-
-    ticket: str
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/status``: the control plane at a glance. ``jobs``: counts by state."""
-
-    version: str
-    started_ms: int
-    jobs: dict[str, int]
-    workers: int
-    connected: int
-    slots: int
-    stale_refused: int
-    """Reports and appends refused because their placement was over, since the start."""

@@ -1,0 +1,1 @@
+"""The rows of the table of routes, one file a topic."""

@@ -1,0 +1,33 @@
+"""The HTTP API's requests and answers, as JSON. The server decodes and the client encodes with these same
+types.
+
+Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`` (RFC 9457,
+``application/problem+json``) whose
+``code`` is one of the codes in ``mvm_ci.domain.errors``.
+"""
+
+from mvm_ci.wire.api.jobs import CancelView as CancelView
+from mvm_ci.wire.api.jobs import FailureView as FailureView
+from mvm_ci.wire.api.jobs import JobList as JobList
+from mvm_ci.wire.api.jobs import JobView as JobView
+from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
+from mvm_ci.wire.api.jobs import JournalView as JournalView
+from mvm_ci.wire.api.jobs import LogLine as LogLine
+from mvm_ci.wire.api.jobs import SubmitJob as SubmitJob
+from mvm_ci.wire.api.jobs import SubmitJobs as SubmitJobs
+from mvm_ci.wire.api.jobs import Submitted as Submitted
+from mvm_ci.wire.api.limits import API_PORT as API_PORT
+from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
+from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT
+from mvm_ci.wire.api.limits import MAX_JOBS_PER_REQUEST as MAX_JOBS_PER_REQUEST
+from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
+from mvm_ci.wire.api.modules import ModuleList as ModuleList
+from mvm_ci.wire.api.modules import ModuleView as ModuleView
+from mvm_ci.wire.api.plane import Status as Status
+from mvm_ci.wire.api.plane import Ticket as Ticket
+from mvm_ci.wire.api.problems import Problem as Problem
+from mvm_ci.wire.api.workers import CreateJoinToken as CreateJoinToken
+from mvm_ci.wire.api.workers import JoinTokenList as JoinTokenList
+from mvm_ci.wire.api.workers import JoinTokenView as JoinTokenView
+from mvm_ci.wire.api.workers import WorkerList as WorkerList
+from mvm_ci.wire.api.workers import WorkerView as WorkerView

@@ -1,0 +1,11 @@
+"""What the API takes at most."""
+
+from typing import Final
+
+API_PORT: Final = 3020
+MAX_BODY: Final = 8 << 20
+"""Bytes of a JSON request body."""
+MAX_JOBS_PER_REQUEST: Final = 10_000
+MAX_INPUT: Final = 1 << 20
+"""Bytes of one job's input."""
+MAX_WAIT_S: Final = 60.0
