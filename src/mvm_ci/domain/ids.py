@@ -20,7 +20,7 @@ Digest = NewType("Digest", str)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {c: i for i, c in enumerate(_ALPHABET)} | {"o": 0, "i": 1, "l": 1}
-_SERIAL_BITS = 20
+SERIAL_BITS = 20
 _TEXT_LENGTH = 13
 _MAX_ID = (1 << 63) - 1
 
@@ -51,7 +51,7 @@ class IdSequence:
 
     def next(self, now_ms: int) -> int:
         """The next id. ``now_ms``: Unix time in milliseconds."""
-        self._last = max(self._last + 1, now_ms << _SERIAL_BITS)
+        self._last = max(self._last + 1, now_ms << SERIAL_BITS)
         return self._last
 
 

@@ -41,12 +41,21 @@ def removal(directory: Path) -> Iterator[bool]:
         yield _locked(descriptor, fcntl.LOCK_EX)
 
 
-def inventory(directory: Path) -> Iterator[tuple[Digest, Path]]:
-    """Every blob there is, in the order of the digests."""
+def wall_ms() -> int:
+    """Unix milliseconds: when a blob was kept."""
+    return time.time_ns() // 1_000_000
+
+
+def inventory(directory: Path, after: str = "") -> Iterator[tuple[Digest, Path]]:
+    """Every blob whose digest comes after that one, in the order of the digests."""
     for first in sorted(path for path in directory.iterdir() if len(path.name) == 2):
+        if first.name < after[:2]:
+            continue
         for second in sorted(first.iterdir()):
+            if first.name + second.name < after[:4]:
+                continue
             for file in sorted(second.iterdir()):
-                if is_digest(file.name):
+                if file.name > after and is_digest(file.name):
                     yield Digest(file.name), file
 
 

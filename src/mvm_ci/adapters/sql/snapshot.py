@@ -56,7 +56,9 @@ def begin_anew(directory: Path, now_ms: int) -> int:
             connection.execute("BEGIN IMMEDIATE")
             sessions = [row[0] for row in connection.execute(QUERIES["placing_sessions"])]
             rescue(connection, [(session, now_ms, _ANY_LOSSES, ()) for session in sessions])
-            going_on = connection.execute(QUERIES["fence"], (now_ms // 1000,)).rowcount
+            connection.execute(QUERIES["fence"], (now_ms // 1000,))
+            going_on: int
+            (going_on,) = connection.execute(QUERIES["count_going_on"]).fetchone()
             connection.execute(QUERIES["close_all_sessions"])
             connection.execute("COMMIT")
             return going_on
