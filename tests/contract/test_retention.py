@@ -103,9 +103,11 @@ async def test_references_are_modules_payloads_and_what_journals_name(
         await queue.append([(placed(2), Segment(first=first, count=1, data=data))])
     among = {*names.values(), MODULE}
     page = await retained.references(START, among, 1)
-    assert (page.found, page.last) == ({MODULE, names["a"], names["b"]}, 1)
+    assert page.found == {MODULE, names["a"], names["b"]}
+    assert page.last == 1
     page = await retained.references(JobId(1), among, 2)
-    assert (page.found, page.last) == ({MODULE, names["c"], names["d"]}, None)
+    assert page.found == {MODULE, names["c"], names["d"]}
+    assert page.last is None
     assert (await retained.references(START, {names["f"]}, 10)).found == set()
 
 

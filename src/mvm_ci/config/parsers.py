@@ -11,6 +11,8 @@ from mvm_ci.domain.errors import BadInput
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE: Final = re.compile(r"([1-9]\d*)([KMGT]iB)")
+_BINARY: Final = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _MAX_SLOTS: Final = 4096
 
 
@@ -47,6 +49,30 @@ def lease(text: str) -> float:
     if not 1 <= seconds <= 3600:
         raise ValueError("is not between 1s and 1h")
     return seconds
+
+
+def age(text: str) -> float:
+    """Seconds of a duration, or 0 for ``forever``. Raises ``ValueError``."""
+    return 0.0 if text.strip() == "forever" else positive_duration(text)
+
+
+def count_limit(text: str) -> int:
+    """A number that is at least 1, or 0 for ``all``. Raises ``ValueError``."""
+    if text.strip() == "all":
+        return 0
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ValueError("is not a number from 1 on, or all")
+    return int(text)
+
+
+def size_limit(text: str) -> int:
+    """Bytes in ``500MiB`` or ``20GiB``, or 0 for ``all``. Raises ``ValueError``."""
+    if text.strip() == "all":
+        return 0
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a size such as 500MiB or 20GiB, or all")
+    return int(match[1]) << _BINARY[match[2]]
 
 
 def address(text: str) -> Address:

@@ -22,6 +22,15 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """What is kept of jobs that are over; None: no such limit. ``size``: bytes."""
+
+    age_s: float | None
+    count: int | None
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
@@ -31,6 +40,7 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    keep: KeepConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        keep=_keep(source),
     )
 
 
@@ -137,6 +148,14 @@ def dev_config(source: Source) -> DevConfig:
         state_dir=source.directory(settings.DEV_STATE),
         credentials=source.directory(settings.CREDENTIALS),
         guests=_guests(source),
+    )
+
+
+def _keep(source: Source) -> KeepConfig:
+    return KeepConfig(
+        age_s=source.value(settings.KEEP_AGE) or None,
+        count=source.value(settings.KEEP_COUNT) or None,
+        size=source.value(settings.KEEP_BYTES) or None,
     )
 
 

@@ -115,6 +115,30 @@ LEASE = Setting(
     "After this silence a worker counts as lost.",
     _TIME,
 )
+KEEP_AGE = Setting(
+    "--keep-jobs-for",
+    "MVM_CI_KEEP_JOBS_FOR",
+    parsers.age,
+    "30d",
+    "How long a job is kept after its end; forever for no limit.",
+    _TIME,
+)
+KEEP_COUNT = Setting(
+    "--keep-jobs",
+    "MVM_CI_KEEP_JOBS",
+    parsers.count_limit,
+    "1000000",
+    "How many jobs that are over are kept, the newest; all for no limit.",
+    "N",
+)
+KEEP_BYTES = Setting(
+    "--keep-jobs-size",
+    "MVM_CI_KEEP_JOBS_SIZE",
+    parsers.size_limit,
+    "all",
+    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
+    "SIZE",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -207,7 +231,17 @@ DEV_STATE = Setting(
 
 CLIENT: Final = (URL, TOKEN, CREDENTIALS)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
-CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
+CONTROL_PLANE: Final = (
+    BIND,
+    P2P_BIND,
+    CONTROL_PLANE_STATE,
+    TICKET_OUT,
+    CREDENTIALS_OUT,
+    LEASE,
+    KEEP_AGE,
+    KEEP_COUNT,
+    KEEP_BYTES,
+)
 WORKER: Final = (
     TICKET,
     TICKET_IN,

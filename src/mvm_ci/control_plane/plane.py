@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from random import random as chance
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -36,6 +37,7 @@ from mvm_ci.ports.transport import Endpoint
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class PartFailed(MvmCiError):
@@ -102,6 +104,7 @@ class ControlPlane:
             started_ms=clock.now_ms(),
         )
         self._server = ApiServer(Api(self.services), settings.host, settings.port, settings.stop_s)
+        self._duties: dict[str, Duty] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -115,6 +118,10 @@ class ControlPlane:
         """Where workers find it."""
         return self._endpoint.ticket()
 
+    def add_duty(self, name: str, run: Duty) -> None:
+        """One more part, which runs from ``start`` on; if it ends, the control plane fails."""
+        self._duties[name] = run
+
     async def start(self) -> None:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
         store).
@@ -123,11 +130,12 @@ class ControlPlane:
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self.sessions.restore()
         await self._server.start()
-        parts = {
+        parts: dict[str, Duty] = {
             "waker": self._waker.run,
             "dispatcher": self.services.dispatcher.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
+            **self._duties,
         }
         for name, run in parts.items():
             task = asyncio.create_task(run(), name=name)

@@ -15,16 +15,19 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
-from mvm_ci.config.processes import ControlPlaneConfig
+from mvm_ci.config.processes import ControlPlaneConfig, KeepConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
+from mvm_ci.domain.retention import RetentionPolicy
+from mvm_ci.lifecycle.retention import Retention
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.stopping import Stop
 
 _HEARTBEATS: Final = 3
 """In one lease: two may get lost."""
+_KEEP: Final = RetentionPolicy()
 
 
 class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,9 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
-    opening = opened_control_plane(config.state_dir, config.bind, config.p2p_bind, config.lease_s)
+    opening = opened_control_plane(
+        config.state_dir, config.bind, config.p2p_bind, config.lease_s, _policy(config.keep)
+    )
     async with opening as running:
         if config.credentials_file is not None:
             write_credentials(config.credentials_file, Credentials(_local(running.url), running.token))
@@ -57,13 +62,20 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
 
 @asynccontextmanager
 async def opened_control_plane(
-    state_dir: Path, bind: Address, p2p_bind: Address, lease_s: float
+    state_dir: Path,
+    bind: Address,
+    p2p_bind: Address,
+    lease_s: float,
+    retention: RetentionPolicy = _KEEP,
 ) -> AsyncIterator[RunningControlPlane]:
     """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
     clock = SystemClock()
     lease_ms = round(lease_s * 1000)
     settings = ControlPlaneSettings(
-        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS
+        host=bind.host,
+        port=bind.port,
+        lease_ms=lease_ms,
+        heartbeat_ms=lease_ms // _HEARTBEATS,
     )
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)
@@ -76,11 +88,17 @@ async def opened_control_plane(
         )
         stack.push_async_callback(endpoint.close)
         plane = ControlPlane(settings, store.queue, store.registry, blobs, endpoint, clock)
+        plane.add_duty("retention", Retention(store.retained, store.registry, blobs, clock, retention).run)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(
             url=plane.api_url, ticket=plane.ticket, token=token, registry=store.registry, plane=plane
         )
+
+
+def _policy(keep: KeepConfig) -> RetentionPolicy:
+    age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
+    return RetentionPolicy(jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size)
 
 
 async def _first(*waits: Coroutine[Any, Any, None]) -> None:
