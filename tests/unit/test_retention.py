@@ -52,7 +52,9 @@ def test_what_was_made_within_the_age_is_out_of_bounds(now_ms: int, age_ms: int)
     assert bounds == Bounds(JobId(oldest << 20), oldest)
 
 
-@pytest.mark.parametrize("field", ["jobs_age_ms", "jobs_count", "jobs_bytes", "blob_grace_ms"])
+@pytest.mark.parametrize(
+    "field", ["jobs_age_ms", "jobs_count", "jobs_bytes", "modules_age_ms", "blob_grace_ms"]
+)
 def test_a_limit_of_nothing_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         RetentionPolicy(**{field: 0})

@@ -23,11 +23,12 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class KeepConfig:
-    """What is kept of jobs that are over; None: no such limit. ``size``: bytes."""
+    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
 
     age_s: float | None
     count: int | None
     size: int | None
+    modules_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ def _keep(source: Source) -> KeepConfig:
         age_s=source.value(settings.KEEP_AGE) or None,
         count=source.value(settings.KEEP_COUNT) or None,
         size=source.value(settings.KEEP_BYTES) or None,
+        modules_s=source.value(settings.KEEP_MODULES) or None,
     )
 
 

@@ -139,6 +139,14 @@ KEEP_BYTES = Setting(
     "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
     "SIZE",
 )
+KEEP_MODULES = Setting(
+    "--keep-modules-for",
+    "MVM_CI_KEEP_MODULES_FOR",
+    parsers.age,
+    "forever",
+    "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
+    _TIME,
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -241,6 +249,7 @@ CONTROL_PLANE: Final = (
     KEEP_AGE,
     KEEP_COUNT,
     KEEP_BYTES,
+    KEEP_MODULES,
 )
 WORKER: Final = (
     TICKET,

@@ -21,19 +21,27 @@ class FinishedJob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits for jobs that are over, with all that is kept about them; None: no such limit.
+    """Limits for what is kept; None: no such limit.
 
-    ``jobs_age_ms`` counts from a job's end. ``jobs_count`` and ``jobs_bytes`` keep the newest, by submission.
-    ``blob_grace_ms``: how long a blob that nothing refers to is kept; it is stored before it is referred to.
+    ``jobs_age_ms`` counts from a job's end; ``jobs_count`` and ``jobs_bytes`` keep the newest ones
+    by submission. ``modules_age_ms``: of modules that no kept job is of, since they were added.
+    ``blob_grace_ms``: of blobs that nothing refers to; they are stored before something does.
     """
 
     jobs_age_ms: int | None = 30 * _DAY_MS
     jobs_count: int | None = 1_000_000
     jobs_bytes: int | None = None
+    modules_age_ms: int | None = None
     blob_grace_ms: int = _DAY_MS
 
     def __post_init__(self) -> None:
-        limits = (self.jobs_age_ms, self.jobs_count, self.jobs_bytes, self.blob_grace_ms)
+        limits = (
+            self.jobs_age_ms,
+            self.jobs_count,
+            self.jobs_bytes,
+            self.modules_age_ms,
+            self.blob_grace_ms,
+        )
         if any(limit is not None and limit < 1 for limit in limits):
             raise ValueError("a limit of retention must be at least 1")
 

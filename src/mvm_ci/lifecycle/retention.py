@@ -14,6 +14,7 @@ import structlog
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.retention import Bounds, Excess, RetentionPolicy, bounds_by_age
+from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.registry import Registry
@@ -37,6 +38,7 @@ class Removed(msgspec.Struct):
     """What was removed since the start."""
 
     jobs: int = 0
+    modules: int = 0
     blobs: int = 0
     blob_bytes: int = 0
 
@@ -45,9 +47,16 @@ class Retention:
     """A duty of the control plane. ``removed`` counts."""
 
     def __init__(
-        self, jobs: RetainedJobs, registry: Registry, blobs: BlobStore, clock: Clock, policy: RetentionPolicy
+        self,
+        jobs: RetainedJobs,
+        registry: Registry,
+        modules: Modules,
+        blobs: BlobStore,
+        clock: Clock,
+        policy: RetentionPolicy,
     ) -> None:
         self._jobs = jobs
+        self._modules = modules
         self._registry = registry
         self._blobs = blobs
         self._clock = clock
@@ -59,7 +68,7 @@ class Retention:
         """Runs until it is cancelled."""
         while True:
             await self._clock.sleep(ROUND_MS)
-            for part in (self.remove_jobs, self.remove_blobs):
+            for part in (self.remove_jobs, self.remove_modules, self.remove_blobs):
                 await self._carefully(part)
 
     async def remove_jobs(self) -> None:
@@ -71,6 +80,17 @@ class Retention:
         if first is not None:
             await self._remove_within(Bounds(JobId(first + 1), self._clock.now_ms() + 1))
 
+    async def remove_modules(self) -> None:
+        """Takes modules out of the catalogue that are old and of no kept job. Raises ``Unavailable``."""
+        if self._policy.modules_age_ms is None:
+            return
+        oldest_ms = self._clock.now_ms() - self._policy.modules_age_ms
+        infos = await self._registry.modules()
+        old = {info.digest: info.size for info in infos if info.created_ms < oldest_ms}
+        await self._spare_referenced(old)
+        if old:
+            self.removed.modules += await self._modules.remove(old)
+
     async def remove_blobs(self) -> None:
         """Removes blobs that nothing refers to and that were put long enough ago. Raises ``Unavailable``."""
         # Of before the look for references: what is put or asked for during it is kept longer.
@@ -78,18 +98,22 @@ class Retention:
         old = await self._old_blobs(kept_before_ms)
         for module in await self._registry.modules() if old else ():
             old.pop(module.digest, None)
+        await self._spare_referenced(old)
+        digests = list(old)
+        for at in range(0, len(digests), REMOVE_AT_ONCE):
+            gone = await self._blobs.remove(digests[at : at + REMOVE_AT_ONCE], kept_before_ms)
+            self.removed.blobs += len(gone)
+            self.removed.blob_bytes += sum(old[digest] for digest in gone)
+            await self._clock.sleep(PAUSE_MS)
+
+    async def _spare_referenced(self, old: dict[Digest, int]) -> None:
+        """Takes out of ``old`` what kept jobs refer to."""
         after: JobId | None = JobId(0)
         while old and after is not None:
             references = await self._jobs.references(after, old.keys(), LOOK_AT_ONCE)
             for digest in references.found:
                 del old[digest]
             after = references.last
-            await self._clock.sleep(PAUSE_MS)
-        digests = list(old)
-        for at in range(0, len(digests), REMOVE_AT_ONCE):
-            gone = await self._blobs.remove(digests[at : at + REMOVE_AT_ONCE], kept_before_ms)
-            self.removed.blobs += len(gone)
-            self.removed.blob_bytes += sum(old[digest] for digest in gone)
             await self._clock.sleep(PAUSE_MS)
 
     async def _remove_within(self, bounds: Bounds) -> None:

@@ -88,7 +88,9 @@ async def opened_control_plane(
         )
         stack.push_async_callback(endpoint.close)
         plane = ControlPlane(settings, store.queue, store.registry, blobs, endpoint, clock)
-        plane.add_duty("retention", Retention(store.retained, store.registry, blobs, clock, retention).run)
+        modules = plane.services.modules
+        keeping = Retention(store.retained, store.registry, modules, blobs, clock, retention)
+        plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(
@@ -98,7 +100,10 @@ async def opened_control_plane(
 
 def _policy(keep: KeepConfig) -> RetentionPolicy:
     age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
-    return RetentionPolicy(jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size)
+    modules_ms = None if keep.modules_s is None else max(1, round(keep.modules_s * 1000))
+    return RetentionPolicy(
+        jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size, modules_age_ms=modules_ms
+    )
 
 
 async def _first(*waits: Coroutine[Any, Any, None]) -> None:

@@ -16,6 +16,7 @@ from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.outcome import Completed, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import RetentionPolicy
+from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.retention import REMOVE_AT_ONCE, ROUND_MS, Retention
 from mvm_ci.ports.job_queue import Report, Segment
 from mvm_ci.ports.registry import ModuleInfo
@@ -34,7 +35,8 @@ class Rig:
         self.registry = MemoryRegistry()
         self.blobs = MemoryBlobStore(self.clock.now_ms)
         jobs = MemoryRetainedJobs(self.queue._records)
-        self.retention = Retention(jobs, self.registry, self.blobs, self.clock, policy)
+        self.modules = Modules(self.registry, self.blobs, self.clock)
+        self.retention = Retention(jobs, self.registry, self.modules, self.blobs, self.clock, policy)
         self._ids = 0
 
     async def job(self, *, payload: bytes | BlobRef = b"in", module: str = "5" * 64) -> JobId:
@@ -167,3 +169,71 @@ async def test_blobs_of_a_job_go_in_the_round_that_removes_it_and_rounds_go_on_a
     assert not duty.done()
     duty.cancel()
     await asyncio.gather(duty, return_exceptions=True)
+
+
+# Exports run and memory; a custom section after it makes another module.
+WASM = b"\0asm\x01\0\0\0\x07\x10\x02\x03run\0\0\x06memory\x02\0"
+
+
+async def test_modules_go_when_they_are_old_and_of_no_kept_job() -> None:
+    rig = Rig(RetentionPolicy(jobs_age_ms=DAY, modules_age_ms=DAY, blob_grace_ms=DAY))
+    unused, used = await rig.modules.add(WASM + b"\0\2\1a"), await rig.modules.add(WASM + b"\0\2\1b")
+    await rig.job(module=used.digest)
+    await rig.clock.advance(DAY + 1)
+    young = await rig.modules.add(WASM + b"\0\2\1c")
+    await rig.through(rig.retention.remove_modules)
+    await rig.through(rig.retention.remove_blobs)
+    asked = [unused.digest, used.digest, young.digest]
+    assert set(await rig.modules.find(asked)) == {used.digest, young.digest}
+    assert rig.retention.removed.modules == 1
+    # A job that was checked just before has its module for a while.
+    assert await rig.blobs.get(unused.digest)
+    await rig.clock.advance(DAY + 1)
+    await rig.through(rig.retention.remove_blobs)
+    assert {blob.digest for blob in await rig.blobs.stored(None, 10)} == {used.digest, young.digest}
+    assert await rig.modules.add(WASM + b"\0\2\1a") != unused
+    assert set(await rig.modules.find(asked)) == set(asked)
+
+
+async def test_a_module_that_is_added_while_it_is_removed_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(RetentionPolicy())
+    info = await rig.modules.add(WASM)
+    go_on, reached = asyncio.Event(), asyncio.Event()
+    put = rig.registry.put_module
+
+    async def slow(module: ModuleInfo) -> None:
+        await put(module)
+        reached.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(rig.registry, "put_module", slow)
+    adding = asyncio.ensure_future(rig.modules.add(WASM))
+    await asyncio.wait_for(reached.wait(), timeout=60)
+    assert await rig.modules.remove([info.digest]) == 0
+    go_on.set()
+    assert await adding == info
+    assert set(await rig.modules.find([info.digest])) == {info.digest}
+    assert await rig.modules.remove([info.digest]) == 1
+
+
+async def test_what_was_looked_up_before_a_removal_is_not_remembered_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(RetentionPolicy())
+    info = await rig.modules.add(WASM)
+    fresh = Modules(rig.registry, rig.blobs, rig.clock)
+    go_on = asyncio.Event()
+    look = rig.registry.modules
+
+    async def slow(digests: Any = ()) -> list[ModuleInfo]:
+        found = await look(digests)
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(rig.registry, "modules", slow)
+    finding = asyncio.ensure_future(fresh.find([info.digest]))
+    await asyncio.sleep(0)
+    assert await fresh.remove([info.digest]) == 1
+    go_on.set()
+    assert await finding == {info.digest: info}
+    assert await fresh.find([info.digest]) == {}

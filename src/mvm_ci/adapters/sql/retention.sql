@@ -22,3 +22,6 @@ FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2
 
 -- name: journals_between
 SELECT data FROM journal WHERE job > ?1 AND job <= ?2
+
+-- name: remove_modules
+DELETE FROM modules WHERE digest IN (SELECT value FROM json_each(?1))
