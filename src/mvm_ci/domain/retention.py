@@ -9,8 +9,8 @@ import msgspec
 from mvm_ci.domain.ids import SERIAL_BITS, Digest, JobId
 
 _DAY_MS: Final = 86_400_000
-# Beginnings may overlap, in a longer run of such digits.
-_DIGEST: Final = re.compile(rb"(?=([0-9a-f]{64}))")
+_DIGEST_LENGTH: Final = 64
+_HEX_RUN: Final = re.compile(rb"[0-9a-f]{64,}")
 
 
 class FinishedJob(msgspec.Struct, frozen=True, array_like=True):
@@ -91,4 +91,8 @@ class Excess:
 
 def digests_in(data: bytes) -> set[Digest]:
     """Whatever looks like a digest in stored bytes, of any format: no version's references are missed."""
-    return {Digest(match[1].decode()) for match in _DIGEST.finditer(data)}
+    return {
+        Digest(run[at : at + _DIGEST_LENGTH].decode())
+        for run in _HEX_RUN.findall(data)
+        for at in range(len(run) - _DIGEST_LENGTH + 1)
+    }

@@ -29,6 +29,8 @@ PAUSE_MS: Final = 20
 REMOVE_AT_ONCE: Final = 100
 """Jobs in one write; a commit of others waits no longer than for these."""
 LOOK_AT_ONCE: Final = 500
+READ_AT_ONCE: Final = 100
+"""Jobs whose journals are read through together."""
 BLOBS_AT_ONCE: Final = 1_000
 MOST_BLOBS: Final = 50_000
 """Judged in one round; the next round goes on after them."""
@@ -110,7 +112,7 @@ class Retention:
         """Takes out of ``old`` what kept jobs refer to."""
         after: JobId | None = JobId(0)
         while old and after is not None:
-            references = await self._jobs.references(after, old.keys(), LOOK_AT_ONCE)
+            references = await self._jobs.references(after, old.keys(), READ_AT_ONCE)
             for digest in references.found:
                 del old[digest]
             after = references.last
