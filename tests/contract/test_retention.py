@@ -1,15 +1,29 @@
 """One suite for every job store's side of retention: what `ports.retention` promises."""
 
 import pytest
+from msgspec.structs import replace
 
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import FINAL, JobState
+from mvm_ci.domain.options import DEFAULT_OPTIONS, Dependency, Idempotency, Needs
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import Bounds
 from mvm_ci.ports.job_queue import JobQueue, Segment
 from mvm_ci.ports.retention import RetainedJobs
-from tests.contract.jobs import COMPLETED, FAILED, MODULE, NOW, SESSION, new_job, placed, reach, report
+from tests.contract.jobs import (
+    COMPLETED,
+    FAILED,
+    MODULE,
+    NOW,
+    SESSION,
+    UPSTREAM,
+    claim,
+    new_job,
+    placed,
+    reach,
+    report,
+)
 
 START = JobId(0)
 EVERYTHING = Bounds(JobId(1 << 62), NOW + 1)
@@ -29,8 +43,35 @@ async def test_only_what_is_over_is_removed(queue: JobQueue, retained: RetainedJ
     await reach(queue, 5, state)
     removal = await retained.remove_finished(START, EVERYTHING, 10)
     assert (removal.removed, removal.last) == ((1, None) if state in FINAL else (0, None))
-    assert await left(queue) == ([] if state in FINAL else [5])
-    assert await queue.get([JobId(5)]) == [None] if state in FINAL else [await queue.get([JobId(5)])]
+    assert [job for job in await left(queue) if job != UPSTREAM] == ([] if state in FINAL else [5])
+
+
+@pytest.mark.parametrize("needs", Needs)
+async def test_what_a_job_that_is_not_over_waits_for_stays(
+    queue: JobQueue, retained: RetainedJobs, needs: Needs
+) -> None:
+    await finished(queue, 1, 2)
+    waits = replace(DEFAULT_OPTIONS, after=(Dependency(JobId(1), needs),))
+    await queue.submit([new_job(3, options=waits)])
+    assert (await retained.remove_finished(START, EVERYTHING, 10)).removed == 1
+    assert await left(queue) == [1, 3]
+    await queue.cancel([JobId(3)], NOW)
+    assert (await retained.remove_finished(START, EVERYTHING, 10)).removed == 2
+    assert await left(queue) == []
+
+
+async def test_a_key_that_was_used_is_free_again_once_its_job_is_removed(
+    queue: JobQueue, retained: RetainedJobs
+) -> None:
+    keyed = replace(DEFAULT_OPTIONS, idempotency=Idempotency("key", b"r" * 16), tags=("nightly",))
+    await queue.submit([new_job(1, session=SESSION, options=keyed)])
+    await queue.report([report(1, COMPLETED)], NOW)
+    namespace = DEFAULT_OPTIONS.lane.namespace
+    assert set(await queue.keyed(namespace, ["key"])) == {"key"}
+    assert (await retained.remove_finished(START, EVERYTHING, 10)).removed == 1
+    assert await queue.keyed(namespace, ["key"]) == {}
+    await queue.submit([new_job(2, options=keyed)])
+    assert await left(queue) == [2]
 
 
 async def test_journals_of_all_attempts_go_with_the_job(queue: JobQueue, retained: RetainedJobs) -> None:
@@ -39,7 +80,7 @@ async def test_journals_of_all_attempts_go_with_the_job(queue: JobQueue, retaine
         await queue.append([(placed(number), Segment(first=0, count=1, data=b"a" * 100))])
     await queue.report([report(1, FAILED, retry_ms=NOW)], NOW)
     await queue.wake(NOW, 10)
-    await queue.claim(SESSION, 10)
+    await claim(queue, SESSION, 10)
     await queue.append([(placed(1, 2), Segment(first=0, count=1, data=b"b" * 50))])
     await queue.report([report(1, COMPLETED, epoch=2)], NOW)
     (page,) = (await retained.finished(None, 10)).jobs

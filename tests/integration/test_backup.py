@@ -25,9 +25,21 @@ from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.job_queue import Append, Segment
 from mvm_ci.ports.registry import JoinToken, Worker, WorkerState
 from mvm_ci.wiring.backup import create_backup, restore_backup, verify_backup
-from tests.contract.jobs import COMPLETED, NOW, OTHER_SESSION, SESSION, new_job, placed, reach, report
+from tests.contract.jobs import (
+    COMPLETED,
+    NOW,
+    OTHER_SESSION,
+    SESSION,
+    UPSTREAM,
+    claim,
+    new_job,
+    placed,
+    reach,
+    report,
+)
 
 LATER = NOW + 60_000
+GIVEN_BACK = {JobState.CANCELLING: JobState.CANCELLED, JobState.PAUSING: JobState.PAUSED}
 WORKER = Worker(
     id=WorkerId("a" * 64),
     name="one",
@@ -89,7 +101,7 @@ async def test_a_restored_state_is_what_was_acknowledged_and_nothing_is_placed(t
             assert (new.result, new.failure) == (old.result, old.failure)
             expected = state
             if state in PLACED:
-                expected = JobState.CANCELLED if state is JobState.CANCELLING else JobState.PENDING
+                expected = GIVEN_BACK.get(state, JobState.PENDING)
             assert new.state is expected
             assert new.session is None
             if expected is not JobState.COMPLETED:  # one that failed may be tried again some day
@@ -103,10 +115,10 @@ async def test_a_restored_state_is_what_was_acknowledged_and_nothing_is_placed(t
         assert (worker.session_open, worker.state) == (False, WorkerState.ACTIVE)
         counts = await store.queue.counts()
         assert restored.going_on == sum(count for state, count in counts.items() if state not in FINAL)
-        claimed = await store.queue.claim(OTHER_SESSION, 10)
-        assert {job.id for job in claimed} == {JobId(n) for n in (1, 2, 3, 50)}
+        claimed = await claim(store.queue, OTHER_SESSION, 10)
+        assert {job.id for job in claimed} == {JobId(1), JobId(2), JobId(3), JobId(50), UPSTREAM}
         ended = [report(job.id, COMPLETED, epoch=job.epoch) for job in claimed]
-        assert await store.queue.report(ended, LATER) == [True] * 4
+        assert await store.queue.report(ended, LATER) == [True] * 5
 
 
 async def test_a_placement_that_the_backup_never_saw_is_stale_in_every_restored_world(tmp_path: Path) -> None:
@@ -118,14 +130,14 @@ async def test_a_placement_that_the_backup_never_saw_is_stale_in_every_restored_
         create_backup(source, file, NOW)
         epochs = set()
         for _ in range(3):
-            (job,) = await store.queue.claim(SESSION, 1)
+            (job,) = await claim(store.queue, SESSION, 1)
             epochs.add(job.epoch)
             await store.queue.rescue(SESSION, NOW, 100)
     for number, when in enumerate((LATER, LATER + 1000)):
         target = tmp_path / f"target-{number}"
         restore_backup(file, target, when)
         async with opened(target) as store:
-            (job,) = await store.queue.claim(SESSION, 1)
+            (job,) = await claim(store.queue, SESSION, 1)
             assert job.epoch not in epochs
             # Whatever the worlds before gave out comes back now, to a job that is placed.
             for old in epochs:
@@ -196,9 +208,9 @@ async def test_what_cannot_be_backed_up_leaves_no_file(tmp_path: Path) -> None:
         create_backup(tmp_path / "source", tmp_path / "nowhere" / "backup", NOW)
     database = tmp_path / "source" / "store" / "state.db"
     content = bytearray(database.read_bytes())
-    content[4096 * 2 : 4096 * 4] = b"\xff" * 8192
+    content[4096:] = b"\xff" * (len(content) - 4096)
     database.write_bytes(content)
-    with pytest.raises(Unavailable, match=r"cannot be copied|damaged"):
+    with pytest.raises((Misconfigured, Unavailable), match="malformed"):
         create_backup(tmp_path / "source", file, NOW)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -297,7 +309,7 @@ async def test_a_backup_is_restored_into_an_empty_directory_only(tmp_path: Path)
         restore_backup(tmp_path / "backup", tmp_path / "source", LATER)
     assert verify_backup(tmp_path / "backup").schema
     async with opened(tmp_path / "source") as store:
-        assert sum((await store.queue.counts()).values()) == len(JobState) + 1
+        assert len(await store.queue.list_jobs()) > len(JobState)
     (tmp_path / "empty").mkdir(mode=0o755)
     restore_backup(tmp_path / "backup", tmp_path / "empty", LATER)
     assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o700

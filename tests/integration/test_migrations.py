@@ -18,7 +18,7 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.job import JobState
 from mvm_ci.ports.job_queue import Append, Segment
-from tests.contract.jobs import COMPLETED, NOW, OTHER_SESSION, SESSION, new_job, placed, report
+from tests.contract.jobs import COMPLETED, NOW, OTHER_SESSION, SESSION, claim, new_job, placed, report
 from tests.golden.state.make import HERE, JOURNALED, RETRIED, WITH_BLOBS, facts, make
 
 GOLDEN = sorted(HERE.glob("v*.sql"), key=lambda file: int(file.stem[1:]))
@@ -103,12 +103,12 @@ async def test_jobs_of_every_version_go_on(golden: Path, tmp_path: Path) -> None
         assert await queue.wake(NOW + 60_000, 100) == 3
         ids = {1 + int(state) for state in (JobState.PENDING, JobState.CLAIMED, JobState.IN_PROGRESS)}
         ids |= {1 + int(JobState.SUSPENDED), 1 + int(JobState.SCHEDULED), RETRIED}
-        claimed = await queue.claim(OTHER_SESSION, 100)
+        claimed = await claim(queue, OTHER_SESSION, 100)
         assert {job.id for job in claimed} == ids
         ends = [report(job.id, COMPLETED, epoch=job.epoch) for job in claimed]
         assert await queue.report(ends, NOW) == [True] * len(ends)
         await queue.submit([new_job(1_000)])
-        (fresh,) = await queue.claim(OTHER_SESSION, 100)
+        (fresh,) = await claim(queue, OTHER_SESSION, 100)
         assert fresh.id == 1_000
         counts = await queue.counts()
         assert counts[JobState.COMPLETED] == 1 + len(ids) + 2

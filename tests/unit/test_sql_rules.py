@@ -228,8 +228,6 @@ USES = {
     "placing_sessions": ["jobs USING COVERING INDEX jobs_placed"],
     "finished_page": [f"{BY_ID} (rowid<?)", "journal USING PRIMARY KEY (job=?)"],
     "removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
-    "remove_journals": ["journal USING PRIMARY KEY (job=?)"],
-    "remove_jobs": [f"{BY_ID} (rowid=?)"],
     "references": [f"{BY_ID} (rowid>?)"],
     "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
 }

@@ -12,13 +12,14 @@ import msgspec
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.sql.store import SqlStore
-from mvm_ci.adapters.system import SystemClock
+from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import ControlPlaneConfig, KeepConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.lifecycle.retention import Retention
 from mvm_ci.ports.registry import Registry
@@ -87,7 +88,11 @@ async def opened_control_plane(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
-        plane = ControlPlane(settings, store.queue, store.registry, blobs, endpoint, clock)
+        disk = DirectoryDisk(state.path)
+        stores = Stores(
+            queue=store.queue, queues=store.queues, registry=store.registry, blobs=blobs, disk=disk
+        )
+        plane = ControlPlane(settings, stores, endpoint, clock)
         modules = plane.services.modules
         keeping = Retention(store.retained, store.registry, modules, blobs, clock, retention)
         plane.add_duty("retention", keeping.run)

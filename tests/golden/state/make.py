@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from mvm_ci.adapters.sql.database import APPLICATION_ID, FILE
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
+from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.job_queue import Segment
@@ -28,7 +30,7 @@ from tests.contract.jobs import FAILED, MODULE, NOW, SESSION, new_job, placed, r
 
 HERE = Path(__file__).parent
 BLOB = BlobRef(Digest("6" * 64), 10_000)
-RETRIED, WITH_BLOBS, JOURNALED = 100, 101, 102
+RETRIED, WITH_BLOBS, JOURNALED, TAGGED = 100, 101, 102, 103
 """Jobs beside the one of each state, whose id is 1 more than the state's number."""
 
 
@@ -48,6 +50,11 @@ async def fill(store: SqlStore) -> None:
     await queue.start([placed(JOURNALED)], NOW)
     await queue.append([(placed(JOURNALED), Segment(first=0, count=2, data=b"two entries"))])
     await queue.append([(placed(JOURNALED), Segment(first=2, count=1, data=b"\x00\xff"))])
+    options = replace(
+        DEFAULT_OPTIONS, tags=("nightly",), metadata=(("k", "v"),), idempotency=Idempotency("key", b"r" * 16)
+    )
+    await queue.submit([new_job(TAGGED, session=SESSION, options=options)])
+    await store.queues.pause(options.lane.namespace, options.lane.queue, NOW)
     for role in Role:
         token = ApiToken(digest=role.value.ljust(64, "0"), name=f"a {role.value}", role=role, created_ms=NOW)
         await registry.put_api_token(token)
@@ -89,6 +96,7 @@ async def facts(store: SqlStore) -> dict[str, Any]:
             name: getattr(job, name)
             for name in ("id", "created_ms", "attempt", "epoch", "session", "losses", "journal_length")
         }
+        seen["tags"] = list(job.options.tags)
         seen |= {name: getattr(job, name) for name in ("started_ms", "finished_ms", "wake_ms")}
         spec = job.spec
         jobs.append(

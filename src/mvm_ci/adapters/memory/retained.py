@@ -48,7 +48,10 @@ class MemoryRetainedJobs:
 
 def _removable(records: Mapping[JobId, Record], job: JobId, bounds: Bounds) -> bool:
     one = records[job].job
-    return one.state in FINAL and one.finished_ms is not None and one.finished_ms < bounds.ended_before_ms
+    if one.state not in FINAL or one.finished_ms is None or one.finished_ms >= bounds.ended_before_ms:
+        return False
+    waiting = (record for record in records.values() if record.job.state not in FINAL)
+    return not any(dependency.job == job for record in waiting for dependency in record.after)
 
 
 def _held(record: Record) -> int:

@@ -1,18 +1,19 @@
 """The job store's side of retention in SQL: removals by the writer, looks by the readers."""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, TypeAlias
 
+from mvm_ci.adapters.sql.change_writes import delete
 from mvm_ci.adapters.sql.queries import QUERIES
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.retention import Bounds, FinishedJob, digests_in
+from mvm_ci.ports.job_queue import Change
 from mvm_ci.ports.retention import FinishedPage, References, Removal
 
 _LAST_ID: Final = (1 << 63) - 1
@@ -43,9 +44,9 @@ def _remove(connection: sqlite3.Connection, calls: Sequence[RemoveCall]) -> list
 def _remove_batch(connection: sqlite3.Connection, after: JobId, bounds: Bounds, limit: int) -> Removal:
     values = (after, bounds.before, bounds.ended_before_ms, limit)
     rows = connection.execute(QUERIES["removable"], values).fetchall()
-    chosen = json.dumps([job for job, removable in rows if removable])
-    connection.execute(QUERIES["remove_journals"], (chosen,))
-    removed = connection.execute(QUERIES["remove_jobs"], (chosen,)).rowcount
+    # What a person may delete is also what may go by itself: nothing that a job which is not over waits for.
+    (answers,) = delete(connection, [[job for job, removable in rows if removable]])
+    removed = sum(answer.change is Change.DONE for answer in answers)
     return Removal(removed, rows[-1][0] if len(rows) == limit else None)
 
 

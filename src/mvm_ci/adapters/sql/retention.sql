@@ -10,12 +10,6 @@ FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2
 SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND finished_ms < ?3
 FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
 
--- name: remove_journals
-DELETE FROM journal WHERE job IN (SELECT value FROM json_each(?1))
-
--- name: remove_jobs
-DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1))
-
 -- name: references
 SELECT id, module, CASE WHEN input_size IS NOT NULL THEN input END, CASE WHEN result_size IS NOT NULL THEN result END
 FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2
