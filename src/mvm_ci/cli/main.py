@@ -24,6 +24,13 @@ COMMANDS = {
     "backup": Lazy(
         "mvm_ci.cli.backup.group", "backup", "Back up a control plane's state on its machine, and restore it."
     ),
+    "config": Lazy("mvm_ci.cli.config.group", "config", "Look at the settings."),
+    "profile": Lazy(
+        "mvm_ci.cli.profile.group", "profile", "Keep addresses and tokens of several control planes."
+    ),
+    "completion": Lazy(
+        "mvm_ci.cli.completion", "completion", "Print what makes a shell complete commands and options."
+    ),
 }
 
 

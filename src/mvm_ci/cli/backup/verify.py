@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from mvm_ci.cli.options import json_option
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def verify(*, file: Path, as_json: bool) -> None:
     """Read a whole backup and check it."""
     from mvm_ci.cli.backup.shown import show
