@@ -23,6 +23,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+
+    age_s: float | None
+    count: int | None
+    size: int | None
+    modules_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PeerConfig:
     """The UDP socket of a process, and how others reach it. ``external``: beyond a NAT that forwards.
 
@@ -45,6 +55,7 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    keep: KeepConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        keep=_keep(source),
     )
 
 
@@ -135,6 +147,15 @@ def dev_config(source: Source) -> DevConfig:
         credentials=source.directory(settings.CREDENTIALS),
         profile=_profile_before_credentials(source),
         guests=_guests(source),
+    )
+
+
+def _keep(source: Source) -> KeepConfig:
+    return KeepConfig(
+        age_s=source.value(settings.KEEP_AGE) or None,
+        count=source.value(settings.KEEP_COUNT) or None,
+        size=source.value(settings.KEEP_BYTES) or None,
+        modules_s=source.value(settings.KEEP_MODULES) or None,
     )
 
 
