@@ -81,9 +81,10 @@ def test_a_default_that_is_a_value_can_be_parsed(setting: Setting[Any]) -> None:
 
 @pytest.mark.parametrize("setting", settings.LISTS, ids=lambda setting: str(setting.env))
 def test_lists(setting: Setting[Any]) -> None:
-    first, second = (
-        ("10.0.0.0/8", "::1/128") if setting is settings.ALLOW_NETWORK else ("a.test", "*.b.test:8080")
-    )
+    first, second = {
+        settings.ALLOW_NETWORK: ("10.0.0.0/8", "::1/128"),
+        settings.LABEL: ("os=linux", "gpu"),
+    }.get(setting, ("a.test", "*.b.test:8080"))
     environ = {str(setting.env): f" {first}, {second},"}
     assert Source({setting.key: ()}, environ).all(setting) == (first, second)
     assert Source({setting.key: (second,)}, environ).all(setting) == (second,)

@@ -9,7 +9,7 @@ from mvm_ci.domain.ids import job_id_range, parse_job_id
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import ModuleView, WorkerView
+    from mvm_ci.wire.api import JoinTokenView, ModuleView, WorkerView
 
 SHORTEST: Final = 4
 """Characters that the beginning of an id must have."""
@@ -56,6 +56,13 @@ async def find_worker(client: "ApiClient", text: str) -> "WorkerView":
     if not named and len(text) >= SHORTEST:
         named = [known for known in views if known.startswith(text.lower())]
     return views[_only(named, f"worker {text!r}")]
+
+
+async def find_join_token(client: "ApiClient", text: str) -> "JoinTokenView":
+    """The one join token with this id or name."""
+    views = {view.id: view for view in await client.join_tokens()}
+    found = [text] if text in views else [view.id for view in views.values() if view.name == text]
+    return views[_only(found, f"join token {text!r}")]
 
 
 def read_module_file(text: str) -> bytes | None:

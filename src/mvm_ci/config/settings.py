@@ -188,6 +188,29 @@ GRACE = Setting(
     "How long a stopping worker waits for its guests.",
     _TIME,
 )
+STALL = Setting(
+    "--stall",
+    "MVM_CI_STALL",
+    parsers.positive_duration,
+    "2m",
+    "After this time a job that its worker did not start is taken back.",
+    _TIME,
+)
+LABEL = Setting(
+    "--label",
+    "MVM_CI_LABEL",
+    parsers.label,
+    "none",
+    "What the worker offers to jobs that ask for it.",
+    "KEY[=VALUE]",
+)
+EPHEMERAL = Setting(
+    "--ephemeral",
+    "MVM_CI_EPHEMERAL",
+    parsers.one_of("0", "1"),
+    "0",
+    "No state directory: a new key each start, forgotten when it leaves.",
+)
 BUILD_CACHE = Setting(
     None,
     "MVM_CI_BUILD_CACHE",
@@ -207,7 +230,7 @@ DEV_STATE = Setting(
 
 CLIENT: Final = (URL, TOKEN, CREDENTIALS)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
-CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
+CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE, STALL)
 WORKER: Final = (
     TICKET,
     TICKET_IN,
@@ -220,10 +243,14 @@ WORKER: Final = (
     ALLOW_NETWORK,
     GRACE,
     MODULE_CACHE,
+    LABEL,
+    EPHEMERAL,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, LABEL)
 """Their flag may be repeated; their variable takes commas."""
+SWITCHES: Final = (EPHEMERAL,)
+"""Their flag takes no value: it stands for ``1``."""

@@ -19,6 +19,7 @@ from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -27,6 +28,7 @@ from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
+from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
@@ -71,17 +73,18 @@ class ControlPlane:
         dispatcher = Dispatcher(queue, clock)
         self._waker = Waker(queue, clock, dispatcher.pending)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
+        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         self.sessions = Sessions(
             queue,
             registry,
             clock,
             dispatcher,
             rescuer,
+            Watch(recorder, dispatcher, clock, settings.stall_ms),
             lease_ms=settings.lease_ms,
             heartbeat_ms=settings.heartbeat_ms,
             version=__version__,
         )
-        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         self.services = Services(
@@ -95,6 +98,7 @@ class ControlPlane:
             dispatcher=dispatcher,
             waiters=waiters,
             sessions=self.sessions,
+            fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
             ticket=endpoint.ticket,
             random=random,

@@ -71,11 +71,24 @@ class Dispatcher:
                 self._event.set()
 
     def drain(self, session: SessionId) -> None:
-        """The session's worker gets nothing more, whatever credit it gives."""
+        """The session's worker gets nothing more, whatever credit it gives, until ``resume``."""
         seat = self.seats.get(session)
         if seat is not None:
-            seat.draining = True
-            seat.credits = 0
+            seat.drain()
+
+    def resume(self, session: SessionId) -> None:
+        """The session's worker gets jobs again, for the credit that it gave meanwhile, too."""
+        seat = self.seats.get(session)
+        if seat is not None:
+            seat.resume()
+            self._event.set()
+
+    def probe(self, session: SessionId) -> None:
+        """The session's worker, which gets nothing, gets one job all the same."""
+        seat = self.seats.get(session)
+        if seat is not None:
+            seat.probe()
+            self._event.set()
 
     def pending(self) -> None:
         """Jobs have become pending, or are about to in a call to the queue that was made already."""

@@ -42,7 +42,9 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
-    opening = opened_control_plane(config.state_dir, config.bind, config.p2p_bind, config.lease_s)
+    opening = opened_control_plane(
+        config.state_dir, config.bind, config.p2p_bind, config.lease_s, config.stall_s
+    )
     async with opening as running:
         if config.credentials_file is not None:
             write_credentials(config.credentials_file, Credentials(_local(running.url), running.token))
@@ -57,13 +59,17 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
 
 @asynccontextmanager
 async def opened_control_plane(
-    state_dir: Path, bind: Address, p2p_bind: Address, lease_s: float
+    state_dir: Path, bind: Address, p2p_bind: Address, lease_s: float, stall_s: float
 ) -> AsyncIterator[RunningControlPlane]:
     """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
     clock = SystemClock()
     lease_ms = round(lease_s * 1000)
     settings = ControlPlaneSettings(
-        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS
+        host=bind.host,
+        port=bind.port,
+        lease_ms=lease_ms,
+        heartbeat_ms=lease_ms // _HEARTBEATS,
+        stall_ms=max(1, round(stall_s * 1000)),
     )
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)

@@ -18,6 +18,7 @@ from mvm_ci.wiring.worker import make_worker, run_worker
 from mvm_ci.worker.settings import WorkerSettings
 
 _LOOPBACK: Final = Address("127.0.0.1", 0)
+_STALL_S: Final = 120.0
 _LEASE_S: Final = 15.0
 _JOIN_MS: Final = 60_000
 _GRACE_S: Final = 2.0
@@ -27,7 +28,7 @@ _NAME: Final = "dev"
 async def serve_dev(config: DevConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
     state = config.state_dir
-    opening = opened_control_plane(state / "control-plane", config.bind, _LOOPBACK, _LEASE_S)
+    opening = opened_control_plane(state / "control-plane", config.bind, _LOOPBACK, _LEASE_S, _STALL_S)
     async with opening as running:
         settings = WorkerSettings(
             state_dir=state / "worker",

@@ -77,7 +77,7 @@ class Worker:
         self._leave.set()
 
     async def run(self) -> None:
-        """Works until it is asked to stop: by SIGTERM, SIGINT, ``request_stop`` or the control plane.
+        """Works until it is asked to stop: by SIGTERM, SIGINT or ``request_stop``.
 
         Raises ``Misconfigured`` (state directory, ticket, address) or ``Refused`` (for good).
         """
@@ -110,10 +110,11 @@ class Worker:
             )
             stack.push_async_callback(engine.close)
             holdings.slots = engine.slots
+            holdings.runners = lambda: engine.runners
             intake = Intake(engine, holdings, payloads.journal)
             stack.push_async_callback(intake.close)
             log.info("worker_started", name=self._settings.name, slots=engine.slots)
-            linked = await stack.enter_async_context(_background(link.run(intake, self._drain_asked)))
+            linked = await stack.enter_async_context(_background(link.run(intake)))
             ticking = await stack.enter_async_context(_background(self._tick(engine, holdings)))
             await _first(linked, ticking, self._leave.wait())
             for part in (linked, ticking):
@@ -125,10 +126,6 @@ class Worker:
             if linked.done():
                 await linked
         log.info("worker_stopped")
-
-    def _drain_asked(self) -> None:
-        log.info("drain_asked_by_control_plane")
-        self._leave.set()
 
     async def _hand_over(self, engine: Engine, holdings: Holdings, linked: asyncio.Task[None]) -> None:
         log.info("worker_draining", grace_s=self._settings.grace_s, running=len(holdings.running))

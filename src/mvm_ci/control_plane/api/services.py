@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -30,6 +31,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dispatcher: Dispatcher
     waiters: Waiters
     sessions: Sessions
+    fleet: Fleet
     recorder: Recorder
     ticket: Callable[[], str]
     random: Callable[[int], bytes]
