@@ -371,6 +371,7 @@ class EnginePool:
                     message = f"it ran for longer than {limit_ms} ms"
                     self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
         self._crew.recall_behind_slow(now)
+        self._crew.kill_silent(now)
         for live in [live for live in self._leaving if now > live.leave_by]:
             self._enforce(live)
         if self._lives or self._leaving:
