@@ -101,6 +101,10 @@ class Engine(Protocol):
         """How many runners are ready: 0 for long means that nothing can run."""
         ...
 
+    async def start(self) -> None:
+        """Returns when guests can run; placements taken before wait. Raises ``Unavailable`` if none can."""
+        ...
+
     def place(self, placements: Sequence[Placement]) -> None:
         """Takes placements; they start in order as slots get free.
 

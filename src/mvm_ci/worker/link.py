@@ -187,4 +187,5 @@ class Link:
             running=self._holdings.all(),
             labels=dict(self._settings.labels),
             ephemeral=self._settings.ephemeral,
+            previous_over=self._state.previous_over,
         )

@@ -4,7 +4,8 @@ import msgspec
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker. ``state``: active, draining or revoked; ``connected``: whether its lease is held now.
+    """A worker. ``state``: active, draining or revoked; ``connected``: whether its lease is held now;
+    ``path``: direct or relayed, null while no connection stands.
 
     ``jobs``: what it was given and has not ended; ``running``: what it runs of that. ``stalled``: it is there
     but does nothing. ``outdated``: its version is older than the control plane's. ``drain_by_ms``: when what
@@ -15,6 +16,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     state: str
     connected: bool
+    path: str | None = None
     slots: int = 0
     running: int = 0
     version: str = ""
