@@ -93,6 +93,7 @@ def test_lists(setting: Setting[Any]) -> None:
         id(settings.ALLOW_NETWORK): ("10.0.0.0/8", "::1/128"),
         id(settings.ALLOW_HOST): ("a.test", "*.b.test:8080"),
         id(settings.RELAY): ("http://10.0.0.1:3340", "https://relay.test"),
+        id(settings.LABEL): ("os=linux", "gpu"),
     }[id(setting)]
     environ = {str(setting.env): f" {first}, {second},"}
     assert Source({setting.key: ()}, environ).all(setting) == (first, second)

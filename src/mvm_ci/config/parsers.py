@@ -155,6 +155,14 @@ def network(text: str) -> str:
         raise ValueError("is not a network such as 10.1.0.0/16 or 127.0.0.1/32") from None
 
 
+def label(text: str) -> str:
+    """A label, ``key`` or ``key=value``. Raises ``ValueError``."""
+    from mvm_ci.domain.labels import format_labels, parse_label  # noqa: PLC0415 - only workers pay for it
+
+    key, value = parse_label(text)
+    return format_labels({key: value})
+
+
 def profile_name(text: str) -> str:
     """The name of a profile. Raises ``ValueError``."""
     if _PROFILE.fullmatch(text) is None:

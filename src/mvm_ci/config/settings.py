@@ -261,6 +261,29 @@ GRACE = Setting(
     "How long a stopping worker waits for its guests.",
     _TIME,
 )
+STALL = Setting(
+    "--stall",
+    "MVM_CI_STALL",
+    parsers.positive_duration,
+    "2m",
+    "After this time a job that its worker did not start is taken back.",
+    _TIME,
+)
+LABEL = Setting(
+    "--label",
+    "MVM_CI_LABEL",
+    parsers.label,
+    "none",
+    "What the worker offers to jobs that ask for it.",
+    "KEY[=VALUE]",
+)
+EPHEMERAL = Setting(
+    "--ephemeral",
+    "MVM_CI_EPHEMERAL",
+    parsers.one_of("0", "1"),
+    "0",
+    "No state directory: a new key each start, forgotten when it leaves.",
+)
 BUILD_CACHE = Setting(
     None,
     "MVM_CI_BUILD_CACHE",
@@ -294,6 +317,7 @@ CONTROL_PLANE: Final = (
     KEEP_COUNT,
     KEEP_BYTES,
     KEEP_MODULES,
+    STALL,
 )
 WORKER: Final = (
     TICKET,
@@ -309,13 +333,17 @@ WORKER: Final = (
     ALLOW_NETWORK,
     GRACE,
     MODULE_CACHE,
+    LABEL,
+    EPHEMERAL,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
 """Their flag may be repeated; their variable takes commas."""
+SWITCHES: Final = (EPHEMERAL,)
+"""Their flag takes no value: it stands for ``1``."""
 AMBIENT: Final = (CONFIG, PROFILE)
 """Where other settings are read: ``cli.options`` keeps them aside, commands do not get them by name."""
 IN_PROFILES: Final = (URL, TOKEN)

@@ -25,6 +25,7 @@ from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -34,6 +35,7 @@ from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Expirer, Waker
+from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.transport import Endpoint
 
@@ -87,17 +89,18 @@ class ControlPlane:
         waiters.listen(dispatcher)
         waiters.listen(self._dependencies)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
+        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         self.sessions = Sessions(
             queue,
             registry,
             clock,
             dispatcher,
             rescuer,
+            Watch(recorder, dispatcher, clock, settings.stall_ms),
             lease_ms=settings.lease_ms,
             heartbeat_ms=settings.heartbeat_ms,
             version=__version__,
         )
-        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         submitter = Submitter(
@@ -128,6 +131,7 @@ class ControlPlane:
             dispatcher=dispatcher,
             waiters=waiters,
             sessions=self.sessions,
+            fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
             ticket=endpoint.ticket,
             random=random,

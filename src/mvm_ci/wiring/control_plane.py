@@ -60,9 +60,12 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
-    opening = opened_control_plane(
-        config.state_dir, config.bind, config.p2p, config.lease_s, _policy(config.keep)
+    settings = control_plane_settings(
+        config.bind,
+        lease_s=config.lease_s,
+        stall_ms=max(1, round(config.stall_s * 1000)),
     )
+    opening = opened_control_plane(config.state_dir, config.p2p, settings, _policy(config.keep))
     async with opening as running:
         if (config.p2p.relays or config.p2p.public_relays) and not await running.endpoint.reach_relay(
             _RELAY_S
@@ -81,23 +84,23 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         await _first(stop.asked(), running.plane.failed(), following)
 
 
+def control_plane_settings(bind: Address, *, lease_s: float, **others: int) -> ControlPlaneSettings:
+    """The control plane's own settings; ``others``: those that it takes as they are."""
+    lease_ms = round(lease_s * 1000)
+    return ControlPlaneSettings(
+        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS, **others
+    )
+
+
 @asynccontextmanager
 async def opened_control_plane(
     state_dir: Path,
-    bind: Address,
     p2p: PeerConfig,
-    lease_s: float,
+    settings: ControlPlaneSettings,
     retention: RetentionPolicy = _KEEP,
 ) -> AsyncIterator[RunningControlPlane]:
     """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
     clock = SystemClock()
-    lease_ms = round(lease_s * 1000)
-    settings = ControlPlaneSettings(
-        host=bind.host,
-        port=bind.port,
-        lease_ms=lease_ms,
-        heartbeat_ms=lease_ms // _HEARTBEATS,
-    )
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)
         store = SqlStore.open(state.store)
