@@ -77,7 +77,8 @@ def test_every_statement_keeps_the_rules(name: str) -> None:
 
 def test_the_schema_keeps_the_rules() -> None:
     assert faults_of_schema(SCHEMA) == []
-    assert SCHEMA.count("CREATE TABLE") == len(primary_keys(SCHEMA)) == 7
+    made = SCHEMA.count("CREATE TABLE") - SCHEMA.count("DROP TABLE")
+    assert made == len(primary_keys(SCHEMA))
 
 
 @pytest.mark.parametrize(

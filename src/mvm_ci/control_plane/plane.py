@@ -10,16 +10,21 @@ import structlog
 
 from mvm_ci import __version__
 from mvm_ci.control_plane.api.app import Api
+from mvm_ci.control_plane.api.audit import AuditTrail
+from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.links import WorkerLinks
 from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
@@ -29,8 +34,6 @@ from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.job_queue import JobQueue
-from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -53,8 +56,7 @@ class ControlPlane:
     def __init__(
         self,
         settings: ControlPlaneSettings,
-        queue: JobQueue,
-        registry: Registry,
+        stores: Stores,
         blobs: BlobStore,
         endpoint: Endpoint,
         clock: Clock,
@@ -62,6 +64,7 @@ class ControlPlane:
         random: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = chance,
     ) -> None:
+        queue, registry, access = stores.queue, stores.registry, stores.access
         self._settings = settings
         self._queue = queue
         self._endpoint = endpoint
@@ -83,11 +86,16 @@ class ControlPlane:
         )
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
+        namespaces = Namespaces(access, clock, _occupied)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
             registry=registry,
+            access=access,
+            namespaces=namespaces,
+            auth=Authentication(access, namespaces, clock),
+            trail=AuditTrail(access, clock),
             blobs=blobs,
             clock=clock,
             submitter=Submitter(queue, blobs, modules, dispatcher, clock, uncommitted),
@@ -119,6 +127,7 @@ class ControlPlane:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
         store).
         """
+        await self.services.namespaces.load()
         newest = await self._queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self.sessions.restore()
@@ -168,3 +177,8 @@ class ControlPlane:
         self._failed.set_exception(PartFailed(f"the control plane's {task.get_name()} failed: {what}"))
         self._failed.exception()  # nobody may be waiting: it is logged here
         log.critical("control_plane_part_failed", part=task.get_name(), exc_info=error)
+
+
+async def _occupied(namespace: str) -> bool:
+    """Every job is in the default namespace."""
+    return namespace == DEFAULT_NAMESPACE

@@ -70,12 +70,12 @@ async def opened_control_plane(
         store = SqlStore.open(state.store)
         stack.push_async_callback(store.close)
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
-        token = await ensure_admin_token(state, store.registry, clock.now_ms())
+        token = await ensure_admin_token(state, store.access, clock.now_ms())
         endpoint = await IrohTransport().bind(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
-        plane = ControlPlane(settings, store.queue, store.registry, blobs, endpoint, clock)
+        plane = ControlPlane(settings, store, blobs, endpoint, clock)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
@@ -16,7 +17,7 @@ from mvm_ci.adapters.sql.writer import Writer
 
 
 class SqlStore:
-    """``queue`` and ``registry`` on one SQLite file, which one process at a time may use."""
+    """``queue``, ``registry`` and ``access`` on one SQLite file, which one process at a time may use."""
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
         self._lock: int | None = lock_descriptor
@@ -24,6 +25,7 @@ class SqlStore:
         self._writer = Writer(connection)
         self.queue = SqlJobQueue(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
+        self.access = SqlAccess(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

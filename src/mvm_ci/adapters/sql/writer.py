@@ -2,6 +2,7 @@
 
 No timers: a batch is handed over one turn of the event loop after its first request (so that all requests of
 a turn share it) or, if the writer is busy, after its present commit. All who wait share what a commit costs.
+Calls for which nobody waits (``soon``) cause no commit of their own as long as others come.
 """
 
 import asyncio
@@ -11,13 +12,16 @@ import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from mvm_ci.adapters.sql.database import meaning
 from mvm_ci.domain.errors import Unavailable
 
 A = TypeVar("A")
 R = TypeVar("R")
+
+SOON_S: Final = 0.2
+"""How long a call for which nobody waits may wait for others to share its commit."""
 
 Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[A]], Sequence[R]]
 """Carries out calls of one kind, in order, inside a transaction: their arguments in, their results out."""
@@ -40,6 +44,8 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._gathered: list[_Call] = []
+        self._soon: list[_Call] = []
+        self._alarm: asyncio.TimerHandle | None = None
         self._busy = False
         self._scheduled = False
         self._closed = False
@@ -61,11 +67,25 @@ class Writer:
         self._schedule(loop)
         return answer
 
+    def soon(self, handler: Handler[A, R], argument: A) -> asyncio.Future[R]:
+        """As ``call``, but it goes with the next batch, or alone after ``SOON_S``: durable then, not now."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        if self._closed:
+            answer.set_exception(Unavailable("the job store is closed"))
+            return answer
+        self._soon.append(_Call(handler, argument, answer))
+        if self._alarm is None:
+            self._alarm = loop.call_later(SOON_S, self._overdue, loop)
+        return answer
+
     async def close(self) -> None:
         """Finishes what was called, then closes the connection. Safe to repeat."""
         if not self._closed:
             last = self.call(_nothing, None)
             self._closed = True
+            if self._alarm is not None:
+                self._alarm.cancel()
             try:
                 await last
             finally:
@@ -77,10 +97,19 @@ class Writer:
             self._scheduled = True
             loop.call_soon(self._hand_over)
 
+    def _overdue(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm = None
+        late, self._soon = self._soon, []
+        self._gathered += late
+        self._schedule(loop)
+
     def _hand_over(self) -> None:
         self._scheduled = False
         self._busy = True
         batch, self._gathered = self._gathered, []
+        if self._soon:
+            batch += self._soon
+            self._soon = []
         self._batches.put(batch)
 
     def _deliver(self, batch: list[_Call], outcomes: list[_Outcome]) -> None:

@@ -32,6 +32,7 @@ async def submit(services: Services, request: Request) -> Reply:
         raise BadInput(f"wait_s: {asked.wait_s} is not between 0 and {api.MAX_WAIT_S:g}")
     specs = await services.submitter.check(asked.jobs)
     new, durable = services.submitter.hand_over(specs)
+    request.target = f"{len(new)} jobs from {format_job_id(new[0].id)}"
     if not asked.wait_s:
         await durable
         views = [
@@ -42,6 +43,7 @@ async def submit(services: Services, request: Request) -> Reply:
     ids = [job.id for job in new]
     with services.waiters.expect(ids) as ends:
         await durable
+        services.trail.record_soon(request)
         await ends.wait(asked.wait_s)
         results = ends.results
     rest = [job for job in ids if job not in results]

@@ -57,6 +57,7 @@ async def create_join_token(services: Services, request: Request) -> Reply:
         expires_ms=now + asked.ttl_s * 1000,
         uses_left=asked.uses,
     )
+    request.target = f"{token.id} ({token.uses_left} uses)"
     await services.registry.put_join_token(token)
     return Reply(_encode(_join_token_view(token, secret)))
 

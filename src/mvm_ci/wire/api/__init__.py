@@ -6,6 +6,16 @@ Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`
 ``code`` is one of the codes in ``mvm_ci.domain.errors``.
 """
 
+from mvm_ci.wire.api.access import AuditList as AuditList
+from mvm_ci.wire.api.access import AuditView as AuditView
+from mvm_ci.wire.api.access import CreateNamespace as CreateNamespace
+from mvm_ci.wire.api.access import CreateToken as CreateToken
+from mvm_ci.wire.api.access import NamespaceList as NamespaceList
+from mvm_ci.wire.api.access import NamespaceView as NamespaceView
+from mvm_ci.wire.api.access import SetQuota as SetQuota
+from mvm_ci.wire.api.access import TokenList as TokenList
+from mvm_ci.wire.api.access import TokenView as TokenView
+from mvm_ci.wire.api.access import WhoAmI as WhoAmI
 from mvm_ci.wire.api.jobs import CancelView as CancelView
 from mvm_ci.wire.api.jobs import FailureView as FailureView
 from mvm_ci.wire.api.jobs import JobList as JobList

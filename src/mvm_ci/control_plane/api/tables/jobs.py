@@ -5,7 +5,7 @@ from typing import Final
 from mvm_ci.control_plane.api import jobs
 from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, Body, Kind, Query, Route
 from mvm_ci.domain.job import JobState
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 _STATE: Final = f"({'|'.join(state.label for state in JobState)})"
@@ -21,7 +21,9 @@ ROUTES: Final = (
         "or the time is over.",
         body=Body(api.MAX_BODY, api.SubmitJobs),
         answer=api.Submitted,
-        errors=(404,),
+        audit="job.submit",
+        hot=True,
+        errors=(429,),
     ),
     Route(
         method="GET",
@@ -94,6 +96,8 @@ ROUTES: Final = (
         role=Role.SUBMITTER,
         handler=jobs.cancel,
         summary="Ask for the end of a job.",
+        audit="job.cancel",
+        hot=True,
         answer=api.CancelView,
     ),
     Route(

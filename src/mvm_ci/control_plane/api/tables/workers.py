@@ -4,7 +4,7 @@ from typing import Final
 
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.routes import Body, Route
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 _JSON: Final = 64 << 10
@@ -22,7 +22,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/workers/{id}/drain",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="worker.drain",
         handler=workers.drain_worker,
         summary="Let a worker finish what it runs and give it nothing more, until its next start.",
         answer=api.WorkerView,
@@ -30,7 +32,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/workers/{id}/revoke",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="worker.revoke",
         handler=workers.revoke_worker,
         summary="Refuse a worker's key, for good and at once; its jobs go on elsewhere.",
         answer=api.WorkerView,
@@ -38,7 +42,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/join-tokens",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="join-token.create",
         handler=workers.create_join_token,
         summary="A new join token. The only answer that shows its secret.",
         body=Body(_JSON, api.CreateJoinToken),
@@ -47,7 +53,8 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/v1/join-tokens",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
         handler=workers.join_tokens,
         summary="All join tokens, without their secrets.",
         answer=api.JoinTokenList,
