@@ -45,6 +45,24 @@ def test_the_admin_token_works(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_admin_token_that_was_revoked_stays_so_until_its_file_is_deleted(tmp_path: Path) -> None:
+    async def run() -> None:
+        access = MemoryAccess()
+        state = StateDirectory.open(tmp_path / "state")
+        secret = await ensure_admin_token(state, access, 1)
+        (token,) = await access.tokens()
+        await access.revoke_token(token.id, 2)
+        assert await ensure_admin_token(state, access, 3) == secret
+        (token,) = await access.tokens()
+        assert token.revoked_ms == 2
+        (state.path / "admin-token").unlink()
+        fresh = await access.token(digest(await ensure_admin_token(state, access, 4)))
+        assert fresh is not None
+        assert fresh.revoked_ms is None
+
+    asyncio.run(run())
+
+
 def test_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("all of it")
     tmp_path.chmod(0o755)

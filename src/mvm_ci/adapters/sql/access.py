@@ -1,12 +1,10 @@
 """Tokens, namespaces and the audit log in SQL."""
 
-import asyncio
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-import structlog
 from msgspec.structs import astuple
 
 from mvm_ci.adapters.sql.queries import QUERIES, execute_rows
@@ -15,8 +13,6 @@ from mvm_ci.adapters.sql.writer import Writer
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
 from mvm_ci.ports.access import ApiToken, AuditEntry, AuditFilter, AuditPage, Namespace
-
-log = structlog.get_logger(__name__)
 
 LOOKED_AT: Final = 50_000
 """Entries of the audit log for one page at most: a filter that fits few must not read a whole log at once."""
@@ -46,7 +42,7 @@ class SqlAccess:
         return await self._writer.call(_revoke, (token_id, now_ms))
 
     def used(self, token_id: str, now_ms: int) -> None:
-        self._writer.soon(_execute, ("token_used", (token_id, now_ms))).add_done_callback(_written)
+        self._writer.soon(_execute, ("token_used", (token_id, now_ms)))
 
     async def put_namespace(self, namespace: Namespace) -> bool:
         limits = _limits(namespace.quota)
@@ -65,7 +61,7 @@ class SqlAccess:
         await self._writer.call(_record, entry)
 
     def record_soon(self, entry: AuditEntry) -> None:
-        self._writer.soon(_record, entry).add_done_callback(_written)
+        self._writer.soon(_record, entry)
 
     async def audit(self, wanted: AuditFilter, before: int | None = None, limit: int = 100) -> AuditPage:
         return await self._reader.read(partial(_page, wanted, before, limit))
@@ -106,12 +102,6 @@ def _record(connection: sqlite3.Connection, entries: Sequence[AuditEntry]) -> Se
     rows = [astuple(entry)[1:] for entry in entries]
     execute_rows(connection, "record_audit", rows)
     return [None] * len(rows)
-
-
-def _written(done: asyncio.Future[Any]) -> None:
-    error = None if done.cancelled() else done.exception()
-    if error is not None:
-        log.error("access_not_recorded", error=str(error))
 
 
 def _page(wanted: AuditFilter, before: int | None, limit: int, connection: sqlite3.Connection) -> AuditPage:

@@ -14,8 +14,12 @@ from operator import attrgetter
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+import structlog
+
 from mvm_ci.adapters.sql.database import meaning
 from mvm_ci.domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -30,7 +34,8 @@ Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[A]], Sequence[R]]
 class _Call(NamedTuple):
     handler: Handler[Any, Any]
     argument: Any
-    answer: asyncio.Future[Any]
+    answer: asyncio.Future[Any] | None
+    """None: nobody waits."""
 
 
 class _Outcome(NamedTuple):
@@ -46,6 +51,7 @@ class Writer:
         self._gathered: list[_Call] = []
         self._soon: list[_Call] = []
         self._alarm: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._busy = False
         self._scheduled = False
         self._closed = False
@@ -67,17 +73,18 @@ class Writer:
         self._schedule(loop)
         return answer
 
-    def soon(self, handler: Handler[A, R], argument: A) -> asyncio.Future[R]:
-        """As ``call``, but it goes with the next batch, or alone after ``SOON_S``: durable then, not now."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[R] = loop.create_future()
+    def soon(self, handler: Handler[A, R], argument: A) -> None:
+        """A call for which nobody waits: it goes with the next batch, or alone after ``SOON_S``.
+
+        If it fails, the log says so.
+        """
         if self._closed:
-            answer.set_exception(Unavailable("the job store is closed"))
-            return answer
-        self._soon.append(_Call(handler, argument, answer))
+            _lost(Unavailable("the job store is closed"))
+            return
+        self._soon.append(_Call(handler, argument, None))
         if self._alarm is None:
+            loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(SOON_S, self._overdue, loop)
-        return answer
 
     async def close(self) -> None:
         """Finishes what was called, then closes the connection. Safe to repeat."""
@@ -106,6 +113,7 @@ class Writer:
     def _hand_over(self) -> None:
         self._scheduled = False
         self._busy = True
+        self._loop = asyncio.get_running_loop()
         batch, self._gathered = self._gathered, []
         if self._soon:
             batch += self._soon
@@ -114,6 +122,10 @@ class Writer:
 
     def _deliver(self, batch: list[_Call], outcomes: list[_Outcome]) -> None:
         for call, outcome in zip(batch, outcomes, strict=True):
+            if call.answer is None:
+                if outcome.error is not None:
+                    _lost(outcome.error)
+                continue
             if call.answer.done():  # its caller was cancelled; the effect stays
                 continue
             if outcome.error is None:
@@ -129,7 +141,7 @@ class Writer:
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
             outcomes = self._commit(batch)
-            loop = batch[0].answer.get_loop()
+            loop = self._loop
             try:
                 loop.call_soon_threadsafe(self._deliver, batch, outcomes)
             except RuntimeError:
@@ -170,3 +182,7 @@ class Writer:
 
 def _nothing(_connection: sqlite3.Connection, calls: Sequence[None]) -> Sequence[None]:
     return calls
+
+
+def _lost(error: Exception) -> None:
+    log.error("write_lost", error=str(error))
