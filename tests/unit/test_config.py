@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvm_ci.config import parsers, settings
+from mvm_ci.config.client import client_config
 from mvm_ci.config.credentials import Credentials, read_credentials, write_credentials
 from mvm_ci.config.processes import (
-    client_config,
     control_plane_config,
     debug,
     dev_config,
@@ -32,6 +32,7 @@ ALL: dict[int, Setting[Any]] = {
     id(setting): setting
     for group in (
         settings.CLIENT,
+        settings.FILE,
         settings.LOGGING,
         settings.CONTROL_PLANE,
         settings.WORKER,
@@ -47,7 +48,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_LOG_FORMAT": ("json", "human", "xml"),
     "MVM_CI_BIND": ("127.0.0.1:1", "[::1]:2", "127.0.0.1"),
     "MVM_CI_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", "x:99999"),
-    "MVM_CI_LEASE": ("5s", "1m", "5"),
+    "MVM_CI_LEASE": ("5s", "1m", "0.5"),
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),
     "MVM_CI_WORKER_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", ":1"),
@@ -134,6 +135,35 @@ def test_a_wrong_secret_in_the_environment_is_not_shown() -> None:
 )
 def test_durations(number: int, unit: tuple[str, float]) -> None:
     assert parsers.duration(f"{number}{unit[0]}") == pytest.approx(number * unit[1])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 99), st.sampled_from(["d", "h", "m", "s", "ms"])), min_size=1, max_size=7
+    )
+)
+def test_a_duration_has_each_unit_once_the_largest_first(parts: list[tuple[int, str]]) -> None:
+    units = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+    text = "".join(f"{number}{unit}" for number, unit in parts)
+    order = [list(units).index(unit) for _, unit in parts]
+    if order == sorted(set(order)):
+        assert parsers.duration(text) == pytest.approx(sum(number * units[unit] for number, unit in parts))
+    else:
+        with pytest.raises(ValueError, match="is not a duration"):
+            parsers.duration(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("0.5", 0.5), (" 1h30m ", 5400), ("1.5h", 5400)])
+def test_a_number_alone_is_seconds(text: str, seconds: float) -> None:
+    assert parsers.duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "1 h", "-1s", "1e3", "inf", "٣s", "9" * 400, "9" * 400 + "d", "30m1h"]
+)
+def test_other_words_are_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parsers.duration(text)
 
 
 @given(st.text(max_size=30))

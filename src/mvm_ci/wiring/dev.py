@@ -72,10 +72,12 @@ async def _join_token(registry: Registry) -> str:
 
 
 def _write_credentials(config: DevConfig, running: RunningControlPlane) -> Path:
-    """Writes where the command line looks, unless the credentials of something else are there."""
+    """Writes where the command line looks, unless something else is there, or it looks elsewhere."""
     own = config.state_dir / "credentials.json"
     made = Credentials(running.url, running.token)
     write_credentials(own, made)
+    if config.profile is not None:
+        return own
     try:
         there = read_credentials(config.credentials)
     except Misconfigured:
@@ -93,6 +95,9 @@ async def _announce(running: RunningControlPlane, credentials: Path, config: Dev
     while not any(worker.session_open for worker in await running.registry.workers()):
         await clock.sleep(50)
     if credentials != config.credentials:
-        say(f"{config.credentials} is for another control plane. In the terminal from which you work:")
+        elsewhere = f"{config.credentials} is for another control plane"
+        if config.profile is not None:
+            elsewhere = f"the profile {config.profile} is in use"
+        say(f"{elsewhere}. In the terminal from which you work:")
         say(f"    export MVM_CI_CREDENTIALS={credentials}")
     say("ready: try, in another terminal,  mvm-ci run job.py --input '{}'")
