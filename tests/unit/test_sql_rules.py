@@ -225,6 +225,9 @@ USES = {
     "insert_last_segments": [BY_ID],
     "count_segments": [BY_ID],
     "holds_segment": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first=?)"],
+    "token": ["tokens USING INDEX sqlite_autoindex_tokens_2 (digest=?)"],
+    "list_audit": ["audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
+    "prune_audit": ["audit USING INTEGER PRIMARY KEY (rowid=?)"],
     "journal": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
 }
 

@@ -70,6 +70,14 @@ PROFILE = Setting(
     "Profile of the configuration file, with address and token.",
     "NAME",
 )
+NAMESPACE = Setting(
+    "--namespace",
+    "MVM_CI_NAMESPACE",
+    parsers.namespace,
+    "of the profile or the token",
+    "In which namespace to work, with a token for all of them.",
+    "NAME",
+)
 LOG_LEVEL = Setting(
     "--log-level",
     "MVM_CI_LOG_LEVEL",
@@ -222,7 +230,7 @@ DEV_STATE = Setting(
     _DIR,
 )
 
-CLIENT: Final = (URL, TOKEN, CREDENTIALS, PROFILE)
+CLIENT: Final = (URL, TOKEN, NAMESPACE, CREDENTIALS, PROFILE)
 FILE: Final = (CONFIG,)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
 CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
@@ -245,9 +253,9 @@ SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
 LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK)
 """Their flag may be repeated; their variable takes commas."""
-AMBIENT: Final = (CONFIG, PROFILE)
-"""Where other settings are read: ``cli.options`` keeps them aside, commands do not get them by name."""
-IN_PROFILES: Final = (URL, TOKEN)
+AMBIENT: Final = (CONFIG, PROFILE, NAMESPACE)
+"""For whatever asks for settings: ``cli.options`` keeps them aside, commands do not get them by name."""
+IN_PROFILES: Final = (URL, TOKEN, NAMESPACE)
 """The keys of ``[profiles.NAME]`` in the configuration file."""
 IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
     "control-plane": (*CONTROL_PLANE, LOG_LEVEL, LOG_FORMAT),

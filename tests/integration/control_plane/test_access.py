@@ -338,7 +338,7 @@ async def test_what_was_done_is_on_record(stand: Stand, api: httpx.AsyncClient) 
         ("token.create", "done"),
     ]
     assert newest["token"] == token_id(digest(api_token(Role.ADMIN)))
-    assert (newest["name"], newest["namespace"], newest["target"]) == ("admin", "default", TEAM)
+    assert (newest["name"], newest["namespace"], newest["target"]) == ("admin", "*", TEAM)
     assert newest["at_ms"] == stand.clock.now_ms()
     assert newest["address"] == "127.0.0.1"
     assert entries[-1]["target"] == f"{made['id']} (operator in {TEAM})"

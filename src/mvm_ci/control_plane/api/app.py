@@ -26,6 +26,7 @@ from mvm_ci.control_plane.api.routes import Reply, Route, Stream
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain.errors import MvmCiError, Refused
+from mvm_ci.ports.access import ALL_NAMESPACES
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +117,8 @@ class Api:
         if route.role is not None:
             request.namespace = request.caller.namespace
             self._auth.permit(request.caller, route.role, everywhere=route.everywhere)
-            request.namespace = self._auth.namespace(request.caller, given.namespace)
+            namespace = self._auth.namespace(request.caller, given.namespace)
+            request.namespace = ALL_NAMESPACES if route.everywhere else namespace
         if raw:
             request.query = parse_query(raw, self._queries[id(route)])
         if route.body is not None:

@@ -30,6 +30,7 @@ from mvm_ci.wire.api.limits import API_PORT as API_PORT
 from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
 from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT
 from mvm_ci.wire.api.limits import MAX_JOBS_PER_REQUEST as MAX_JOBS_PER_REQUEST
+from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
 from mvm_ci.wire.api.modules import ModuleList as ModuleList
 from mvm_ci.wire.api.modules import ModuleView as ModuleView
