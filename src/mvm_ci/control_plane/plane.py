@@ -32,7 +32,6 @@ from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
-from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.transport import Endpoint
 
@@ -57,14 +56,13 @@ class ControlPlane:
         self,
         settings: ControlPlaneSettings,
         stores: Stores,
-        blobs: BlobStore,
         endpoint: Endpoint,
         clock: Clock,
         *,
         random: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = chance,
     ) -> None:
-        queue, registry, access = stores.queue, stores.registry, stores.access
+        queue, registry, blobs = stores.queue, stores.registry, stores.blobs
         self._settings = settings
         self._queue = queue
         self._endpoint = endpoint
@@ -86,16 +84,16 @@ class ControlPlane:
         )
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
-        namespaces = Namespaces(access, clock, _occupied)
+        namespaces = Namespaces(stores.access, clock, _occupied)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
             registry=registry,
-            access=access,
+            access=stores.access,
             namespaces=namespaces,
-            auth=Authentication(access, namespaces, clock),
-            trail=AuditTrail(access, clock),
+            auth=Authentication(stores.access, namespaces, clock),
+            trail=AuditTrail(stores.access, clock),
             blobs=blobs,
             clock=clock,
             submitter=Submitter(queue, blobs, modules, dispatcher, clock, uncommitted),

@@ -1,18 +1,17 @@
 """What a control plane keeps its state in."""
 
-from typing import Protocol
+import msgspec
 
 from mvm_ci.ports.access import Access
+from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
 
 
-class Stores(Protocol):
-    """The ports of one state, so that their writes share commits."""
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
+    """One port each."""
 
-    @property
-    def queue(self) -> JobQueue: ...
-    @property
-    def registry(self) -> Registry: ...
-    @property
-    def access(self) -> Access: ...
+    queue: JobQueue
+    registry: Registry
+    access: Access
+    blobs: BlobStore

@@ -26,10 +26,13 @@ class Namespaces:
         self._clock = clock
         self._occupied = occupied
         self._known: dict[str, Namespace] = {}
+        self.quotas: dict[str, Quota] = {}
+        """Of those that have limits; kept up to date."""
 
     async def load(self) -> None:
         """Reads them. Raises ``Unavailable``."""
-        self._known = {namespace.name: namespace for namespace in await self._access.namespaces()}
+        for namespace in await self._access.namespaces():
+            self._enter(namespace)
 
     def all(self) -> list[Namespace]:
         """All, by name."""
@@ -42,11 +45,6 @@ class Namespaces:
             raise NotFound(f"there is no namespace {name[:80]!r}")
         return namespace
 
-    def quota(self, name: str) -> Quota:
-        """Its limits; none where it is gone, as its last jobs may outlive it by a moment."""
-        namespace = self._known.get(name)
-        return _NO_LIMITS if namespace is None else namespace.quota
-
     async def create(self, name: str, quota: Quota) -> Namespace:
         """A new one. Raises ``BadInput`` for its name, ``Conflict`` if there is one of that name."""
         if len(self._known) >= MAX_NAMESPACES:
@@ -54,7 +52,7 @@ class Namespaces:
         namespace = Namespace(name=check_namespace(name), created_ms=self._clock.now_ms(), quota=quota)
         if not await self._access.put_namespace(namespace):
             raise Conflict(f"there is a namespace {name!r} already")
-        self._known[name] = namespace
+        self._enter(namespace)
         return namespace
 
     async def set_quota(self, name: str, quota: Quota) -> Namespace:
@@ -63,7 +61,7 @@ class Namespaces:
         if not await self._access.set_quota(name, quota):
             raise NotFound(f"there is no namespace {name!r} any more")
         changed = replace(self.find(name), quota=quota)
-        self._known[name] = changed
+        self._enter(changed)
         return changed
 
     async def delete(self, name: str) -> Namespace:
@@ -79,7 +77,15 @@ class Namespaces:
         except BaseException:
             self._known.setdefault(name, namespace)
             raise
+        self.quotas.pop(name, None)
         return namespace
+
+    def _enter(self, namespace: Namespace) -> None:
+        self._known[namespace.name] = namespace
+        if namespace.quota == _NO_LIMITS:
+            self.quotas.pop(namespace.name, None)
+        else:
+            self.quotas[namespace.name] = namespace.quota
 
     async def _check_empty(self, name: str) -> None:
         if await self._occupied(name):

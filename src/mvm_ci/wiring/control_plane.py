@@ -19,6 +19,7 @@ from mvm_ci.config.processes import ControlPlaneConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.stopping import Stop
@@ -75,7 +76,8 @@ async def opened_control_plane(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
-        plane = ControlPlane(settings, store, blobs, endpoint, clock)
+        stores = Stores(queue=store.queue, registry=store.registry, access=store.access, blobs=blobs)
+        plane = ControlPlane(settings, stores, endpoint, clock)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(

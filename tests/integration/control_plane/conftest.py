@@ -15,6 +15,7 @@ from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, digest, format_token, token_id
@@ -90,8 +91,7 @@ class Stand:
         self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])
         self.plane = ControlPlane(
             ControlPlaneSettings(port=0, **settings),
-            self,
-            self.blobs,
+            Stores(queue=self.queue, registry=self.registry, access=self.access, blobs=self.blobs),
             self.endpoint,
             self.clock,
             jitter=lambda: 0.0,

@@ -13,6 +13,7 @@ from mvm_ci.control_plane.api import auth
 from mvm_ci.control_plane.api.routes import Route
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, digest, format_token, token_id
 from mvm_ci.ports.access import ALL_NAMESPACES
@@ -256,20 +257,21 @@ async def test_namespaces_are_made_limited_and_removed(stand: Stand, api: httpx.
     changed = await api.put("/v1/namespaces/lab/quota", json=limits)
     assert changed.json() == {"name": "lab", "created_ms": made.json()["created_ms"], **limits}
     assert (await api.get("/v1/namespaces/lab")).json() == changed.json()
-    assert stand.plane.services.namespaces.quota("lab").max_running == 2
+    assert stand.plane.services.namespaces.quotas == {"lab": Quota(max_running=2, max_bytes=0)}
     names = [one["name"] for one in (await api.get("/v1/namespaces")).json()["namespaces"]]
     assert names == ["default", "lab", TEAM]
     assert (await api.delete("/v1/namespaces/lab")).json() == changed.json()
     assert (await api.delete("/v1/namespaces/lab")).status_code == 404
     assert (await api.put("/v1/namespaces/lab/quota", json={})).status_code == 404
     assert (await api.get("/v1/namespaces/lab")).status_code == 404
+    assert stand.plane.services.namespaces.quotas == {}
 
 
 async def test_they_are_still_there_after_a_restart(stand: Stand, api: httpx.AsyncClient) -> None:
     await api.post("/v1/namespaces", json={"name": "lab", "max_waiting": 10})
     await stand.stop()
     await stand.start()
-    assert stand.plane.services.namespaces.quota("lab").max_waiting == 10
+    assert stand.plane.services.namespaces.quotas == {"lab": Quota(max_waiting=10)}
 
 
 @pytest.mark.parametrize(
