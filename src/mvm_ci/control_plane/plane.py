@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import random as chance
 
 import structlog
@@ -21,8 +21,11 @@ from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
-from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
+from mvm_ci.lifecycle.backpressure import Backpressure
+from mvm_ci.lifecycle.change import Changer
+from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
@@ -30,9 +33,11 @@ from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
+from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
-from mvm_ci.lifecycle.wake import Waker
+from mvm_ci.lifecycle.wake import Expirer, Waker
 from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobFilter
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -62,15 +67,27 @@ class ControlPlane:
         random: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = chance,
     ) -> None:
-        queue, registry, blobs = stores.queue, stores.registry, stores.blobs
         self._settings = settings
-        self._queue = queue
+        queue, registry, blobs = stores.queue, stores.registry, stores.blobs
+        self._stores = stores
         self._endpoint = endpoint
         self._clock = clock
         uncommitted: dict[JobId, NewJob] = {}
         waiters = Waiters()
         dispatcher = Dispatcher(queue, clock)
         self._waker = Waker(queue, clock, dispatcher.pending)
+        self._expirer = Expirer(queue, clock, waiters.ended)
+        self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
+        self._backpressure = Backpressure(
+            queue,
+            clock,
+            waiters,
+            stores.disk,
+            max_jobs=settings.max_jobs,
+            min_free_bytes=settings.min_free_bytes,
+        )
+        waiters.listen(dispatcher)
+        waiters.listen(self._dependencies)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
         self.sessions = Sessions(
             queue,
@@ -84,8 +101,23 @@ class ControlPlane:
         )
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
-        namespaces = Namespaces(stores.access, clock, _occupied)
+        namespaces = Namespaces(stores.access, clock, self._occupied)
+        self._backpressure.quotas = namespaces.quotas
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
+        submitter = Submitter(
+            queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
+        )
+        changer = Changer(
+            queue,
+            dispatcher,
+            waiters,
+            self._waker,
+            self._dependencies,
+            self._backpressure,
+            submitter,
+            clock,
+        )
+        self._superseder = Superseder(queue, clock, changer.supersede)
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
@@ -96,7 +128,10 @@ class ControlPlane:
             trail=AuditTrail(stores.access, clock),
             blobs=blobs,
             clock=clock,
-            submitter=Submitter(queue, blobs, modules, dispatcher, clock, uncommitted),
+            submitter=submitter,
+            changer=changer,
+            explainer=Explainer(queue, dispatcher, self.sessions, clock),
+            queues=stores.queues,
             modules=modules,
             dispatcher=dispatcher,
             waiters=waiters,
@@ -126,12 +161,19 @@ class ControlPlane:
         store).
         """
         await self.services.namespaces.load()
-        newest = await self._queue.list_jobs(limit=1)
+        newest = await self._stores.queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
+        await self._backpressure.restore()
+        await self.services.dispatcher.restore()
+        for namespace, name in await self._stores.queues.paused():
+            self.services.dispatcher.pause_queue(namespace, name)
+        await self._dependencies.restore()
+        await self._superseder.restore()
         await self.sessions.restore()
         await self._server.start()
         parts = {
             "waker": self._waker.run,
+            "expirer": self._expirer.run,
             "dispatcher": self.services.dispatcher.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
@@ -145,6 +187,17 @@ class ControlPlane:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
         log.info("control_plane_started", api=self.api_url, endpoint=self._endpoint.id)
+
+    def _inserted(self, jobs: Sequence[NewJob]) -> None:
+        """These jobs are durable; most of them have nothing that is of interest here."""
+        for job in jobs:
+            options = job.options
+            if options.run_at_ms is not None:
+                self._waker.arm(options.run_at_ms)
+            if options.expires_ms is not None:
+                self._expirer.arm(options.expires_ms)
+        self._dependencies.added(jobs)
+        self._superseder.look(job.options.lane for job in jobs)
 
     async def failed(self) -> None:
         """Raises ``PartFailed`` when a part that must run has ended; until then it waits.
@@ -162,10 +215,15 @@ class ControlPlane:
         await self._server.stop()
         await self._links.stop()
         await self.services.submitter.settle()
+        await self._dependencies.close()
+        await self._superseder.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    async def _occupied(self, namespace: str) -> bool:
+        return bool(await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._failed.done():
@@ -175,8 +233,3 @@ class ControlPlane:
         self._failed.set_exception(PartFailed(f"the control plane's {task.get_name()} failed: {what}"))
         self._failed.exception()  # nobody may be waiting: it is logged here
         log.critical("control_plane_part_failed", part=task.get_name(), exc_info=error)
-
-
-async def _occupied(namespace: str) -> bool:
-    """Every job is in the default namespace."""
-    return namespace == DEFAULT_NAMESPACE

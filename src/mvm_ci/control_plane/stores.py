@@ -4,14 +4,18 @@ import msgspec
 
 from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """One port each."""
+    """One port each; ``disk``: what they are on."""
 
     queue: JobQueue
+    queues: Queues
     registry: Registry
     access: Access
     blobs: BlobStore
+    disk: Disk

@@ -1,19 +1,21 @@
 """Record: what workers report becomes durable, then it is answered and told to whoever waits for it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.domain.ids import JobId, SessionId
-from mvm_ci.domain.job import PLACED, NewJob, Placed
+from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
+from mvm_ci.domain.options import DEFAULT_OPTIONS
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Stopped, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
 from mvm_ci.ports.clock import Clock
@@ -22,8 +24,6 @@ from mvm_ci.wire.messages import Append, Appended, Drop, EndedItem, FromControlP
 
 log = structlog.get_logger(__name__)
 
-_AT_REST = (Stopped, Parked)
-"""Whatever the job's state was, it does not go on by itself after these, or when it has completed."""
 _WAKE_AGAIN_MS = 1_000
 """Until a guest that went on sleeping is woken again."""
 MAX_SEGMENT = 256 << 10
@@ -46,10 +46,14 @@ class Batch(msgspec.Struct):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """A batch that is in the queue's hands: its calls are made, in order, and not answered yet."""
+    """A batch that is in the queue's hands: its calls are made, in order, and not answered yet.
+
+    ``foreign``: placements in it that are not the session's; nothing of them went to the queue.
+    """
 
     session: SessionId
     batch: Batch
+    foreign: frozenset[Placed]
     started: Awaitable[list[bool]] | None
     appended: Awaitable[list[AppendResult]] | None
     reports: tuple[Report, ...]
@@ -81,24 +85,37 @@ class Recorder:
         self._jitter = jitter
         self.stale = 0
 
-    def begin(self, session: SessionId, batch: Batch) -> Recording:
-        """Hands a batch to the queue. Raises ``ProtocolError``, and nothing is written, if it cannot be
-        allowed.
+    def begin(self, session: SessionId, placements: Placements, batch: Batch) -> Recording:
+        """Hands a batch to the queue; ``placements``: what the session has. Raises ``ProtocolError``, and
+        nothing is written, if it cannot be allowed.
+
+        What the session does not have is answered as stale: its worker has lost it, or never had it.
         """
         _check(batch)
         now = self._clock.now_ms()
-        items = [(item.placed, item.segment) for append in batch.appends for item in append.items]
+        foreign = placements.foreign(_named(batch))
+        started = [placed for placed in batch.started if placed not in foreign]
+        items = [
+            (item.placed, item.segment)
+            for append in batch.appends
+            for item in append.items
+            if item.placed not in foreign
+        ]
+        ended = [item for item in batch.ended if item.placed not in foreign]
+        placements.started(started, now)
+        placements.over((item.placed for item in ended), now)
         # A failure needs the retry policy, and that the job: it is reported in the second step.
-        failed = tuple(item for item in batch.ended if isinstance(item.outcome, Failed))
+        failed = tuple(item for item in ended if isinstance(item.outcome, Failed))
         reports = tuple(
             Report(placed=item.placed, outcome=_put_off(item, now), tail=item.tail)
-            for item in batch.ended
+            for item in ended
             if not isinstance(item.outcome, Failed)
         )
         return Recording(
             session=session,
             batch=batch,
-            started=self._queue.start(batch.started, now) if batch.started else None,
+            foreign=foreign,
+            started=self._queue.start(started, now) if started else None,
             appended=self._queue.append(items) if items else None,
             reports=reports,
             reported=self._queue.report(reports, now) if reports else None,
@@ -124,39 +141,25 @@ class Recorder:
         return answers
 
     async def _finish_starts(self, recording: Recording) -> list[FromControlPlane]:
-        if recording.started is None:
+        placements, foreign = recording.batch.started, recording.foreign
+        own = [placed for placed in placements if placed not in foreign]
+        results = await recording.started if recording.started is not None else []
+        self._waiters.changed(placed.job for placed in own)
+        over = {placed for placed, current in zip(own, results, strict=True) if not current} | foreign
+        refused = tuple(placed for placed in placements if placed in over)
+        if not refused:
             return []
-        return self._after_start(recording.batch.started, await recording.started)
+        self._count_stale("start", refused)
+        return [Drop(refused)]
 
     async def _finish_appends(self, recording: Recording) -> list[FromControlPlane]:
-        results = await recording.appended if recording.appended is not None else []
-        return self._after_append(recording.batch.appends, results)
-
-    async def _finish_ends(self, recording: Recording) -> list[FromControlPlane]:
-        if not recording.batch.ended:
-            return []
-        if recording.reported is not None:
-            await self._after_reports(recording.session, recording.reports, await recording.reported)
-        if recording.failed:
-            await self._report_failures(recording.session, recording.failed)
-        return [Recorded(tuple(item.placed for item in recording.batch.ended))]
-
-    def _after_start(self, placements: Sequence[Placed], results: Sequence[bool]) -> list[FromControlPlane]:
-        over = tuple(placed for placed, current in zip(placements, results, strict=True) if not current)
-        self._waiters.changed(placed.job for placed in placements)
-        if not over:
-            return []
-        self._count_stale("start", over)
-        return [Drop(over)]
-
-    def _after_append(
-        self, appends: Sequence[Append], results: Sequence[AppendResult]
-    ) -> list[FromControlPlane]:
+        results = iter(await recording.appended if recording.appended is not None else [])
         answers: list[FromControlPlane] = []
-        at = 0
-        for append in appends:
-            part = tuple(results[at : at + len(append.items)])
-            at += len(append.items)
+        for append in recording.batch.appends:
+            part = tuple(
+                AppendResult.STALE if item.placed in recording.foreign else next(results)
+                for item in append.items
+            )
             answers.append(Appended(part))
             outcomes = list(zip(append.items, part, strict=True))
             self._waiters.changed(item.placed.job for item, result in outcomes if result is AppendResult.DONE)
@@ -165,6 +168,19 @@ class Recorder:
                 self._count_stale("append", refused)
         return answers
 
+    async def _finish_ends(self, recording: Recording) -> list[FromControlPlane]:
+        placements = tuple(item.placed for item in recording.batch.ended)
+        if not placements:
+            return []
+        refused = [placed for placed in placements if placed in recording.foreign]
+        if refused:
+            self._count_stale("end", refused)
+        if recording.reported is not None:
+            await self._after_reports(recording.session, recording.reports, await recording.reported)
+        if recording.failed:
+            await self._report_failures(recording.session, recording.failed)
+        return [Recorded(placements)]
+
     async def _after_reports(
         self, session: SessionId, reports: Sequence[Report], results: Sequence[bool]
     ) -> None:
@@ -172,22 +188,26 @@ class Recorder:
         completed: list[tuple[JobId, Payload]] = []
         ended: list[JobId] = []
         others: list[JobId] = []
+        rested: list[JobId] = []
         refused: list[Report] = []
         for report, current in zip(reports, results, strict=True):
             if not current:
                 refused.append(report)
             elif isinstance(report.outcome, Completed):
                 completed.append((report.placed.job, report.outcome.result))
-            elif isinstance(report.outcome, _AT_REST) or _final_failure(report):
+            elif _final_failure(report):
                 ended.append(report.placed.job)
+            elif isinstance(report.outcome, Stopped | Parked):
+                rested.append(report.placed.job)
             else:
                 others.append(report.placed.job)
                 self._arm(report)
         self._waiters.completed(completed)
         self._waiters.ended(ended)
-        if others:
+        if others or rested:
             self._waiters.changed(others)
-            await self._end_cancelled(others)
+            self._waiters.rested(rested)
+            await self._end_cancelled([*rested, *self._waiters.awaited(others)])
         if refused:
             self._count_stale("end", [report.placed for report in refused])
             await self._repair(refused)
@@ -196,6 +216,8 @@ class Recorder:
         """The job goes on later: at a time, or as soon as a worker has credit."""
         wake = report.outcome.wake_ms if isinstance(report.outcome, Suspended) else report.retry_ms
         now = self._clock.now_ms()
+        if report.retry_ms is not None:
+            self._dispatcher.ended((report.placed.job,))
         if wake is not None:
             # A time that came while the report was being written, too: the queue may still have it waiting.
             self._waker.arm(wake)
@@ -203,11 +225,11 @@ class Recorder:
             self._dispatcher.pending()
 
     async def _end_cancelled(self, jobs: Sequence[JobId]) -> None:
-        """A job that was being cancelled ended instead of going on: only the queue knows."""
-        awaited = self._waiters.awaited(jobs)
-        if awaited:
-            found = await self._queue.get(awaited)
-            self._waiters.ended(job.id for job in found if job is not None and job.finished_ms is not None)
+        """A job that was being cancelled or paused ended instead of going on: only the queue knows."""
+        if jobs:
+            found = [job for job in await self._queue.get(jobs) if job is not None]
+            self._waiters.ended([job.id for job in found if job.finished_ms is not None])
+            self._waiters.rested(job.id for job in found if job.state is JobState.PAUSED)
 
     async def _report_failures(self, session: SessionId, items: Sequence[EndedItem]) -> None:
         found = await self._queue.get([item.placed.job for item in items])
@@ -220,7 +242,10 @@ class Recorder:
             new = self._uncommitted.get(item.placed.job) if job is None else None
             spec = job.spec if job is not None else new.spec if new is not None else None
             attempt = job.attempt if job is not None else 1
-            policy = RetryPolicy(max_attempts=spec.max_attempts if spec is not None else 1)
+            options = job.options if job is not None else new.options if new is not None else DEFAULT_OPTIONS
+            policy = RetryPolicy(
+                max_attempts=spec.max_attempts if spec is not None else 1, backoff=options.backoff
+            )
             retry = policy.decide(outcome.failure.kind, attempt, now, self._jitter())
             reports.append(
                 Report(
@@ -251,7 +276,7 @@ class Recorder:
             )
             reports = [Report(placed=placed, outcome=Failed(failure)) for placed in broken]
             await self._queue.report(reports, self._clock.now_ms())
-            self._waiters.ended(placed.job for placed in broken)
+            self._waiters.ended([placed.job for placed in broken])
 
     def _count_stale(self, what: str, placements: Sequence[Placed]) -> None:
         self.stale += len(placements)
@@ -271,6 +296,15 @@ def _put_off(item: EndedItem, now_ms: int) -> Outcome:
 
 def _final_failure(report: Report) -> bool:
     return isinstance(report.outcome, Failed) and report.retry_ms is None
+
+
+def _named(batch: Batch) -> Iterator[Placed]:
+    yield from batch.started
+    for append in batch.appends:
+        for item in append.items:
+            yield item.placed
+    for ended in batch.ended:
+        yield ended.placed
 
 
 def _check(batch: Batch) -> None:

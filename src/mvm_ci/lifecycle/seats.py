@@ -1,17 +1,21 @@
 """The connected workers as the dispatcher sees them: credits, and who gets the next job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.labels import matches
+from mvm_ci.domain.lane import Labels
 from mvm_ci.lifecycle.link import Link
+from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.wire.messages import Assign, Assignment, Stop
 
 PACK: Final = 32
 """Jobs of no-op size that one worker gets before the next one does: larger frames, fewer of them."""
 SHORT_MS: Final = 20.0
 """Mean time at a worker up to which jobs count as no-op-sized; longer ones are packed in proportion less."""
+NO_LABELS: Final[Mapping[str, str]] = {}
 _FRAME_BYTES: Final = 1 << 20
 _SEGMENT_OVERHEAD: Final = 32
 _ASSIGNMENT_OVERHEAD: Final = 512
@@ -21,14 +25,33 @@ _LARGEST_JOURNAL: Final = 2 << 20
 
 class Seat:
     """A session with a connection. ``credits``: jobs it may still be given; ``open``: until the connection
-    is gone.
+    is gone. ``labels``: the worker's; ``placements``: what its session has.
     """
 
-    __slots__ = ("_late_stops", "_sent_ms", "claiming", "credits", "draining", "link", "open", "session")
+    __slots__ = (
+        "_late_stops",
+        "_sent_ms",
+        "claiming",
+        "credits",
+        "draining",
+        "labels",
+        "link",
+        "open",
+        "placements",
+        "session",
+    )
 
-    def __init__(self, session: SessionId, link: Link) -> None:
+    def __init__(
+        self,
+        session: SessionId,
+        link: Link,
+        labels: Mapping[str, str] = NO_LABELS,
+        placements: Placements | None = None,
+    ) -> None:
         self.session = session
         self.link = link
+        self.labels = labels
+        self.placements = Placements() if placements is None else placements
         self.credits = 0
         self.open = True
         self.draining = False
@@ -47,6 +70,7 @@ class Seat:
             self.link.send(Assign(tuple(frame)))
         for item in items:
             self._sent_ms[item.placed.job] = now_ms
+        self.placements.given((item.placed for item in items), now_ms)
 
     def stop(self, placed: Placed) -> None:
         """Tells the worker to stop a job. Never overtakes the job's own assignment, which may be under
@@ -103,8 +127,15 @@ class Seats:
             if self._current is seat:
                 self._current = None
 
-    def take(self) -> Seat | None:
-        """A seat with credit for one more job, and uses that credit; None if no worker has any."""
+    def take(self, needed: Labels = ()) -> Seat | None:
+        """A seat with the labels and with credit for one more job, and uses that credit; None if there is
+        none.
+        """
+        if needed:
+            seat = self._richest(dict(needed))
+            if seat is not None:
+                seat.credits -= 1
+            return seat
         seat = self._current
         if seat is None or seat.credits < 1 or self._packed >= self._pack():
             seat = self._richest()
@@ -134,8 +165,10 @@ class Seats:
             return 1
         return PACK if self._mean_ms <= SHORT_MS else max(1, int(PACK * SHORT_MS / self._mean_ms))
 
-    def _richest(self) -> Seat | None:
-        best = max(self._seats.values(), key=lambda seat: seat.credits, default=None)
+    def _richest(self, needed: Mapping[str, str] = NO_LABELS) -> Seat | None:
+        seats = self._seats.values()
+        able = seats if not needed else [seat for seat in seats if matches(needed, seat.labels)]
+        best = max(able, key=lambda seat: seat.credits, default=None)
         return best if best is not None and best.credits > 0 else None
 
 

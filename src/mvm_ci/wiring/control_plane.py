@@ -12,7 +12,7 @@ import msgspec
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.sql.store import SqlStore
-from mvm_ci.adapters.system import SystemClock
+from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import ControlPlaneConfig
@@ -76,7 +76,15 @@ async def opened_control_plane(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
-        stores = Stores(queue=store.queue, registry=store.registry, access=store.access, blobs=blobs)
+        disk = DirectoryDisk(state.path)
+        stores = Stores(
+            queue=store.queue,
+            queues=store.queues,
+            registry=store.registry,
+            access=store.access,
+            blobs=blobs,
+            disk=disk,
+        )
         plane = ControlPlane(settings, stores, endpoint, clock)
         stack.push_async_callback(plane.stop)
         await plane.start()

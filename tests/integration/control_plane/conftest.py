@@ -11,6 +11,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
+from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
@@ -44,6 +45,16 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         yield found
 
 
+class RoomyDisk:
+    """A ``Disk`` with as much room as a test says."""
+
+    def __init__(self) -> None:
+        self.free = 1 << 40
+
+    async def free_bytes(self) -> int:
+        return self.free
+
+
 class Stand:
     """A control plane on memory stores that can be stopped and started again on the same state."""
 
@@ -52,8 +63,10 @@ class Stand:
         self.network = MemoryNetwork()
         self.transport = MemoryTransport(self.network)
         self.queue: Any = MemoryJobQueue()
+        self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
         self.access: Any = MemoryAccess()
+        self.disk = RoomyDisk()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
         self.endpoint: Any
@@ -91,7 +104,14 @@ class Stand:
         self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])
         self.plane = ControlPlane(
             ControlPlaneSettings(port=0, **settings),
-            Stores(queue=self.queue, registry=self.registry, access=self.access, blobs=self.blobs),
+            Stores(
+                queue=self.queue,
+                queues=self.queues,
+                registry=self.registry,
+                access=self.access,
+                blobs=self.blobs,
+                disk=self.disk,
+            ),
             self.endpoint,
             self.clock,
             jitter=lambda: 0.0,

@@ -6,7 +6,9 @@ import msgspec
 
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
+from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
@@ -18,6 +20,7 @@ from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 
 
@@ -34,6 +37,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     blobs: BlobStore
     clock: Clock
     submitter: Submitter
+    changer: Changer
+    explainer: Explainer
+    queues: Queues
     modules: Modules
     dispatcher: Dispatcher
     waiters: Waiters
