@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),
     "MVM_CI_WORKER_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", ":1"),
+    "MVM_CI_P2P_EXTERNAL": ("203.0.113.1:1", "[2001:db8::1]:2", "203.0.113.1"),
+    "MVM_CI_WORKER_P2P_EXTERNAL": ("203.0.113.1:1", "[2001:db8::1]:2", "203.0.113.1"),
     "MVM_CI_SLOTS": ("1", "64", "0"),
     "MVM_CI_GRACE": ("0s", "1h", "-1s"),
 }
@@ -82,9 +85,11 @@ def test_a_default_that_is_a_value_can_be_parsed(setting: Setting[Any]) -> None:
 
 @pytest.mark.parametrize("setting", settings.LISTS, ids=lambda setting: str(setting.env))
 def test_lists(setting: Setting[Any]) -> None:
-    first, second = (
-        ("10.0.0.0/8", "::1/128") if setting is settings.ALLOW_NETWORK else ("a.test", "*.b.test:8080")
-    )
+    first, second = {
+        id(settings.ALLOW_NETWORK): ("10.0.0.0/8", "::1/128"),
+        id(settings.ALLOW_HOST): ("a.test", "*.b.test:8080"),
+        id(settings.RELAY): ("http://10.0.0.1:3340", "https://relay.test"),
+    }[id(setting)]
     environ = {str(setting.env): f" {first}, {second},"}
     assert Source({setting.key: ()}, environ).all(setting) == (first, second)
     assert Source({setting.key: (second,)}, environ).all(setting) == (second,)
@@ -289,6 +294,23 @@ def test_state_directories() -> None:
     assert here == Path.cwd() / "here"
     with pytest.raises(Misconfigured, match="give --state-dir"):
         control_plane_config(Source({}, {}))
+
+
+@pytest.mark.parametrize("made", [control_plane_config, worker_config])
+def test_no_relay_is_used_unless_one_is_named(made: Callable[[Source], Any]) -> None:
+    base = {"HOME": "/h", "CONTROL_PLANE_TICKET": "t"}
+
+    def relays(*typed: str) -> tuple[tuple[str, ...], bool]:
+        peer = made(Source({"relay": typed}, base)).p2p
+        return peer.relays, peer.public_relays
+
+    assert relays() == ((), False)
+    assert relays("http://a.test:1", "https://b.test/") == (("http://a.test:1", "https://b.test"), False)
+    assert relays("public") == ((), True)
+    with pytest.raises(Misconfigured, match="'public' stands alone"):
+        relays("public", "http://a.test")
+    with pytest.raises(Misconfigured, match="nor 'public'"):
+        relays("Public")
 
 
 def test_secrets_are_not_in_what_is_printed() -> None:

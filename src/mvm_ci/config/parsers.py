@@ -16,6 +16,8 @@ _DURATION: Final = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNI
 _LONGEST_S: Final = 1e11
 _PROFILE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_SLOTS: Final = 4096
+PUBLIC_RELAYS: Final = "public"
+"""In place of a relay's address: those that the makers of iroh run for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,18 @@ def base_url(text: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must not carry a user, password or query; the token has a setting of its own")
     return text.strip().rstrip("/")
+
+
+def relay(text: str) -> str:
+    """The address of a relay, or ``public``. Raises ``ValueError``."""
+    if text.strip() == PUBLIC_RELAYS:
+        return PUBLIC_RELAYS
+    try:
+        return base_url(text)
+    except ValueError:
+        raise ValueError(
+            f"is neither an address such as https://relay.example nor {PUBLIC_RELAYS!r}"
+        ) from None
 
 
 def slot_count(text: str) -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mvm_ci.config import settings
 from mvm_ci.config.client import profile_in_use
-from mvm_ci.config.parsers import Address
+from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
+from mvm_ci.config.settings import Setting
 from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
 
@@ -22,11 +23,24 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """The UDP socket of a process, and how others reach it. ``external``: beyond a NAT that forwards.
+
+    ``relays``: addresses; ``public_relays``: those of iroh's makers instead.
+    """
+
+    bind: Address
+    external: Address | None = None
+    relays: tuple[str, ...] = ()
+    public_relays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
     bind: Address
-    p2p_bind: Address
+    p2p: PeerConfig
     state_dir: Path
     ticket_file: Path | None
     credentials_file: Path | None
@@ -52,7 +66,7 @@ class WorkerConfig:
     join_token: str | None = field(repr=False)
     name: str
     state_dir: Path
-    p2p_bind: Address
+    p2p: PeerConfig
     guests: GuestConfig
     grace_s: float
 
@@ -90,7 +104,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
     """Raises ``Misconfigured``."""
     return ControlPlaneConfig(
         bind=source.value(settings.BIND),
-        p2p_bind=source.value(settings.P2P_BIND),
+        p2p=_peer(source, settings.P2P_BIND, settings.P2P_EXTERNAL),
         state_dir=source.directory(settings.CONTROL_PLANE_STATE),
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
@@ -107,7 +121,7 @@ def worker_config(source: Source) -> WorkerConfig:
         join_token=source.secret(settings.JOIN_TOKEN),
         name=source.get(settings.WORKER_NAME) or socket.gethostname(),
         state_dir=source.directory(settings.WORKER_STATE),
-        p2p_bind=source.value(settings.WORKER_P2P_BIND),
+        p2p=_peer(source, settings.WORKER_P2P_BIND, settings.WORKER_P2P_EXTERNAL),
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
     )
@@ -129,6 +143,21 @@ def _profile_before_credentials(source: Source) -> str | None:
         return None
     used = profile_in_use(source)
     return None if used is None else used[1].text
+
+
+def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) -> PeerConfig:
+    relays = source.all(settings.RELAY)
+    public = PUBLIC_RELAYS in relays
+    if public and len(relays) > 1:
+        raise Misconfigured(
+            f"{settings.RELAY.flag}: {PUBLIC_RELAYS!r} stands alone; name it, or relays of your own"
+        )
+    return PeerConfig(
+        bind=source.value(bind),
+        external=source.get(external),
+        relays=() if public else relays,
+        public_relays=public,
+    )
 
 
 def _guests(source: Source) -> GuestConfig:

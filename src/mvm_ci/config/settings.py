@@ -113,6 +113,22 @@ P2P_BIND = Setting(
     "Where workers connect (UDP). Port 0: any at the first start, then the same again.",
     _ADDRESS,
 )
+P2P_EXTERNAL = Setting(
+    "--p2p-external",
+    "MVM_CI_P2P_EXTERNAL",
+    parsers.address,
+    "none",
+    "Where the UDP socket is reached from outside (IP and port), if a NAT forwards to it.",
+    _ADDRESS,
+)
+RELAY = Setting(
+    "--relay",
+    "MVM_CI_RELAY",
+    parsers.relay,
+    "none",
+    "Relay to meet at where no direct path exists: its address, or public for those of iroh's makers.",
+    "URL",
+)
 CONTROL_PLANE_STATE = Setting(
     "--state-dir",
     "MVM_CI_CONTROL_PLANE_STATE_DIR",
@@ -178,6 +194,14 @@ WORKER_P2P_BIND = Setting(
     "The UDP socket it dials from.",
     _ADDRESS,
 )
+WORKER_P2P_EXTERNAL = Setting(
+    "--p2p-external",
+    "MVM_CI_WORKER_P2P_EXTERNAL",
+    parsers.address,
+    "none",
+    "Where the NAT before it shows its UDP socket (IP and port), if that is known and stays.",
+    _ADDRESS,
+)
 SLOTS = Setting(
     "--slots", "MVM_CI_SLOTS", parsers.slot_count, "one per core", "How many guests run at once.", "N"
 )
@@ -233,7 +257,16 @@ DEV_STATE = Setting(
 CLIENT: Final = (URL, TOKEN, NAMESPACE, CREDENTIALS, PROFILE)
 FILE: Final = (CONFIG,)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
-CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
+CONTROL_PLANE: Final = (
+    BIND,
+    P2P_BIND,
+    P2P_EXTERNAL,
+    RELAY,
+    CONTROL_PLANE_STATE,
+    TICKET_OUT,
+    CREDENTIALS_OUT,
+    LEASE,
+)
 WORKER: Final = (
     TICKET,
     TICKET_IN,
@@ -241,6 +274,8 @@ WORKER: Final = (
     WORKER_NAME,
     WORKER_STATE,
     WORKER_P2P_BIND,
+    WORKER_P2P_EXTERNAL,
+    RELAY,
     SLOTS,
     ALLOW_HOST,
     ALLOW_NETWORK,
@@ -251,7 +286,7 @@ DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY)
 """Their flag may be repeated; their variable takes commas."""
 AMBIENT: Final = (CONFIG, PROFILE, NAMESPACE)
 """For whatever asks for settings: ``cli.options`` keeps them aside, commands do not get them by name."""
