@@ -408,6 +408,18 @@ async def test_the_log_is_filtered_and_limited_to_the_scope(stand: Stand, api: h
     assert await audit(api, actor="nobody") == []
 
 
+async def test_the_log_of_a_namespace_shows_its_tokens_whoever_makes_them(
+    stand: Stand, api: httpx.AsyncClient
+) -> None:
+    made = await create(api, name="ours", namespace=TEAM)
+    await api.post(f"/v1/tokens/{made['id']}/revoke")
+    async with stand.client(Role.ADMIN, TEAM) as team:
+        assert [(entry["action"], entry["target"]) for entry in await audit(team)] == [
+            ("token.revoke", f"{made['id']} (ours)"),
+            ("token.create", f"{made['id']} (viewer in {TEAM})"),
+        ]
+
+
 async def test_an_entry_that_cannot_be_written_changes_no_answer(
     stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,8 @@ async def create_token(services: Services, request: Request) -> Reply:
     )
     if namespace != ALL_NAMESPACES:
         services.namespaces.find(namespace)
+    # In the log of the namespace that it opens, whoever opens it.
+    request.namespace = namespace
     request.target = f"{token.id} ({token.role.value} in {token.namespace})"
     await services.access.put_token(token)
     return Reply(_encode(_token_view(token, secret)))
@@ -73,6 +75,8 @@ async def revoke_token(services: Services, request: Request) -> Reply:
     known = {token.id: token for token in await services.access.tokens()}.get(token_id)
     if known is None or not covers(request.caller.namespace, known.namespace):
         raise NotFound(f"there is no token {token_id[:80]!r}")
+    request.namespace = known.namespace
+    request.target = f"{known.id} ({known.name})"
     try:
         revoked = await services.access.revoke_token(token_id, services.clock.now_ms())
     finally:
