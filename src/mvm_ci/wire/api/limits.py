@@ -9,3 +9,5 @@ MAX_JOBS_PER_REQUEST: Final = 10_000
 MAX_INPUT: Final = 1 << 20
 """Bytes of one job's input."""
 MAX_WAIT_S: Final = 60.0
+MAX_PAGE: Final = 1_000
+"""Entries of the audit log in one answer."""
