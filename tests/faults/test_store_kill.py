@@ -19,7 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mvm_ci.adapters.sql.database import APPLICATION_ID, FILE, MIGRATIONS
+from mvm_ci.adapters.sql.database import APPLICATION_ID, FILE
+from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.errors import Misconfigured, Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId
@@ -285,25 +286,23 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 async def test_a_newer_version_is_refused(tmp_path: Path) -> None:
-    second = tmp_path / "second.sql"
-    second.write_text("CREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY) STRICT;")
+    second = "CREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY) STRICT;"
     directory = tmp_path / "state"
     async with opened(directory) as store:
         await store.queue.submit(jobs(1))
-    async with opened(directory, migrations=(*MIGRATIONS, str(second))) as store:
+    async with opened(directory, migrations=(*MIGRATIONS, second)) as store:
         assert await store.queue.counts() == {JobState.CLAIMED: BATCH}
     with pytest.raises(Misconfigured, match=r"the state in .* was written by a newer version"):
         await asyncio.to_thread(SqlStore.open, directory)
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
-    second = tmp_path / "second.sql"
-    second.write_text("CREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY) STRICT; DROP TABLE absent;")
+    second = "CREATE TABLE more (id INTEGER NOT NULL PRIMARY KEY) STRICT; DROP TABLE absent;"
     directory = tmp_path / "state"
     async with opened(directory) as store:
         await store.queue.submit(jobs(1))
     with pytest.raises(Misconfigured, match="no such table: absent"):
-        await asyncio.to_thread(lambda: SqlStore.open(directory, migrations=(*MIGRATIONS, str(second))))
+        await asyncio.to_thread(lambda: SqlStore.open(directory, migrations=(*MIGRATIONS, second)))
     async with opened(directory) as store:
         assert await store.queue.counts() == {JobState.CLAIMED: BATCH}
 

@@ -7,10 +7,11 @@ from contextlib import closing
 
 import pytest
 
+from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queries import QUERIES, for_rows, parse, read
 from mvm_ci.domain.job import PLACED, TRANSITIONS, Event, JobState, sources
 
-SCHEMA = read("schema.sql")
+SCHEMA = "\n".join(MIGRATIONS)
 FORBIDDEN = re.compile(
     r"\b(random|randomblob|strftime|unixepoch|julianday|datetime|date|time|changes|total_changes|"
     r"last_insert_rowid)\s*\(|\bcurrent_(?:timestamp|date|time)\b|'now'",

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mvm_ci.adapters.sql.queries import read
+from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.domain.errors import Misconfigured, Unavailable
 
 FILE: Final = "state.db"
 LOCK_FILE: Final = "state.lock"
 APPLICATION_ID: Final = 0x4D564D43
 """``MVMC``: marks the file as ours."""
-MIGRATIONS: Final = ("schema.sql",)
-"""Files that lead from one version to the next: the first makes version 1 of nothing. Only ever added to."""
 
 _CHECKPOINT_PAGES: Final = 2000
 _CACHE_KIB: Final = 65_536
@@ -133,10 +131,10 @@ def _migrate(connection: sqlite3.Connection, directory: Path, migrations: Sequen
             f"the state in {directory} was written by a newer version of this program (its schema is "
             f"{version}, this program knows {len(migrations)}); install that version or a later one"
         )
-    for number, file in enumerate(migrations[version:], start=version + 1):
+    for number, step in enumerate(migrations[version:], start=version + 1):
         script = f"""
             BEGIN IMMEDIATE;
-            {read(file)}
+            {step}
             INSERT INTO meta (key, value) VALUES ('schema_version', '{number}')
                 ON CONFLICT (key) DO UPDATE SET value = excluded.value;
             PRAGMA application_id = {APPLICATION_ID};

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from mvm_ci.adapters.sql.database import MIGRATIONS, lock, open_writer
+from mvm_ci.adapters.sql.database import lock, open_writer
+from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
