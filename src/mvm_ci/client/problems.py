@@ -16,6 +16,8 @@ _BY_CODE: dict[str, type[errors.MvmCiError]] = {
         errors.Conflict,
         errors.StaleEpoch,
         errors.Unavailable,
+        errors.QueueFull,
+        errors.QuotaExceeded,
         errors.ProtocolError,
         errors.CorruptJournal,
         errors.Misconfigured,

@@ -10,7 +10,9 @@
     ├── Conflict                  the state forbids it; look again, then decide            (409)
     │   ├── IllegalTransition     a job's state has no such transition
     │   └── StaleEpoch            the placement is over: stop, and write nothing more
-    ├── Unavailable               repeat later: full, draining, not connected, timed out   (429, 503)
+    ├── Unavailable               repeat later: draining, not connected, timed out         (503)
+    │   ├── QueueFull             the control plane holds as many jobs as it takes         (429)
+    │   └── QuotaExceeded         the namespace has used up what it may                    (429)
     ├── ProtocolError             the peer broke the protocol: close that connection
     ├── NondeterminismDetected    replay and journal disagree: park the job
     ├── CorruptJournal            stored entries cannot be read: refuse the job
@@ -82,6 +84,26 @@ class Unavailable(MvmCiError):
     """Not now; the same request may succeed later."""
 
     code = "unavailable"
+
+
+class QueueFull(Unavailable):
+    """The queue takes no more. ``retry_after_s``: seconds after which it is worth another try."""
+
+    code = "queue-full"
+
+    def __init__(self, text: str, retry_after_s: int = 5) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(Unavailable):
+    """A namespace would hold more than its quota. ``retry_after_s`` as of ``QueueFull``."""
+
+    code = "quota-exceeded"
+
+    def __init__(self, text: str, retry_after_s: int = 30) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 class ProtocolError(MvmCiError):

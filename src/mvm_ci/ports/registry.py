@@ -11,19 +11,7 @@ from typing import Protocol
 import msgspec
 
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
-
-
-class Role(StrEnum):
-    """What an API token allows; each role includes those after it."""
-
-    ADMIN = "admin"  # everything, tokens and workers too
-    SUBMITTER = "submitter"  # modules and jobs
-    VIEWER = "viewer"  # look, change nothing
-
-    def includes(self, other: "Role") -> bool:
-        """Whether this role allows what ``other`` does."""
-        order = list(Role)
-        return order.index(self) <= order.index(other)
+from mvm_ci.domain.role import Role as Role
 
 
 class ApiToken(msgspec.Struct, frozen=True, kw_only=True):

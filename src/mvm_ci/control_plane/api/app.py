@@ -13,7 +13,7 @@ import structlog
 
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.openapi import document
-from mvm_ci.control_plane.api.problems import HttpError, problem, status_of
+from mvm_ci.control_plane.api.problems import HttpError, headers_of, problem, status_of
 from mvm_ci.control_plane.api.requests import Disconnected, Receive, Request, parse_query, read_body
 from mvm_ci.control_plane.api.routes import Reply, Route, Stream
 from mvm_ci.control_plane.api.services import Services
@@ -70,7 +70,7 @@ class Api:
             status = status_of(error)
             if status == 500:
                 log.exception("request_failed", path=scope["path"], code=error.code)
-            await _send_problem(send, status, error.code, str(error), ())
+            await _send_problem(send, status, error.code, str(error), headers_of(error))
         except Exception:
             number = uuid.uuid4().hex[:12]
             log.exception("request_failed", path=scope["path"], number=number)

@@ -18,6 +18,8 @@ TITLES: Final = {
     "illegal-transition": "The job's state has no such transition",
     "stale-epoch": "The placement is over",
     "unavailable": "Not now",
+    "queue-full": "The queue takes no more",
+    "quota-exceeded": "The namespace is over its quota",
     "corrupt-journal": "Stored journal entries cannot be read",
     "error": "The control plane failed",
 }
@@ -29,6 +31,8 @@ _STATUS: Final[tuple[tuple[type[e.MvmCiError], int], ...]] = (
     (e.NotFound, 404),
     (e.Refused, 403),
     (e.Conflict, 409),
+    (e.QueueFull, 429),
+    (e.QuotaExceeded, 429),
     (e.Unavailable, 503),
 )
 
@@ -48,6 +52,13 @@ class HttpError(Exception):
 def status_of(error: e.MvmCiError) -> int:
     """The HTTP status of an error; 500 for what no caller can cause."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def headers_of(error: e.MvmCiError) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that an error brings along: when to come back."""
+    if isinstance(error, e.QueueFull | e.QuotaExceeded):
+        return ((b"retry-after", b"%d" % error.retry_after_s),)
+    return ()
 
 
 def problem(status: int, code: str, detail: str) -> bytes:
