@@ -4,6 +4,7 @@ import asyncio
 import gc
 import secrets
 from collections.abc import Callable
+from functools import partial
 from random import random as chance
 
 import structlog
@@ -18,11 +19,14 @@ from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
+from mvm_ci.lifecycle.cancel import cancel
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
+from mvm_ci.lifecycle.schedules import Schedules, submit
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
@@ -31,6 +35,7 @@ from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.schedules import ScheduleStore
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -50,11 +55,12 @@ class ControlPlane:
     ``random``: secure random bytes; ``jitter``: numbers in [0, 1) for retries.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its ports
         self,
         settings: ControlPlaneSettings,
         queue: JobQueue,
         registry: Registry,
+        schedules: ScheduleStore,
         blobs: BlobStore,
         endpoint: Endpoint,
         clock: Clock,
@@ -84,13 +90,23 @@ class ControlPlane:
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
+        submitter = Submitter(queue, blobs, modules, dispatcher, clock, uncommitted)
+        self._firing = Firing(
+            schedules,
+            queue,
+            clock,
+            waiters,
+            partial(submit, submitter),
+            partial(cancel, queue, dispatcher, waiters, clock),
+        )
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
             registry=registry,
             blobs=blobs,
             clock=clock,
-            submitter=Submitter(queue, blobs, modules, dispatcher, clock, uncommitted),
+            submitter=submitter,
+            schedules=Schedules(schedules, submitter, clock, self._firing.look),
             modules=modules,
             dispatcher=dispatcher,
             waiters=waiters,
@@ -125,6 +141,7 @@ class ControlPlane:
         await self._server.start()
         parts = {
             "waker": self._waker.run,
+            "schedules": self._firing.run,
             "dispatcher": self.services.dispatcher.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,

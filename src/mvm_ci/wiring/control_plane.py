@@ -75,7 +75,7 @@ async def opened_control_plane(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
-        plane = ControlPlane(settings, store.queue, store.registry, blobs, endpoint, clock)
+        plane = ControlPlane(settings, store.queue, store.registry, store.schedules, blobs, endpoint, clock)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(

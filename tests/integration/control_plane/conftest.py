@@ -11,6 +11,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
@@ -45,6 +46,7 @@ class Stand:
         self.transport = MemoryTransport(self.network)
         self.queue: Any = MemoryJobQueue()
         self.registry: Any = MemoryRegistry()
+        self.schedules: Any = MemoryScheduleStore()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
         self.endpoint: Any
@@ -76,6 +78,7 @@ class Stand:
             ControlPlaneSettings(port=0, **settings),
             self.queue,
             self.registry,
+            self.schedules,
             self.blobs,
             self.endpoint,
             self.clock,
@@ -110,7 +113,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     store: SqlStore | None = None
     if getattr(request, "param", "memory") == "sqlite":
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
-        stand.queue, stand.registry = store.queue, store.registry
+        stand.queue, stand.registry, stand.schedules = store.queue, store.registry, store.schedules
     await stand.prepare()
     await stand.start()
     yield stand

@@ -18,7 +18,7 @@ from mvm_ci.domain.job import TRANSITIONS, Event, JobState, sources
 
 Row: TypeAlias = Sequence[Any]
 
-_FILES: Final = ("jobs.sql", "reports.sql", "registry.sql")
+_FILES: Final = ("jobs.sql", "reports.sql", "registry.sql", "schedules.sql")
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _MARK: Final = re.compile(r"\{(?:(from|after) )?(\w+)\}")
 _COMMENT_LINE: Final = re.compile(r"^--.*\n?", re.MULTILINE)

@@ -12,11 +12,12 @@ from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
+from mvm_ci.adapters.sql.schedules import SqlScheduleStore
 from mvm_ci.adapters.sql.writer import Writer
 
 
 class SqlStore:
-    """``queue`` and ``registry`` on one SQLite file, which one process at a time may use."""
+    """``queue``, ``registry`` and ``schedules`` on one SQLite file, which one process at a time may use."""
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
         self._lock: int | None = lock_descriptor
@@ -24,6 +25,7 @@ class SqlStore:
         self._writer = Writer(connection)
         self.queue = SqlJobQueue(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
+        self.schedules = SqlScheduleStore(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

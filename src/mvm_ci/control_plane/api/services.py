@@ -8,6 +8,7 @@ from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.schedules import Schedules
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
@@ -26,6 +27,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     blobs: BlobStore
     clock: Clock
     submitter: Submitter
+    schedules: Schedules
     modules: Modules
     dispatcher: Dispatcher
     waiters: Waiters
