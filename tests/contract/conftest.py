@@ -11,10 +11,12 @@ from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.schedules import ScheduleStore
 
 
 @pytest.fixture
@@ -50,3 +52,15 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path, never_blocking: 
     if request.param == "memory":
         return MemoryBlobStore()
     return await asyncio.to_thread(FileBlobStore, tmp_path / "blobs")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def schedules(
+    request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None
+) -> AsyncIterator[ScheduleStore]:
+    if request.param == "memory":
+        yield MemoryScheduleStore()
+    else:
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
+        yield store.schedules
+        await store.close()

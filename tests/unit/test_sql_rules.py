@@ -77,7 +77,7 @@ def test_every_statement_keeps_the_rules(name: str) -> None:
 
 def test_the_schema_keeps_the_rules() -> None:
     assert faults_of_schema(SCHEMA) == []
-    assert SCHEMA.count("CREATE TABLE") == len(primary_keys(SCHEMA)) == 7
+    assert SCHEMA.count("CREATE TABLE") == len(primary_keys(SCHEMA)) == 8
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,12 @@ USES = {
     "count_segments": [BY_ID],
     "holds_segment": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first=?)"],
     "journal": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "replace_schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
+    "remove_schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
+    "schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
+    "schedules": ["schedules USING PRIMARY KEY (namespace=? AND name>?)"],
+    "schedules_due": ["schedules USING INDEX schedules_due (due_ms<?)"],
+    "next_schedule": ["schedules USING COVERING INDEX schedules_due"],
 }
 
 
@@ -235,7 +241,7 @@ def test_statements_use_their_index(filled: sqlite3.Connection, name: str, rows:
     steps = plan(filled, for_rows(name, rows) if takes_rows else QUERIES[name])
     assert [use for use in USES[name] if not any(use in step for step in steps)] == []
     # Walking an index in its order is no scan of the table; sorting is for the few jobs of a session only.
-    scans = [step for step in steps if re.match(r"SCAN (jobs|journal)\b(?!.*USING)", step)]
+    scans = [step for step in steps if re.match(r"SCAN (jobs|journal|schedules)\b(?!.*USING)", step)]
     sorts = [step for step in steps if "TEMP B-TREE" in step]
     assert scans == []
     assert sorts == [] or name == "list_placed"
