@@ -16,7 +16,7 @@ Where clocks change, Debian's cron is the model:
 import re
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -37,6 +37,7 @@ NICKNAMES: Final = {
     "@hourly": "0 * * * *",
 }
 _FIELDS: Final = 5
+_zones: Final[dict[str, tzinfo]] = {"UTC": UTC}
 _INTERVAL: Final = re.compile(r"every\s+([1-9]\d{0,5})\s*(s|m|h|d)")
 _UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _HOUR_MS: Final = 3_600_000
@@ -74,7 +75,7 @@ class Interval:
 class Cron:
     """A ``Timing``: a cron expression of five fields in a time zone."""
 
-    def __init__(self, expression: str, zone: ZoneInfo) -> None:
+    def __init__(self, expression: str, zone: tzinfo) -> None:
         """Raises ``CronSimError``."""
         self._expression = expression
         self._zone = zone
@@ -126,10 +127,17 @@ def parse_timing(text: str, zone: str) -> Timing:
         raise BadInput(f"when: {given[:80]!r} is no cron expression: {str(error).lower()}") from None
 
 
-def parse_zone(name: str) -> ZoneInfo:
+def is_read(zone: str) -> bool:
+    """Whether the rules of this time zone are in memory; else ``parse_zone`` reads them from a file."""
+    return zone in _zones
+
+
+def parse_zone(name: str) -> tzinfo:
     """The time zone with this IANA name. Raises ``BadInput``."""
     try:
-        return ZoneInfo(name)
+        if name not in _zones:
+            _zones[name] = ZoneInfo(name)
+        return _zones[name]
     except (KeyError, ValueError, OSError):
         # ValueError: a path; OSError: a directory of zones, or a name too long for a file.
         raise BadInput(

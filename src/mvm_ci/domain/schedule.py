@@ -184,6 +184,11 @@ def postponed(schedule: Schedule, error: str, now_ms: int) -> Schedule:
     return replace(_noted(schedule, error, now_ms), again_ms=now_ms + RETRY_MS)
 
 
+def broken(schedule: Schedule, error: str, now_ms: int) -> Schedule:
+    """Its times cannot be told any more: it is paused until somebody repairs it."""
+    return paused(_noted(schedule, error, now_ms))
+
+
 def queued(schedule: Schedule, now_ms: int) -> Schedule:
     """The waiting fires wait for the end of the last job."""
     return replace(schedule, again_ms=now_ms + LOOK_AGAIN_MS)

@@ -8,11 +8,11 @@ import structlog
 from msgspec.structs import replace
 
 from mvm_ci.domain import schedule as policy
-from mvm_ci.domain.errors import MvmCiError, Unavailable
+from mvm_ci.domain.errors import BadInput, MvmCiError, Unavailable
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL
 from mvm_ci.domain.schedule import Overlap, Schedule
-from mvm_ci.lifecycle.schedules import Submit
+from mvm_ci.lifecycle.schedules import Submit, read_zone
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import LONGEST_NAP_MS, PAUSE_MS, first_of
 from mvm_ci.ports.clock import Clock
@@ -105,7 +105,13 @@ class Firing:
     # ------------------------------------------------------------ one schedule
     async def _fire(self, schedule: Schedule) -> None:
         now = self._clock.now_ms()
-        planned = policy.plan(schedule, now)
+        try:
+            await read_zone(schedule.time_zone)
+            planned = policy.plan(schedule, now)
+        except BadInput as error:  # a time zone that this installation does not know (any more)
+            _warn(schedule, error)
+            await self._save(policy.broken(schedule, str(error), now))
+            return
         # What waits is durable before the first job is submitted: a crash forgets no time, and a start
         # later decides nothing anew.
         current = schedule if planned == schedule else await self._save(planned)

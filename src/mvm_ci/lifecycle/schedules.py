@@ -1,5 +1,6 @@
 """Schedules: what people do to them. ``fire`` is what they do by themselves."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mvm_ci.domain import schedule as policy
-from mvm_ci.domain.cron import upcoming
+from mvm_ci.domain.cron import is_read, parse_zone, upcoming
 from mvm_ci.domain.errors import BadInput, Conflict, NotFound, TooLarge
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.schedule import Schedule
@@ -46,6 +47,7 @@ class Schedules:
         """Makes a schedule, or gives the one of that name a new definition. Raises ``BadInput``,
         ``TooLarge``; ``NotFound`` for its module.
         """
+        await read_zone(asked.time_zone)
         now = self._clock.now_ms()
         new = Schedule(
             namespace=namespace,
@@ -92,6 +94,7 @@ class Schedules:
 
     async def resume(self, namespace: str, name: str) -> Schedule:
         """It fires again, from its next time on. Raises ``NotFound``."""
+        await read_zone((await self.get(namespace, name)).time_zone)
         now = self._clock.now_ms()
         return await self._change(namespace, name, lambda stored: policy.resumed(stored, now))
 
@@ -100,12 +103,14 @@ class Schedules:
         does.
         """
         schedule = await self.get(namespace, name)
+        await read_zone(schedule.time_zone)
         (job,) = await submit(self._submitter, schedule, [(self._clock.now_ms(), None)])
         await self._change(namespace, name, lambda stored: policy.triggered(stored, job))
         return job
 
-    def times(self, schedule: Schedule, count: int) -> tuple[int, ...]:
+    async def times(self, schedule: Schedule, count: int) -> tuple[int, ...]:
         """Its next times; of a paused one those that it would have."""
+        await read_zone(schedule.time_zone)
         first = self._clock.now_ms() if schedule.next_ms is None else schedule.next_ms - 1
         return tuple(upcoming(schedule.timing, first, count))
 
@@ -120,6 +125,7 @@ class Schedules:
         schedule = await self.get(namespace, name)
         if not 0 <= from_ms < to_ms <= self._clock.now_ms():
             raise BadInput("from_ms, to_ms: a backfill begins before it ends, and ends in the past")
+        await read_zone(schedule.time_zone)
         coming = takewhile(lambda at_ms: at_ms < to_ms, schedule.timing.after(from_ms - 1))
         times = tuple(islice(coming, MAX_BACKFILL + 1))
         if len(times) > MAX_BACKFILL:
@@ -134,7 +140,10 @@ class Schedules:
         encoded = _encode(job)
         if len(encoded) > MAX_SCHEDULED_JOB:
             raise TooLarge(f"job: {len(encoded)} bytes; at most {MAX_SCHEDULED_JOB} are allowed")
-        await self._submitter.check([job])
+        try:
+            await self._submitter.check([job])
+        except (BadInput, NotFound) as error:
+            raise type(error)(str(error).replace("jobs[0]", "job", 1)) from None
         return encoded.decode()
 
     async def _change(self, namespace: str, name: str, change: Callable[[Schedule], Schedule]) -> Schedule:
@@ -147,6 +156,15 @@ class Schedules:
                 self._changed()
                 return replace(after, revision=stored.revision + 1)
         raise Conflict(f"schedule {name}: others change it all the time; try again")
+
+
+async def read_zone(name: str) -> None:
+    """Reads the rules of a time zone, once a process: they are in a file, so not in the event loop.
+
+    Raises ``BadInput``.
+    """
+    if not is_read(name):
+        await asyncio.to_thread(parse_zone, name)
 
 
 Submit: TypeAlias = Callable[[Schedule, Sequence[Fire]], Awaitable[Sequence[JobId]]]

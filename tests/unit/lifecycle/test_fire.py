@@ -39,6 +39,7 @@ class Store(MemoryScheduleStore):
         self.crash_at: int | None = None
         self.written = False
         self.broken = False
+        self.paused = asyncio.Event()
         self.writes = 0
         self.reads = 0
 
@@ -48,7 +49,10 @@ class Store(MemoryScheduleStore):
             if self.written:
                 await super().replace(schedule)
             raise Crash
-        return await super().replace(schedule)
+        replaced = await super().replace(schedule)
+        if schedule.paused:
+            self.paused.set()
+        return replaced
 
     async def due(self, now_ms: int, limit: int) -> list[Schedule]:
         self.reads += 1
@@ -347,6 +351,19 @@ async def test_a_job_for_which_there_is_no_room_is_tried_again(world: World) -> 
         world.refusal = None
         await world.clock.advance(RETRY_MS)
         assert world.times() == [60]
+
+
+async def test_a_schedule_whose_zone_is_unknown_is_paused_and_says_why(world: World) -> None:
+    await world.schedule()
+    async with running(world) as firing:
+        # Written by an installation with newer time zones.
+        lost = replace(await world.shown(), time_zone="Mars/Base", next_ms=None, waiting=(NOON,))
+        assert await world.store.replace(lost)
+        firing.look()
+        await asyncio.wait_for(world.store.paused.wait(), 10)
+    shown = await world.shown()
+    assert "Mars/Base" in shown.last_error
+    assert world.times() == []
 
 
 async def test_a_store_that_fails_is_asked_again_after_a_pause(world: World) -> None:

@@ -76,7 +76,7 @@ async def backfill(services: Services, request: Request) -> Reply:
 async def coming(services: Services, request: Request) -> Reply:
     """The next times of a schedule."""
     schedule = await services.schedules.get(request.namespace, request.params["name"])
-    times = services.schedules.times(schedule, request.query.get("count", DEFAULT_TIMES))
+    times = await services.schedules.times(schedule, request.query.get("count", DEFAULT_TIMES))
     fires = tuple(fire_ms(schedule, at_ms) for at_ms in times)
     return Reply(_encode(api.ScheduleTimes(times_ms=times, fires_ms=fires)))
 
