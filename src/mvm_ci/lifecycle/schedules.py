@@ -175,11 +175,21 @@ async def submit(submitter: Submitter, schedule: Schedule, fires: Sequence[Fire]
 
     Raises ``BadInput`` or ``NotFound`` for what has become of the job's definition, ``Unavailable``.
     """
-    template = _job.decode(schedule.job)
+    template = job_of(schedule)
     specs = await submitter.check([_of_time(template, at_ms) for at_ms, _ in fires])
     jobs, durable = submitter.hand_over(specs)
     await durable
     return [job.id for job in jobs]
+
+
+def job_of(schedule: Schedule) -> SubmitJob:
+    """The definition of the schedule's job. Raises ``BadInput`` for one that another version wrote and this
+    one does not know.
+    """
+    try:
+        return _job.decode(schedule.job)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"schedule {schedule.name}: its job cannot be read: {error}; define it anew") from None
 
 
 def _of_time(job: SubmitJob, at_ms: int) -> SubmitJob:

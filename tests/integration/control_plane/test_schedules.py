@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.schedules import listing
@@ -284,3 +285,29 @@ async def test_a_backfill_is_bounded_and_lies_in_the_past(stand: Stand, api: htt
         answer = await api.post("/v1/schedules/nightly/backfill", json=fields)
         assert (answer.status_code, "from_ms, to_ms" in answer.text) == (status, True)
     assert await jobs(api) == []
+
+
+async def test_a_job_that_cannot_be_read_any_more_is_given_up(stand: Stand, api: httpx.AsyncClient) -> None:
+    await put(api)
+    stored = await stand.schedules.get("default", "nightly")
+    assert await stand.schedules.replace(replace(stored, job='{"of_a_newer_version":1}'))
+    await stand.clock.advance(60 * SECOND)
+    async with asyncio.timeout(20):
+        # Each round asks over the network: the control plane has its turns.
+        while not (found := await stand.schedules.get("default", "nightly")).last_error:
+            await api.get("/livez")
+    assert "cannot be read" in found.last_error
+    assert (found.waiting, found.fires) == ((), 0)
+    assert (await api.get("/v1/schedules/nightly")).status_code == 400
+    assert await put(api) == await shown(api)
+
+
+async def test_a_module_that_is_gone_is_told(stand: Stand, api: httpx.AsyncClient) -> None:
+    await put(api)
+    stored = await stand.schedules.get("default", "nightly")
+    gone = stored.job.replace(MODULE, "b" * 64)
+    assert await stand.schedules.replace(replace(stored, job=gone))
+    await stand.clock.advance(60 * SECOND)
+    view = await until(api, lambda found: bool(found.get("last_error")))
+    assert "there is no module" in view["last_error"]
+    assert (await api.post("/v1/schedules/nightly/trigger")).status_code == 404

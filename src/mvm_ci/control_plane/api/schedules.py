@@ -9,6 +9,7 @@ from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.schedule import Schedule, fire_ms
+from mvm_ci.lifecycle.schedules import job_of
 from mvm_ci.wire import api
 
 DEFAULT_LIMIT: Final = 100
@@ -16,7 +17,6 @@ DEFAULT_TIMES: Final = 5
 
 _put = msgspec.json.Decoder(api.PutSchedule)
 _backfill = msgspec.json.Decoder(api.Backfill)
-_job = msgspec.json.Decoder(api.SubmitJob)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -93,7 +93,7 @@ def _view(schedule: Schedule) -> api.ScheduleView:
         jitter_s=schedule.jitter_ms / 1000,
         catch_up=schedule.catch_up,
         overlap=schedule.overlap,
-        job=_job.decode(schedule.job),
+        job=job_of(schedule),
         paused=schedule.paused,
         created_ms=schedule.created_ms,
         next_ms=schedule.next_ms,
