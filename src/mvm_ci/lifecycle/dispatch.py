@@ -6,7 +6,7 @@ for which no worker had credit, that came back from a lost worker, or that woke.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -17,7 +17,8 @@ from mvm_ci.domain.job import ClaimedJob, Placed
 from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.segment import Segment
 from mvm_ci.lifecycle.link import Link
-from mvm_ci.lifecycle.seats import Seat, Seats, fits_frame
+from mvm_ci.lifecycle.placements import Placements
+from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue, Report
 from mvm_ci.wire.messages import Assignment
@@ -43,9 +44,17 @@ class Dispatcher:
         self._renewed = False
         self._event = asyncio.Event()
 
-    def attach(self, session: SessionId, link: Link) -> None:
-        """A worker is connected; it has no credit yet."""
-        self.seats.add(Seat(session, link))
+    def attach(
+        self,
+        session: SessionId,
+        link: Link,
+        labels: Mapping[str, str] = NO_LABELS,
+        placements: Placements | None = None,
+    ) -> None:
+        """A worker with these labels is connected; it has no credit yet. What it is given is noted in
+        ``placements``.
+        """
+        self.seats.add(Seat(session, link, labels, placements))
 
     def detach(self, session: SessionId, link: Link | None = None) -> None:
         """Nothing goes to this session any more (only if its link is ``link``, when one is given)."""

@@ -1,6 +1,6 @@
 """Record: what workers report becomes durable, then it is answered and told to whoever waits for it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -14,6 +14,7 @@ from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
 from mvm_ci.ports.clock import Clock
@@ -46,10 +47,14 @@ class Batch(msgspec.Struct):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """A batch that is in the queue's hands: its calls are made, in order, and not answered yet."""
+    """A batch that is in the queue's hands: its calls are made, in order, and not answered yet.
+
+    ``foreign``: placements in it that are not the session's; nothing of them went to the queue.
+    """
 
     session: SessionId
     batch: Batch
+    foreign: frozenset[Placed]
     started: Awaitable[list[bool]] | None
     appended: Awaitable[list[AppendResult]] | None
     reports: tuple[Report, ...]
@@ -81,24 +86,37 @@ class Recorder:
         self._jitter = jitter
         self.stale = 0
 
-    def begin(self, session: SessionId, batch: Batch) -> Recording:
-        """Hands a batch to the queue. Raises ``ProtocolError``, and nothing is written, if it cannot be
-        allowed.
+    def begin(self, session: SessionId, placements: Placements, batch: Batch) -> Recording:
+        """Hands a batch to the queue; ``placements``: what the session has. Raises ``ProtocolError``, and
+        nothing is written, if it cannot be allowed.
+
+        What the session does not have is answered as stale: its worker has lost it, or never had it.
         """
         _check(batch)
         now = self._clock.now_ms()
-        items = [(item.placed, item.segment) for append in batch.appends for item in append.items]
+        foreign = placements.foreign(_named(batch))
+        started = [placed for placed in batch.started if placed not in foreign]
+        items = [
+            (item.placed, item.segment)
+            for append in batch.appends
+            for item in append.items
+            if item.placed not in foreign
+        ]
+        ended = [item for item in batch.ended if item.placed not in foreign]
+        placements.started(started, now)
+        placements.over((item.placed for item in ended), now)
         # A failure needs the retry policy, and that the job: it is reported in the second step.
-        failed = tuple(item for item in batch.ended if isinstance(item.outcome, Failed))
+        failed = tuple(item for item in ended if isinstance(item.outcome, Failed))
         reports = tuple(
             Report(placed=item.placed, outcome=_put_off(item, now), tail=item.tail)
-            for item in batch.ended
+            for item in ended
             if not isinstance(item.outcome, Failed)
         )
         return Recording(
             session=session,
             batch=batch,
-            started=self._queue.start(batch.started, now) if batch.started else None,
+            foreign=foreign,
+            started=self._queue.start(started, now) if started else None,
             appended=self._queue.append(items) if items else None,
             reports=reports,
             reported=self._queue.report(reports, now) if reports else None,
@@ -124,39 +142,25 @@ class Recorder:
         return answers
 
     async def _finish_starts(self, recording: Recording) -> list[FromControlPlane]:
-        if recording.started is None:
+        placements, foreign = recording.batch.started, recording.foreign
+        own = [placed for placed in placements if placed not in foreign]
+        results = await recording.started if recording.started is not None else []
+        self._waiters.changed(placed.job for placed in own)
+        over = {placed for placed, current in zip(own, results, strict=True) if not current} | foreign
+        refused = tuple(placed for placed in placements if placed in over)
+        if not refused:
             return []
-        return self._after_start(recording.batch.started, await recording.started)
+        self._count_stale("start", refused)
+        return [Drop(refused)]
 
     async def _finish_appends(self, recording: Recording) -> list[FromControlPlane]:
-        results = await recording.appended if recording.appended is not None else []
-        return self._after_append(recording.batch.appends, results)
-
-    async def _finish_ends(self, recording: Recording) -> list[FromControlPlane]:
-        if not recording.batch.ended:
-            return []
-        if recording.reported is not None:
-            await self._after_reports(recording.session, recording.reports, await recording.reported)
-        if recording.failed:
-            await self._report_failures(recording.session, recording.failed)
-        return [Recorded(tuple(item.placed for item in recording.batch.ended))]
-
-    def _after_start(self, placements: Sequence[Placed], results: Sequence[bool]) -> list[FromControlPlane]:
-        over = tuple(placed for placed, current in zip(placements, results, strict=True) if not current)
-        self._waiters.changed(placed.job for placed in placements)
-        if not over:
-            return []
-        self._count_stale("start", over)
-        return [Drop(over)]
-
-    def _after_append(
-        self, appends: Sequence[Append], results: Sequence[AppendResult]
-    ) -> list[FromControlPlane]:
+        results = iter(await recording.appended if recording.appended is not None else [])
         answers: list[FromControlPlane] = []
-        at = 0
-        for append in appends:
-            part = tuple(results[at : at + len(append.items)])
-            at += len(append.items)
+        for append in recording.batch.appends:
+            part = tuple(
+                AppendResult.STALE if item.placed in recording.foreign else next(results)
+                for item in append.items
+            )
             answers.append(Appended(part))
             outcomes = list(zip(append.items, part, strict=True))
             self._waiters.changed(item.placed.job for item, result in outcomes if result is AppendResult.DONE)
@@ -164,6 +168,19 @@ class Recorder:
             if refused:
                 self._count_stale("append", refused)
         return answers
+
+    async def _finish_ends(self, recording: Recording) -> list[FromControlPlane]:
+        placements = tuple(item.placed for item in recording.batch.ended)
+        if not placements:
+            return []
+        refused = [placed for placed in placements if placed in recording.foreign]
+        if refused:
+            self._count_stale("end", refused)
+        if recording.reported is not None:
+            await self._after_reports(recording.session, recording.reports, await recording.reported)
+        if recording.failed:
+            await self._report_failures(recording.session, recording.failed)
+        return [Recorded(placements)]
 
     async def _after_reports(
         self, session: SessionId, reports: Sequence[Report], results: Sequence[bool]
@@ -271,6 +288,15 @@ def _put_off(item: EndedItem, now_ms: int) -> Outcome:
 
 def _final_failure(report: Report) -> bool:
     return isinstance(report.outcome, Failed) and report.retry_ms is None
+
+
+def _named(batch: Batch) -> Iterator[Placed]:
+    yield from batch.started
+    for append in batch.appends:
+        for item in append.items:
+            yield item.placed
+    for ended in batch.ended:
+        yield ended.placed
 
 
 def _check(batch: Batch) -> None:

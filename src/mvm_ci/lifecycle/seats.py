@@ -1,17 +1,19 @@
 """The connected workers as the dispatcher sees them: credits, and who gets the next job."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import Placed
 from mvm_ci.lifecycle.link import Link
+from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.wire.messages import Assign, Assignment, Stop
 
 PACK: Final = 32
 """Jobs of no-op size that one worker gets before the next one does: larger frames, fewer of them."""
 SHORT_MS: Final = 20.0
 """Mean time at a worker up to which jobs count as no-op-sized; longer ones are packed in proportion less."""
+NO_LABELS: Final[Mapping[str, str]] = {}
 _FRAME_BYTES: Final = 1 << 20
 _SEGMENT_OVERHEAD: Final = 32
 _ASSIGNMENT_OVERHEAD: Final = 512
@@ -21,14 +23,33 @@ _LARGEST_JOURNAL: Final = 2 << 20
 
 class Seat:
     """A session with a connection. ``credits``: jobs it may still be given; ``open``: until the connection
-    is gone.
+    is gone. ``labels``: the worker's; ``placements``: what its session has.
     """
 
-    __slots__ = ("_late_stops", "_sent_ms", "claiming", "credits", "draining", "link", "open", "session")
+    __slots__ = (
+        "_late_stops",
+        "_sent_ms",
+        "claiming",
+        "credits",
+        "draining",
+        "labels",
+        "link",
+        "open",
+        "placements",
+        "session",
+    )
 
-    def __init__(self, session: SessionId, link: Link) -> None:
+    def __init__(
+        self,
+        session: SessionId,
+        link: Link,
+        labels: Mapping[str, str] = NO_LABELS,
+        placements: Placements | None = None,
+    ) -> None:
         self.session = session
         self.link = link
+        self.labels = labels
+        self.placements = Placements() if placements is None else placements
         self.credits = 0
         self.open = True
         self.draining = False
@@ -47,6 +68,7 @@ class Seat:
             self.link.send(Assign(tuple(frame)))
         for item in items:
             self._sent_ms[item.placed.job] = now_ms
+        self.placements.given((item.placed for item in items), now_ms)
 
     def stop(self, placed: Placed) -> None:
         """Tells the worker to stop a job. Never overtakes the job's own assignment, which may be under

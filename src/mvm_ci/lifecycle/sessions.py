@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import structlog
+from msgspec.structs import replace
 
 from mvm_ci.domain.errors import NotFound, Unavailable
 from mvm_ci.domain.ids import IdSequence, Incarnation, SessionId, WorkerId
@@ -18,6 +19,7 @@ from mvm_ci.domain.lease import LeaseTable
 from mvm_ci.lifecycle import admission
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.link import Link
+from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.rescue import LeaseKeeper, Rescuer
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
@@ -38,9 +40,11 @@ class Session:
         "draining",
         "id",
         "incarnation",
+        "labels",
         "link",
         "name",
         "pings",
+        "placements",
         "running",
         "seen_ms",
         "slots",
@@ -53,6 +57,8 @@ class Session:
         self.name = worker.name
         self.incarnation = incarnation
         self.slots = worker.slots
+        self.labels: dict[str, str] = dict(worker.labels)
+        self.placements = Placements(worker.seen_ms)
         self.draining = worker.state is WorkerState.DRAINING
         self.seen_ms = worker.seen_ms
         self.running = 0
@@ -221,7 +227,8 @@ class Sessions:
     async def _open(self, peer: WorkerId, hello: m.Hello, link: Link) -> Session:
         worker = self._worker(peer, hello)
         session_id = SessionId(self._ids.next(self._clock.now_ms()))
-        await self._registry.open_session(_with_session(worker, session_id), self._clock.now_ms())
+        opened = replace(worker, session=session_id, session_open=True)
+        await self._registry.open_session(opened, self._clock.now_ms())
         session = Session(worker, session_id, hello.incarnation)
         self._enter(session)
         log.info("session_opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
@@ -231,6 +238,7 @@ class Sessions:
     async def _resume(self, session: Session, hello: m.Hello, link: Link) -> Session:
         """The same process connected anew: what both sides know of goes on, the rest is given back."""
         old, session.link = session.link, None
+        session.labels = dict(hello.labels)
         self._dispatcher.detach(session.id)
         if old is not None:
             old.close(m.CLOSE_REPLACED, "the same worker has a newer connection")
@@ -281,7 +289,8 @@ class Sessions:
                 keep=keep,
             )
         )
-        self._dispatcher.attach(session.id, link)
+        session.placements.only(keep, session.seen_ms)
+        self._dispatcher.attach(session.id, link, session.labels, session.placements)
 
     async def _answers(self, session: Session) -> bool:
         """Whether the session's own process is alive on its connection."""
@@ -317,6 +326,7 @@ class Sessions:
             return
         self._leases.expire(session.id, self._clock.lease_ms())
         self.keeper.poke()
+        session.placements.clear()
         link, session.link = session.link, None
         self._dispatcher.detach(session.id)
         if link is not None:
@@ -345,6 +355,7 @@ class Sessions:
             platform=hello.platform,
             slots=hello.slots,
             incarnation=hello.incarnation,
+            labels=hello.labels,
         )
 
     def _lock(self, worker: WorkerId) -> asyncio.Lock:
@@ -352,18 +363,3 @@ class Sessions:
         if lock is None:
             lock = self._locks[worker] = asyncio.Lock()
         return lock
-
-
-def _with_session(worker: Worker, session: SessionId) -> Worker:
-    return Worker(
-        id=worker.id,
-        name=worker.name,
-        state=worker.state,
-        joined_ms=worker.joined_ms,
-        version=worker.version,
-        platform=worker.platform,
-        slots=worker.slots,
-        session=session,
-        incarnation=worker.incarnation,
-        session_open=True,
-    )

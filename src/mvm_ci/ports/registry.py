@@ -4,7 +4,7 @@ Secrets are never stored: only their SHA-256 (they are random, 256 bits, so no s
 All writes are durable on return and safe to repeat. Errors of the store itself are ``Unavailable``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
@@ -31,6 +31,9 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     expires_ms: int
     uses_left: int
+    name: str = ""
+    uses: int = 0
+    """How often it could be used in all; 0: not known."""
 
 
 class Join(StrEnum):
@@ -40,13 +43,14 @@ class Join(StrEnum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     USED_UP = "used-up"
+    REVOKED = "revoked"
 
 
 class WorkerState(IntEnum):
     """Stored: never renumber."""
 
     ACTIVE = 0
-    DRAINING = 1  # gets no new jobs
+    DRAINING = 1  # gets no new jobs until it is made active again
     REVOKED = 2  # its key is refused
 
 
@@ -54,6 +58,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """A key that joined.
 
     ``session``, ``incarnation``: its last ones; ``session_open``: whether that session may hold jobs.
+    ``ephemeral``: to be forgotten with the end of its session. ``drain_by_ms``: when a draining one must
+    hand over what it still runs. ``protocol``: the newest it speaks.
     """
 
     id: WorkerId
@@ -67,6 +73,10 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: Incarnation | None = None
     session_open: bool = False
     seen_ms: int = 0
+    labels: Mapping[str, str] = {}
+    ephemeral: bool = False
+    drain_by_ms: int | None = None
+    protocol: int = 0
 
 
 class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,18 +111,22 @@ class Registry(Protocol):
         """All join tokens, by id."""
         ...
 
+    async def remove_join_token(self, token_id: str) -> bool:
+        """Nobody can join with it any more; False if there is none with this id."""
+        ...
+
     async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
         """Uses a join token once and enters ``worker``, in one atomic step.
 
         A worker that has joined already (and is not revoked) is ``DONE`` and uses nothing up. A revoked key
-        stays revoked: ``UNKNOWN``. A token is expired from ``expires_ms`` on.
+        stays revoked, also when its worker was forgotten. A token is expired from ``expires_ms`` on.
         """
         ...
 
     async def open_session(self, worker: Worker, now_ms: int) -> None:
-        """Records the worker's name, version, platform, slots and its new session and incarnation as open.
+        """Records what the worker says of itself and its new session and incarnation as open.
 
-        Not its state. Raises ``NotFound`` if it never joined.
+        Not its state, and not when it must have drained. Raises ``NotFound`` if it never joined.
         """
         ...
 
@@ -120,11 +134,17 @@ class Registry(Protocol):
         """Marks the session as ended, if it is still the worker's last one."""
         ...
 
-    async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
+    async def set_worker_state(
+        self, worker: WorkerId, state: WorkerState, drain_by_ms: int | None = None
+    ) -> bool:
         """Changes a worker's state; False if there is no such worker. ``REVOKED`` is for good.
 
-        So False, too, for another state of a revoked one.
+        So False, too, for another state of a revoked one. ``drain_by_ms``: see ``Worker``.
         """
+        ...
+
+    async def forget_worker(self, worker: WorkerId) -> bool:
+        """Removes a worker; False if there is none, or it has an open session. A revoked key stays refused."""
         ...
 
     async def worker(self, worker: WorkerId) -> Worker | None:

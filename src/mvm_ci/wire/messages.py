@@ -61,7 +61,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """The first frame of a connection. Counts as heartbeat 0, which ``Welcome`` answers.
 
     ``running``: placements of which this incarnation still has the guest or an end without ``Recorded``
-    (after a reconnect).
+    (after a reconnect). ``ephemeral``: the worker is to be forgotten when its session is over.
     """
 
     oldest: int
@@ -75,6 +75,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     slots: int
     journal_format: int
     running: tuple[Placed, ...] = ()
+    labels: dict[str, str] = {}
+    ephemeral: bool = False
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
@@ -55,6 +56,7 @@ HELLO = m.Hello(
 )
 FROM_WORKER: dict[str, m.FromWorker] = {
     "hello": HELLO,
+    "hello-labels": replace(HELLO, labels={"os": "linux", "gpu": ""}, ephemeral=True),
     "hello-first": m.Hello(1, 1, "0.1.0", Incarnation("a" * 32), None, None, "", "", 0, 1),
     "credit": m.Credit(64),
     "heartbeat": m.Heartbeat(70_000, 3),
@@ -106,6 +108,8 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
+SHORTER = frozenset({"hello", "hello-first"})
+"""From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 
 def recorded() -> dict[str, bytes]:
@@ -113,7 +117,7 @@ def recorded() -> dict[str, bytes]:
     return {name: bytes.fromhex(data) for name, data in lines}
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", sorted(ALL.keys() - SHORTER))
 def test_a_recorded_frame_is_written_the_same_today(name: str) -> None:
     assert frames.encode(ALL[name]).hex() == recorded()[name].hex()
 
@@ -136,4 +140,5 @@ def test_every_message_has_a_golden_frame() -> None:
     unions = (m.FromWorker, m.FromControlPlane, blobs.BlobRequest, blobs.BlobAnswer)
     types = {message for union in unions for message in union.__args__}
     assert types == {type(message) for message in ALL.values()}
+    assert types == {type(ALL[name]) for name in ALL.keys() - SHORTER}
     assert set(recorded()) >= set(ALL)

@@ -16,6 +16,7 @@ class MemoryRegistry:
         self._api_tokens: dict[str, ApiToken] = {}
         self._join_tokens: dict[str, JoinToken] = {}
         self._workers: dict[WorkerId, Worker] = {}
+        self._revoked_keys: set[WorkerId] = set()
         self._modules: dict[Digest, ModuleInfo] = {}
 
     async def put_api_token(self, token: ApiToken) -> None:
@@ -30,10 +31,15 @@ class MemoryRegistry:
     async def join_tokens(self) -> list[JoinToken]:
         return [self._join_tokens[token_id] for token_id in sorted(self._join_tokens)]
 
+    async def remove_join_token(self, token_id: str) -> bool:
+        return self._join_tokens.pop(token_id, None) is not None
+
     async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
         known = self._workers.get(worker.id)
         if known is not None:
-            return Join.UNKNOWN if known.state is WorkerState.REVOKED else Join.DONE
+            return Join.REVOKED if known.state is WorkerState.REVOKED else Join.DONE
+        if worker.id in self._revoked_keys:
+            return Join.REVOKED
         token = next((t for t in self._join_tokens.values() if t.digest == token_digest), None)
         if token is None:
             return Join.UNKNOWN
@@ -50,7 +56,12 @@ class MemoryRegistry:
         if known is None:
             raise NotFound(f"worker {worker.id} never joined")
         self._workers[worker.id] = replace(
-            worker, state=known.state, joined_ms=known.joined_ms, session_open=True, seen_ms=now_ms
+            worker,
+            state=known.state,
+            joined_ms=known.joined_ms,
+            session_open=True,
+            seen_ms=now_ms,
+            drain_by_ms=known.drain_by_ms,
         )
 
     async def close_session(self, worker: WorkerId, session: SessionId, now_ms: int) -> None:
@@ -58,11 +69,22 @@ class MemoryRegistry:
         if known is not None and known.session == session:
             self._workers[worker] = replace(known, session_open=False, seen_ms=now_ms)
 
-    async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
+    async def set_worker_state(
+        self, worker: WorkerId, state: WorkerState, drain_by_ms: int | None = None
+    ) -> bool:
         known = self._workers.get(worker)
         if known is None or (known.state is WorkerState.REVOKED and state is not WorkerState.REVOKED):
             return False
-        self._workers[worker] = replace(known, state=state)
+        self._workers[worker] = replace(known, state=state, drain_by_ms=drain_by_ms)
+        return True
+
+    async def forget_worker(self, worker: WorkerId) -> bool:
+        known = self._workers.get(worker)
+        if known is None or known.session_open:
+            return False
+        if known.state is WorkerState.REVOKED:
+            self._revoked_keys.add(worker)
+        del self._workers[worker]
         return True
 
     async def worker(self, worker: WorkerId) -> Worker | None:

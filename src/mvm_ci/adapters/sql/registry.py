@@ -36,12 +36,13 @@ class SqlRegistry:
         return next((ApiToken(digest=d, name=n, role=Role(r), created_ms=c) for d, n, r, c in rows), None)
 
     async def put_join_token(self, token: JoinToken) -> None:
-        await self._write(
-            "put_join_token", token.id, token.digest, token.created_ms, token.expires_ms, token.uses_left
-        )
+        await self._write("put_join_token", *msgspec.structs.astuple(token))
 
     async def join_tokens(self) -> list[JoinToken]:
         return [_join_token(row) for row in await self._read("join_tokens")]
+
+    async def remove_join_token(self, token_id: str) -> bool:
+        return await self._write("remove_join_token", token_id) == 1
 
     async def join(self, token_digest: str, worker: Worker, now_ms: int) -> Join:
         return await self._writer.call(_join, (token_digest, worker, now_ms))
@@ -49,14 +50,20 @@ class SqlRegistry:
     async def open_session(self, worker: Worker, now_ms: int) -> None:
         described = (worker.name, worker.version, worker.platform, worker.slots)
         session = (worker.session, worker.incarnation, now_ms)
-        if not await self._write("open_session", worker.id, *described, *session):
+        more = (_labels_text(worker), int(worker.ephemeral), worker.protocol)
+        if not await self._write("open_session", worker.id, *described, *session, *more):
             raise NotFound(f"worker {worker.id} never joined")
 
     async def close_session(self, worker: WorkerId, session: SessionId, now_ms: int) -> None:
         await self._write("close_session", worker, session, now_ms)
 
-    async def set_worker_state(self, worker: WorkerId, state: WorkerState) -> bool:
-        return await self._write("set_worker_state", worker, int(state)) == 1
+    async def set_worker_state(
+        self, worker: WorkerId, state: WorkerState, drain_by_ms: int | None = None
+    ) -> bool:
+        return await self._write("set_worker_state", worker, int(state), drain_by_ms) == 1
+
+    async def forget_worker(self, worker: WorkerId) -> bool:
+        return await self._writer.call(_forget, worker)
 
     async def worker(self, worker: WorkerId) -> Worker | None:
         rows = await self._read("worker", worker)
@@ -102,7 +109,9 @@ def _join(connection: sqlite3.Connection, calls: Sequence[JoinCall]) -> list[Joi
 def _join_one(connection: sqlite3.Connection, token_digest: str, worker: Worker, now_ms: int) -> Join:
     known = _fetch("worker", (worker.id,), connection)
     if known:
-        return Join.UNKNOWN if _worker(known[0]).state is WorkerState.REVOKED else Join.DONE
+        return Join.REVOKED if _worker(known[0]).state is WorkerState.REVOKED else Join.DONE
+    if _fetch("barred_key", (worker.id,), connection):
+        return Join.REVOKED
     found = _fetch("join_token", (token_digest,), connection)
     if not found:
         return Join.UNKNOWN
@@ -114,22 +123,34 @@ def _join_one(connection: sqlite3.Connection, token_digest: str, worker: Worker,
     return Join.DONE
 
 
+def _forget(connection: sqlite3.Connection, calls: Sequence[WorkerId]) -> list[bool]:
+    return [_forget_one(connection, worker) for worker in calls]
+
+
+def _forget_one(connection: sqlite3.Connection, worker: WorkerId) -> bool:
+    connection.execute(QUERIES["bar_key"], (worker,))
+    return connection.execute(QUERIES["remove_worker"], (worker,)).rowcount == 1
+
+
 def _join_token(row: tuple[Any, ...]) -> JoinToken:
-    token_id, digest, created_ms, expires_ms, uses_left = row
-    return JoinToken(
-        id=token_id, digest=digest, created_ms=created_ms, expires_ms=expires_ms, uses_left=uses_left
-    )
+    return JoinToken(**dict(zip(JoinToken.__struct_fields__, row, strict=True)))
+
+
+def _labels_text(worker: Worker) -> str:
+    return json.dumps(dict(worker.labels), sort_keys=True)
 
 
 def _worker_row(worker: Worker) -> tuple[Any, ...]:
-    values = msgspec.structs.astuple(worker)
-    return tuple(int(value) if isinstance(value, int) else value for value in values)
+    values = msgspec.structs.asdict(worker) | {"labels": _labels_text(worker)}
+    return tuple(int(value) if isinstance(value, int) else value for value in values.values())
 
 
 def _worker(row: tuple[Any, ...]) -> Worker:
     values = dict(zip(Worker.__struct_fields__, row, strict=True))
     values["state"] = WorkerState(values["state"])
     values["session_open"] = bool(values["session_open"])
+    values["labels"] = json.loads(values["labels"])
+    values["ephemeral"] = bool(values["ephemeral"])
     return Worker(**values)
 
 

@@ -1,0 +1,73 @@
+"""What a session's worker was given and has not ended. Nobody else may report on it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
+
+_NOTHING: Final = -1
+
+
+class Placements:
+    """In memory, one look-up for each report: a worker cannot touch the jobs of another one.
+
+    ``moved_ms``: when a guest last started or ended.
+    """
+
+    __slots__ = ("_epochs", "_waiting", "moved_ms")
+
+    def __init__(self, now_ms: int = 0) -> None:
+        self._epochs: dict[JobId, int] = {}
+        self._waiting: dict[JobId, int] = {}
+        self.moved_ms = now_ms
+
+    def __contains__(self, placed: Placed) -> bool:
+        return self._epochs.get(placed.job, _NOTHING) == placed.epoch
+
+    def __len__(self) -> int:
+        return len(self._epochs)
+
+    def given(self, placements: Iterable[Placed], now_ms: int) -> None:
+        """These were sent to the worker."""
+        for placed in placements:
+            self._epochs[placed.job] = placed.epoch
+            self._waiting[placed.job] = now_ms
+
+    def only(self, placements: Iterable[Placed], now_ms: int) -> None:
+        """The worker came back with these, and has nothing else."""
+        waiting = {
+            placed.job: self._waiting.get(placed.job, now_ms)
+            for placed in placements
+            # What has started says so once more, but it did before.
+            if placed not in self or placed.job in self._waiting
+        }
+        self._epochs = {placed.job: placed.epoch for placed in placements}
+        self._waiting = waiting
+
+    def started(self, placements: Iterable[Placed], now_ms: int) -> None:
+        """Their guests run."""
+        for placed in placements:
+            if self._waiting.pop(placed.job, None) is not None:
+                self.moved_ms = now_ms
+
+    def over(self, placements: Iterable[Placed], now_ms: int) -> None:
+        """They are not the worker's any more: they ended, or were taken back."""
+        for placed in placements:
+            if placed in self:
+                del self._epochs[placed.job]
+                self._waiting.pop(placed.job, None)
+                self.moved_ms = now_ms
+
+    def foreign(self, placements: Iterable[Placed]) -> frozenset[Placed]:
+        """Those of ``placements`` that are not the worker's."""
+        return frozenset(placed for placed in placements if placed not in self)
+
+    def clear(self) -> None:
+        """The session is over: whatever still comes is refused."""
+        self._epochs.clear()
+        self._waiting.clear()
+
+    def waiting(self) -> list[tuple[Placed, int]]:
+        """What has not started, with the time since when it waits, oldest first."""
+        return [(Placed(job, self._epochs[job]), since) for job, since in self._waiting.items()]
