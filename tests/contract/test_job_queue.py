@@ -9,9 +9,11 @@ import pytest
 
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, JobState, NewJob, Placed
+from mvm_ci.domain.lane import begun
+from mvm_ci.domain.options import DEFAULT_OPTIONS
 from mvm_ci.domain.outcome import Released, Suspended
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.ports.job_queue import Cancelled, CancelResult, JobQueue, Rescued
+from mvm_ci.ports.job_queue import EVERY_JOB, Cancelled, CancelResult, JobFilter, JobQueue, Rescued
 from tests.contract.jobs import (
     COMPLETED,
     FAILED,
@@ -19,6 +21,8 @@ from tests.contract.jobs import (
     NOW,
     OTHER_SESSION,
     SESSION,
+    UPSTREAM,
+    claim,
     new_job,
     placed,
     reach,
@@ -66,12 +70,12 @@ async def test_a_job_with_a_session_is_inserted_claimed(queue: JobQueue) -> None
     assert job is not None
     assert (job.state, job.epoch, job.session) == (JobState.CLAIMED, 1, SESSION)
     assert await queue.held(SESSION) == [placed(1)]
-    assert await queue.claim(SESSION, 9) == []
+    assert await claim(queue, SESSION, 9) == []
 
 
 async def test_a_repeated_submit_leaves_the_job_as_it_is(queue: JobQueue) -> None:
     await queue.submit([new_job(1)])
-    await queue.claim(SESSION, 1)
+    await claim(queue, SESSION, 1)
     await queue.submit([new_job(1, payload=b"other"), new_job(2)])
     first, second = await queue.get([JobId(1), JobId(2)])
     assert first is not None
@@ -90,20 +94,20 @@ async def test_a_batch_of_any_size_is_inserted(queue: JobQueue, count: int) -> N
 
 async def test_claim_takes_the_oldest_ids_first_and_no_more_than_asked(queue: JobQueue) -> None:
     await queue.submit([new_job(number) for number in (30, 10, 20, 40)])
-    first = await queue.claim(SESSION, 2)
-    second = await queue.claim(OTHER_SESSION, 9)
+    first = await claim(queue, SESSION, 2)
+    second = await claim(queue, OTHER_SESSION, 9)
     assert [job.id for job in first] == [10, 20]
     assert [job.id for job in second] == [30, 40]
     assert (first[0].epoch, first[0].attempt, first[0].journal_length) == (1, 1, 0)
     assert first[0].spec == new_job(10).spec
-    assert await queue.claim(SESSION, 9) == []
+    assert await claim(queue, SESSION, 9) == []
 
 
 async def test_each_claim_raises_the_epoch(queue: JobQueue) -> None:
     await queue.submit([new_job(1, session=SESSION)])
     for epoch in (2, 3):
         assert await queue.report([report(1, Released(), epoch=epoch - 1)], NOW) == [True]
-        (job,) = await queue.claim(SESSION, 1)
+        (job,) = await claim(queue, SESSION, 1)
         assert job.epoch == epoch
 
 
@@ -121,7 +125,7 @@ async def test_a_later_placement_of_the_attempt_keeps_the_time_of_its_first_star
     await queue.submit([new_job(1, session=SESSION)])
     await queue.start([placed(1)], NOW + 1)
     await queue.report([report(1, Released())], NOW + 2)
-    await queue.claim(SESSION, 1)
+    await claim(queue, SESSION, 1)
     await queue.start([placed(1, 2)], NOW + 3)
     (job,) = await queue.get([JobId(1)])
     assert job is not None
@@ -131,7 +135,7 @@ async def test_a_later_placement_of_the_attempt_keeps_the_time_of_its_first_star
 async def test_starts_of_placements_that_are_over_are_refused(queue: JobQueue) -> None:
     await queue.submit([new_job(number, session=SESSION) for number in (1, 2, 3)])
     await queue.report([report(1, COMPLETED), report(2, Released())], NOW)
-    await queue.claim(OTHER_SESSION, 1)
+    await claim(queue, OTHER_SESSION, 1)
     asked = [placed(1), placed(2), placed(2, 2), placed(3), placed(3, 2), placed(4)]
     assert await queue.start(asked, NOW) == [False, False, True, True, False, False]
     assert await states(queue, 1, 2, 3) == [
@@ -160,19 +164,19 @@ async def test_the_start_of_a_job_that_is_being_cancelled_changes_nothing(queue:
 @pytest.mark.parametrize("state", [JobState.PENDING, JobState.SUSPENDED, JobState.SCHEDULED, JobState.PAUSED])
 async def test_a_job_without_a_worker_is_cancelled_at_once(queue: JobQueue, state: JobState) -> None:
     await reach(queue, 1, state)
-    assert await queue.cancel(JobId(1), NOW + 5) == CancelResult(cancelled=Cancelled.DONE)
+    assert await queue.cancel([JobId(1)], NOW + 5) == [CancelResult(cancelled=Cancelled.DONE)]
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.finished_ms, job.wake_ms) == (JobState.CANCELLED, NOW + 5, None)
     assert await queue.wake(NOW * 2, 9) == 0
-    assert await queue.claim(SESSION, 9) == []
+    assert await claim(queue, SESSION, 9) == []
 
 
 @pytest.mark.parametrize("state", [JobState.CLAIMED, JobState.IN_PROGRESS])
 async def test_a_placed_job_has_to_be_stopped_by_its_worker(queue: JobQueue, state: JobState) -> None:
     await reach(queue, 1, state)
     expected = CancelResult(cancelled=Cancelled.STOPPING, placed=placed(1), session=SESSION)
-    assert await queue.cancel(JobId(1), NOW) == expected
+    assert await queue.cancel([JobId(1)], NOW) == [expected]
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.session, job.finished_ms) == (JobState.CANCELLING, SESSION, None)
@@ -185,12 +189,12 @@ async def test_a_placed_job_has_to_be_stopped_by_its_worker(queue: JobQueue, sta
 async def test_a_job_that_ended_or_is_being_cancelled_stays_so(queue: JobQueue, state: JobState) -> None:
     await reach(queue, 1, state)
     before = await queue.get([JobId(1)])
-    assert await queue.cancel(JobId(1), NOW + 5) == CancelResult(cancelled=Cancelled.ALREADY)
+    assert await queue.cancel([JobId(1)], NOW + 5) == [CancelResult(cancelled=Cancelled.ALREADY)]
     assert await queue.get([JobId(1)]) == before
 
 
 async def test_a_job_that_is_not_there_cannot_be_cancelled(queue: JobQueue) -> None:
-    assert await queue.cancel(JobId(1), NOW) == CancelResult(cancelled=Cancelled.UNKNOWN)
+    assert await queue.cancel([JobId(1)], NOW) == [CancelResult(cancelled=Cancelled.UNKNOWN)]
 
 
 # -------------------------------------------------------------------- rescue, held
@@ -223,7 +227,7 @@ async def test_a_job_that_is_lost_too_often_is_dead(queue: JobQueue) -> None:
     for epoch in (1, 2):
         await queue.start([placed(1, epoch)], NOW)
         assert await queue.rescue(SESSION, NOW, max_losses=2) == Rescued(pending=(JobId(1),))
-        await queue.claim(SESSION, 1)
+        await claim(queue, SESSION, 1)
     await queue.start([placed(1, 3)], NOW)
     assert await queue.rescue(SESSION, NOW + 9, max_losses=2) == Rescued(dead=(JobId(1),))
     (job,) = await queue.get([JobId(1)])
@@ -245,7 +249,7 @@ async def test_after_a_rescue_the_old_placement_is_refused(queue: JobQueue) -> N
     assert await queue.start([placed(1)], NOW) == [False]
     assert await queue.report([report(1, COMPLETED)], NOW) == [False]
     assert await queue.report([report(1, Released())], NOW) == [False]
-    (again,) = await queue.claim(OTHER_SESSION, 1)
+    (again,) = await claim(queue, OTHER_SESSION, 1)
     assert again.epoch == 2
     assert await queue.report([report(1, COMPLETED)], NOW) == [False]
     assert await queue.report([report(1, COMPLETED, epoch=2)], NOW) == [True]
@@ -253,9 +257,9 @@ async def test_after_a_rescue_the_old_placement_is_refused(queue: JobQueue) -> N
 
 async def test_held_lists_placements_by_job(queue: JobQueue) -> None:
     await queue.submit([new_job(number) for number in (3, 1, 2)])
-    await queue.claim(SESSION, 3)
+    await claim(queue, SESSION, 3)
     await queue.start([placed(2)], NOW)
-    await queue.cancel(JobId(3), NOW)
+    await queue.cancel([JobId(3)], NOW)
     assert await queue.held(SESSION) == [Placed(JobId(number), 1) for number in (1, 2, 3)]
     assert await queue.held(SessionId(999)) == []
 
@@ -280,7 +284,7 @@ async def test_jobs_are_woken_when_their_time_has_come(queue: JobQueue) -> None:
     assert second.wake_ms is None
     assert await queue.wake(NOW + 40, 9) == 1
     assert await queue.next_wake() is None
-    assert [job.id for job in await queue.claim(SESSION, 9)] == [1, 2, 3]
+    assert sorted(job.id for job in await claim(queue, SESSION, 9)) == [1, 2, 3]
 
 
 # -------------------------------------------------------------------- get, list, counts
@@ -295,14 +299,21 @@ async def test_get_answers_in_the_order_of_the_question(queue: JobQueue) -> None
 
 async def test_list_is_newest_first_in_pages(queue: JobQueue) -> None:
     await queue.submit([new_job(number) for number in range(1, 8)])
-    page = await queue.list_jobs(limit=3)
+    page = await queue.list_jobs(EVERY_JOB, 3)
     assert [job.id for job in page] == [7, 6, 5]
-    assert [job.id for job in await queue.list_jobs(before=page[-1].id, limit=3)] == [4, 3, 2]
-    assert [job.id for job in await queue.list_jobs(after=JobId(3), before=JobId(6))] == [5, 4, 3]
+    assert [job.id for job in await queue.list_jobs(JobFilter(before=page[-1].id), 3)] == [4, 3, 2]
+    assert [job.id for job in await queue.list_jobs(JobFilter(after=JobId(3), before=JobId(6)))] == [5, 4, 3]
     assert page[0].spec == new_job(7).spec
 
 
-async def test_list_and_counts_know_every_state(queue: JobQueue) -> None:
+@pytest.mark.parametrize("namespace", ["default", None])
+async def test_list_and_counts_know_every_state(queue: JobQueue, namespace: str | None) -> None:
+    async def listed(
+        *states: JobState, limit: int = 100, before: JobId | None = None, after: JobId | None = None
+    ) -> list[int]:
+        which = JobFilter(namespace=namespace, states=states, before=before, after=after)
+        return [job.id for job in await queue.list_jobs(which, limit)]
+
     for number, state in enumerate(JobState, start=1):
         # Each on its own: to bury one must not lose another.
         if state is JobState.DEAD:
@@ -311,15 +322,17 @@ async def test_list_and_counts_know_every_state(queue: JobQueue) -> None:
             await queue.rescue(OTHER_SESSION, NOW, 0)
         else:
             await reach(queue, number, state)
+    await queue.cancel([UPSTREAM], NOW)  # what the blocked one waits for
     for number, state in enumerate(JobState, start=1):
-        assert [job.id for job in await queue.list_jobs(states=[state])] == [number]
-        assert await queue.list_jobs(states=[state], before=JobId(number)) == []
-        assert await queue.list_jobs(states=[state], after=JobId(number + 1)) == []
-    assert await queue.counts() == dict.fromkeys(JobState, 1)
-    some = [JobState.DEAD, JobState.PENDING, JobState.IN_PROGRESS, JobState.SUSPENDED]
-    assert [job.id for job in await queue.list_jobs(states=some)] == [11, 4, 3, 1]
-    assert [job.id for job in await queue.list_jobs(states=some, limit=2)] == [11, 4]
-    assert [job.id for job in await queue.list_jobs(states=list(JobState), limit=2)] == [11, 10]
+        assert [job for job in await listed(state) if job != UPSTREAM] == [number]
+        assert await listed(state, before=JobId(number)) == []
+        assert await listed(state, after=JobId(number + 1), before=UPSTREAM) == []
+    assert await queue.counts(namespace) == {**dict.fromkeys(JobState, 1), JobState.CANCELLED: 2}
+    some = (JobState.DEAD, JobState.PENDING, JobState.IN_PROGRESS, JobState.SUSPENDED)
+    assert await listed(*some) == [11, 4, 3, 1]
+    assert await listed(*some, limit=2) == [11, 4]
+    assert await listed(*JobState, limit=3) == [UPSTREAM, 13, 12]
+    assert await queue.counts("other") == {}
 
 
 async def test_counts_of_an_empty_queue(queue: JobQueue) -> None:
@@ -333,7 +346,7 @@ async def test_calls_take_effect_in_their_order_though_nobody_waits(queue: JobQu
     submitted = queue.submit([new_job(1, session=SESSION)])
     started = queue.start([placed(1)], NOW)
     released = queue.report([report(1, Released())], NOW)
-    claimed = queue.claim(OTHER_SESSION, 1)
+    claimed = queue.claim(OTHER_SESSION, begun(DEFAULT_OPTIONS.lane.id), 1)
     completed = queue.report([report(1, COMPLETED, epoch=2)], NOW)
     assert await completed == [True]
     await submitted

@@ -15,6 +15,7 @@ from tests.contract.jobs import (
     OTHER_SESSION,
     PARKED,
     SESSION,
+    claim,
     new_job,
     placed,
     reach,
@@ -128,7 +129,7 @@ async def test_a_repetition_is_known_until_the_job_is_placed_again(queue: JobQue
     assert woken.state is JobState.PENDING
     assert await queue.report([first], NOW + 100) == [True]
     assert await the_job(queue) == woken
-    await queue.claim(OTHER_SESSION, 1)
+    await claim(queue, OTHER_SESSION, 1)
     assert await queue.report([first], NOW + 100) == [False]
     assert await queue.journal(JobId(1), 1) == [TAIL]
     assert await queue.journal(JobId(1), 2) == []
@@ -137,7 +138,7 @@ async def test_a_repetition_is_known_until_the_job_is_placed_again(queue: JobQue
 async def test_what_an_earlier_placement_reported_is_no_repetition_for_a_later_one(queue: JobQueue) -> None:
     await reach(queue, 1, JobState.IN_PROGRESS)
     assert await queue.report([report(1, Released())], NOW) == [True]
-    await queue.claim(OTHER_SESSION, 1)
+    await claim(queue, OTHER_SESSION, 1)
     await queue.rescue(OTHER_SESSION, NOW, 1)
     assert await queue.report([report(1, Released(), epoch=2)], NOW) == [False]
 
@@ -152,7 +153,7 @@ async def test_a_repetition_within_one_batch_counts_once(queue: JobQueue) -> Non
 
 async def test_one_batch_may_hold_good_and_bad_reports_of_all_kinds(queue: JobQueue) -> None:
     await queue.submit([new_job(number, session=SESSION) for number in range(1, 8)])
-    await queue.cancel(JobId(7), NOW)
+    await queue.cancel([JobId(7)], NOW)
     reports = [report(n, *ENDS[e][:1], retry_ms=ENDS[e][1]) for n, e in enumerate(ENDS, start=1)]
     mixed = [part for good in reports for part in (report(int(good.placed.job), PARKED, epoch=5), good)]
     assert await queue.report(mixed, NOW) == [False, True] * 7
@@ -213,7 +214,7 @@ async def test_another_attempt_begins_with_an_empty_journal(queue: JobQueue) -> 
     assert (job.state, job.attempt, job.journal_length) == (JobState.SCHEDULED, 2, 0)
     assert (job.wake_ms, job.started_ms, job.failure) == (NOW + 10, None, FAILURE)
     await queue.wake(NOW + 10, 1)
-    (claimed,) = await queue.claim(SESSION, 1)
+    (claimed,) = await claim(queue, SESSION, 1)
     assert (claimed.attempt, claimed.epoch, claimed.journal_length) == (2, 2, 0)
     assert await queue.append([(placed(1, 2), Segment(0, 1, b"c"))]) == [Append.DONE]
     assert await queue.journal(JobId(1), 1) == [Segment(0, 1, b"a"), Segment(1, 1, b"b")]
@@ -226,7 +227,7 @@ async def test_a_job_that_goes_on_later_keeps_its_journal(queue: JobQueue, outco
     await reach(queue, 1, JobState.IN_PROGRESS)
     await queue.report([report(1, outcome, tail=TAIL)], NOW)
     await queue.wake(NOW + 10, 1)
-    (claimed,) = await queue.claim(OTHER_SESSION, 1)
+    (claimed,) = await claim(queue, OTHER_SESSION, 1)
     assert (claimed.attempt, claimed.journal_length) == (1, 2)
     assert await queue.append([(placed(1, 2), Segment(2, 1, b"more"))]) == [Append.DONE]
     assert await queue.journal(JobId(1), 1) == [TAIL, Segment(2, 1, b"more")]
@@ -290,7 +291,7 @@ async def test_a_later_placement_cannot_claim_what_an_earlier_one_wrote(queue: J
     await reach(queue, 1, JobState.IN_PROGRESS)
     await queue.append([(placed(1), TAIL)])
     await queue.rescue(SESSION, NOW, 5)
-    await queue.claim(SESSION, 1)
+    await claim(queue, SESSION, 1)
     assert await queue.append([(placed(1, 2), TAIL)]) == [Append.GAP]
 
 
@@ -306,7 +307,7 @@ async def test_a_placement_that_is_over_appends_nothing(queue: JobQueue, state: 
 async def test_only_the_present_placement_appends(queue: JobQueue) -> None:
     await queue.submit([new_job(1, session=SESSION), new_job(2, session=SESSION)])
     await queue.report([report(1, Released())], NOW)
-    await queue.claim(OTHER_SESSION, 1)
+    await claim(queue, OTHER_SESSION, 1)
     asked = [(placed(1), TAIL), (placed(2), TAIL), (placed(1, 2), TAIL), (placed(3), TAIL)]
     assert await queue.append(asked) == [Append.STALE, Append.DONE, Append.DONE, Append.STALE]
 

@@ -245,7 +245,7 @@ async def test_the_statements_of_one_read_see_one_state(tmp_path: Path) -> None:
 
 async def test_a_bug_reaches_its_caller_as_it_is(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        too_large = store.queue.claim(SessionId(1 << 64), 1)
+        too_large = store.queue.claim(SessionId(1 << 64), 0, 1)
         after = store.queue.submit(jobs(1))
         with pytest.raises(OverflowError):
             await too_large

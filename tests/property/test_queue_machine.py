@@ -8,6 +8,7 @@ placement ends once.
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,17 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, Job, JobState, NewJob, Placed
+from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
+from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped, Suspended
-from mvm_ci.ports.job_queue import Append, JobQueue, Report, Segment
+from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Report, Segment
 from tests.contract.jobs import FAILED, NOW, PARKED, new_job
 
 JOBS = [JobId(number) for number in range(1, 9)]
 jobs = st.sampled_from(JOBS)
+LANES = [lane(), lane(priority=9), lane(concurrency=Concurrency(key="k"))]
+TAGS = ["red", "blue"]
+WAITS = {JobState.SUSPENDED, JobState.SCHEDULED}
 sessions = st.sampled_from([SessionId(number) for number in (70, 71, 72)])
 delays = st.integers(0, 20)
 placements = st.builds(Placed, jobs, st.integers(0, 6))
@@ -40,6 +46,14 @@ outcomes: st.SearchStrategy[Outcome] = st.one_of(
 )
 
 
+def ahead_of(job: JobId, queue: JobQueue) -> Awaitable[int]:
+    return queue.ahead(job, 9)
+
+
+def list_of(which: JobFilter, queue: JobQueue) -> Awaitable[list[Job]]:
+    return queue.list_jobs(which)
+
+
 class BothStores(RuleBasedStateMachine):
     """Calls both stores and compares."""
 
@@ -51,6 +65,7 @@ class BothStores(RuleBasedStateMachine):
         self.seen: dict[JobId, Job] = {}
         self.journals: dict[tuple[JobId, int], list[Segment]] = {}
         self.reports: list[Report] = []
+        self.revived: set[JobId] = set()
 
     @initialize()
     def open(self) -> None:
@@ -82,13 +97,85 @@ class BothStores(RuleBasedStateMachine):
         self.both(lambda queue: queue.submit(new))
         self.submitted |= set(ids)
 
-    @rule(session=sessions, limit=st.integers(0, 4))
-    def claim(self, session: SessionId, limit: int) -> None:
-        claimed = self.both(lambda queue: queue.claim(session, limit))
-        ready = sorted(job for job, seen in self.seen.items() if seen.state is JobState.PENDING)
-        assert [job.id for job in claimed] == ready[:limit]
-        for job in claimed:
-            assert job.epoch == self.seen[job.id].epoch + 1
+    @rule(
+        job=jobs,
+        lane=st.sampled_from(LANES),
+        run_at=st.none() | delays,
+        expires=st.none() | delays,
+        after=st.sets(jobs, max_size=2),
+        needs=st.sampled_from(Needs),
+        tags=st.sets(st.sampled_from(TAGS)),
+    )
+    def submit_with_options(
+        self,
+        job: JobId,
+        lane: Lane,
+        run_at: int | None,
+        expires: int | None,
+        after: set[JobId],
+        needs: Needs,
+        tags: set[str],
+    ) -> None:
+        options = JobOptions(
+            lane=lane,
+            run_at_ms=None if run_at is None else self.now_ms + run_at,
+            expires_ms=None if expires is None else self.now_ms + expires,
+            after=tuple(Dependency(other, needs) for other in after & self.submitted if other < job),
+            tags=tuple(sorted(tags)),
+        )
+        self.both(lambda queue: queue.submit([new_job(job, options=options)]))
+        self.submitted.add(job)
+
+    @rule(session=sessions, lane=st.sampled_from(LANES), began=st.booleans(), limit=st.integers(0, 4))
+    def claim(self, session: SessionId, lane: Lane, limit: int, *, began: bool) -> None:
+        lane_id = begun(lane.id) if began else lane.id
+        lanes = self.both(lambda queue: queue.ready_lanes())
+        ahead = {job: self.both(partial(ahead_of, job)) for job in self.seen}
+        claimed = self.both(lambda queue: queue.claim(session, lane_id, limit))
+        assert [job.id for job in claimed] == sorted(job.id for job in claimed)
+        assert bool(claimed) == (lane_id in lanes and limit > 0)
+        for place, job in enumerate(claimed):
+            before = self.seen[job.id]
+            assert (before.state, before.options.lane) == (JobState.PENDING, lane)
+            assert (job.epoch, ahead[job.id]) == (before.epoch + 1, place)
+
+    @rule(job=jobs)
+    def pause(self, job: JobId) -> None:
+        self.both(lambda queue: queue.pause([job]))
+
+    @rule(job=jobs)
+    def resume(self, job: JobId) -> None:
+        self.both(lambda queue: queue.resume([job], self.now_ms))
+
+    @rule(asked=st.sets(jobs, max_size=3))
+    def revive(self, asked: set[JobId]) -> None:
+        answers = self.both(lambda queue: queue.revive(sorted(asked)))
+        self.revived = {job for job, a in zip(sorted(asked), answers, strict=True) if a.change is Change.DONE}
+
+    @rule(asked=st.sets(jobs, max_size=3))
+    def delete(self, asked: set[JobId]) -> None:
+        answers = self.both(lambda queue: queue.delete(sorted(asked)))
+        gone = {job for job, a in zip(sorted(asked), answers, strict=True) if a.change is Change.DONE}
+        assert all(self.seen[job].state in FINAL for job in gone)
+        self.submitted -= gone
+        self.seen = {job: seen for job, seen in self.seen.items() if job not in gone}
+        self.journals = {key: known for key, known in self.journals.items() if key[0] not in gone}
+        self.reports = [report for report in self.reports if report.placed.job not in gone]
+
+    @rule(ended=st.sets(jobs, max_size=3))
+    def settle(self, ended: set[JobId]) -> None:
+        settled = self.both(lambda queue: queue.settle(sorted(ended), self.now_ms))
+        for job in (*settled.pending, *settled.scheduled, *settled.cancelled):
+            assert self.seen[job].state is JobState.BLOCKED
+
+    @rule(limit=st.integers(0, 3), later=delays)
+    def expire(self, limit: int, later: int) -> None:
+        self.now_ms += later
+        for job in self.both(lambda queue: queue.expire(self.now_ms, limit)):
+            before = self.seen[job]
+            assert before.epoch == 0
+            assert before.expires_ms is not None
+            assert before.expires_ms <= self.now_ms
 
     @rule(asked=st.lists(placements, max_size=4))
     def start(self, asked: list[Placed]) -> None:
@@ -113,7 +200,7 @@ class BothStores(RuleBasedStateMachine):
 
     @rule(job=jobs)
     def cancel(self, job: JobId) -> None:
-        self.both(lambda queue: queue.cancel(job, self.now_ms))
+        self.both(lambda queue: queue.cancel([job], self.now_ms))
 
     @rule(session=sessions, max_losses=st.integers(0, 2), keep=st.lists(placements, max_size=3))
     def rescue(self, session: SessionId, max_losses: int, keep: list[Placed]) -> None:
@@ -126,7 +213,7 @@ class BothStores(RuleBasedStateMachine):
     @rule(limit=st.integers(0, 3), later=delays)
     def wake(self, limit: int, later: int) -> None:
         self.now_ms += later
-        due = sum(1 for job in self.seen.values() if job.wake_ms is not None and job.wake_ms <= self.now_ms)
+        due = sum(job.state in WAITS and (job.wake_ms or 0) <= self.now_ms for job in self.seen.values())
         assert self.both(lambda queue: queue.wake(self.now_ms, limit)) == min(due, limit)
 
     # ---------------------------------------------------------------- calls that do make sense
@@ -141,7 +228,7 @@ class BothStores(RuleBasedStateMachine):
         placed = Placed(job.id, job.epoch)
         accepted = self.send([Report(placed=placed, outcome=outcome, tail=tail, retry_ms=retry_ms)])
         stops = isinstance(outcome, Stopped)
-        assert accepted == [not stops or job.state is JobState.CANCELLING]
+        assert accepted == [not stops or job.state in {JobState.CANCELLING, JobState.PAUSING}]
 
     @precondition(lambda self: any(job.state in PLACED for job in self.seen.values()))
     @rule(data=st.data(), start=st.booleans())
@@ -186,11 +273,15 @@ class BothStores(RuleBasedStateMachine):
                 self.check_step(before, job)
             self.check_journal(job)
         self.seen = now
+        self.revived = set()
         self.check_lists()
 
     def check_step(self, before: Job, job: Job) -> None:
         assert job.epoch >= before.epoch
         assert job.attempt >= before.attempt
+        if job.id in self.revived:
+            assert before.state in FINAL - {JobState.COMPLETED}
+            return
         assert job.losses >= before.losses
         if before.state in FINAL:
             assert job == before
@@ -209,7 +300,9 @@ class BothStores(RuleBasedStateMachine):
         self.journals[job.id, job.attempt] = journal
 
     def listed(self, state: JobState) -> list[Job]:
-        found: list[Job] = self.both(lambda queue: queue.list_jobs(states=[state]))
+        found: list[Job] = self.both(
+            lambda queue: queue.list_jobs(JobFilter(namespace="default", states=(state,)))
+        )
         return found
 
     def check_lists(self) -> None:
@@ -219,7 +312,12 @@ class BothStores(RuleBasedStateMachine):
             assert self.listed(state) == [job for job in listed if job.state is state]
         counts = self.both(lambda queue: queue.counts())
         assert sum(counts.values()) == len(listed)
-        waiting = [job.wake_ms for job in listed if job.wake_ms is not None]
+        for tag in TAGS:
+            which = JobFilter(namespace="default", terms=(tag,))
+            tagged = self.both(partial(list_of, which))
+            assert tagged == [job for job in listed if tag in job.options.tags]
+        self.both(lambda queue: queue.next_expiry())
+        waiting = [job.wake_ms for job in listed if job.wake_ms is not None and job.state in WAITS]
         assert self.both(lambda queue: queue.next_wake()) == min(waiting, default=None)
 
 

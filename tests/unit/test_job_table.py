@@ -18,6 +18,8 @@ STORED = {
     "failed": 8,
     "cancelled": 9,
     "dead": 10,
+    "blocked": 11,
+    "pausing": 12,
 }
 
 
@@ -30,8 +32,12 @@ def test_every_state_is_in_the_table() -> None:
     assert set(Event) == {event for events in TRANSITIONS.values() for event in events}
 
 
-def test_nothing_leaves_a_final_state_and_something_leaves_every_other() -> None:
-    assert {state for state, events in TRANSITIONS.items() if not events} == FINAL
+def test_only_a_person_leads_out_of_a_final_state_and_something_leads_out_of_every_other() -> None:
+    left = {state: set(events) for state, events in TRANSITIONS.items()}
+    assert left.pop(JobState.COMPLETED) == set()
+    revived = {state for state, events in left.items() if events == {Event.REVIVE}}
+    assert revived == FINAL - {JobState.COMPLETED}
+    assert all(left.values())
 
 
 @pytest.mark.parametrize("state", sorted(set(JobState) - FINAL))
@@ -44,7 +50,7 @@ def test_every_job_can_be_cancelled_until_it_ended(state: JobState) -> None:
 
 @pytest.mark.parametrize("state", JobState)
 def test_every_state_can_be_reached(state: JobState) -> None:
-    reached = {JobState.PENDING}
+    reached = {JobState.PENDING, JobState.SCHEDULED, JobState.BLOCKED}  # as jobs are submitted
     for _ in JobState:
         reached |= {after for before in reached for after in TRANSITIONS[before].values()}
     assert state in reached
@@ -53,7 +59,7 @@ def test_every_state_can_be_reached(state: JobState) -> None:
 @pytest.mark.parametrize("state", sorted(PLACED))
 def test_a_placed_job_has_a_way_out_when_its_worker_is_lost(state: JobState) -> None:
     assert transition(state, Event.LOSE) not in PLACED
-    assert transition(state, Event.BURY) in FINAL
+    assert transition(state, Event.BURY) in FINAL | {JobState.PAUSED}
 
 
 def test_a_cancellation_wins_against_every_end_but_a_result() -> None:

@@ -1,7 +1,11 @@
-"""The machine's clocks."""
+"""The machine's clocks and disks."""
 
 import asyncio
+import os
 import time
+from pathlib import Path
+
+from mvm_ci.domain.errors import Unavailable
 
 
 class SystemClock:
@@ -17,3 +21,22 @@ class SystemClock:
 
     async def sleep(self, ms: float) -> None:
         await asyncio.sleep(ms / 1000)
+
+
+class DirectoryDisk:
+    """``ports.disk.Disk``: the file system of a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def free_bytes(self) -> int:
+        return await asyncio.to_thread(self._free)
+
+    def _free(self) -> int:
+        try:
+            found = os.statvfs(self._directory)
+        except OSError as error:
+            raise Unavailable(
+                f"the disk of {self._directory} cannot be looked at: {error.strerror}"
+            ) from error
+        return found.f_bavail * found.f_frsize

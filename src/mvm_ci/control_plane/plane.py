@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import random as chance
 
@@ -15,12 +15,16 @@ from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.links import WorkerLinks
 from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import NewJob
-from mvm_ci.lifecycle.cancel import cancel
+from mvm_ci.lifecycle.backpressure import Backpressure
+from mvm_ci.lifecycle.change import Changer
+from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
@@ -29,13 +33,10 @@ from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.schedules import Schedules, submit
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
+from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
-from mvm_ci.lifecycle.wake import Waker
-from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.lifecycle.wake import Expirer, Waker
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.job_queue import JobQueue
-from mvm_ci.ports.registry import Registry
-from mvm_ci.ports.schedules import ScheduleStore
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -55,13 +56,10 @@ class ControlPlane:
     ``random``: secure random bytes; ``jitter``: numbers in [0, 1) for retries.
     """
 
-    def __init__(  # noqa: PLR0913 - its ports
+    def __init__(
         self,
         settings: ControlPlaneSettings,
-        queue: JobQueue,
-        registry: Registry,
-        schedules: ScheduleStore,
-        blobs: BlobStore,
+        stores: Stores,
         endpoint: Endpoint,
         clock: Clock,
         *,
@@ -69,13 +67,26 @@ class ControlPlane:
         jitter: Callable[[], float] = chance,
     ) -> None:
         self._settings = settings
-        self._queue = queue
+        queue, registry, blobs = stores.queue, stores.registry, stores.blobs
+        self._stores = stores
         self._endpoint = endpoint
         self._clock = clock
         uncommitted: dict[JobId, NewJob] = {}
         waiters = Waiters()
         dispatcher = Dispatcher(queue, clock)
         self._waker = Waker(queue, clock, dispatcher.pending)
+        self._expirer = Expirer(queue, clock, waiters.ended)
+        self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
+        self._backpressure = Backpressure(
+            queue,
+            clock,
+            waiters,
+            stores.disk,
+            max_jobs=settings.max_jobs,
+            min_free_bytes=settings.min_free_bytes,
+        )
+        waiters.listen(dispatcher)
+        waiters.listen(self._dependencies)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
         self.sessions = Sessions(
             queue,
@@ -90,15 +101,22 @@ class ControlPlane:
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
-        submitter = Submitter(queue, blobs, modules, dispatcher, clock, uncommitted)
-        self._firing = Firing(
-            schedules,
-            queue,
-            clock,
-            waiters,
-            partial(submit, submitter),
-            partial(cancel, queue, dispatcher, waiters, clock),
+        submitter = Submitter(
+            queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
         )
+        changer = Changer(
+            queue,
+            dispatcher,
+            waiters,
+            self._waker,
+            self._dependencies,
+            self._backpressure,
+            submitter,
+            clock,
+        )
+        self._superseder = Superseder(queue, clock, changer.supersede)
+        submit_fires = partial(submit, submitter)
+        self._firing = Firing(stores.schedules, queue, clock, waiters, submit_fires, changer.cancel)
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
@@ -106,7 +124,10 @@ class ControlPlane:
             blobs=blobs,
             clock=clock,
             submitter=submitter,
-            schedules=Schedules(schedules, submitter, clock, self._firing.look),
+            changer=changer,
+            explainer=Explainer(queue, dispatcher, self.sessions, clock),
+            queues=stores.queues,
+            schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
             modules=modules,
             dispatcher=dispatcher,
             waiters=waiters,
@@ -135,14 +156,21 @@ class ControlPlane:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
         store).
         """
-        newest = await self._queue.list_jobs(limit=1)
+        newest = await self._stores.queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
+        await self._backpressure.restore()
+        await self.services.dispatcher.restore()
+        for namespace, name in await self._stores.queues.paused():
+            self.services.dispatcher.pause_queue(namespace, name)
+        await self._dependencies.restore()
+        await self._superseder.restore()
         await self.sessions.restore()
         await self._server.start()
         parts = {
             "waker": self._waker.run,
-            "schedules": self._firing.run,
+            "expirer": self._expirer.run,
             "dispatcher": self.services.dispatcher.run,
+            "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
         }
@@ -155,6 +183,17 @@ class ControlPlane:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
         log.info("control_plane_started", api=self.api_url, endpoint=self._endpoint.id)
+
+    def _inserted(self, jobs: Sequence[NewJob]) -> None:
+        """These jobs are durable; most of them have nothing that is of interest here."""
+        for job in jobs:
+            options = job.options
+            if options.run_at_ms is not None:
+                self._waker.arm(options.run_at_ms)
+            if options.expires_ms is not None:
+                self._expirer.arm(options.expires_ms)
+        self._dependencies.added(jobs)
+        self._superseder.look(job.options.lane for job in jobs)
 
     async def failed(self) -> None:
         """Raises ``PartFailed`` when a part that must run has ended; until then it waits.
@@ -172,6 +211,8 @@ class ControlPlane:
         await self._server.stop()
         await self._links.stop()
         await self.services.submitter.settle()
+        await self._dependencies.close()
+        await self._superseder.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

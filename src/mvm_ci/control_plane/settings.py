@@ -15,6 +15,10 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: int = 5_000
     max_losses: int = 10
     """How often a job may lose its worker while it runs; one time more, and it is dead."""
+    max_jobs: int = 10_000_000
+    """Jobs that have not ended; more are refused."""
+    min_free_bytes: int = 256 << 20
+    """Free space on the disk of the state below which jobs are refused."""
     stop_s: float = 5.0
     """How long requests under way may take when the control plane stops."""
 

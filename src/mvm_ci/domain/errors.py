@@ -8,10 +8,12 @@
     ├── NotFound                  there is no such job, module, worker                     (404)
     ├── Refused                   the caller may not: bad token, revoked key               (401, 403)
     ├── Conflict                  the state forbids it; look again, then decide            (409)
+    │   ├── KeyReused             the idempotency key stands for another request
     │   ├── IllegalTransition     a job's state has no such transition
     │   └── StaleEpoch            the placement is over: stop, and write nothing more
     ├── Unavailable               repeat later: draining, not connected, timed out         (503)
     │   ├── QueueFull             the control plane holds as many jobs as it takes         (429)
+    │   ├── DiskFull              the control plane's disk has no room for more            (429)
     │   └── QuotaExceeded         the namespace has used up what it may                    (429)
     ├── ProtocolError             the peer broke the protocol: close that connection
     ├── NondeterminismDetected    replay and journal disagree: park the job
@@ -63,6 +65,12 @@ class Conflict(MvmCiError):
     code = "conflict"
 
 
+class KeyReused(Conflict):
+    """An idempotency key stands for another request."""
+
+    code = "key-reused"
+
+
 class IllegalTransition(Conflict):
     """A job's state has no such transition."""
 
@@ -92,6 +100,16 @@ class QueueFull(Unavailable):
     code = "queue-full"
 
     def __init__(self, text: str, retry_after_s: int = 5) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class DiskFull(Unavailable):
+    """The disk has no room for more. ``retry_after_s`` as of ``QueueFull``."""
+
+    code = "disk-full"
+
+    def __init__(self, text: str, retry_after_s: int = 30) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
 

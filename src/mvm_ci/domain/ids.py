@@ -55,6 +55,11 @@ class IdSequence:
         return self._last
 
 
+def first_id_of(ms: int) -> JobId:
+    """The lowest id that a job may have that was submitted at ``ms`` (Unix milliseconds)."""
+    return JobId(min(max(ms, 0) << _SERIAL_BITS, _MAX_ID))
+
+
 def format_job_id(job_id: int) -> str:
     """The text form of a job id, e.g. ``j01h2xk9q0w0c4``."""
     out = []

@@ -10,6 +10,7 @@ import msgspec
 
 from mvm_ci.domain.errors import IllegalTransition
 from mvm_ci.domain.ids import Digest, JobId, SessionId
+from mvm_ci.domain.options import DEFAULT_OPTIONS, JobOptions
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import Payload
 
@@ -21,13 +22,15 @@ class JobState(IntEnum):
     CLAIMED = 1  # placed on a worker, which has not reported its start
     IN_PROGRESS = 2  # its guest runs
     SUSPENDED = 3  # waits for a timer without a worker; its journal is complete
-    SCHEDULED = 4  # waits for its next attempt
+    SCHEDULED = 4  # waits for its time: the first attempt or the next one
     CANCELLING = 5  # its worker was told to stop it
-    PAUSED = 6  # parked for a person to look at, with a reason
+    PAUSED = 6  # parked: by a person, or for one to look at, with a reason
     COMPLETED = 7  # final: it has a result
     FAILED = 8  # final: the retry policy gave up
     CANCELLED = 9  # final
     DEAD = 10  # final: lost with its worker too often
+    BLOCKED = 11  # waits for other jobs
+    PAUSING = 12  # its worker was told to stop it; then it is paused
 
     @property
     def label(self) -> str:
@@ -38,7 +41,7 @@ class JobState(IntEnum):
 FINAL: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.DEAD})
 AT_REST: Final = FINAL | {JobState.PAUSED}
 """States in which nothing more happens by itself: what a wait ends with. A paused job needs a person."""
-PLACED: Final = frozenset({JobState.CLAIMED, JobState.IN_PROGRESS, JobState.CANCELLING})
+PLACED: Final = frozenset({JobState.CLAIMED, JobState.IN_PROGRESS, JobState.CANCELLING, JobState.PAUSING})
 """States in which a worker's session holds the job, under the job's current epoch."""
 
 
@@ -56,9 +59,13 @@ class Event(StrEnum):
     LOSE = "lose"  # its worker's session ended
     BURY = "bury"  # lost, and that too often
     PARK = "park"
+    PAUSE = "pause"
     RESUME = "resume"
+    UNBLOCK = "unblock"  # the jobs it waits for have ended as they must
+    EXPIRE = "expire"  # no worker took it in time
     CANCEL = "cancel"
-    STOPPED = "stopped"  # the worker confirms the cancellation
+    STOPPED = "stopped"  # the worker confirms that the guest stands still
+    REVIVE = "revive"  # a person lets an ended job try again
 
 
 _S, _E = JobState, Event
@@ -71,15 +78,17 @@ _WHILE_PLACED: Final = {
     _E.LOSE: _S.PENDING,
     _E.BURY: _S.DEAD,
     _E.PARK: _S.PAUSED,
+    _E.PAUSE: _S.PAUSING,
     _E.CANCEL: _S.CANCELLING,
 }
+_WAITING: Final = {_E.PAUSE: _S.PAUSED, _E.CANCEL: _S.CANCELLED}
 TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
-    _S.PENDING: {_E.CLAIM: _S.CLAIMED, _E.CANCEL: _S.CANCELLED},
+    _S.PENDING: {_E.CLAIM: _S.CLAIMED, _E.EXPIRE: _S.FAILED, **_WAITING},
     # A short job reports its end in the frame that would have reported its start: CLAIMED may end directly.
     _S.CLAIMED: {_E.START: _S.IN_PROGRESS, **_WHILE_PLACED},
     _S.IN_PROGRESS: dict(_WHILE_PLACED),
-    _S.SUSPENDED: {_E.WAKE: _S.PENDING, _E.CANCEL: _S.CANCELLED},
-    _S.SCHEDULED: {_E.WAKE: _S.PENDING, _E.CANCEL: _S.CANCELLED},
+    _S.SUSPENDED: {_E.WAKE: _S.PENDING, **_WAITING},
+    _S.SCHEDULED: {_E.WAKE: _S.PENDING, _E.EXPIRE: _S.FAILED, **_WAITING},
     # What ended before the order to stop arrived keeps its result; every other way out is the cancellation.
     _S.CANCELLING: {
         _E.COMPLETE: _S.COMPLETED,
@@ -93,10 +102,24 @@ TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
         _E.PARK: _S.CANCELLED,
     },
     _S.PAUSED: {_E.RESUME: _S.PENDING, _E.CANCEL: _S.CANCELLED},
+    # Here, too: what ended before the order to stop arrived has ended; every other way out is the pause.
+    _S.PAUSING: {
+        _E.COMPLETE: _S.COMPLETED,
+        _E.STOPPED: _S.PAUSED,
+        _E.FAIL: _S.FAILED,
+        _E.RETRY: _S.PAUSED,
+        _E.SUSPEND: _S.PAUSED,
+        _E.RELEASE: _S.PAUSED,
+        _E.LOSE: _S.PAUSED,
+        _E.BURY: _S.PAUSED,
+        _E.PARK: _S.PAUSED,
+        _E.CANCEL: _S.CANCELLING,
+    },
+    _S.BLOCKED: {_E.UNBLOCK: _S.PENDING, _E.EXPIRE: _S.FAILED, **_WAITING},
     _S.COMPLETED: {},
-    _S.FAILED: {},
-    _S.CANCELLED: {},
-    _S.DEAD: {},
+    _S.FAILED: {_E.REVIVE: _S.PENDING},
+    _S.CANCELLED: {_E.REVIVE: _S.PENDING},
+    _S.DEAD: {_E.REVIVE: _S.PENDING},
 }
 
 
@@ -136,12 +159,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it enters the queue.
 
-    With ``session`` it is inserted already claimed (epoch 1) by that session.
+    With ``session`` it is inserted already claimed (epoch 1) by that session; it has no ``run_at_ms`` and
+    waits for no other job then.
     """
 
     id: JobId
     spec: JobSpec
     created_ms: int
+    options: JobOptions = DEFAULT_OPTIONS
     session: SessionId | None = None
 
 
@@ -161,6 +186,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     attempt: int = 1
     epoch: int = 0
+    options: JobOptions = DEFAULT_OPTIONS
     session: SessionId | None = None
     losses: int = 0
     journal_length: int = 0
@@ -168,6 +194,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int | None = None
     finished_ms: int | None = None
     wake_ms: int | None = None
+    expires_ms: int | None = None
+    """It fails if no worker has taken it by then."""
     result: Payload | None = None
     failure: Failure | None = None
     """Why it failed, is paused, or was tried again."""

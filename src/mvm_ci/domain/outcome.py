@@ -1,6 +1,7 @@
 """How a placement of a job ended."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,9 @@ class FailureKind(StrEnum):
     MODULE = "module"  # not a module, unknown imports, wrong ABI
     NONDETERMINISM = "nondeterminism"  # replay asked for something else than was recorded
     ENGINE = "engine"  # the runner died under the guest
+    EXPIRED = "start-timeout"  # no worker took the job in time
+    DEPENDENCY = "dependency"  # a job that it needs did not complete
+    SUPERSEDED = "superseded"  # a newer job of its concurrency key took its place
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     kind: FailureKind
     message: str
     detail: str = ""
+
+
+EXPIRED: Final = Failure(kind=FailureKind.EXPIRED, message="no worker took the job in time")
+UNMET: Final = Failure(kind=FailureKind.DEPENDENCY, message="a job that this one needs did not complete")
+SUPERSEDED: Final = Failure(
+    kind=FailureKind.SUPERSEDED, message="a newer job of its concurrency key took its place"
+)
 
 
 class Completed(msgspec.Struct, frozen=True, array_like=True, tag="completed"):
@@ -58,7 +69,7 @@ class Released(msgspec.Struct, frozen=True, array_like=True, tag="released"):
 
 
 class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
-    """The guest was stopped because its job is being cancelled."""
+    """The guest was stopped because its job is being cancelled or paused."""
 
 
 Outcome = Completed | Failed | Suspended | Parked | Released | Stopped

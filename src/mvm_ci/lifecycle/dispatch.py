@@ -1,5 +1,5 @@
-"""Dispatch: pending jobs go to workers that have credit. Nothing polls: credit and new pending jobs are
-events.
+"""Dispatch: pending jobs go to workers that have credit, in the order that the scheduler says. Nothing polls:
+credit, new pending jobs and slots that become free are events.
 
 New jobs are normally placed as they are inserted (``submit``); the claims here are for the backlog: jobs
 for which no worker had credit, that came back from a lost worker, or that woke.
@@ -7,18 +7,21 @@ for which no worker had credit, that came back from a lost worker, or that woke.
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, Placed
+from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.outcome import Released
+from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
 from mvm_ci.domain.segment import Segment
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
+from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue, Report
 from mvm_ci.wire.messages import Assignment
@@ -31,18 +34,34 @@ PAUSE_MS: Final = 1_000
 """Before a store that failed is asked again."""
 
 
+class Claim(NamedTuple):
+    """A claim under way."""
+
+    seat: Seat
+    turn: Turn
+    jobs: Awaitable[list[ClaimedJob]]
+
+
 class Dispatcher:
-    """Owns the seats. ``backlog``: there may be pending jobs; as long as there are, new jobs queue up
-    behind them.
-    """
+    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others."""
 
     def __init__(self, queue: JobQueue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
         self.seats = Seats()
-        self.backlog = True
-        self._renewed = False
+        self.scheduler = Scheduler(clock.now_ms())
+        self._unread = True
+        """The store may have pending jobs in lanes that the scheduler does not know of."""
+        self._known = False
+        self._renewed: set[int] = set()
         self._event = asyncio.Event()
+
+    async def restore(self) -> None:
+        """After the start: what holds slots, and what is ready. Raises ``Unavailable``."""
+        for holder in await self._queue.holders():
+            if holder.begun:
+                self.scheduler.limits.holds(holder.job, holder.lane, placed=holder.placed)
+        self.pending()
 
     def attach(
         self,
@@ -55,19 +74,21 @@ class Dispatcher:
         ``placements``.
         """
         self.seats.add(Seat(session, link, labels, placements))
+        self._offer()
 
     def detach(self, session: SessionId, link: Link | None = None) -> None:
         """Nothing goes to this session any more (only if its link is ``link``, when one is given)."""
         seat = self.seats.get(session)
         if seat is not None and (link is None or seat.link is link):
             self.seats.remove(session)
+            self._offer()
 
     def credit(self, session: SessionId, more: int) -> None:
         """A worker can take ``more`` further jobs."""
         seat = self.seats.get(session)
         if seat is not None:
             seat.unused(more)
-            if self.backlog:
+            if self.scheduler:
                 self._event.set()
 
     def drain(self, session: SessionId) -> None:
@@ -77,9 +98,44 @@ class Dispatcher:
             seat.draining = True
             seat.credits = 0
 
+    def place(self, lane: Lane, job: JobId) -> Seat | None:
+        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``)."""
+        if not self._known or not self.scheduler.admit(lane, self._clock.now_ms()):
+            return None
+        seat = self.seats.take(lane.labels)
+        self.scheduler.admitted(lane, job if seat is not None else None)
+        return seat
+
+    def ready(self, lane: Lane) -> None:
+        """New jobs of this lane are pending, or are about to in a call to the queue that was made already."""
+        self.scheduler.ready(lane, lane.id)
+        self._renewed.add(lane.id)
+        self._event.set()
+
     def pending(self) -> None:
-        """Jobs have become pending, or are about to in a call to the queue that was made already."""
-        self.backlog = self._renewed = True
+        """Jobs have become pending, whichever."""
+        self._unread = True
+        self._event.set()
+
+    def concerns(self, job: JobId) -> bool:
+        return self.scheduler.limits.has(job)
+
+    def ended(self, jobs: Sequence[JobId]) -> None:
+        if self.scheduler.ended(jobs):
+            self._event.set()
+
+    def pause_queue(self, namespace: str, queue: str) -> None:
+        """Nothing of this queue goes to workers any more."""
+        self.scheduler.pause((namespace, queue))
+
+    def resume_queue(self, namespace: str, queue: str) -> None:
+        """The queue goes on."""
+        self.scheduler.resume((namespace, queue))
+        self._event.set()
+
+    def limit_running(self, limits: Mapping[str, int]) -> None:
+        """How many jobs of each of these namespaces may be at workers at once."""
+        self.scheduler.set_running_limits(limits)
         self._event.set()
 
     def stop(self, session: SessionId, placed: Placed) -> None:
@@ -93,46 +149,82 @@ class Dispatcher:
         seat = self.seats.get(session)
         if seat is not None:
             self.seats.measure(seat.forget(jobs), self._clock.now_ms())
+        if self.scheduler.unplaced(jobs):
+            self._event.set()
 
     async def run(self) -> None:
-        """Claims the backlog for whoever has credit, until it is cancelled."""
+        """Claims for whoever has credit what is ready, until it is cancelled."""
         while True:
-            await self._event.wait()
+            next_ms = self.scheduler.next_ms()
+            if next_ms is None:
+                await self._event.wait()
+            else:
+                await first_of(self._clock, max(1, next_ms - self._clock.now_ms()), self._event)
             self._event.clear()
-            while self.backlog and any(seat.credits > 0 for seat in self.seats):
-                await self._round()
+            if self._unread and not await self._read():
+                continue
+            while any(seat.credits > 0 for seat in self.seats) and await self._round():
+                pass
 
-    async def _round(self) -> None:
-        """One claim for each worker with credit, all handed to the queue at once (and so into one commit)."""
-        self._renewed = False
-        claims: list[tuple[Seat, int, Awaitable[list[ClaimedJob]]]] = []
+    async def _read(self) -> bool:
+        """Learns what is ready. False if the store failed: it is asked again."""
+        self._unread = False
+        try:
+            lanes = await self._queue.ready_lanes()
+        except Unavailable as error:
+            log.warning("lanes_not_read", error=str(error), again_in_ms=PAUSE_MS)
+            await self._clock.sleep(PAUSE_MS)
+            self.pending()
+            return False
+        for lane_id, lane in lanes.items():
+            self.scheduler.ready(lane, lane_id)
+        self._renewed.update(lanes)
+        self._known = True
+        return True
+
+    def _offer(self) -> None:
+        self.scheduler.offers(seat.labels for seat in self.seats)
+
+    async def _round(self) -> bool:
+        """Claims for each worker with credit, all handed to the queue at once (and so into one commit).
+
+        False if nothing can be claimed now.
+        """
+        self._renewed.clear()
+        claims: list[Claim] = []
+        now = self._clock.now_ms()
         for seat in sorted(self.seats, key=lambda seat: -seat.credits):
-            limit = min(seat.credits, CLAIM)
-            if limit < 1:
-                break
-            seat.credits -= limit
-            seat.claiming += 1
-            claims.append((seat, limit, self._queue.claim(seat.session, limit)))
+            while seat.credits > 0:
+                turn = self.scheduler.turn(seat.labels, min(seat.credits, CLAIM), now)
+                if turn is None:
+                    break
+                seat.credits -= turn.limit
+                seat.claiming += 1
+                claims.append(Claim(seat, turn, self._queue.claim(seat.session, turn.lane_id, turn.limit)))
         failed = False
-        for seat, limit, claim in claims:
+        for claim in claims:
             try:
-                failed |= not await self._fill(seat, limit, claim)
+                failed |= not await self._fill(claim)
             finally:
-                seat.claimed()
+                claim.seat.claimed()
         if failed:
             await self._clock.sleep(PAUSE_MS)
+        return bool(claims)
 
-    async def _fill(self, seat: Seat, limit: int, claim: Awaitable[list[ClaimedJob]]) -> bool:
+    async def _fill(self, claim: Claim) -> bool:
         """Sends what was claimed for a seat. False if the store failed."""
+        seat, turn = claim.seat, claim.turn
+        jobs: list[ClaimedJob] = []
         try:
-            jobs = await claim
+            jobs = await claim.jobs
         except Unavailable as error:
             log.warning("claim_failed", error=str(error), again_in_ms=PAUSE_MS)
-            seat.unused(limit)
             return False
-        seat.unused(limit - len(jobs))
-        if len(jobs) < limit and not self._renewed:
-            self.backlog = False
+        finally:
+            self.scheduler.settle(turn, [job.id for job in jobs])
+            seat.unused(turn.limit - len(jobs))
+        if len(jobs) < turn.limit and turn.lane_id not in self._renewed:
+            self.scheduler.emptied(turn.lane_id)
         return await self._send(seat, jobs)
 
     async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> bool:

@@ -26,11 +26,11 @@ BATCH: Final = 100
 _WATCH_S: Final = 3_600.0
 
 _Name = tuple[str, str]
-Cancel = Callable[[JobId], Awaitable[object]]
+Cancel = Callable[[Sequence[JobId]], Awaitable[object]]
 
 
 class Firing:
-    """Fires what is due. ``cancel``: asks for the end of a job, and may be repeated."""
+    """Fires what is due. ``cancel``: asks for the end of jobs, and may be repeated."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Firing:
             if schedule.overlap is Overlap.QUEUE_ONE:
                 self._watch((schedule.namespace, schedule.name), older)
                 return await self._save(policy.queued(schedule, self._clock.now_ms()))
-            await self._cancel(older)
+            await self._cancel([older])
         try:
             jobs = await self._submit(schedule, [(at_ms, policy.key(schedule, at_ms)) for at_ms in times])
         except Unavailable as error:

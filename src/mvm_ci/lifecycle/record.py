@@ -7,7 +7,8 @@ import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.domain.ids import JobId, SessionId
-from mvm_ci.domain.job import PLACED, NewJob, Placed
+from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
+from mvm_ci.domain.options import DEFAULT_OPTIONS
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Stopped, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.retry import RetryPolicy
@@ -23,8 +24,6 @@ from mvm_ci.wire.messages import Append, Appended, Drop, EndedItem, FromControlP
 
 log = structlog.get_logger(__name__)
 
-_AT_REST = (Stopped, Parked)
-"""Whatever the job's state was, it does not go on by itself after these, or when it has completed."""
 _WAKE_AGAIN_MS = 1_000
 """Until a guest that went on sleeping is woken again."""
 MAX_SEGMENT = 256 << 10
@@ -189,22 +188,26 @@ class Recorder:
         completed: list[tuple[JobId, Payload]] = []
         ended: list[JobId] = []
         others: list[JobId] = []
+        rested: list[JobId] = []
         refused: list[Report] = []
         for report, current in zip(reports, results, strict=True):
             if not current:
                 refused.append(report)
             elif isinstance(report.outcome, Completed):
                 completed.append((report.placed.job, report.outcome.result))
-            elif isinstance(report.outcome, _AT_REST) or _final_failure(report):
+            elif _final_failure(report):
                 ended.append(report.placed.job)
+            elif isinstance(report.outcome, Stopped | Parked):
+                rested.append(report.placed.job)
             else:
                 others.append(report.placed.job)
                 self._arm(report)
         self._waiters.completed(completed)
         self._waiters.ended(ended)
-        if others:
+        if others or rested:
             self._waiters.changed(others)
-            await self._end_cancelled(others)
+            self._waiters.rested(rested)
+            await self._end_cancelled([*rested, *self._waiters.awaited(others)])
         if refused:
             self._count_stale("end", [report.placed for report in refused])
             await self._repair(refused)
@@ -213,6 +216,8 @@ class Recorder:
         """The job goes on later: at a time, or as soon as a worker has credit."""
         wake = report.outcome.wake_ms if isinstance(report.outcome, Suspended) else report.retry_ms
         now = self._clock.now_ms()
+        if report.retry_ms is not None:
+            self._dispatcher.ended((report.placed.job,))
         if wake is not None:
             # A time that came while the report was being written, too: the queue may still have it waiting.
             self._waker.arm(wake)
@@ -220,11 +225,11 @@ class Recorder:
             self._dispatcher.pending()
 
     async def _end_cancelled(self, jobs: Sequence[JobId]) -> None:
-        """A job that was being cancelled ended instead of going on: only the queue knows."""
-        awaited = self._waiters.awaited(jobs)
-        if awaited:
-            found = await self._queue.get(awaited)
-            self._waiters.ended(job.id for job in found if job is not None and job.finished_ms is not None)
+        """A job that was being cancelled or paused ended instead of going on: only the queue knows."""
+        if jobs:
+            found = [job for job in await self._queue.get(jobs) if job is not None]
+            self._waiters.ended([job.id for job in found if job.finished_ms is not None])
+            self._waiters.rested(job.id for job in found if job.state is JobState.PAUSED)
 
     async def _report_failures(self, session: SessionId, items: Sequence[EndedItem]) -> None:
         found = await self._queue.get([item.placed.job for item in items])
@@ -237,7 +242,10 @@ class Recorder:
             new = self._uncommitted.get(item.placed.job) if job is None else None
             spec = job.spec if job is not None else new.spec if new is not None else None
             attempt = job.attempt if job is not None else 1
-            policy = RetryPolicy(max_attempts=spec.max_attempts if spec is not None else 1)
+            options = job.options if job is not None else new.options if new is not None else DEFAULT_OPTIONS
+            policy = RetryPolicy(
+                max_attempts=spec.max_attempts if spec is not None else 1, backoff=options.backoff
+            )
             retry = policy.decide(outcome.failure.kind, attempt, now, self._jitter())
             reports.append(
                 Report(
@@ -268,7 +276,7 @@ class Recorder:
             )
             reports = [Report(placed=placed, outcome=Failed(failure)) for placed in broken]
             await self._queue.report(reports, self._clock.now_ms())
-            self._waiters.ended(placed.job for placed in broken)
+            self._waiters.ended([placed.job for placed in broken])
 
     def _count_stale(self, what: str, placements: Sequence[Placed]) -> None:
         self.stale += len(placements)

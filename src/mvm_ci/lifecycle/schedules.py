@@ -57,7 +57,7 @@ class Schedules:
             jitter_ms=_jitter_ms(asked.jitter_s),
             catch_up=asked.catch_up,
             overlap=asked.overlap,
-            job=await self._checked(asked.job),
+            job=await self._checked(asked.job, namespace),
             paused=bool(asked.paused),
             created_ms=now,
         )
@@ -136,12 +136,14 @@ class Schedules:
         fires = [(at_ms, f"schedule:{name}:backfill:{version}:{at_ms}") for at_ms in times]
         return times, await submit(self._submitter, schedule, fires)
 
-    async def _checked(self, job: SubmitJob) -> str:
+    async def _checked(self, job: SubmitJob, namespace: str) -> str:
+        if job.idempotency_key is not None or job.run_at_ms is not None or job.after:
+            raise BadInput("job: idempotency_key, run_at_ms and after are not for the job of a schedule")
         encoded = _encode(job)
         if len(encoded) > MAX_SCHEDULED_JOB:
             raise TooLarge(f"job: {len(encoded)} bytes; at most {MAX_SCHEDULED_JOB} are allowed")
         try:
-            await self._submitter.check([job])
+            await self._submitter.check([job], namespace)
         except (BadInput, NotFound) as error:
             raise type(error)(str(error).replace("jobs[0]", "job", 1)) from None
         return encoded.decode()
@@ -176,10 +178,10 @@ async def submit(submitter: Submitter, schedule: Schedule, fires: Sequence[Fire]
     Raises ``BadInput`` or ``NotFound`` for what has become of the job's definition, ``Unavailable``.
     """
     template = job_of(schedule)
-    specs = await submitter.check([_of_time(template, at_ms) for at_ms, _ in fires])
-    jobs, durable = submitter.hand_over(specs)
-    await durable
-    return [job.id for job in jobs]
+    asked = [replace(_of_time(template, at_ms), idempotency_key=once) for at_ms, once in fires]
+    submission = submitter.hand_over(await submitter.check(asked, schedule.namespace))
+    await submission.durable
+    return submission.jobs
 
 
 def job_of(schedule: Schedule) -> SubmitJob:

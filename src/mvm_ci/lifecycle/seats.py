@@ -5,6 +5,8 @@ from typing import Final
 
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.labels import matches
+from mvm_ci.domain.lane import Labels
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.wire.messages import Assign, Assignment, Stop
@@ -125,8 +127,15 @@ class Seats:
             if self._current is seat:
                 self._current = None
 
-    def take(self) -> Seat | None:
-        """A seat with credit for one more job, and uses that credit; None if no worker has any."""
+    def take(self, needed: Labels = ()) -> Seat | None:
+        """A seat with the labels and with credit for one more job, and uses that credit; None if there is
+        none.
+        """
+        if needed:
+            seat = self._richest(dict(needed))
+            if seat is not None:
+                seat.credits -= 1
+            return seat
         seat = self._current
         if seat is None or seat.credits < 1 or self._packed >= self._pack():
             seat = self._richest()
@@ -156,8 +165,10 @@ class Seats:
             return 1
         return PACK if self._mean_ms <= SHORT_MS else max(1, int(PACK * SHORT_MS / self._mean_ms))
 
-    def _richest(self) -> Seat | None:
-        best = max(self._seats.values(), key=lambda seat: seat.credits, default=None)
+    def _richest(self, needed: Mapping[str, str] = NO_LABELS) -> Seat | None:
+        seats = self._seats.values()
+        able = seats if not needed else [seat for seat in seats if matches(needed, seat.labels)]
+        best = max(able, key=lambda seat: seat.credits, default=None)
         return best if best is not None and best.credits > 0 else None
 
 

@@ -1,33 +1,57 @@
 """Submit: a request's jobs become jobs of the queue, and go straight to workers that have credit."""
 
 import asyncio
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from msgspec.structs import force_setattr
+import msgspec
+from msgspec.structs import force_setattr, replace
 
-from mvm_ci.domain.errors import BadInput, NotFound, TooLarge, Unavailable
-from mvm_ci.domain.ids import Digest, IdSequence, JobId, is_digest
+from mvm_ci.domain.errors import BadInput, KeyReused, NotFound, TooLarge, Unavailable
+from mvm_ci.domain.ids import Digest, IdSequence, JobId, format_job_id, is_digest
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
+from mvm_ci.domain.options import Dependency, JobOptions
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
+from mvm_ci.lifecycle import job_request
+from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dispatch import Dispatcher
-from mvm_ci.lifecycle.modules import Modules, check_hosts, check_name
+from mvm_ci.lifecycle.job_request import Upstream
+from mvm_ci.lifecycle.keys import Keys
+from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.seats import Seat
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
-from mvm_ci.wire.api import MAX_INPUT, MAX_JOBS_PER_REQUEST, SubmitJob
+from mvm_ci.wire.api import MAX_JOBS_PER_REQUEST, SubmitJob
 from mvm_ci.wire.messages import Assignment, Drop
 
-MAX_ATTEMPTS: Final = 100
-MAX_TIMEOUT_S: Final = 30 * 86_400.0
-MAX_MEMORY_MB: Final = 4_096
 _PUTS_AT_ONCE: Final = 16
 
 
+class Checked(msgspec.Struct, frozen=True):
+    """A job that may be handed over. ``known``: the job that its idempotency key already stands for."""
+
+    spec: JobSpec
+    options: JobOptions
+    upstreams: tuple[Upstream, ...] = ()
+    known: JobId | None = None
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """``jobs``: ids, in the order of the request; ``new``: those of them that are new.
+
+    ``durable`` is done when all are.
+    """
+
+    jobs: list[JobId]
+    new: dict[JobId, NewJob]
+    durable: asyncio.Future[None]
+
+
 class Submitter:
-    """``uncommitted``: jobs whose insert is under way; some of them may be running already."""
+    """``uncommitted``: jobs whose insert is under way; some of them may be running already. ``inserted`` is
+    told of jobs when they are durable.
+    """
 
     def __init__(
         self,
@@ -35,15 +59,20 @@ class Submitter:
         blobs: BlobStore,
         modules: Modules,
         dispatcher: Dispatcher,
+        backpressure: Backpressure,
         clock: Clock,
         uncommitted: dict[JobId, NewJob],
+        inserted: Callable[[Sequence[NewJob]], None],
     ) -> None:
         self._queue = queue
         self._blobs = blobs
         self._modules = modules
         self._dispatcher = dispatcher
+        self._backpressure = backpressure
         self._clock = clock
+        self._inserted = inserted
         self._ids = IdSequence()
+        self._keys = Keys()
         self._gathered: list[tuple[list[NewJob], asyncio.Future[None]]] = []
         self._commits: set[asyncio.Task[None]] = set()
         self.uncommitted = uncommitted
@@ -52,29 +81,30 @@ class Submitter:
         """Job ids grow beyond ``last``, whatever the clock says."""
         self._ids = IdSequence(last)
 
-    async def check(self, jobs: Sequence[SubmitJob]) -> list[JobSpec]:
+    async def check(self, jobs: Sequence[SubmitJob], namespace: str) -> list[Checked]:
         """The jobs as the queue keeps them; large inputs are stored as blobs.
 
-        Raises ``BadInput``, ``TooLarge`` or ``NotFound``, saying which job and field.
+        Raises ``BadInput``, ``TooLarge``, ``NotFound`` or ``KeyReused``, saying which job and field, and
+        ``QueueFull``, ``QuotaExceeded`` or ``DiskFull``.
         """
         if not jobs:
             raise BadInput("jobs: at least one job is needed")
         if len(jobs) > MAX_JOBS_PER_REQUEST:
             raise TooLarge(f"jobs: {len(jobs)} jobs; at most {MAX_JOBS_PER_REQUEST} a request are allowed")
+        await self._backpressure.admit(namespace, len(jobs))
         asked = {job.module for job in jobs}
         modules = await self._modules.find(Digest(text) for text in asked if is_digest(text))
-        specs: list[JobSpec] = []
+        now = self._clock.now_ms()
+        checked: list[Checked] = []
         large: list[tuple[JobSpec, bytes]] = []
         for number, job in enumerate(jobs):
-            _check_ranges(number, job)
+            job_request.check_ranges(number, job)
             module = modules.get(Digest(job.module))
             if module is None:
                 raise NotFound(
                     f"jobs[{number}].module: there is no module {job.module[:80]!r}; upload it first"
                 )
-            if job.allow_hosts is not None:
-                check_hosts(job.allow_hosts, f"jobs[{number}].allow_hosts")
-            given = _input(number, job)
+            given = job_request.input_of(number, job)
             spec = JobSpec(
                 module=module.digest,
                 input=given if len(given) <= INLINE_LIMIT else b"",
@@ -84,37 +114,76 @@ class Submitter:
                 timeout_ms=max(1, round(job.timeout_s * 1000)),
                 memory_bytes=job.memory_mb << 20,
             )
-            specs.append(spec)
+            options = job_request.options_of(number, job, namespace, now)
+            upstreams = job_request.upstreams_of(number, job) if job.after else ()
+            checked.append(Checked(spec, options, upstreams))
             if len(given) > INLINE_LIMIT:
                 large.append((spec, given))
+        await self._check_upstreams(checked, namespace)
         await self._store_inputs(large)
-        return specs
+        # The last step: nobody else can use a key between this and hand_over without its being seen.
+        return await self._with_keys(checked, namespace)
 
-    def hand_over(self, specs: Sequence[JobSpec]) -> tuple[list[NewJob], asyncio.Future[None]]:
-        """Gives jobs their ids and puts them in line, all or none; the future is done when they are durable.
+    def hand_over(self, checked: Sequence[Checked]) -> Submission:
+        """Gives jobs their ids and puts them in line, all or none.
 
-        ``session`` of a job is only set after the next turn of the loop. The result is ``Unavailable`` if
-        the queue could not take them. Whoever wants to know of their end
-        registers
-        for it before giving control back to the event loop.
+        ``session`` of a job is only set after the next turn of the loop. ``durable`` fails with
+        ``Unavailable`` if the queue could not take them. Whoever wants to know of their end registers for it
+        before giving control back to the event loop. Raises ``KeyReused``.
         """
         loop = asyncio.get_running_loop()
         now = self._clock.now_ms()
-        jobs = [NewJob(id=JobId(self._ids.next(now)), spec=spec, created_ms=now) for spec in specs]
         done: asyncio.Future[None] = loop.create_future()
-        if not self._gathered and not self._commits:
-            # One turn of the loop later: everything that this round of I/O brought goes together. While an
-            # insert
-            # is under way the next one gathers: few large frames to the workers instead of many small ones.
-            loop.call_soon(self._flush)
-        self._gathered.append((jobs, done))
-        return jobs, done
+        ids: list[JobId] = []
+        jobs: list[NewJob] = []
+        before: list[asyncio.Future[None]] = []
+        self._keys.check(checked)
+        for one in checked:
+            options = one.options
+            known = one.known
+            if options.idempotency is not None and known is None:
+                known, durable = self._keys.find(options.lane.namespace, options.idempotency)
+                if durable is not None:
+                    before.append(durable)
+            if known is not None:
+                ids.append(known)
+                continue
+            job_id = JobId(self._ids.next(now))
+            ids.append(job_id)
+            if one.upstreams:
+                after = dict.fromkeys(
+                    Dependency(ids[up.job] if up.same_request else JobId(up.job), up.needs)
+                    for up in one.upstreams
+                )
+                options = replace(options, after=tuple(after))
+            if options.idempotency is not None:
+                self._keys.use(options.lane.namespace, options.idempotency, job_id, done)
+            jobs.append(NewJob(id=job_id, spec=one.spec, created_ms=now, options=options))
+        self._gather(jobs, done)
+        self._backpressure.added(len(jobs))
+        durable = done if not before else _all(done, before)
+        return Submission(ids, {job.id: job for job in jobs}, durable)
+
+    def deleted(self, jobs: Sequence[JobId]) -> None:
+        """These jobs are gone: their idempotency keys may be used anew."""
+        self._keys.forget_jobs(jobs)
 
     async def settle(self) -> None:
         """Returns when every insert under way was answered."""
         while self._gathered or self._commits:
             await asyncio.sleep(0)
             await asyncio.gather(*self._commits)
+
+    def _gather(self, jobs: list[NewJob], done: asyncio.Future[None]) -> None:
+        if not jobs:
+            done.set_result(None)
+            return
+        if not self._gathered and not self._commits:
+            # One turn of the loop later: everything that this round of I/O brought goes together. While an
+            # insert is under way the next one gathers: few large frames to the workers instead of many small
+            # ones.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered.append((jobs, done))
 
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, []
@@ -142,18 +211,21 @@ class Submitter:
             self._flush()
 
     def _place(self, jobs: Sequence[NewJob]) -> dict[Seat, list[Assignment]]:
-        """Chooses seats for jobs, oldest first, as long as no older ones wait and somebody has credit."""
+        """Chooses seats for jobs, oldest first, if nothing goes before them and somebody has credit."""
         placed: dict[Seat, list[Assignment]] = {}
-        seats = self._dispatcher.seats
+        dispatcher = self._dispatcher
         for job in jobs:
-            seat = None if self._dispatcher.backlog else seats.take()
+            options = job.options
+            if options.after or options.run_at_ms is not None:
+                continue
+            seat = dispatcher.place(options.lane, job.id)
             if seat is None:
-                self._dispatcher.pending()
-                break
+                dispatcher.ready(options.lane)
+                continue
             # Nobody else has seen the struct yet.
             force_setattr(job, "session", seat.session)
             placed.setdefault(seat, []).append(Assignment(Placed(job.id, 1), 1, job.spec))
-        seats.next_round()
+        dispatcher.seats.next_round()
         return placed
 
     async def _commit(
@@ -169,7 +241,10 @@ class Submitter:
             for seat, items in placed.items():
                 dropped = tuple(item.placed for item in items)
                 seat.link.send(Drop(dropped))
-                seat.forget([item.job for item in dropped])
+                self._dispatcher.left(seat.session, [item.job for item in dropped])
+            self._dispatcher.ended([job.id for job in jobs])
+            self._backpressure.added(-len(jobs))
+            self._keys.forget(jobs)
             for done in waiting:
                 if not done.done():
                     done.set_exception(error)
@@ -177,9 +252,43 @@ class Submitter:
             for done in waiting:
                 if not done.done():
                     done.set_result(None)
+            self._inserted(jobs)
         finally:
             for job in jobs:
                 del self.uncommitted[job.id]
+
+    async def _check_upstreams(self, checked: Sequence[Checked], namespace: str) -> None:
+        asked = sorted({JobId(up.job) for one in checked for up in one.upstreams if not up.same_request})
+        if not asked:
+            return
+        found = dict(zip(asked, await self._queue.get(asked), strict=True))
+        for number, one in enumerate(checked):
+            for up in one.upstreams:
+                job = found.get(JobId(up.job)) if not up.same_request else None
+                uncommitted = self.uncommitted.get(JobId(up.job))
+                options = job.options if job is not None else uncommitted.options if uncommitted else None
+                if not up.same_request and (options is None or options.lane.namespace != namespace):
+                    raise NotFound(f"jobs[{number}].after: there is no job {format_job_id(up.job)}")
+
+    async def _with_keys(self, checked: list[Checked], namespace: str) -> list[Checked]:
+        keys = {one.options.idempotency.key for one in checked if one.options.idempotency is not None}
+        if not keys:
+            return checked
+        known = await self._queue.keyed(namespace, sorted(keys))
+        result: list[Checked] = []
+        for number, one in enumerate(checked):
+            once = one.options.idempotency
+            found = known.get(once.key) if once is not None else None
+            if once is None or found is None:
+                result.append(one)
+                continue
+            if found.request != once.request:
+                raise KeyReused(
+                    f"jobs[{number}].idempotency_key: {once.key[:80]!r} stands for another request, "
+                    f"that of job {format_job_id(found.job)}"
+                )
+            result.append(replace(one, known=found.job))
+        return result
 
     async def _store_inputs(self, large: Sequence[tuple[JobSpec, bytes]]) -> None:
         for at in range(0, len(large), _PUTS_AT_ONCE):
@@ -190,23 +299,9 @@ class Submitter:
                 force_setattr(spec, "input", stored)
 
 
-def _check_ranges(number: int, job: SubmitJob) -> None:
-    where = f"jobs[{number}]"
-    check_name(job.name, f"{where}.name")
-    if not 1 <= job.max_attempts <= MAX_ATTEMPTS:
-        raise BadInput(f"{where}.max_attempts: {job.max_attempts} is not between 1 and {MAX_ATTEMPTS}")
-    if not (math.isfinite(job.timeout_s) and 0 < job.timeout_s <= MAX_TIMEOUT_S):
-        raise BadInput(f"{where}.timeout_s: {job.timeout_s} is not above 0 and at most {MAX_TIMEOUT_S:.0f}")
-    if not 1 <= job.memory_mb <= MAX_MEMORY_MB:
-        raise BadInput(f"{where}.memory_mb: {job.memory_mb} is not between 1 and {MAX_MEMORY_MB}")
+def _all(first: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> asyncio.Future[None]:
+    async def wait() -> None:
+        for future in (first, *others):
+            await asyncio.shield(future)
 
-
-def _input(number: int, job: SubmitJob) -> bytes:
-    given = bytes(job.input)
-    if len(given) > MAX_INPUT:
-        raise TooLarge(f"jobs[{number}].input: {len(given)} bytes; at most {MAX_INPUT} are allowed")
-    try:
-        given.decode()
-    except UnicodeDecodeError:
-        raise BadInput(f"jobs[{number}].input: not UTF-8") from None
-    return given
+    return asyncio.ensure_future(wait())

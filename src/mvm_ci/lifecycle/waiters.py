@@ -3,8 +3,8 @@ job.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol, Self
 
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.payload import Payload
@@ -18,7 +18,7 @@ class Expectation:
 
     __slots__ = ("_future", "_left", "_waiters", "results")
 
-    def __init__(self, waiters: "Waiters", jobs: Sequence[JobId]) -> None:
+    def __init__(self, waiters: "Waiters", jobs: Collection[JobId]) -> None:
         self._waiters = waiters
         self._left = set(jobs)
         self.results: dict[JobId, Payload] = {}
@@ -71,10 +71,27 @@ class Watch:
         self._waiters.unwatch(self._job, self)
 
 
+class EndListener(Protocol):
+    """A part that must know of ends."""
+
+    def concerns(self, job: JobId) -> bool:
+        """Whether it must know of this one."""
+        ...
+
+    def ended(self, jobs: Sequence[JobId]) -> None:
+        """These jobs have ended, durably; some may not concern it. Neither waits nor raises."""
+        ...
+
+
 class Waiters:
-    """All waits of this process. Register first, look at the job then: nothing can be missed in between."""
+    """All waits of this process. Register first, look at the job then: nothing can be missed in between.
+
+    ``ends``: how many jobs it was told have ended.
+    """
 
     def __init__(self) -> None:
+        self.ends = 0
+        self._listeners: list[EndListener] = []
         self._waiting: dict[JobId, list[Expectation]] = {}
         self._watching: dict[JobId, set[Watch]] = {}
         self.closed = False
@@ -82,7 +99,7 @@ class Waiters:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._watching)
 
-    def expect(self, jobs: Sequence[JobId]) -> Expectation:
+    def expect(self, jobs: Collection[JobId]) -> Expectation:
         """A wait for the end of ``jobs``."""
         expectation = Expectation(self, jobs)
         for job in jobs:
@@ -116,22 +133,38 @@ class Waiters:
             self._watching.pop(job, None)
 
     def awaited(self, jobs: Iterable[JobId]) -> list[JobId]:
-        """Those of ``jobs`` whose end somebody waits for."""
-        return [job for job in jobs if job in self._waiting]
+        """Those of ``jobs`` whose end somebody must know of."""
+        return [
+            job
+            for job in jobs
+            if job in self._waiting or any(listener.concerns(job) for listener in self._listeners)
+        ]
 
-    def ended(self, jobs: Iterable[JobId]) -> None:
-        """These jobs have ended, durably; or they are paused, which does not end by itself either."""
+    def listen(self, listener: EndListener) -> None:
+        """Tells ``listener`` of every end from now on."""
+        self._listeners.append(listener)
+
+    def ended(self, jobs: Sequence[JobId]) -> None:
+        """These jobs have ended, durably."""
+        self.ends += len(jobs)
+        self.rested(jobs)
+        if jobs:
+            for listener in self._listeners:
+                listener.ended(jobs)
+
+    def rested(self, jobs: Iterable[JobId]) -> None:
+        """These jobs do not go on by themselves: they have ended, or are paused."""
         for job in jobs:
             for expectation in self._waiting.pop(job, ()):
                 expectation.met(job)
             self.changed((job,))
 
-    def completed(self, results: Iterable[tuple[JobId, Payload]]) -> None:
+    def completed(self, results: Sequence[tuple[JobId, Payload]]) -> None:
         """These jobs have completed, durably, each with its result."""
         for job, result in results:
             for expectation in self._waiting.get(job, ()):
                 expectation.results[job] = result
-            self.ended((job,))
+        self.ended([job for job, _ in results])
 
     def changed(self, jobs: Iterable[JobId]) -> None:
         """The journals of these jobs grew, or their states changed, durably."""

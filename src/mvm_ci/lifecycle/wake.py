@@ -1,11 +1,13 @@
-"""Wake: suspended and scheduled jobs become pending when their time has come. One timer, no polling."""
+"""Wake: what happens to jobs when their time has come. One timer each, no polling."""
 
 import asyncio
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.ids import JobId
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 
@@ -20,44 +22,46 @@ PAUSE_MS = 1_000
 """Before a store that failed is asked again."""
 
 
-class Waker:
-    """Keeps the earliest time at which a job wakes. ``woken`` is told how many jobs became pending."""
+class Alarm(ABC):
+    """Keeps the earliest time at which something is due in the queue, and carries it out then."""
 
-    def __init__(self, queue: JobQueue, clock: Clock, woken: Callable[[], None]) -> None:
-        self._queue = queue
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._woken = woken
         self._earliest: int | None = None
         self._sooner = asyncio.Event()
 
-    def arm(self, wake_ms: int) -> None:
-        """A job waits until ``wake_ms`` (Unix milliseconds)."""
-        if self._earliest is None or wake_ms < self._earliest:
-            self._earliest = wake_ms
+    @abstractmethod
+    async def due(self, now_ms: int) -> bool:
+        """Carries out what is due, in part; False if nothing more is. Raises ``Unavailable``."""
+
+    @abstractmethod
+    async def following(self) -> int | None:
+        """When the next thing is due. Raises ``Unavailable``."""
+
+    def arm(self, at_ms: int) -> None:
+        """Something is due at ``at_ms`` (Unix milliseconds), or may be."""
+        if self._earliest is None or at_ms < self._earliest:
+            self._earliest = at_ms
             self._sooner.set()
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
         while True:
             try:
-                await self._wake_all()
+                await self._carry_out()
             except Unavailable as error:
-                log.warning("wake_failed", error=str(error), again_in_ms=PAUSE_MS)
+                log.warning("alarm_failed", alarm=type(self).__name__, error=str(error), again_in_ms=PAUSE_MS)
                 await self._clock.sleep(PAUSE_MS)
                 continue
             await self._until_due()
 
-    async def _wake_all(self) -> None:
+    async def _carry_out(self) -> None:
         # Forgotten before the store is asked: what is armed meanwhile must not be lost.
         self._earliest = None
         self._sooner.clear()
-        while True:
-            count = await self._queue.wake(self._clock.now_ms(), BATCH)
-            if count:
-                self._woken()
-            if count < BATCH:
-                break
-        following = await self._queue.next_wake()
+        while await self.due(self._clock.now_ms()):
+            pass
+        following = await self.following()
         if following is not None:
             self.arm(following)
 
@@ -71,6 +75,41 @@ class Waker:
             if left <= 0:
                 return
             await first_of(self._clock, min(left, LONGEST_NAP_MS), self._sooner)
+
+
+class Waker(Alarm):
+    """Suspended and scheduled jobs become pending when their time has come; ``woken`` is told."""
+
+    def __init__(self, queue: JobQueue, clock: Clock, woken: Callable[[], None]) -> None:
+        super().__init__(clock)
+        self._queue = queue
+        self._woken = woken
+
+    async def due(self, now_ms: int) -> bool:
+        count = await self._queue.wake(now_ms, BATCH)
+        if count:
+            self._woken()
+        return count == BATCH
+
+    async def following(self) -> int | None:
+        return await self._queue.next_wake()
+
+
+class Expirer(Alarm):
+    """Jobs that no worker took in time fail; ``expired`` is told which."""
+
+    def __init__(self, queue: JobQueue, clock: Clock, expired: Callable[[Sequence[JobId]], None]) -> None:
+        super().__init__(clock)
+        self._queue = queue
+        self._expired = expired
+
+    async def due(self, now_ms: int) -> bool:
+        jobs = await self._queue.expire(now_ms, BATCH)
+        self._expired(jobs)
+        return len(jobs) == BATCH
+
+    async def following(self) -> int | None:
+        return await self._queue.next_expiry()
 
 
 async def first_of(clock: Clock, ms: float, event: asyncio.Event) -> bool:

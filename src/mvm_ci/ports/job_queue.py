@@ -4,9 +4,8 @@ All methods take and return batches, because the hot path lives from batches; re
 the arguments. A call is atomic on its own and returns when its effect is durable (survives ``kill -9`` and
 power loss). Calls take effect in the order in which they were *called*, even if a caller does not wait: a
 caller may send on what a later call depends on. So the methods are plain functions that return an awaitable:
-the call itself enters the queue, and needs a running event loop. A read (``held``, ``next_wake``, ``get``,
-``list_jobs``, ``counts``, ``journal``) does not wait for writes under way; it sees every write that was
-answered before the read was called.
+the call itself enters the queue, and needs a running event loop. A read does not wait for writes under way;
+it sees every write that was answered before the read was called.
 
 Every write may be repeated safely: ids are made by the caller, and each report about a placement is guarded
 by its epoch. A report whose placement is over (another epoch, another state) changes nothing and is answered
@@ -18,12 +17,14 @@ Cancelling the task that waits does not undo a call. Errors of the store itself 
 
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, Job, JobState, NewJob, Placed
+from mvm_ci.domain.lane import Lane
+from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.segment import Append as Append
 from mvm_ci.domain.segment import Segment as Segment
@@ -62,6 +63,64 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionId | None = None
 
 
+class Change(StrEnum):
+    """What became of a pause, a resumption, a revival or a deletion."""
+
+    DONE = "done"
+    STOPPING = "stopping"  # its worker has to stop it first
+    ALREADY = "already"  # it is as asked
+    REFUSED = "refused"  # its state forbids it
+    UNKNOWN = "unknown"
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """``placed`` and ``session``: whom to tell, if ``STOPPING``."""
+
+    change: Change
+    placed: Placed | None = None
+    session: SessionId | None = None
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of jobs that waited for others: ready now, waiting for their time, cancelled."""
+
+    pending: tuple[JobId, ...] = ()
+    scheduled: tuple[JobId, ...] = ()
+    cancelled: tuple[JobId, ...] = ()
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that counts in its lane's limits. ``begun``: it holds a slot of its concurrency key."""
+
+    job: JobId
+    lane: Lane
+    begun: bool
+    placed: bool
+
+
+class Keyed(msgspec.Struct, frozen=True, kw_only=True):
+    """The job that an idempotency key stands for, and the request that made it."""
+
+    job: JobId
+    request: bytes
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs; everything that is given must hold. Ids: below ``before``, at least ``after``.
+
+    ``namespace`` None: those of all. ``terms``: tags, or ``key=value`` of the metadata.
+    """
+
+    namespace: str | None = None
+    states: tuple[JobState, ...] = ()
+    queue: str | None = None
+    module: Digest | None = None
+    name: str | None = None
+    terms: tuple[str, ...] = ()
+    before: JobId | None = None
+    after: JobId | None = None
+
+
 class Rescued(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the jobs of a session that ended."""
 
@@ -70,21 +129,30 @@ class Rescued(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: tuple[JobId, ...] = ()
 
 
+EVERY_JOB: Final = JobFilter()
+
+
 class JobQueue(Protocol):
     """See the module's docstring. Times are Unix milliseconds, given by the caller."""
 
     def submit(self, jobs: Sequence[NewJob]) -> Awaitable[None]:
-        """Inserts jobs, all or none: pending, or claimed with epoch 1 where ``session`` is set.
+        """Inserts jobs, all or none: claimed with epoch 1 where ``session`` is set, else blocked if they wait
+        for other jobs, scheduled if they have a time, or pending.
 
-        A job whose id is already there is left as it is (a repetition).
+        A job whose id is already there is left as it is (a repetition). One that waits for others stays
+        blocked until ``settle``, even if those have ended.
         """
         ...
 
-    def claim(self, session: SessionId, limit: int) -> Awaitable[list[ClaimedJob]]:
-        """Places up to ``limit`` pending jobs, oldest first (by id), on ``session``.
+    def claim(self, session: SessionId, lane: int, limit: int) -> Awaitable[list[ClaimedJob]]:
+        """Places up to ``limit`` pending jobs of a lane, oldest first (by id), on ``session``.
 
-        Each gets its next epoch.
+        Each gets its next epoch; its attempt has begun.
         """
+        ...
+
+    def ready_lanes(self) -> Awaitable[dict[int, Lane]]:
+        """The lanes in which jobs are pending, by number (odd where their attempts have begun)."""
         ...
 
     def start(self, placements: Sequence[Placed], now_ms: int) -> Awaitable[list[bool]]:
@@ -116,8 +184,56 @@ class JobQueue(Protocol):
         """
         ...
 
-    def cancel(self, job: JobId, now_ms: int) -> Awaitable[CancelResult]:
-        """Asks for the end of a job."""
+    def cancel(self, jobs: Sequence[JobId], now_ms: int) -> Awaitable[list[CancelResult]]:
+        """Asks for the end of jobs, each named once."""
+        ...
+
+    def settle(self, ended: Sequence[JobId], now_ms: int) -> Awaitable[Settled]:
+        """Looks at the blocked jobs that wait for ``ended``, and at all that follows from them.
+
+        Those for which all jobs have ended as they must are pending, or scheduled if they have a time; those
+        that need the success of one that ended otherwise are cancelled (``DEPENDENCY``).
+        """
+        ...
+
+    def upstreams(self) -> Awaitable[list[JobId]]:
+        """The jobs for which blocked ones wait."""
+        ...
+
+    def pause(self, jobs: Sequence[JobId]) -> Awaitable[list[Changed]]:
+        """Parks jobs until they are resumed; those at workers have to be stopped first.
+
+        A paused job keeps its attempt, its journal, its time and its slot.
+        """
+        ...
+
+    def resume(self, jobs: Sequence[JobId], now_ms: int) -> Awaitable[list[Changed]]:
+        """Paused jobs go on: pending, scheduled if their time is to come, blocked if they wait for others."""
+        ...
+
+    def revive(self, jobs: Sequence[JobId]) -> Awaitable[list[Changed]]:
+        """Failed, cancelled and dead jobs are pending again, with no losses counted.
+
+        A dead one goes on in its attempt, by its journal; the others begin a new one.
+        """
+        ...
+
+    def delete(self, jobs: Sequence[JobId]) -> Awaitable[list[Changed]]:
+        """Removes jobs that have ended, with their journals. ``REFUSED``: one has not, or a job that has not
+        ended waits for it.
+        """
+        ...
+
+    def expire(self, now_ms: int, limit: int) -> Awaitable[list[JobId]]:
+        """Fails jobs (``EXPIRED``) that no worker has taken by their ``expires_ms``, earliest first."""
+        ...
+
+    def next_expiry(self) -> Awaitable[int | None]:
+        """The earliest time at which ``expire`` will find something."""
+        ...
+
+    def supersede(self, jobs: Sequence[JobId], now_ms: int) -> Awaitable[list[CancelResult]]:
+        """Cancels jobs whose place newer ones of their concurrency key take (``SUPERSEDED``)."""
         ...
 
     def rescue(
@@ -146,19 +262,40 @@ class JobQueue(Protocol):
         """The jobs as they are; None where there is none."""
         ...
 
-    def list_jobs(
-        self,
-        *,
-        states: Sequence[JobState] = (),
-        before: JobId | None = None,
-        after: JobId | None = None,
-        limit: int = 100,
-    ) -> Awaitable[list[Job]]:
-        """Jobs, newest first: id below ``before``, at least ``after``, in one of ``states`` (all if none)."""
+    def dependencies(self, job: JobId) -> Awaitable[list[Dependency]]:
+        """What a job waits for, or waited, by id."""
         ...
 
-    def counts(self) -> Awaitable[dict[JobState, int]]:
+    def list_jobs(
+        self,
+        which: JobFilter = EVERY_JOB,
+        limit: int = 100,
+    ) -> Awaitable[list[Job]]:
+        """Jobs, newest first (by id)."""
+        ...
+
+    def counts(self, namespace: str | None = None) -> Awaitable[dict[JobState, int]]:
         """How many jobs there are in each state (states without jobs may be missing)."""
+        ...
+
+    def waiting(self, namespace: str, limit: int) -> Awaitable[int]:
+        """How many jobs of a namespace have not ended and are at no worker; ``limit`` if there are more."""
+        ...
+
+    def ahead(self, job: JobId, limit: int) -> Awaitable[int]:
+        """How many pending jobs of a pending job's lane come before it; ``limit`` if there are more."""
+        ...
+
+    def holders(self) -> Awaitable[list[Holder]]:
+        """The jobs that have not ended and have a concurrency key, or are placed."""
+        ...
+
+    def with_key(self, namespace: str, key: str) -> Awaitable[list[JobId]]:
+        """The jobs of a concurrency key that have not ended, newest first."""
+        ...
+
+    def keyed(self, namespace: str, keys: Sequence[str]) -> Awaitable[dict[str, Keyed]]:
+        """The jobs of idempotency keys."""
         ...
 
     def journal(

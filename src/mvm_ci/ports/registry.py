@@ -144,7 +144,10 @@ class Registry(Protocol):
         ...
 
     async def forget_worker(self, worker: WorkerId) -> bool:
-        """Removes a worker; False if there is none, or it has an open session. A revoked key stays refused."""
+        """Removes a worker; False if there is none, or it has an open session.
+
+        A revoked key stays refused.
+        """
         ...
 
     async def worker(self, worker: WorkerId) -> Worker | None:

@@ -12,13 +12,14 @@ import msgspec
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.sql.store import SqlStore
-from mvm_ci.adapters.system import SystemClock
+from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import ControlPlaneConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.stopping import Stop
@@ -75,7 +76,16 @@ async def opened_control_plane(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
-        plane = ControlPlane(settings, store.queue, store.registry, store.schedules, blobs, endpoint, clock)
+        disk = DirectoryDisk(state.path)
+        stores = Stores(
+            queue=store.queue,
+            queues=store.queues,
+            registry=store.registry,
+            schedules=store.schedules,
+            blobs=blobs,
+            disk=disk,
+        )
+        plane = ControlPlane(settings, stores, endpoint, clock)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(

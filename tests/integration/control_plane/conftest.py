@@ -10,11 +10,13 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
+from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
+from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.tokens import TokenKind, digest, format_token
 from mvm_ci.ports.registry import ApiToken, JoinToken, ModuleInfo, Role
@@ -37,6 +39,16 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         yield found
 
 
+class RoomyDisk:
+    """A ``Disk`` with as much room as a test says."""
+
+    def __init__(self) -> None:
+        self.free = 1 << 40
+
+    async def free_bytes(self) -> int:
+        return self.free
+
+
 class Stand:
     """A control plane on memory stores that can be stopped and started again on the same state."""
 
@@ -45,8 +57,10 @@ class Stand:
         self.network = MemoryNetwork()
         self.transport = MemoryTransport(self.network)
         self.queue: Any = MemoryJobQueue()
+        self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
         self.schedules: Any = MemoryScheduleStore()
+        self.disk = RoomyDisk()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
         self.endpoint: Any
@@ -76,10 +90,14 @@ class Stand:
         self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])
         self.plane = ControlPlane(
             ControlPlaneSettings(port=0, **settings),
-            self.queue,
-            self.registry,
-            self.schedules,
-            self.blobs,
+            Stores(
+                queue=self.queue,
+                queues=self.queues,
+                registry=self.registry,
+                schedules=self.schedules,
+                blobs=self.blobs,
+                disk=self.disk,
+            ),
             self.endpoint,
             self.clock,
             jitter=lambda: 0.0,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.schedules import listing
-from mvm_ci.domain.schedule import CatchUp
+from mvm_ci.domain.schedule import CatchUp, Overlap, Schedule
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
 from mvm_ci.lifecycle.wake import LONGEST_NAP_MS
 from mvm_ci.wire.api import MAX_SCHEDULED_JOB
@@ -311,3 +311,30 @@ async def test_a_module_that_is_gone_is_told(stand: Stand, api: httpx.AsyncClien
     view = await until(api, lambda found: bool(found.get("last_error")))
     assert "there is no module" in view["last_error"]
     assert (await api.post("/v1/schedules/nightly/trigger")).status_code == 404
+
+
+@pytest.mark.parametrize("overlap", Overlap)
+async def test_a_restart_between_submission_and_its_record_fires_once(
+    stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, overlap: Overlap
+) -> None:
+    await put(api, overlap=overlap.value, catch_up="all")
+    submitted = asyncio.Event()
+    write = stand.schedules.replace
+
+    async def cut_off(schedule: Schedule) -> bool:
+        if schedule.fires:
+            submitted.set()
+            await asyncio.Event().wait()  # the process ends here
+        written: bool = await write(schedule)
+        return written
+
+    monkeypatch.setattr(stand.schedules, "replace", cut_off)
+    await stand.clock.advance(60 * SECOND)
+    await asyncio.wait_for(submitted.wait(), 20)
+    await stand.stop()
+    monkeypatch.undo()
+    await stand.start()
+    async with stand.client() as again:
+        view = await until(again, lambda found: found.get("fires") == 1)
+        assert [job["id"] for job in await jobs(again)] == [view["last_job"]]
+        assert "waiting_ms" not in view

@@ -6,6 +6,7 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, JobSpec, JobState, NewJob
+from mvm_ci.domain.lane import lane
 from mvm_ci.lifecycle.dispatch import PAUSE_MS, Dispatcher
 from mvm_ci.testing.clock import FakeClock, settle
 from mvm_ci.wire.messages import Assign
@@ -35,11 +36,11 @@ async def test_credit_fetches_the_backlog_oldest_first_and_nothing_is_asked_in_v
     dispatcher.credit(ONE, 3)
     await settle()
     assert jobs(link) == [1, 2, 3]
-    assert dispatcher.backlog
+    assert dispatcher.scheduler
     dispatcher.credit(ONE, 4)
     await settle()
     assert jobs(link) == [1, 2, 3, 4, 5]
-    assert not dispatcher.backlog
+    assert not dispatcher.scheduler
     monkeypatch.delattr(MemoryJobQueue, "claim")
     dispatcher.credit(ONE, 5)
     await settle()
@@ -52,7 +53,7 @@ async def test_a_store_that_fails_costs_no_credit(monkeypatch: pytest.MonkeyPatc
     await backlog(queue, 2)
     claim = queue.claim
 
-    def fail(session: SessionId, limit: int) -> asyncio.Future[list[ClaimedJob]]:
+    def fail(session: SessionId, lane: int, limit: int) -> asyncio.Future[list[ClaimedJob]]:
         failed: asyncio.Future[list[ClaimedJob]] = asyncio.get_running_loop().create_future()
         failed.set_exception(Unavailable("the disk is full"))
         return failed
@@ -87,7 +88,7 @@ async def test_what_was_claimed_for_a_connection_that_is_gone_is_not_sent(
     await settle()
     dispatcher.attach(ONE, new)
     dispatcher.detach(ONE, old)
-    answer.set_result(await claim(ONE, 1))
+    answer.set_result(await claim(ONE, lane().id, 1))
     await settle()
     assert (old.sent, new.sent) == ([], [])
     assert dispatcher.seats.get(ONE) is not None
@@ -114,13 +115,14 @@ async def test_credit_that_a_claim_did_not_use_is_no_use_to_a_worker_that_drains
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     queue, link = MemoryJobQueue(), RecordingLink()
+    await backlog(queue, 1)
     dispatcher = Dispatcher(queue, FakeClock())
     claim, claiming, answered = queue.claim, asyncio.Event(), asyncio.Event()
 
-    async def slow(session: SessionId, limit: int) -> list[ClaimedJob]:
+    async def slow(session: SessionId, lane: int, limit: int) -> list[ClaimedJob]:
         claiming.set()
         await answered.wait()
-        return await claim(session, limit)
+        return await claim(session, lane, limit)
 
     monkeypatch.setattr(queue, "claim", slow)
     running = asyncio.create_task(dispatcher.run())

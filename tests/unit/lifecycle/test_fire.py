@@ -90,11 +90,12 @@ class World:
         return [self.by_key[key] for _, key in fires if key is not None]
 
     async def end(self, job: JobId) -> None:
-        await self.queue.cancel(job, self.clock.now_ms())
+        await self.queue.cancel([job], self.clock.now_ms())
         self.waiters.ended((job,))
 
-    async def cancel(self, job: JobId) -> None:
-        await self.end(job)
+    async def cancel(self, jobs: Sequence[JobId]) -> None:
+        for job in jobs:
+            await self.end(job)
 
     def times(self) -> list[int]:
         """The times that became jobs, in minutes after noon."""
@@ -306,7 +307,7 @@ async def test_an_end_that_nobody_told_of_is_found_later(world: World) -> None:
     async with running(world):
         await world.clock.advance(2 * HOUR)
     # The job ends while no control plane runs.
-    await world.queue.cancel(JobId(1), world.clock.now_ms())
+    await world.queue.cancel([JobId(1)], world.clock.now_ms())
     async with running(world):
         assert world.times() == [60]
         await world.clock.advance(LOOK_AGAIN_MS)

@@ -1,11 +1,14 @@
 """One job in memory, and what can happen to it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from mvm_ci.domain.ids import SessionId
-from mvm_ci.domain.job import FINAL, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
+from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
+from mvm_ci.domain.lane import begun
+from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import Completed, Failed, Outcome, Parked, Released, Stopped, Suspended
 from mvm_ci.ports.job_queue import Report, Segment
 
@@ -20,36 +23,64 @@ _EVENTS: dict[type[Outcome], Event] = {
 
 
 class Record:
-    """A job with its journals. ``ended_by``: the report that ended the placement of the present epoch."""
+    """A job with its journals. ``ended_by``: the report that ended the placement of the present epoch;
+    ``begun``: its attempt has been placed.
+    """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, after: Sequence[Dependency]) -> None:
         self.job = job
+        self.after = sorted(after, key=lambda dependency: dependency.job)
+        self.begun = False
         self.ended_by: Report | None = None
         self._journals: dict[int, list[tuple[int, Segment]]] = {}
 
     @classmethod
     def of(cls, new: NewJob) -> "Record":
         """The record of a job that enters the queue."""
-        job = Job(id=new.id, spec=new.spec, state=JobState.PENDING, created_ms=new.created_ms)
-        record = cls(job)
+        options = new.options
+        state, wake_ms, expires_ms = JobState.PENDING, None, None
+        if new.session is None:
+            wake_ms, expires_ms = options.run_at_ms, options.expires_ms
+            if options.after:
+                state = JobState.BLOCKED
+            elif wake_ms is not None:
+                state = JobState.SCHEDULED
+        job = Job(
+            id=new.id,
+            spec=new.spec,
+            state=state,
+            created_ms=new.created_ms,
+            options=replace(options, run_at_ms=None, expires_ms=None, after=()),
+            wake_ms=wake_ms,
+            expires_ms=expires_ms,
+        )
+        record = cls(job, options.after)
         if new.session is not None:
             record.claim(new.session)
         return record
+
+    @property
+    def lane_id(self) -> int:
+        """The number of the job's lane now."""
+        lane_id = self.job.options.lane.id
+        return begun(lane_id) if self.begun else lane_id
 
     def move(self, event: Event, *, now_ms: int | None = None, **changes: Any) -> None:
         """Makes a transition with what always goes with it; ``now_ms``: where the job may end."""
         after = transition(self.job.state, event)
         if after in FINAL:
             changes["finished_ms"] = now_ms
-        if after not in {JobState.CLAIMED, JobState.IN_PROGRESS, JobState.CANCELLING}:
+        if after not in PLACED:
             changes["session"] = None
-        changes.setdefault("wake_ms", None)
+        if after is not JobState.PAUSED:
+            changes.setdefault("wake_ms", None)
         self.job = replace(self.job, state=after, **changes)
 
     def claim(self, session: SessionId) -> ClaimedJob:
         """Places the job on a session, under its next epoch."""
         self.ended_by = None
-        self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1)
+        self.begun = True
+        self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1, expires_ms=None)
         job = self.job
         return ClaimedJob(
             id=job.id, epoch=job.epoch, attempt=job.attempt, spec=job.spec, journal_length=job.journal_length
@@ -73,22 +104,25 @@ class Record:
                 return False
             self.write(report.tail)
         after = transition(self.job.state, event)
-        self.move(event, now_ms=now_ms, **self._changes(after, report))
+        self.move(event, now_ms=now_ms, **self._changes(after, report, now_ms))
         if after is JobState.SUSPENDED and self.job.wake_ms is not None and self.job.wake_ms <= now_ms:
             self.move(Event.WAKE)
         self.ended_by = report
         return True
 
-    def _changes(self, after: JobState, report: Report) -> dict[str, Any]:
+    def _changes(self, after: JobState, report: Report, now_ms: int) -> dict[str, Any]:
         """What the report changes if it leads to ``after``; a cancelled job stays as it was."""
         match after, report.outcome:
             case JobState.COMPLETED, Completed(result):
                 return {"result": result}
             case JobState.SUSPENDED, Suspended(wake_ms):
                 return {"wake_ms": wake_ms}
+            case JobState.PAUSED, Suspended(wake_ms):
+                return {"wake_ms": wake_ms if wake_ms > now_ms else None}
             case (JobState.FAILED, Failed(failure)) | (JobState.PAUSED, Parked(failure)):
                 return {"failure": failure}
-            case JobState.SCHEDULED, Failed(failure):
+            case ((JobState.SCHEDULED | JobState.PAUSED), Failed(failure)):
+                self.begun = False
                 return {
                     "failure": failure,
                     "wake_ms": report.retry_ms,
@@ -98,6 +132,34 @@ class Record:
                 }
             case _:
                 return {}
+
+    def resume(self, now_ms: int, *, blocked: bool) -> None:
+        """A paused job goes on."""
+        wake_ms = self.job.wake_ms
+        later = wake_ms if wake_ms is not None and wake_ms > now_ms else None
+        self.move(Event.RESUME, wake_ms=later, failure=None)
+        if blocked:
+            self.job = replace(self.job, state=JobState.BLOCKED)
+        elif later is not None:
+            self.job = replace(self.job, state=JobState.SCHEDULED)
+
+    def unblock(self, now_ms: int) -> None:
+        """What the job waited for has ended as it must."""
+        wake_ms = self.job.wake_ms
+        later = wake_ms if wake_ms is not None and wake_ms > now_ms else None
+        self.move(Event.UNBLOCK, wake_ms=later)
+        if later is not None:
+            self.job = replace(self.job, state=JobState.SCHEDULED)
+
+    def revive(self) -> None:
+        """An ended job tries again: a dead one in its attempt, another one in a new one."""
+        changes: dict[str, Any] = {"losses": 0, "finished_ms": None, "failure": None, "expires_ms": None}
+        if self.job.state is not JobState.DEAD:
+            attempt = self.job.attempt + (self.job.epoch > 0)
+            changes |= {"attempt": attempt, "journal_length": 0, "started_ms": None}
+        # A dead one gave its slot back, too.
+        self.begun = False
+        self.move(Event.REVIVE, **changes)
 
     def fits(self, segment: Segment) -> bool:
         """Whether the segment can be written: it has entries and begins at the journal's end."""

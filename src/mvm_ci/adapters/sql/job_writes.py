@@ -5,33 +5,48 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
 from mvm_ci.adapters.sql.rows import claimed_job
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, JobState, Placed
-from mvm_ci.ports.job_queue import Cancelled, CancelResult, Rescued
+from mvm_ci.ports.job_queue import Rescued
 
 _PLACED = frozenset(int(state) for state in PLACED)
 StartRow = tuple[JobId, int, int]
 """A job, the epoch of its placement, the time of its start."""
+
+
+class NewRows(NamedTuple):
+    """Jobs as rows."""
+
+    jobs: Sequence[Row]
+    terms: Sequence[Row]
+    dependencies: Sequence[Row]
+
+
 RescueCall = tuple[SessionId, int, int, Sequence[Placed]]
 """A session, the time, the most losses a job may have, the placements to keep."""
 
 
-def submit(connection: sqlite3.Connection, calls: Sequence[Sequence[Row]]) -> list[None]:
+def submit(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[None]:
     """Inserts jobs, given as rows."""
-    execute_rows(connection, "submit", list(itertools.chain.from_iterable(calls)))
+    execute_rows(connection, "submit", [row for call in calls for row in call.jobs])
+    execute_rows(connection, "insert_terms", [row for call in calls for row in call.terms])
+    execute_rows(connection, "insert_dependencies", [row for call in calls for row in call.dependencies])
     return [None] * len(calls)
 
 
-def claim(connection: sqlite3.Connection, calls: Sequence[tuple[SessionId, int]]) -> list[list[ClaimedJob]]:
+def claim(
+    connection: sqlite3.Connection, calls: Sequence[tuple[SessionId, int, int]]
+) -> list[list[ClaimedJob]]:
     """Places pending jobs on sessions."""
-    return [_claim(connection, session, limit) for session, limit in calls]
+    return [_claim(connection, *call) for call in calls]
 
 
-def _claim(connection: sqlite3.Connection, session: SessionId, limit: int) -> list[ClaimedJob]:
-    rows = connection.execute(QUERIES["claim"], (session, limit)).fetchall()
+def _claim(connection: sqlite3.Connection, session: SessionId, lane: int, limit: int) -> list[ClaimedJob]:
+    rows = connection.execute(QUERIES["claim"], (session, limit, lane)).fetchall()
     # The order of returned rows is not promised.
     return sorted(map(claimed_job, rows), key=attrgetter("id"))
 
@@ -58,22 +73,6 @@ def standing(
 ) -> list[tuple[JobId, int, int, int | None]]:
     """Id, epoch, state and last report of those jobs that exist."""
     return connection.execute(QUERIES["standing"], (json.dumps(jobs),)).fetchall()
-
-
-def cancel(connection: sqlite3.Connection, calls: Sequence[tuple[JobId, int]]) -> list[CancelResult]:
-    """Cancels jobs."""
-    return [_cancel(connection, job, now_ms) for job, now_ms in calls]
-
-
-def _cancel(connection: sqlite3.Connection, job: JobId, now_ms: int) -> CancelResult:
-    changed = connection.execute(QUERIES["cancel"], (job, now_ms)).fetchall()
-    if not changed:
-        known = standing(connection, [job])
-        return CancelResult(cancelled=Cancelled.ALREADY if known else Cancelled.UNKNOWN)
-    ((state, epoch, session),) = changed
-    if state == JobState.CANCELLED:
-        return CancelResult(cancelled=Cancelled.DONE)
-    return CancelResult(cancelled=Cancelled.STOPPING, placed=Placed(job, epoch), session=session)
 
 
 def rescue(connection: sqlite3.Connection, calls: Sequence[RescueCall]) -> list[Rescued]:

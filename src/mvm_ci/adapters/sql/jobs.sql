@@ -1,28 +1,46 @@
--- The life of a job, but for the ends of its placements: those are in reports.sql.
+-- The life of a job, but for the ends of its placements (reports.sql) and what people do to it (changes.sql).
 
 -- name: submit
-INSERT INTO jobs (id, state, epoch, session, created_ms, module, name, options, input, input_size)
-VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT INTO jobs (id, state, epoch, session, wake_ms, created_ms, expires_ms, namespace, queue, priority, lane,
+    concurrency, idempotency, request, tags, metadata, module, name, options, input, input_size)
+VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
 ON CONFLICT (id) DO NOTHING
 
+-- name: insert_terms
+INSERT INTO terms (namespace, term, job) VALUES /* rows */ (?1, ?2, ?3) ON CONFLICT DO NOTHING
+
+-- name: insert_dependencies
+INSERT INTO dependencies (job, upstream, success) VALUES /* rows */ (?1, ?2, ?3) ON CONFLICT DO NOTHING
+
+-- A lane that ends in 1 holds the jobs whose attempt has begun.
 -- name: claim
-UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL
-WHERE id IN (SELECT id FROM jobs WHERE state = {PENDING} ORDER BY id LIMIT ?2)
+UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL
+WHERE id IN (SELECT id FROM jobs WHERE state = {PENDING} AND lane = ?3 ORDER BY id LIMIT ?2)
 RETURNING id, epoch, attempt, journal_length, module, name, options, input, input_size
+
+-- name: ready_lanes
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM jobs WHERE state = {PENDING}
+    UNION ALL
+    SELECT (SELECT min(lane) FROM jobs WHERE state = {PENDING} AND lane > lanes.lane) FROM lanes
+    WHERE lanes.lane IS NOT NULL
+)
+SELECT lanes.lane, jobs.namespace, jobs.queue, jobs.priority, jobs.options
+FROM lanes CROSS JOIN jobs
+ON jobs.id = (SELECT min(ready.id) FROM jobs AS ready WHERE ready.state = {PENDING} AND ready.lane = lanes.lane)
+WHERE lanes.lane IS NOT NULL
+
+-- name: ahead
+SELECT count(*) FROM (
+    SELECT id FROM jobs WHERE state = {PENDING}
+        AND lane = (SELECT lane FROM jobs AS asked WHERE asked.id = ?1) AND id < ?1
+    ORDER BY id LIMIT ?2)
 
 -- name: start
 WITH started (job, epoch, now_ms) AS (VALUES /* rows */ (?1, ?2, ?3))
 UPDATE jobs SET state = {IN_PROGRESS}, started_ms = coalesce(started_ms, now_ms)
 FROM started
 WHERE jobs.id = started.job AND jobs.epoch = started.epoch AND jobs.state IN {from start}
-
--- name: cancel
-UPDATE jobs SET
-    state = {after cancel},
-    finished_ms = CASE WHEN session IS NULL THEN ?2 ELSE finished_ms END,
-    wake_ms = NULL
-WHERE id = ?1 AND state IN {from cancel}
-RETURNING state, epoch, session
 
 -- name: rescue
 UPDATE jobs SET
@@ -37,10 +55,60 @@ RETURNING id, state
 
 -- name: wake
 UPDATE jobs SET state = {PENDING}, wake_ms = NULL
-WHERE state IN {from wake} AND id IN (SELECT id FROM jobs WHERE wake_ms <= ?1 ORDER BY wake_ms, id LIMIT ?2)
+WHERE state IN {from wake} AND id IN (
+    SELECT id FROM jobs WHERE state IN {from wake} AND wake_ms <= ?1 ORDER BY wake_ms, id LIMIT ?2)
 
 -- name: next_wake
-SELECT wake_ms FROM jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms, id LIMIT 1
+SELECT wake_ms FROM jobs WHERE state IN {from wake} ORDER BY wake_ms, id LIMIT 1
+
+-- name: expire
+UPDATE jobs SET state = {FAILED}, finished_ms = ?1, wake_ms = NULL, expires_ms = NULL, failure = ?3
+WHERE state IN {from expire} AND id IN (
+    SELECT id FROM jobs WHERE expires_ms IS NOT NULL AND state IN {from expire} AND expires_ms <= ?1
+    ORDER BY expires_ms, id LIMIT ?2)
+RETURNING id
+
+-- name: next_expiry
+SELECT expires_ms FROM jobs WHERE expires_ms IS NOT NULL AND state IN {from expire} ORDER BY expires_ms, id LIMIT 1
+
+-- name: settle
+UPDATE jobs SET
+    state = CASE
+        WHEN EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id AND dependencies.success = 1
+                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN {CANCELLED}
+        WHEN jobs.wake_ms > ?2 THEN {SCHEDULED}
+        ELSE {after unblock} END,
+    finished_ms = CASE WHEN EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id AND dependencies.success = 1
+                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN ?2 END,
+    failure = CASE WHEN EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id AND dependencies.success = 1
+                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN ?3 ELSE jobs.failure END,
+    wake_ms = CASE WHEN jobs.wake_ms > ?2 AND NOT EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id AND dependencies.success = 1
+                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN jobs.wake_ms END
+WHERE jobs.state IN {from unblock}
+    AND jobs.id IN (SELECT dependencies.job FROM json_each(?1) AS ended
+        CROSS JOIN dependencies ON dependencies.upstream = ended.value)
+    AND (
+        EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id AND dependencies.success = 1
+                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD}))
+        OR NOT EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id
+                AND needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})))
+RETURNING id, state
+
+-- name: upstreams
+SELECT DISTINCT dependencies.upstream FROM jobs CROSS JOIN dependencies ON dependencies.job = jobs.id
+WHERE jobs.state = {BLOCKED}
 
 -- name: held
 SELECT id, epoch FROM jobs WHERE session = ?1 ORDER BY id
@@ -50,35 +118,23 @@ SELECT jobs.id, epoch, state, reported
 FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = asked.value
 
 -- name: get
-SELECT jobs.id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
-    module, name, options, input, input_size, result, result_size, failure
-FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = asked.value
+SELECT {COLUMNS} FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = asked.value
 
--- name: list
-SELECT id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
-    module, name, options, input, input_size, result, result_size, failure
-FROM jobs WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3
+-- name: dependencies
+SELECT job, upstream, success FROM json_each(?1) AS asked CROSS JOIN dependencies ON dependencies.job = asked.value
+ORDER BY job, upstream
 
--- name: list_ready
-SELECT id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
-    module, name, options, input, input_size, result, result_size, failure
-FROM jobs WHERE state = {PENDING} AND id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3
-
--- name: list_placed
-SELECT id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
-    module, name, options, input, input_size, result, result_size, failure
-FROM jobs INDEXED BY jobs_placed
-WHERE session IS NOT NULL AND state = ?4 AND id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3
-
--- name: list_settled
-SELECT id, state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, finished_ms, wake_ms,
-    module, name, options, input, input_size, result, result_size, failure
-FROM jobs WHERE state = ?4 AND state > {IN_PROGRESS} AND id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3
-
--- name: counts
-SELECT state, count(*) FROM jobs WHERE state = {PENDING} GROUP BY state
+-- name: holders
+SELECT id, lane, namespace, queue, priority, options, session IS NOT NULL FROM jobs INDEXED BY jobs_placed
+WHERE session IS NOT NULL
 UNION ALL
-SELECT state, count(*) FROM jobs INDEXED BY jobs_placed
-WHERE session IS NOT NULL AND state IN ({CLAIMED}, {IN_PROGRESS}) GROUP BY state
-UNION ALL
-SELECT state, count(*) FROM jobs WHERE state > {IN_PROGRESS} GROUP BY state
+SELECT id, lane, namespace, queue, priority, options, 0 FROM jobs INDEXED BY jobs_keyed
+WHERE concurrency IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND session IS NULL
+
+-- name: with_key
+SELECT id FROM jobs WHERE namespace = ?1 AND concurrency = ?2 AND concurrency IS NOT NULL
+    AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) ORDER BY id DESC
+
+-- name: keyed
+SELECT idempotency, id, request FROM json_each(?2) AS asked
+CROSS JOIN jobs ON jobs.namespace = ?1 AND jobs.idempotency = asked.value AND jobs.idempotency IS NOT NULL

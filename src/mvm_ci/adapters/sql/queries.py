@@ -1,8 +1,9 @@
 """The SQL of the stores: named statements in ``.sql`` files, loaded once.
 
-Three marks are filled in when a file is loaded, so that SQL cannot disagree with the domain: ``{PENDING}`` is
-the stored number of a state, ``{from start}`` the list of states in which an event is legal, and
-``{after cancel}`` an expression for the state that follows. A fourth, ``/* rows */``, stands before the one
+Marks are filled in when a file is loaded, so that SQL cannot disagree with the domain: ``{PENDING}`` is
+the stored number of a state, ``{from start}`` the list of states in which an event is legal,
+``{after cancel}`` an expression for the state that follows, and ``{COLUMNS}`` those of a whole job. One more,
+``/* rows */``, stands before the one
 row of parameters of a statement that can take many.
 """
 
@@ -18,7 +19,13 @@ from mvm_ci.domain.job import TRANSITIONS, Event, JobState, sources
 
 Row: TypeAlias = Sequence[Any]
 
-_FILES: Final = ("jobs.sql", "reports.sql", "registry.sql", "schedules.sql")
+_FILES: Final = ("jobs.sql", "lists.sql", "changes.sql", "reports.sql", "registry.sql", "schedules.sql")
+_COLUMNS: Final = (
+    "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "
+    "finished_ms, wake_ms, expires_ms, jobs.namespace, queue, priority, idempotency, request, tags, "
+    "metadata, module, name, options, input, input_size, result, result_size, failure"
+)
+"""What ``rows.job`` reads."""
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _MARK: Final = re.compile(r"\{(?:(from|after) )?(\w+)\}")
 _COMMENT_LINE: Final = re.compile(r"^--.*\n?", re.MULTILINE)
@@ -29,6 +36,8 @@ _LARGEST: Final = 64
 
 def _fill(mark: re.Match[str]) -> str:
     kind, name = mark.groups()
+    if name == "COLUMNS":
+        return _COLUMNS
     if kind is None:
         return str(int(JobState[name]))
     event = Event(name)

@@ -29,6 +29,7 @@ WITH ended (job, epoch, first, entries, reported, now_ms, failure, retry_ms) AS
     (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))
 UPDATE jobs SET
     state = {after retry}, session = NULL, reported = ended.reported,
+    lane = CASE jobs.state WHEN {CANCELLING} THEN jobs.lane ELSE jobs.lane & -2 END,
     journal_length = CASE jobs.state WHEN {CANCELLING} THEN jobs.journal_length + ended.entries ELSE 0 END,
     attempt = jobs.attempt + (jobs.state <> {CANCELLING}),
     started_ms = CASE jobs.state WHEN {CANCELLING} THEN jobs.started_ms END,
@@ -44,7 +45,7 @@ WITH ended (job, epoch, first, entries, reported, now_ms, wake_ms) AS
     (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7))
 UPDATE jobs SET
     state = CASE
-        WHEN jobs.state <> {CANCELLING} AND ended.wake_ms <= ended.now_ms THEN {PENDING}
+        WHEN jobs.state NOT IN ({CANCELLING}, {PAUSING}) AND ended.wake_ms <= ended.now_ms THEN {PENDING}
         ELSE {after suspend} END,
     session = NULL, reported = ended.reported,
     journal_length = jobs.journal_length + ended.entries,
@@ -81,7 +82,7 @@ WITH ended (job, epoch, first, entries, reported, now_ms) AS (VALUES /* rows */ 
 UPDATE jobs SET
     state = {after stopped}, session = NULL, reported = ended.reported,
     journal_length = jobs.journal_length + ended.entries,
-    finished_ms = ended.now_ms
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from stopped}
     AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
@@ -96,7 +97,7 @@ FROM added CROSS JOIN jobs ON jobs.id = added.job
 WHERE jobs.epoch = added.epoch AND jobs.state IN {from lose}
     AND added.first = jobs.journal_length AND added.entries > 0
 
--- Of a report that a guest was stopped: that is an end only where the job is being cancelled.
+-- Of a report that a guest was stopped: that is an end only where the job is being cancelled or paused.
 -- name: insert_last_segments
 WITH added (job, epoch, first, entries, data) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5))
 INSERT INTO journal (job, attempt, first, count, epoch, data)

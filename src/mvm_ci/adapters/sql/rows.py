@@ -8,8 +8,11 @@ import msgspec
 
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import ClaimedJob, Job, JobSpec, JobState, NewJob
+from mvm_ci.domain.lane import Concurrency, Labels, Lane, lane
+from mvm_ci.domain.options import Idempotency, JobOptions, Needs, terms
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
+from mvm_ci.domain.retry import Backoff
 from mvm_ci.ports.job_queue import Report
 
 Row: TypeAlias = tuple[Any, ...]
@@ -23,18 +26,39 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     max_attempts: int
     timeout_ms: int
     memory_bytes: int
+    labels: Labels = ()
+    fairness_key: str = ""
+    concurrency: Concurrency | None = None
+    backoff: Backoff = Backoff()
 
 
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
+_SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
 _encode_json: Final = msgspec.json.Encoder().encode
 _encode_msgpack: Final = msgspec.msgpack.Encoder().encode
 _decode_failure: Final = msgspec.json.Decoder(Failure).decode
 _decode_options: Final = lru_cache(maxsize=1024)(msgspec.json.Decoder(_Options).decode)
+_decode_tags: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_metadata: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
-@lru_cache(maxsize=1024)  # most jobs have the options of the one before
-def _options(allow_hosts: tuple[str, ...], max_attempts: int, timeout_ms: int, memory_bytes: int) -> str:
-    return _encode_json(_Options(allow_hosts, max_attempts, timeout_ms, memory_bytes)).decode()
+_USUAL: Final = Backoff()
+_texts: dict[tuple[object, ...], str] = {}
+_MOST_TEXTS: Final = 1024
+
+
+def _options(spec: JobSpec, options: JobOptions) -> str:
+    # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
+    ours, backoff = options.lane, options.backoff
+    usual = None if backoff is _USUAL or backoff == _USUAL else backoff
+    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual)
+    text = _texts.get(key)
+    if text is None:
+        if len(_texts) >= _MOST_TEXTS:
+            _texts.clear()
+        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff)
+        text = _texts[key] = _encode_json(rare).decode()
+    return text
 
 
 def payload_columns(payload: Payload) -> tuple[bytes, int | None]:
@@ -50,11 +74,59 @@ def _payload(data: bytes, size: int | None) -> Payload:
 
 def new_job_row(new: NewJob) -> Row:
     """What the statement ``submit`` takes."""
-    spec, session = new.spec, new.session
-    state, epoch = (_PENDING, 0) if session is None else (_CLAIMED, 1)
-    options = _options(spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes)
+    spec, session, options = new.spec, new.session, new.options
+    ours = options.lane
+    wake_ms = expires_ms = None
+    if session is not None:
+        state, epoch, lane_id = _CLAIMED, 1, ours.id | 1
+    else:
+        epoch, lane_id = 0, ours.id
+        wake_ms, expires_ms = options.run_at_ms, options.expires_ms
+        state = _BLOCKED if options.after else _PENDING if wake_ms is None else _SCHEDULED
     data, size = payload_columns(spec.input)
-    return (new.id, state, epoch, session, new.created_ms, spec.module, spec.name, options, data, size)
+    once = options.idempotency
+    return (
+        new.id,
+        state,
+        epoch,
+        session,
+        wake_ms,
+        new.created_ms,
+        expires_ms,
+        ours.namespace,
+        ours.queue,
+        ours.priority,
+        lane_id,
+        ours.concurrency.key if ours.concurrency is not None else None,
+        once.key if once is not None else None,
+        once.request if once is not None else None,
+        _encode_json(options.tags).decode() if options.tags else None,
+        _encode_json(dict(options.metadata)).decode() if options.metadata else None,
+        spec.module,
+        spec.name,
+        _options(spec, options),
+        data,
+        size,
+    )
+
+
+def term_rows(new: NewJob) -> list[Row]:
+    """What the statement ``insert_terms`` takes."""
+    options = new.options
+    if not options.tags and not options.metadata:
+        return []
+    return [(options.lane.namespace, term, new.id) for term in terms(options)]
+
+
+def dependency_rows(new: NewJob) -> list[Row]:
+    """What the statement ``insert_dependencies`` takes."""
+    return [(new.id, dep.job, int(dep.needs is Needs.SUCCESS)) for dep in new.options.after]
+
+
+def lane_of(namespace: str, queue: str, priority: int, options: str) -> Lane:
+    """The lane of a stored job."""
+    rare = _decode_options(options)
+    return lane(namespace, queue, priority, rare.labels, rare.fairness_key, rare.concurrency)
 
 
 def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -> JobSpec:
@@ -81,6 +153,14 @@ def claimed_job(row: Row) -> ClaimedJob:
 def job(row: Row) -> Job:
     """What the statements that read whole jobs return."""
     result, result_size, failure = row[-3:]
+    namespace, queue, priority, key, request, tags, metadata = row[12:19]
+    options = JobOptions(
+        lane=lane_of(namespace, queue, priority, row[21]),
+        backoff=_decode_options(row[21]).backoff,
+        tags=_decode_tags(tags) if tags is not None else (),
+        metadata=tuple(sorted(_decode_metadata(metadata).items())) if metadata is not None else (),
+        idempotency=Idempotency(key, request) if key is not None else None,
+    )
     return Job(
         id=row[0],
         state=JobState(row[1]),
@@ -93,7 +173,9 @@ def job(row: Row) -> Job:
         started_ms=row[8],
         finished_ms=row[9],
         wake_ms=row[10],
-        spec=_spec(*row[11:16]),
+        expires_ms=row[11],
+        spec=_spec(*row[19:24]),
+        options=options,
         result=None if result is None else _payload(result, result_size),
         failure=None if failure is None else _decode_failure(failure),
     )

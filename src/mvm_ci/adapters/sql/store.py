@@ -10,6 +10,7 @@ from typing import Self
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
+from mvm_ci.adapters.sql.queues import SqlQueues
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
 from mvm_ci.adapters.sql.schedules import SqlScheduleStore
@@ -17,13 +18,16 @@ from mvm_ci.adapters.sql.writer import Writer
 
 
 class SqlStore:
-    """``queue``, ``registry`` and ``schedules`` on one SQLite file, which one process at a time may use."""
+    """``queue``, ``queues``, ``registry`` and ``schedules`` on one SQLite file, which one process at a time
+    may use.
+    """
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
         self._lock: int | None = lock_descriptor
         self._reader = Reader(directory)
         self._writer = Writer(connection)
         self.queue = SqlJobQueue(self._writer, self._reader)
+        self.queues = SqlQueues(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
         self.schedules = SqlScheduleStore(self._writer, self._reader)
 

@@ -20,6 +20,8 @@ TITLES: Final = {
     "unavailable": "Not now",
     "queue-full": "The queue takes no more",
     "quota-exceeded": "The namespace is over its quota",
+    "disk-full": "The disk has no room for more",
+    "key-reused": "The idempotency key stands for another request",
     "corrupt-journal": "Stored journal entries cannot be read",
     "error": "The control plane failed",
 }
@@ -33,6 +35,7 @@ _STATUS: Final[tuple[tuple[type[e.MvmCiError], int], ...]] = (
     (e.Conflict, 409),
     (e.QueueFull, 429),
     (e.QuotaExceeded, 429),
+    (e.DiskFull, 429),
     (e.Unavailable, 503),
 )
 
@@ -56,7 +59,7 @@ def status_of(error: e.MvmCiError) -> int:
 
 def headers_of(error: e.MvmCiError) -> tuple[tuple[bytes, bytes], ...]:
     """The headers that an error brings along: when to come back."""
-    if isinstance(error, e.QueueFull | e.QuotaExceeded):
+    if isinstance(error, e.QueueFull | e.QuotaExceeded | e.DiskFull):
         return ((b"retry-after", b"%d" % error.retry_after_s),)
     return ()
 

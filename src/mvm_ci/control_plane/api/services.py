@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -15,6 +17,7 @@ from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 
 
@@ -27,6 +30,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     blobs: BlobStore
     clock: Clock
     submitter: Submitter
+    changer: Changer
+    explainer: Explainer
+    queues: Queues
     schedules: Schedules
     modules: Modules
     dispatcher: Dispatcher

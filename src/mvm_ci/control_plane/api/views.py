@@ -1,12 +1,16 @@
 """Jobs, workers and modules as the API shows them."""
 
 from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import JobId, format_job_id
-from mvm_ci.domain.job import Job, JobState
+from mvm_ci.domain.job import Job, JobState, NewJob
+from mvm_ci.domain.lane import Concurrency
+from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.lifecycle.sessions import Session, Sessions
@@ -16,8 +20,8 @@ from mvm_ci.wire import api
 _raw = msgspec.json.Decoder(msgspec.Raw)
 
 
-def job_view(job: Job, sessions: Sessions) -> api.JobView:
-    """A job."""
+def job_view(job: Job, sessions: Sessions, after: Sequence[Dependency] = ()) -> api.JobView:
+    """A job; ``after``: what it waits for, or waited."""
     session = sessions.by_id(job.session) if job.session is not None else None
     result, base64, size = _result(job.result)
     return api.JobView(
@@ -25,6 +29,11 @@ def job_view(job: Job, sessions: Sessions) -> api.JobView:
         state=job.state.label,
         name=job.spec.name,
         module=job.spec.module,
+        **_options(job),
+        after=tuple(
+            api.AfterSpec(job=format_job_id(dependency.job), needs=dependency.needs.value)
+            for dependency in after
+        ),
         attempt=job.attempt,
         epoch=job.epoch,
         losses=job.losses,
@@ -33,11 +42,42 @@ def job_view(job: Job, sessions: Sessions) -> api.JobView:
         started_ms=job.started_ms,
         finished_ms=job.finished_ms,
         wake_ms=job.wake_ms,
+        expires_ms=job.expires_ms,
         worker=session.name if session is not None else None,
         failure=_failure(job.failure),
         result=result,
         result_base64=base64,
         result_size=size,
+    )
+
+
+def _options(job: Job) -> dict[str, Any]:
+    """The fields of a view that show a job's options."""
+    options = job.options
+    lane, once = options.lane, options.idempotency
+    return {
+        "namespace": lane.namespace,
+        "queue": lane.queue,
+        "priority": lane.priority,
+        "labels": dict(lane.labels),
+        "tags": options.tags,
+        "metadata": dict(options.metadata),
+        "fairness_key": lane.fairness_key,
+        "concurrency": _concurrency(lane.concurrency),
+        "idempotency_key": once.key if once is not None else None,
+        "max_attempts": job.spec.max_attempts,
+    }
+
+
+def _concurrency(concurrency: Concurrency | None) -> api.ConcurrencySpec | None:
+    if concurrency is None:
+        return None
+    return api.ConcurrencySpec(
+        key=concurrency.key,
+        limit=concurrency.limit,
+        starts=concurrency.starts,
+        per_s=concurrency.per_ms / 1000,
+        excess=concurrency.excess.value,
     )
 
 
@@ -51,6 +91,17 @@ def completed_view(job: JobId, result: Payload) -> api.JobView:
         result_base64=base64,
         result_size=size,
     )
+
+
+def new_view(job: NewJob) -> api.JobView:
+    """A job that was submitted just now."""
+    if job.session is not None:
+        state = JobState.CLAIMED
+    elif job.options.after:
+        state = JobState.BLOCKED
+    else:
+        state = JobState.PENDING if job.options.run_at_ms is None else JobState.SCHEDULED
+    return api.JobView(id=format_job_id(job.id), state=state.label)
 
 
 def end_view(job_id: JobId, job: Job | None) -> api.JobView:

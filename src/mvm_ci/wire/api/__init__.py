@@ -6,13 +6,24 @@ Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`
 ``code`` is one of the codes in ``mvm_ci.domain.errors``.
 """
 
+from mvm_ci.wire.api.jobs import AfterSpec as AfterSpec
+from mvm_ci.wire.api.jobs import BackoffSpec as BackoffSpec
+from mvm_ci.wire.api.jobs import BulkRequest as BulkRequest
+from mvm_ci.wire.api.jobs import BulkResult as BulkResult
 from mvm_ci.wire.api.jobs import CancelView as CancelView
+from mvm_ci.wire.api.jobs import ChangeView as ChangeView
+from mvm_ci.wire.api.jobs import ConcurrencySpec as ConcurrencySpec
+from mvm_ci.wire.api.jobs import Explanation as Explanation
 from mvm_ci.wire.api.jobs import FailureView as FailureView
 from mvm_ci.wire.api.jobs import JobList as JobList
+from mvm_ci.wire.api.jobs import JobSelection as JobSelection
 from mvm_ci.wire.api.jobs import JobView as JobView
 from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
 from mvm_ci.wire.api.jobs import JournalView as JournalView
 from mvm_ci.wire.api.jobs import LogLine as LogLine
+from mvm_ci.wire.api.jobs import QueueList as QueueList
+from mvm_ci.wire.api.jobs import QueueView as QueueView
+from mvm_ci.wire.api.jobs import Reason as Reason
 from mvm_ci.wire.api.jobs import SubmitJob as SubmitJob
 from mvm_ci.wire.api.jobs import SubmitJobs as SubmitJobs
 from mvm_ci.wire.api.jobs import Submitted as Submitted

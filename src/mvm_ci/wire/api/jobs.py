@@ -4,6 +4,44 @@ from typing import Any
 
 import msgspec
 
+from mvm_ci.domain.lane import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
+
+
+class BackoffSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The pause after the n-th failed attempt: ``base_s`` x ``factor``^(n-1), at most ``longest_s``; half of
+    it is chance. ``kinds``: retry these failures only.
+    """
+
+    base_s: float = 1.0
+    longest_s: float = 300.0
+    factor: float = 2.0
+    kinds: tuple[str, ...] = ()
+
+
+class ConcurrencySpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """At most ``limit`` jobs of this key at once, from their first start to the end of the attempt, and at
+    most ``starts`` in ``per_s`` seconds; null: no such limit. ``excess``: newer ones ``wait``, or
+    ``cancel-older``.
+    """
+
+    key: str
+    limit: int | None = 1
+    starts: int | None = None
+    per_s: float = 1.0
+    excess: str = "wait"
+
+
+class AfterSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """``job``: an id, or ``#N`` for job N (from 0) of the same request, before this one. ``needs``:
+    ``success`` or ``end``.
+    """
+
+    job: str
+    needs: str = "success"
+
 
 class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One job. ``module``: digest; ``input``: any JSON value, which the guest gets as UTF-8 text."""
@@ -14,9 +52,28 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     name: str = ""
     allow_hosts: tuple[str, ...] | None = None
     """Hosts it may call; left out: those of the module's manifest."""
-    max_attempts: int = 1
     timeout_s: float = 3600.0
     memory_mb: int = 256
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    """0 to 9; higher first."""
+    labels: dict[str, str] = {}
+    """What the worker must have; an empty value asks for the label alone."""
+    run_at_ms: int | None = None
+    """Not before this time."""
+    start_within_s: float | None = None
+    """Fail it if no worker has taken it so many seconds after its submission, or after ``run_at_ms``."""
+    max_attempts: int = 1
+    backoff: BackoffSpec = BackoffSpec()
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    fairness_key: str = ""
+    """Jobs of one priority take turns by this key."""
+    concurrency: ConcurrencySpec | None = None
+    after: tuple[AfterSpec, ...] = ()
+    """It starts when all of these have ended as they must."""
+    idempotency_key: str | None = None
+    """The same key and the same job again: the same job; the same key and another job: an error."""
 
 
 class SubmitJobs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -49,10 +106,24 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int = 0
     losses: int = 0
     journal_length: int = 0
+    namespace: str = DEFAULT_NAMESPACE
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    labels: dict[str, str] = {}
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    fairness_key: str = ""
+    concurrency: ConcurrencySpec | None = None
+    idempotency_key: str | None = None
+    max_attempts: int = 1
+    after: tuple[AfterSpec, ...] = ()
+    """Only where one job is shown."""
     created_ms: int = 0
     started_ms: int | None = None
     finished_ms: int | None = None
     wake_ms: int | None = None
+    expires_ms: int | None = None
+    """It fails if no worker has taken it by then."""
     worker: str | None = None
     """The name of the worker that holds it."""
     failure: FailureView | None = None
@@ -118,3 +189,73 @@ class CancelView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     cancelled: str
+
+
+class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a change of a job: ``done``, ``stopping``, ``already``, ``refused``; of many, ``gone``,
+    too.
+    """
+
+    id: str
+    change: str
+
+
+class JobSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which jobs; all that is given must hold. ``tags``: tags, and ``key=value`` of the metadata."""
+
+    states: tuple[str, ...] = ()
+    queue: str | None = None
+    module: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    created_from_ms: int | None = None
+    created_before_ms: int | None = None
+
+
+class BulkRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Jobs to change: ``ids``, or those that ``filter`` selects. ``dry_run``: tell which, change nothing."""
+
+    ids: tuple[str, ...] = ()
+    filter: JobSelection | None = None
+    dry_run: bool = False
+
+
+class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
+    """``counts``: jobs by what became of them (of a dry run: all are ``selected``); ``jobs``: the first 100.
+
+    ``complete``: false if more jobs are selected than one request changes: ask again.
+    """
+
+    counts: dict[str, int]
+    jobs: tuple[ChangeView, ...]
+    complete: bool
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that keeps a job waiting. ``code`` is stable; ``remedy``: what would change it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a job is where it is. ``ahead``: ready jobs of its kind before it."""
+
+    id: str
+    state: str
+    reasons: tuple[Reason, ...]
+    ahead: int | None = None
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue."""
+
+    name: str
+    paused: bool
+
+
+class QueueList(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /v1/queues``: those that are paused or have ready jobs."""
+
+    queues: tuple[QueueView, ...]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api import jobs
+from mvm_ci.control_plane.api import changes, jobs, queues
 from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, Body, Kind, Query, Route
 from mvm_ci.domain.job import JobState
 from mvm_ci.ports.registry import Role
@@ -21,7 +21,7 @@ ROUTES: Final = (
         "or the time is over.",
         body=Body(api.MAX_BODY, api.SubmitJobs),
         answer=api.Submitted,
-        errors=(404,),
+        errors=(404, 409, 429),
     ),
     Route(
         method="GET",
@@ -33,6 +33,12 @@ ROUTES: Final = (
         query=(
             Query("state", Kind.TEXT, "Only jobs in these states (comma-separated).", pattern=_STATES),
             Query("limit", Kind.INTEGER, f"Jobs a page; {jobs.DEFAULT_LIMIT} if left out.", 1, 1_000),
+            Query("queue", Kind.TEXT, "Only jobs of this queue."),
+            Query("module", Kind.TEXT, "Only jobs of this module (digest).", pattern="^[0-9a-f]{64}$"),
+            Query("name", Kind.TEXT, "Only jobs of this name."),
+            Query("tags", Kind.TEXT, "Only jobs with all of these tags and key=value (comma-separated)."),
+            Query("created_from_ms", Kind.INTEGER, "Only jobs submitted at this time or later."),
+            Query("created_before_ms", Kind.INTEGER, "Only jobs submitted before this time."),
             Query("cursor", Kind.TEXT, "The cursor of the page before.", pattern=JOB_ID),
             Query(
                 "prefix",
@@ -92,9 +98,95 @@ ROUTES: Final = (
         method="POST",
         path="/v1/jobs/{id}/cancel",
         role=Role.SUBMITTER,
-        handler=jobs.cancel,
+        handler=changes.cancel,
         summary="Ask for the end of a job.",
         answer=api.CancelView,
+    ),
+    Route(
+        method="POST",
+        path="/v1/jobs/{id}/pause",
+        role=Role.SUBMITTER,
+        handler=changes.pause,
+        summary="Park a job until it is resumed. It keeps its journal, its time and its slot.",
+        answer=api.ChangeView,
+        errors=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/jobs/{id}/resume",
+        role=Role.SUBMITTER,
+        handler=changes.resume,
+        summary="Let a paused job go on.",
+        answer=api.ChangeView,
+        errors=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/jobs/{id}/retry",
+        role=Role.SUBMITTER,
+        handler=changes.retry,
+        summary="Let a failed or cancelled job begin a new attempt, and a dead one go on in its attempt.",
+        answer=api.ChangeView,
+        errors=(409,),
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/jobs/{id}",
+        role=Role.SUBMITTER,
+        handler=changes.delete,
+        summary="Remove a job that has ended, with its journal.",
+        answer=api.ChangeView,
+        errors=(409,),
+    ),
+    *(
+        Route(
+            method="POST",
+            path=f"/v1/jobs/{verb}",
+            role=Role.SUBMITTER,
+            handler=handler,
+            summary=f"{summary} many jobs, by ids or by a filter; dry_run tells which.",
+            body=Body(api.MAX_BODY, api.BulkRequest),
+            answer=api.BulkResult,
+        )
+        for verb, summary, handler in (
+            ("cancel", "Cancel", changes.cancel_many),
+            ("pause", "Pause", changes.pause_many),
+            ("resume", "Resume", changes.resume_many),
+            ("retry", "Retry", changes.retry_many),
+            ("delete", "Delete", changes.delete_many),
+        )
+    ),
+    Route(
+        method="GET",
+        path="/v1/jobs/{id}/explain",
+        role=Role.VIEWER,
+        handler=jobs.explain,
+        summary="What keeps a job waiting, and what would change that.",
+        answer=api.Explanation,
+    ),
+    Route(
+        method="GET",
+        path="/v1/queues",
+        role=Role.VIEWER,
+        handler=queues.listing,
+        summary="The queues that are paused or have ready jobs.",
+        answer=api.QueueList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/queues/{name}/pause",
+        role=Role.SUBMITTER,
+        handler=queues.pause,
+        summary="Give nothing of a queue to workers; what runs goes on.",
+        answer=api.QueueView,
+    ),
+    Route(
+        method="POST",
+        path="/v1/queues/{name}/resume",
+        role=Role.SUBMITTER,
+        handler=queues.resume,
+        summary="Let a queue go on.",
+        answer=api.QueueView,
     ),
     Route(
         method="GET",

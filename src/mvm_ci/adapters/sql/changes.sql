@@ -1,0 +1,71 @@
+-- What people do to jobs: each statement takes a JSON array of ids and returns what it changed.
+
+-- name: cancel
+UPDATE jobs SET
+    state = {after cancel},
+    finished_ms = CASE WHEN session IS NULL THEN ?2 ELSE finished_ms END,
+    failure = coalesce(?3, failure),
+    wake_ms = NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from cancel}
+RETURNING id, state, epoch, session
+
+-- name: pause
+UPDATE jobs SET state = {after pause}
+WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from pause}
+RETURNING id, state, epoch, session
+
+-- name: resume
+UPDATE jobs SET
+    state = CASE
+        WHEN lane & 1 = 0 AND EXISTS (
+            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+            WHERE dependencies.job = jobs.id
+                AND (needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
+                    OR dependencies.success = 1 AND needed.state <> {COMPLETED})) THEN {BLOCKED}
+        WHEN jobs.wake_ms > ?2 THEN {SCHEDULED}
+        ELSE {after resume} END,
+    wake_ms = CASE WHEN jobs.wake_ms > ?2 THEN jobs.wake_ms END,
+    failure = NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from resume}
+RETURNING id, state, epoch, session
+
+-- A dead job goes on in its attempt; another one begins a new attempt.
+-- name: revive
+UPDATE jobs SET
+    state = {after revive},
+    attempt = attempt + (state <> {DEAD} AND epoch > 0),
+    journal_length = CASE state WHEN {DEAD} THEN journal_length ELSE 0 END,
+    lane = lane & -2,
+    started_ms = CASE state WHEN {DEAD} THEN started_ms END,
+    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL
+WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from revive}
+RETURNING id, state, epoch, session
+
+-- name: deletable
+SELECT jobs.id FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = asked.value
+WHERE jobs.state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
+    AND NOT EXISTS (
+        SELECT 1 FROM dependencies JOIN jobs AS waiting ON waiting.id = dependencies.job
+        WHERE dependencies.upstream = jobs.id
+            AND waiting.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}))
+
+-- name: delete_journals
+DELETE FROM journal WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: delete_terms
+DELETE FROM terms WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: delete_dependencies
+DELETE FROM dependencies WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: delete_jobs
+DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1))
+
+-- name: pause_queue
+INSERT INTO paused_queues (namespace, queue, paused_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING
+
+-- name: resume_queue
+DELETE FROM paused_queues WHERE namespace = ?1 AND queue = ?2
+
+-- name: paused_queues
+SELECT namespace, queue FROM paused_queues ORDER BY namespace, queue

@@ -1,0 +1,128 @@
+"""Reading jobs. In the readers' threads."""
+
+import heapq
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mvm_ci.adapters.sql import rows
+from mvm_ci.adapters.sql.queries import QUERIES
+from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.job import Job, JobState, Placed
+from mvm_ci.domain.lane import Lane, has_begun
+from mvm_ci.domain.options import Dependency, Needs
+from mvm_ci.ports.job_queue import Holder, JobFilter, Keyed, Segment
+
+_LAST_ID: Final = (1 << 63) - 1
+_BY_SESSION: Final = frozenset({JobState.CLAIMED, JobState.IN_PROGRESS})
+"""States whose jobs are found by their session's index."""
+
+
+def held(session: SessionId, connection: sqlite3.Connection) -> list[Placed]:
+    """The placements of a session."""
+    return [Placed(*row) for row in connection.execute(QUERIES["held"], (session,))]
+
+
+def earliest(statement: str, connection: sqlite3.Connection) -> int | None:
+    """The first of some times."""
+    row: tuple[int] | None = connection.execute(QUERIES[statement]).fetchone()
+    return None if row is None else row[0]
+
+
+def number(statement: str, values: tuple[Any, ...], connection: sqlite3.Connection) -> int:
+    """What a statement counts."""
+    row: tuple[int] = connection.execute(QUERIES[statement], values).fetchone()
+    return row[0]
+
+
+def get(jobs: tuple[JobId, ...], connection: sqlite3.Connection) -> list[Job | None]:
+    """Whole jobs."""
+    found = map(rows.job, connection.execute(QUERIES["get"], (json.dumps(jobs),)))
+    by_id = {job.id: job for job in found}
+    return [by_id.get(job) for job in jobs]
+
+
+def dependencies(job: JobId, connection: sqlite3.Connection) -> list[Dependency]:
+    """What a job waits for, or waited."""
+    found = connection.execute(QUERIES["dependencies"], (json.dumps([job]),))
+    return [Dependency(upstream, Needs.SUCCESS if success else Needs.END) for _, upstream, success in found]
+
+
+def listing(which: JobFilter, limit: int, connection: sqlite3.Connection) -> list[Job]:
+    """Jobs, newest first."""
+    last = _LAST_ID if which.before is None else which.before - 1
+    page = (which.after or 0, last, limit, which.namespace, which.queue, which.module, which.name)
+    states = sorted(set(which.states))
+    found: list[rows.Row]
+    if which.terms and which.namespace is not None:
+        values = (*page, json.dumps(which.terms), json.dumps(states), which.terms[0])
+        found = connection.execute(QUERIES["list_term"], values).fetchall()
+    elif which.namespace is None:
+        found = _filtered(connection, (*page, json.dumps(which.terms)), set(states), limit)
+    else:
+        # Each state has its index: as many as asked for from each, then the newest of them all.
+        found = []
+        for state in states or JobState:
+            name = "list_placed" if state in _BY_SESSION else "list_state"
+            found += connection.execute(QUERIES[name], (*page, "[]", int(state)))
+        found = heapq.nlargest(limit, found, key=lambda row: row[0])
+    return [rows.job(row) for row in found]
+
+
+def _filtered(
+    connection: sqlite3.Connection, values: tuple[Any, ...], states: set[JobState], limit: int
+) -> list[rows.Row]:
+    """The jobs of all namespaces, which no index holds by state: read until enough are found."""
+    first, last, *rest = values
+    rest[0] = limit if not states else max(limit, 1000)
+    found: list[rows.Row] = []
+    while True:
+        page = connection.execute(QUERIES["list"], (first, last, *rest)).fetchall()
+        found += [row for row in page if not states or row[1] in states]
+        if len(page) < rest[0] or len(found) >= limit:
+            return found[:limit]
+        last = page[-1][0] - 1
+
+
+def counts(namespace: str | None, connection: sqlite3.Connection) -> dict[JobState, int]:
+    """Jobs by state."""
+    found: dict[JobState, int] = {}
+    for of, state, count in connection.execute(QUERIES["counts"]):
+        if namespace is None or of == namespace:
+            found[JobState(state)] = found.get(JobState(state), 0) + count
+    return found
+
+
+def ready_lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
+    """Lanes with pending jobs."""
+    return {lane_id: rows.lane_of(*lane) for lane_id, *lane in connection.execute(QUERIES["ready_lanes"])}
+
+
+def upstreams(connection: sqlite3.Connection) -> list[JobId]:
+    """Jobs for which others wait."""
+    return [job for (job,) in connection.execute(QUERIES["upstreams"])]
+
+
+def holders(connection: sqlite3.Connection) -> list[Holder]:
+    """Jobs that count in limits."""
+    return [
+        Holder(job=job, lane=rows.lane_of(*lane), begun=has_begun(lane_id), placed=bool(placed))
+        for job, lane_id, *lane, placed in connection.execute(QUERIES["holders"])
+    ]
+
+
+def with_key(namespace: str, key: str, connection: sqlite3.Connection) -> list[JobId]:
+    """Jobs of a concurrency key."""
+    return [job for (job,) in connection.execute(QUERIES["with_key"], (namespace, key))]
+
+
+def keyed(namespace: str, keys: Sequence[str], connection: sqlite3.Connection) -> dict[str, Keyed]:
+    """Jobs of idempotency keys."""
+    found = connection.execute(QUERIES["keyed"], (namespace, json.dumps(keys)))
+    return {key: Keyed(job=job, request=request) for key, job, request in found}
+
+
+def journal(page: tuple[int, int, int, int], connection: sqlite3.Connection) -> list[Segment]:
+    """Segments of a journal."""
+    return [Segment(*row) for row in connection.execute(QUERIES["journal"], page)]

@@ -1,0 +1,21 @@
+"""What a control plane keeps its state in."""
+
+import msgspec
+
+from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.disk import Disk
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.queues import Queues
+from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.schedules import ScheduleStore
+
+
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
+    """One port each; ``disk``: what they are on."""
+
+    queue: JobQueue
+    queues: Queues
+    registry: Registry
+    schedules: ScheduleStore
+    blobs: BlobStore
+    disk: Disk

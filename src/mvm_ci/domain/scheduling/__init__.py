@@ -1,0 +1,1 @@
+"""Which ready jobs go first: pure policy over lanes."""

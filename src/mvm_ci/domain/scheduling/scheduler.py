@@ -1,0 +1,231 @@
+"""The scheduler: from which lane a worker's next jobs are claimed.
+
+Priority first, strictly. Among lanes of one priority, fairness keys take turns (``fair``); within a key,
+attempts that have begun go before those that have not, and lanes take turns. A lane is left out while its
+queue is paused, its concurrency key or namespace is full, its rate is used up, or the worker lacks a label.
+
+It knows which lanes *may* have ready jobs, not which jobs: a claim that finds fewer than it asked for tells
+that a lane is empty. So nothing is lost when it is wrong, but a claim.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.labels import matches
+from mvm_ci.domain.lane import Labels, Lane, has_begun
+from mvm_ci.domain.scheduling.fair import FairQueue
+from mvm_ci.domain.scheduling.limits import Key, Limits
+
+Queue = tuple[str, str]
+"""Namespace and name of a queue."""
+
+
+class Turn(NamedTuple):
+    """Claim up to ``limit`` jobs of a lane: slots for that many are reserved until ``settle``."""
+
+    lane: Lane
+    lane_id: int
+    limit: int
+
+
+class Scheduler:
+    """See the module's docstring. Times are Unix milliseconds."""
+
+    def __init__(self, now_ms: int = 0) -> None:
+        self.limits = Limits(now_ms)
+        self._ready: dict[int, Lane] = {}
+        self._groups: dict[int, dict[Labels, FairQueue]] = {}
+        self._full: dict[Key, dict[int, Lane]] = {}
+        self._until: dict[int, tuple[int, Lane]] = {}
+        self._paused: dict[Queue, dict[int, Lane]] = {}
+        self._offers: list[dict[str, str]] = []
+        self._top = -1
+
+    def offers(self, labels: Iterable[Mapping[str, str]]) -> None:
+        """The labels of the workers that are there: lanes that none of them can serve hold nobody up."""
+        self._offers = [dict(offer) for offer in {tuple(sorted(offered.items())) for offered in labels}]
+        self._recount()
+
+    # ------------------------------------------------------------ what becomes ready
+
+    def ready(self, lane: Lane, lane_id: int) -> None:
+        """The lane may have ready jobs."""
+        if lane_id not in self._ready:
+            self._ready[lane_id] = lane
+            self._enter(lane, lane_id)
+
+    def emptied(self, lane_id: int) -> None:
+        """The lane has no ready jobs."""
+        lane = self._ready.pop(lane_id, None)
+        if lane is not None and not self._leave(lane, lane_id):
+            for parked in (*self._full.values(), *self._paused.values()):
+                parked.pop(lane_id, None)
+            self._until.pop(lane_id, None)
+
+    def __bool__(self) -> bool:
+        """Whether some lane may be claimed from now by one of the workers that are there."""
+        return self._top >= 0
+
+    def known(self) -> Mapping[int, Lane]:
+        """All lanes that may have ready jobs."""
+        return self._ready
+
+    # ------------------------------------------------------------ what may be claimed
+
+    def admit(self, lane: Lane, now_ms: int) -> bool:
+        """Whether a new job of ``lane`` may be placed at once, before what is ready; reserves its slot."""
+        if lane.priority <= self._top or (lane.namespace, lane.queue) in self._paused:
+            return False
+        if self.limits.unlimited(lane):
+            return True
+        # Older ones of the lane come first.
+        if lane.id in self._ready or not self.limits.room(lane, lane.id, now_ms).jobs:
+            return False
+        self.limits.reserve(lane, lane.id, 1)
+        return True
+
+    def admitted(self, lane: Lane, job: JobId | None) -> None:
+        """What became of the slot that ``admit`` reserved: it is the job's, or nobody's."""
+        if not self.limits.unlimited(lane):
+            self.limits.placed(lane, lane.id, 1, () if job is None else (job,))
+
+    def turn(self, labels: Mapping[str, str], credit: int, now_ms: int) -> Turn | None:
+        """Whose turn it is, for a worker with these labels that can take ``credit`` jobs; None: nobody's."""
+        self._release(now_ms)
+        for priority in sorted(self._groups, reverse=True):
+            queues = [
+                queue for needed, queue in self._groups[priority].items() if matches(dict(needed), labels)
+            ]
+            while True:
+                turns = [(found, queue) for queue in queues if (found := queue.peek()) is not None]
+                if not turns:
+                    break
+                (_, key, lane_id), queue = min(turns, key=lambda pair: pair[0])
+                lane = self._ready[lane_id]
+                limit = self._limit(lane, lane_id, credit, sum(map(len, queues)), now_ms)
+                if limit:
+                    queue.charge(key, lane_id, limit)
+                    self.limits.reserve(lane, lane_id, limit)
+                    return Turn(lane, lane_id, limit)
+        return None
+
+    def settle(self, turn: Turn, jobs: Iterable[JobId]) -> None:
+        """A turn brought these jobs."""
+        if not self.limits.unlimited(turn.lane):
+            jobs = tuple(jobs)
+            self.limits.placed(turn.lane, turn.lane_id, turn.limit, jobs)
+            if len(jobs) < turn.limit:
+                self._freed([(turn.lane.namespace, None)])
+                if turn.lane.concurrency is not None:
+                    self._freed([(turn.lane.namespace, turn.lane.concurrency.key)])
+
+    # ------------------------------------------------------------ what makes room
+
+    def unplaced(self, jobs: Iterable[JobId]) -> bool:
+        """No worker has these jobs any more. Whether a lane may go on by that."""
+        return self._freed(self.limits.unplaced(jobs))
+
+    def ended(self, jobs: Iterable[JobId]) -> bool:
+        """The attempts of these jobs have ended. Whether a lane may go on by that."""
+        return self._freed(self.limits.ended(jobs))
+
+    def next_ms(self) -> int | None:
+        """When a rate lets the next lane go on; None if none waits for that."""
+        return min((at_ms for at_ms, _ in self._until.values()), default=None)
+
+    def set_running_limits(self, limits: Mapping[str, int]) -> None:
+        """See ``Limits.set_running``; lanes that were full are looked at again."""
+        self.limits.set_running(limits)
+        self._freed(list(self._full))
+
+    def pause(self, queue: Queue) -> None:
+        """Nothing of this queue is claimed from now on."""
+        if queue not in self._paused:
+            self._paused[queue] = {
+                lane_id: lane
+                for lane_id, lane in self._ready.items()
+                if (lane.namespace, lane.queue) == queue and self._leave(lane, lane_id)
+            }
+
+    def resume(self, queue: Queue) -> bool:
+        """The queue goes on. Whether it was paused."""
+        parked = self._paused.pop(queue, None)
+        for lane_id, lane in (parked or {}).items():
+            self._enter(lane, lane_id)
+        return parked is not None
+
+    def paused(self, queue: Queue) -> bool:
+        """Whether a queue is paused."""
+        return queue in self._paused
+
+    # ------------------------------------------------------------
+
+    def _limit(self, lane: Lane, lane_id: int, credit: int, shares: int, now_ms: int) -> int:
+        """How many jobs of a lane may be claimed now; parks the lane if that is none."""
+        # With others waiting, a turn is a share of the credit: one key's jobs are not sent before theirs.
+        share = max(1, credit // shares) if shares > 1 else credit
+        if self.limits.unlimited(lane):
+            return share
+        room = self.limits.room(lane, lane_id, now_ms)
+        if room.jobs:
+            return min(share, room.jobs)
+        self._leave(lane, lane_id)
+        if room.at_ms is not None:
+            self._until[lane_id] = (room.at_ms, lane)
+        elif room.key is not None:
+            self._full.setdefault(room.key, {})[lane_id] = lane
+        return 0
+
+    def _freed(self, keys: Iterable[Key]) -> bool:
+        found = False
+        for key in keys:
+            for lane_id, lane in self._full.pop(key, {}).items():
+                self._enter(lane, lane_id)
+                found = True
+        return found
+
+    def _release(self, now_ms: int) -> None:
+        if self._until:
+            due = [lane_id for lane_id, (at_ms, _) in self._until.items() if at_ms <= now_ms]
+            for lane_id in due:
+                _, lane = self._until.pop(lane_id)
+                self._enter(lane, lane_id)
+
+    def _enter(self, lane: Lane, lane_id: int) -> None:
+        parked = self._paused.get((lane.namespace, lane.queue))
+        if parked is not None:
+            parked[lane_id] = lane
+            return
+        queue = self._groups.setdefault(lane.priority, {}).setdefault(lane.labels, FairQueue())
+        queue.add(lane.fairness_key, lane_id, first=has_begun(lane_id))
+        if lane.priority > self._top and self._served(lane.labels):
+            self._top = lane.priority
+
+    def _leave(self, lane: Lane, lane_id: int) -> bool:
+        """Takes a lane out of the turns. False if it was parked."""
+        groups = self._groups.get(lane.priority, {})
+        queue = groups.get(lane.labels)
+        if queue is None or not queue.remove(lane.fairness_key, lane_id):
+            return False
+        if not queue:
+            del groups[lane.labels]
+        if not groups:
+            del self._groups[lane.priority]
+        if not queue:
+            self._recount()
+        return True
+
+    def _recount(self) -> None:
+        served = (priority for priority, groups in self._groups.items() if any(map(self._served, groups)))
+        self._top = max(served, default=-1)
+
+    def _served(self, needed: Labels) -> bool:
+        return any(matches(dict(needed), offered) for offered in self._offers)
+
+    def __iter__(self) -> Iterator[tuple[int, Lane]]:
+        """Lanes that may be claimed from, highest priority first."""
+        for priority in sorted(self._groups, reverse=True):
+            for queue in self._groups[priority].values():
+                for lane_id in queue:
+                    yield lane_id, self._ready[lane_id]

@@ -1,0 +1,88 @@
+"""Back-pressure: a submission is refused, with a time to come back, before something is full."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from mvm_ci.domain.errors import DiskFull, QueueFull
+from mvm_ci.domain.job import FINAL
+from mvm_ci.domain.quota import Quota, Usage, check
+from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.disk import Disk
+from mvm_ci.ports.job_queue import JobQueue
+
+LOOK_MS: Final = 1_000
+"""The disk is looked at, and a full queue is counted anew, this often at most."""
+
+
+class Backpressure:
+    """Knows how many jobs have not ended, without counting them: what was submitted less what ended.
+
+    ``quotas``: of namespaces that have one.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        clock: Clock,
+        waiters: Waiters,
+        disk: Disk,
+        *,
+        max_jobs: int,
+        min_free_bytes: int,
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._waiters = waiters
+        self._disk = disk
+        self._max_jobs = max_jobs
+        self._min_free = min_free_bytes
+        self._live = 0
+        self._ends = 0
+        self._counted_ms = 0
+        self._looked_ms = -LOOK_MS
+        self._free = 0
+        self.quotas: Mapping[str, Quota] = {}
+
+    async def restore(self) -> None:
+        """Counts. Raises ``Unavailable``."""
+        counts = await self._queue.counts()
+        self._live = sum(count for state, count in counts.items() if state not in FINAL)
+        self._ends = self._waiters.ends
+        self._counted_ms = self._clock.now_ms()
+
+    @property
+    def live(self) -> int:
+        """Jobs that have not ended."""
+        return max(0, self._live - (self._waiters.ends - self._ends))
+
+    def added(self, count: int) -> None:
+        """So many jobs were handed to the queue, or revived."""
+        self._live += count
+
+    async def admit(self, namespace: str, count: int) -> None:
+        """Raises ``QueueFull``, ``QuotaExceeded`` or ``DiskFull`` if ``count`` more jobs may not come in."""
+        if self.live + count > self._max_jobs:
+            if self._clock.now_ms() - self._counted_ms >= LOOK_MS:
+                await self.restore()
+            if self.live + count > self._max_jobs:
+                raise QueueFull(
+                    f"{self.live} jobs have not ended; with {count} more, the limit of {self._max_jobs} "
+                    "were passed"
+                )
+        quota = self.quotas.get(namespace)
+        if quota is not None and quota.max_waiting is not None:
+            waiting = await self._queue.waiting(namespace, quota.max_waiting + 1)
+            check(namespace, quota, Usage(waiting=waiting), Usage(waiting=count))
+        await self._check_disk()
+
+    async def _check_disk(self) -> None:
+        now = self._clock.now_ms()
+        if now - self._looked_ms >= LOOK_MS or now < self._looked_ms:
+            self._free = await self._disk.free_bytes()
+            self._looked_ms = now
+        if self._free < self._min_free:
+            raise DiskFull(
+                f"{self._free >> 20} MiB are free on the disk of the control plane's state; "
+                f"jobs are taken from {self._min_free >> 20} MiB on"
+            )

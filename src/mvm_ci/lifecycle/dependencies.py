@@ -1,0 +1,95 @@
+"""Dependencies: jobs that wait for others become ready, or are cancelled, when those have ended."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import NewJob
+from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.lifecycle.wake import Waker
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobQueue
+
+log = structlog.get_logger(__name__)
+
+PAUSE_MS: Final = 1_000
+"""Before a store that failed is asked again."""
+
+
+class Dependencies:
+    """Knows which jobs others wait for, so that the end of any other job costs one look-up.
+
+    An ``EndListener``. Settling may be repeated, and is done for all once after the start: what a crash cut
+    off is not lost.
+    """
+
+    def __init__(
+        self, queue: JobQueue, clock: Clock, dispatcher: Dispatcher, waker: Waker, waiters: Waiters
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._waker = waker
+        self._waiters = waiters
+        self._upstreams: set[JobId] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def restore(self) -> None:
+        """After the start. Raises ``Unavailable``."""
+        self._upstreams = set(await self._queue.upstreams())
+        self._settle(self._upstreams)
+
+    def added(self, jobs: Iterable[NewJob]) -> None:
+        """These jobs are durable; what they wait for may have ended long ago."""
+        upstreams = {dependency.job for job in jobs for dependency in job.options.after}
+        if upstreams:
+            self._upstreams |= upstreams
+            self._settle(upstreams)
+
+    def concerns(self, job: JobId) -> bool:
+        return job in self._upstreams
+
+    def ended(self, jobs: Sequence[JobId]) -> None:
+        if self._upstreams:
+            self._settle(self._upstreams.intersection(jobs))
+
+    async def look_again(self, jobs: Sequence[JobId]) -> None:
+        """These jobs were resumed, and may wait for others. Raises ``Unavailable``."""
+        for job in jobs:
+            upstreams = {dependency.job for dependency in await self._queue.dependencies(job)}
+            self._upstreams |= upstreams
+            self._settle(upstreams)
+
+    async def close(self) -> None:
+        """Ends what is under way; the next start does it."""
+        for task in self._settling:
+            task.cancel()
+        await asyncio.gather(*self._settling, return_exceptions=True)
+
+    def _settle(self, upstreams: Iterable[JobId]) -> None:
+        jobs = sorted(upstreams)
+        if jobs:
+            task = asyncio.get_running_loop().create_task(self._settle_until_done(jobs))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle_until_done(self, jobs: Sequence[JobId]) -> None:
+        while True:
+            now = self._clock.now_ms()
+            try:
+                settled = await self._queue.settle(jobs, now)
+                break
+            except Unavailable as error:
+                log.warning("dependencies_not_settled", error=str(error), again_in_ms=PAUSE_MS)
+                await self._clock.sleep(PAUSE_MS)
+        if settled.pending:
+            self._dispatcher.pending()
+        if settled.scheduled:
+            self._waker.arm(now)
+        self._waiters.changed((*settled.pending, *settled.scheduled))
+        self._waiters.ended(settled.cancelled)
