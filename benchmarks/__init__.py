@@ -1,1 +1,1 @@
-"""`make bench`: honest numbers for the hot path, on real processes."""
+"""`make bench`: honest numbers on real processes, one workload a file."""

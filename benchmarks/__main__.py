@@ -1,204 +1,97 @@
-"""Runs the benchmarks, prints a table and writes ``build/bench/latest.json``.
+"""Runs workloads, prints a Markdown table and writes ``build/bench/latest.json``.
 
-Everything (control plane, two workers with a runner each, client) shares this machine's cores. ``QUICK=1``:
-fewer jobs and one run, to see that the benchmarks work; its figures mean nothing.
+``python -m benchmarks [WORKLOAD ...]``: all of them, or these alone (then the file is ``part.json``). All
+processes and the client share this machine's cores. ``QUICK=1``: fewer jobs and one run, to see that the
+benchmarks work; its figures mean nothing.
 """
 
+import contextlib
 import json
 import os
-import platform
-import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks import idle, python_job, rss, w1, w1_single, w2, w3, w4, w5
+from benchmarks.client import RequestFailed
+from benchmarks.report import conditions, markdown
+from benchmarks.workload import ROOT, Measured, cluster
+from mvm_ci.testing.cluster import ClusterFailed
 
-from benchmarks.client import Client, completed, load, submission
-from benchmarks.processes import cpu_seconds, family, memory_mb
-from guest.build_c import build_c
-from mvm_ci.testing.cluster import Cluster, ClusterFailed
-
-ROOT = Path(__file__).resolve().parent.parent
-OUTPUT = ROOT / "build" / "bench" / "latest.json"
-EXAMPLES = ROOT / "guest" / "examples"
-QUICK = bool(os.environ.get("QUICK"))
-RUNS = 1 if QUICK else 3
-W1_JOBS, W2_JOBS, W3_FLOWS, PYTHON_JOBS = (500, 20, 100, 20) if QUICK else (5000, 200, 1000, 200)
-WORKERS = ("worker-1", "worker-2")
-INPUT = "x" * 198  # 200 bytes as JSON
-
-
-class Bench:
-    """A running cluster and what was measured on it."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        credentials = json.loads(cluster.credentials.read_text())
-        self.url, self.token = credentials["url"], credentials["token"]
-        self.figures: dict[str, float] = {}
-        self.profile: dict[str, float] = {}
-
-    def module(self, path: Path) -> str:
-        """Stores a module; returns its digest. One job of it runs, so that it is compiled on every worker."""
-        digest: str = self.cluster.json("module", "push", str(path))["digest"]
-        for _ in range(4):
-            load(self.url, self.token, [submission(digest, [INPUT] * 8)], 1)
-        return digest
-
-    def batches(self, digest: str, jobs: int) -> list[bytes]:
-        """Requests of 100 jobs each."""
-        return [submission(digest, [INPUT] * 100) for _ in range(jobs // 100)]
-
-    def rate(self, digest: str, jobs: int) -> float:
-        """Jobs per second, from the first submit to the last completion: 100 a request, 8 connections."""
-        bodies = self.batches(digest, jobs)
-        began = time.perf_counter()
-        done = load(self.url, self.token, bodies, 8)
-        return done / (time.perf_counter() - began)
-
-    def no_ops(self, digest: str) -> None:
-        """W1, with the CPU time that each part spends on a job."""
-        before = self.cpu()
-        own = time.process_time()
-        self.figures["w1_jobs_per_s"] = median(lambda: self.rate(digest, W1_JOBS))
-        jobs = RUNS * W1_JOBS
-        after = self.cpu()
-        self.profile = {part: (spent - before[part]) / jobs * 1e6 for part, spent in after.items()}
-        self.profile["client"] = (time.process_time() - own) / jobs * 1e6
-
-    def cpu(self) -> dict[str, float]:
-        """CPU seconds so far, by part of the system."""
-        total: dict[str, float] = {}
-        for process in self.cluster.processes:
-            role = "control plane" if process.name == "control-plane" else "workers"
-            main = process.popen.pid
-            for pid in family(main):
-                for kind, spent in cpu_seconds(pid).items():
-                    part = f"{role}: {kind}" if pid == main else "runners"
-                    total[part] = total.get(part, 0.0) + spent
-        return total
-
-    def single(self, digest: str) -> None:
-        """W2: one job submitted and waited for in one request, again and again, on an idle system."""
-        client = Client(self.url, self.token)
-        body = submission(digest, [INPUT])
-        times = []
-        for _ in range(W2_JOBS):
-            began = time.perf_counter()
-            completed(client.post("/v1/jobs", body))
-            times.append((time.perf_counter() - began) * 1000)
-            time.sleep(0.004)  # idle in between: the case that the figure is about
-        client.close()
-        self.figures["w2_p50_ms"] = statistics.median(times)
-        self.figures["w2_p99_ms"] = statistics.quantiles(times, n=100)[98]
-
-    def python(self, digest: str) -> None:
-        """One small Python job after another on one worker's slot, all in one request."""
-        body = submission(digest, [INPUT] * PYTHON_JOBS)
-
-        def run() -> float:
-            began = time.perf_counter()
-            load(self.url, self.token, [body], 1)
-            return (time.perf_counter() - began) * 1000 / PYTHON_JOBS * len(WORKERS)
-
-        self.figures["python_job_ms"] = median(run)
-
-    def memory(self) -> None:
-        """What the idle processes hold."""
-        parts = {process.name: family(process.popen.pid) for process in self.cluster.processes}
-        self.figures["rss_server_mb"] = memory_mb(parts["control-plane"])
-        self.figures["rss_worker_mb"] = memory_mb(parts[WORKERS[0]])
+OUTPUT: Final = ROOT / "build" / "bench"
+SHARED: Final[dict[str, Callable[..., Measured]]] = {
+    "rss": rss.measure,  # first: of fresh processes
+    "w1": w1.measure,
+    "w1_single": w1_single.measure,
+    "w2": w2.measure,
+    "w3": w3.measure,
+    "python_job": python_job.measure,
+}
+"""Workloads that take turns on one cluster."""
+ALONE: Final[dict[str, Callable[..., Measured]]] = {
+    "w4": w4.measure,
+    "w5": w5.measure,
+    "idle": idle.measure,
+}
+"""Workloads with clusters of their own."""
+RUNS: Final = 3
 
 
-def median(run: Callable[[], float]) -> float:
-    """The median of ``RUNS`` runs."""
-    return statistics.median(run() for _ in range(RUNS))
-
-
-def build_guests(directory: Path) -> dict[str, Path]:
-    """Builds the guests of the benchmarks: two in C, one in Python."""
-    return {
-        "noop": build_c(EXAMPLES / "noop.c"),
-        "five_steps": build_c(EXAMPLES / "five_steps.c"),
-        "python": directory / "hello.wasm",
-    }
-
-
-def measure(cluster: Cluster) -> Bench:
-    """Starts the cluster and runs everything."""
-    guests = build_guests(cluster.directory)
-    cluster.control_plane()
-    cluster.workers(WORKERS)
-    bench = Bench(cluster)
-    bench.memory()
-    noop = bench.module(guests["noop"])
-    bench.no_ops(noop)
-    bench.single(noop)
-    flows = bench.module(guests["five_steps"])
-    bench.figures["w3_flows_per_s"] = median(lambda: bench.rate(flows, W3_FLOWS))
-    cluster.ok("build", str(EXAMPLES / "noop.py"), "--output", str(guests["python"]))
-    bench.python(bench.module(guests["python"]))
-    return bench
-
-
-def conditions() -> dict[str, object]:
-    """The machine and the versions behind the figures."""
-    model = next(
-        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ""
-    )
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": model.partition(":")[2].strip(),
-        "kernel": platform.release().partition("-")[0],
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("mvm-ci", "wasmtime", "iroh", "msgspec", "uvicorn")},
-        "quick": QUICK,
-        "runs": RUNS,
-    }
-
-
-def show(console: Console, bench: Bench) -> None:
-    """Prints the figures and the profile."""
-    figures = Table("figure", "value", title="MVM-CI on this machine", title_justify="left")
-    for name, value in bench.figures.items():
-        figures.add_row(name, f"{value:,.2f}" if value < 100 else f"{value:,.0f}")
-    console.print(figures)
-    profile = Table("part", "µs CPU per job", title="Where a no-op job's time goes", title_justify="left")
-    for name, value in sorted(bench.profile.items(), key=lambda item: -item[1]):
-        profile.add_row(name, f"{value:.1f}")
-    console.print(profile)
-
-
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """0, or 1 with the reason."""
-    console = Console()
-    with tempfile.TemporaryDirectory(prefix="mvm-ci-bench-") as directory:
-        cluster = Cluster(Path(directory), lease="15s")
-        try:
-            bench = measure(cluster)
-        except (ClusterFailed, RuntimeError) as error:
-            console.print(f"[bold red]The benchmark failed:[/] {error}", highlight=False)
-            console.print(cluster.logs(), highlight=False, markup=False, soft_wrap=True)
-            return 1
-        finally:
-            cluster.close()
-    show(console, bench)
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(
-        json.dumps(
-            {**bench.figures, "profile_us_per_job": bench.profile, "conditions": conditions()}, indent=2
-        )
-    )
-    console.print(f"written to {OUTPUT.relative_to(ROOT)}")
+    known = (*SHARED, *ALONE)
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        print(f"no workload {unknown[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    quick = bool(os.environ.get("QUICK"))
+    runs = 1 if quick else RUNS
+    try:
+        found = dict(measure(arguments or known, runs, quick=quick))
+    except (ClusterFailed, RequestFailed, TimeoutError, RuntimeError) as error:
+        print(f"failed: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        return 1
+    machine = conditions(quick=quick, runs=runs)
+    print(markdown(found, machine))
+    target = OUTPUT / ("part.json" if arguments else "latest.json")
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record(found, machine), indent=2) + "\n")
+    print(f"\nwritten to {target.relative_to(ROOT)}")
     return 0
 
 
+def measure(names: Sequence[str], runs: int, *, quick: bool) -> Iterator[tuple[str, Measured]]:
+    """Each workload's name and figures, as it ends."""
+    shared = [name for name in SHARED if name in names]
+    with contextlib.ExitStack() as stack:
+        bench = stack.enter_context(cluster()) if shared else None
+        for name in shared:
+            yield name, _timed(name, lambda name=name: SHARED[name](bench, runs, quick=quick))  # type: ignore[misc]
+    for name in ALONE:
+        if name in names:
+            yield name, _timed(name, lambda name=name: ALONE[name](runs, quick=quick))  # type: ignore[misc]
+
+
+def _timed(name: str, run: Callable[[], Measured]) -> Measured:
+    began = time.monotonic()
+    measured = run()
+    shown = ", ".join(f"{key} {value:,.4g}" for key, value in measured.medians.items())
+    print(f"{name} ({time.monotonic() - began:.0f} s): {shown}", file=sys.stderr, flush=True)
+    return measured
+
+
+def record(found: dict[str, Measured], machine: dict[str, Any]) -> dict[str, Any]:
+    """What the file holds: the medians at the top, all runs and conditions below."""
+    made: dict[str, Any] = {}
+    for measured in found.values():
+        made |= measured.medians
+    made["runs"] = {key: values for measured in found.values() for key, values in measured.figures.items()}
+    made["profile_us_per_job"] = {part: us for one in found.values() for part, us in one.profile.items()}
+    made["workloads"] = {name: measured.conditions for name, measured in found.items()}
+    made["conditions"] = machine
+    return made
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from mvm_ci.testing.cluster import Cluster
+
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,3 +40,16 @@ def cpu_seconds(pid: int) -> dict[str, float]:
         )
         spent[kind] += (int(fields[11]) + int(fields[12])) / _TICK
     return spent
+
+
+def cpu_by_part(cluster: Cluster) -> dict[str, float]:
+    """CPU seconds of a cluster so far, by part of the system."""
+    total: dict[str, float] = {}
+    for process in cluster.processes:
+        role = "control plane" if process.name == "control-plane" else "workers"
+        main = process.popen.pid
+        for pid in family(main):
+            for kind, spent in cpu_seconds(pid).items():
+                part = f"{role}: {kind}" if pid == main else "runners"
+                total[part] = total.get(part, 0.0) + spent
+    return total

@@ -29,7 +29,7 @@ def test_a_schedule_runs_its_job_again_and_again(shared: Cluster, steps: str) ->
     assert all(datetime.fromisoformat(time).tzinfo is not None for time in times)
     by_hand = shared.ok("schedule", "trigger", "ticks")
     assert shared.ok("job", "wait", by_hand) == "completed"
-    assert shared.ok("schedule", "delete", "ticks") == "ticks: deleted"
+    assert shared.ok("schedule", "delete", "ticks", "--yes") == "ticks: deleted"
 
 
 def test_a_schedule_outlives_its_control_plane(control: Cluster, noop: str) -> None:

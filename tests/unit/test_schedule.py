@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -149,6 +149,7 @@ def test_jitter_is_the_same_for_everybody_who_asks() -> None:
     assert times != [fire_ms(replace(one, name="m"), NOON + n * HOUR) - n * HOUR - NOON for n in range(50)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3 * HOUR), st.integers(0, 10_000))
 def test_a_fire_with_jitter_comes_before_the_next_time(jitter_ms: int, number: int) -> None:
     schedule = hourly(jitter_ms=jitter_ms)
@@ -200,6 +201,7 @@ def test_all_makes_up_for_each_fire_up_to_a_bound() -> None:
     assert year == tuple(NOON + 365 * DAY - n * HOUR for n in reversed(range(MAX_CATCH_UP)))
 
 
+@settings(deadline=None)
 @given(
     policy=st.sampled_from(CatchUp),
     jitter_ms=st.integers(0, 2 * HOUR),

@@ -22,6 +22,13 @@ COMMANDS = {
     "join-token": Lazy(
         "mvm_ci.cli.join_token.group", "join_token", "Create and list permissions to become a worker."
     ),
+    "config": Lazy("mvm_ci.cli.config.group", "config", "Look at the settings."),
+    "profile": Lazy(
+        "mvm_ci.cli.profile.group", "profile", "Keep addresses and tokens of several control planes."
+    ),
+    "completion": Lazy(
+        "mvm_ci.cli.completion", "completion", "Print what makes a shell complete commands and options."
+    ),
 }
 
 

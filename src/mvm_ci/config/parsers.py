@@ -9,9 +9,15 @@ from urllib.parse import urlsplit
 
 from mvm_ci.domain.errors import BadInput
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
+_SECONDS: Final = re.compile(_NUMBER)
+_DURATION: Final = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNITS))
+_LONGEST_S: Final = 1e11
+_PROFILE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_SLOTS: Final = 4096
+PUBLIC_RELAYS: Final = "public"
+"""In place of a relay's address: those that the makers of iroh run for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +32,19 @@ class Address:
 
 
 def duration(text: str) -> float:
-    """Seconds in ``90s``, ``5m``, ``1.5h``, ``250ms`` or ``2d``. Raises ``ValueError``."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("is not a duration such as 90s, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
+    """Seconds in ``90s``, ``1h30m``, ``1.5h``, ``250ms`` or ``90``. Raises ``ValueError``."""
+    typed = text.strip()
+    match = _DURATION.fullmatch(typed)
+    if _SECONDS.fullmatch(typed):
+        seconds = float(typed)
+    elif typed and match is not None:
+        parts = zip(match.groups(), _UNITS.values(), strict=True)
+        seconds = sum(float(number) * unit for number, unit in parts if number is not None)
+    else:
+        raise ValueError("is not a duration such as 90s, 5m or 1h30m")
+    if seconds > _LONGEST_S:
+        raise ValueError("is too long for a duration")
+    return seconds
 
 
 def positive_duration(text: str) -> float:
@@ -75,6 +89,18 @@ def base_url(text: str) -> str:
     return text.strip().rstrip("/")
 
 
+def relay(text: str) -> str:
+    """The address of a relay, or ``public``. Raises ``ValueError``."""
+    if text.strip() == PUBLIC_RELAYS:
+        return PUBLIC_RELAYS
+    try:
+        return base_url(text)
+    except ValueError:
+        raise ValueError(
+            f"is neither an address such as https://relay.example nor {PUBLIC_RELAYS!r}"
+        ) from None
+
+
 def slot_count(text: str) -> int:
     """How many guests at once. Raises ``ValueError``."""
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MAX_SLOTS:
@@ -101,6 +127,13 @@ def network(text: str) -> str:
         return str(ip_network(text))
     except ValueError:
         raise ValueError("is not a network such as 10.1.0.0/16 or 127.0.0.1/32") from None
+
+
+def profile_name(text: str) -> str:
+    """The name of a profile. Raises ``ValueError``."""
+    if _PROFILE.fullmatch(text) is None:
+        raise ValueError("is not a profile's name: letters, digits, - and _, at most 64")
+    return text
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvm_ci.config import settings
-from mvm_ci.config.credentials import Credentials, read_credentials
-from mvm_ci.config.parsers import Address
-from mvm_ci.config.source import Source
+from mvm_ci.config.client import profile_in_use
+from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
+from mvm_ci.config.settings import Setting
+from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
 
 
@@ -22,11 +23,24 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """The UDP socket of a process, and how others reach it. ``external``: beyond a NAT that forwards.
+
+    ``relays``: addresses; ``public_relays``: those of iroh's makers instead.
+    """
+
+    bind: Address
+    external: Address | None = None
+    relays: tuple[str, ...] = ()
+    public_relays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
     bind: Address
-    p2p_bind: Address
+    p2p: PeerConfig
     state_dir: Path
     ticket_file: Path | None
     credentials_file: Path | None
@@ -52,18 +66,22 @@ class WorkerConfig:
     join_token: str | None = field(repr=False)
     name: str
     state_dir: Path
-    p2p_bind: Address
+    p2p: PeerConfig
     guests: GuestConfig
     grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class DevConfig:
-    """What ``mvm-ci dev`` runs with. ``credentials``: the file where the command line looks."""
+    """What ``mvm-ci dev`` runs with. ``credentials``: the file where the command line looks.
+
+    ``profile``: the profile that it asks instead, if one is in use.
+    """
 
     bind: Address
     state_dir: Path
     credentials: Path
+    profile: str | None
     guests: GuestConfig
 
 
@@ -77,27 +95,6 @@ def debug(environ: Mapping[str, str]) -> bool:
     return environ.get(str(settings.DEBUG.env)) == "1"
 
 
-def client_config(source: Source) -> Credentials:
-    """Where to send requests, and the token. Raises ``Misconfigured``."""
-    url, token = source.get(settings.URL), source.secret(settings.TOKEN)
-    if url is not None and token is not None:
-        return Credentials(url, token)
-    path = source.directory(settings.CREDENTIALS)
-    stored = read_credentials(path)
-    if stored is None:
-        missing = "address" if url is None else "token"
-        raise Misconfigured(
-            f"no {missing} of a control plane: start one with 'mvm-ci dev', or give --url and --token-file "
-            f"(there is no {path})"
-        )
-    if url is not None and url != stored.url:
-        # A token goes to the server it was made for and to no other.
-        raise Misconfigured(f"the token in {path} is for {stored.url}, not for {url}; give --token-file")
-    if token is not None:
-        return Credentials(stored.url, token)
-    return stored
-
-
 def build_cache(source: Source) -> Path:
     """Where ``mvm-ci build`` keeps what it built. Raises ``Misconfigured``."""
     return source.directory(settings.BUILD_CACHE)
@@ -107,7 +104,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
     """Raises ``Misconfigured``."""
     return ControlPlaneConfig(
         bind=source.value(settings.BIND),
-        p2p_bind=source.value(settings.P2P_BIND),
+        p2p=_peer(source, settings.P2P_BIND, settings.P2P_EXTERNAL),
         state_dir=source.directory(settings.CONTROL_PLANE_STATE),
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
@@ -124,7 +121,7 @@ def worker_config(source: Source) -> WorkerConfig:
         join_token=source.secret(settings.JOIN_TOKEN),
         name=source.get(settings.WORKER_NAME) or socket.gethostname(),
         state_dir=source.directory(settings.WORKER_STATE),
-        p2p_bind=source.value(settings.WORKER_P2P_BIND),
+        p2p=_peer(source, settings.WORKER_P2P_BIND, settings.WORKER_P2P_EXTERNAL),
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
     )
@@ -136,7 +133,30 @@ def dev_config(source: Source) -> DevConfig:
         bind=source.value(settings.BIND),
         state_dir=source.directory(settings.DEV_STATE),
         credentials=source.directory(settings.CREDENTIALS),
+        profile=_profile_before_credentials(source),
         guests=_guests(source),
+    )
+
+
+def _profile_before_credentials(source: Source) -> str | None:
+    if source.in_environment(settings.CREDENTIALS) is not None:
+        return None
+    used = profile_in_use(source)
+    return None if used is None else used[1].text
+
+
+def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) -> PeerConfig:
+    relays = source.all(settings.RELAY)
+    public = PUBLIC_RELAYS in relays
+    if public and len(relays) > 1:
+        raise Misconfigured(
+            f"{settings.RELAY.flag}: {PUBLIC_RELAYS!r} stands alone; name it, or relays of your own"
+        )
+    return PeerConfig(
+        bind=source.value(bind),
+        external=source.get(external),
+        relays=() if public else relays,
+        public_relays=public,
     )
 
 
@@ -150,17 +170,16 @@ def _guests(source: Source) -> GuestConfig:
 
 
 def _ticket(source: Source) -> tuple[str | None, Path | None]:
-    """One of ticket and ticket file. A flag, of either kind, beats the environment."""
-    found = [source.text(settings.TICKET), source.text(settings.TICKET_IN)]
-    typed = [one for one in found if one is not None and one[0].startswith("--")]
-    given = typed or [one for one in found if one is not None]
-    if not given:
-        raise Misconfigured(
-            "no ticket: give --ticket-file, --ticket or CONTROL_PLANE_TICKET "
-            "('mvm-ci control-plane' prints the ticket)"
-        )
-    if len(given) > 1:
-        raise Misconfigured(f"{given[0][0]} and {given[1][0]} are both set; use one")
-    if given[0] == found[0]:
-        return source.get(settings.TICKET), None
-    return None, source.get(settings.TICKET_IN)
+    """One of ticket and ticket file: the first place that has either of them counts."""
+    for look in (source.typed, source.in_environment, source.in_section):
+        ticket, file = look(settings.TICKET), look(settings.TICKET_IN)
+        if ticket is not None and file is not None:
+            raise Misconfigured(f"{ticket.where} and {file.where} are both set; use one")
+        if ticket is not None:
+            return parsed(settings.TICKET, ticket), None
+        if file is not None:
+            return None, parsed(settings.TICKET_IN, file)
+    raise Misconfigured(
+        "no ticket: give --ticket-file, --ticket or CONTROL_PLANE_TICKET "
+        "('mvm-ci control-plane' prints the ticket)"
+    )

@@ -1,8 +1,8 @@
 """The table of settings: flag, variable, default, meaning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from mvm_ci.config import parsers
 
@@ -24,8 +24,9 @@ class Setting(Generic[T]):
 
     @property
     def key(self) -> str:
-        """The flag's parameter name."""
-        return (self.flag or self.env or "").lstrip("-").replace("-", "_")
+        """The flag's parameter name; also its key in the configuration file."""
+        name = self.flag or (self.env or "").removeprefix("MVM_CI_").lower()
+        return name.lstrip("-").replace("-", "_")
 
 
 _DIR, _FILE, _TIME, _ADDRESS = "DIRECTORY", "FILE", "DURATION", "HOST:PORT"
@@ -33,7 +34,7 @@ URL = Setting(
     "--url",
     "MVM_CI_URL",
     parsers.base_url,
-    "of the credentials file",
+    "of the profile or credentials file",
     "Address of the control plane's API.",
     "URL",
 )
@@ -41,7 +42,7 @@ TOKEN = Setting(
     "--token-file",
     "MVM_CI_TOKEN",
     parsers.line,
-    "of the credentials file",
+    "of the profile or credentials file",
     "File with the API token; - for stdin.",
     _FILE,
 )
@@ -52,6 +53,22 @@ CREDENTIALS = Setting(
     "$XDG_CONFIG_HOME/mvm-ci/credentials.json",
     "File with address and token, mode 0600.",
     _FILE,
+)
+CONFIG = Setting(
+    "--config",
+    "MVM_CI_CONFIG",
+    parsers.path,
+    "$XDG_CONFIG_HOME/mvm-ci/config.toml",
+    "Configuration file, TOML.",
+    _FILE,
+)
+PROFILE = Setting(
+    "--profile",
+    "MVM_CI_PROFILE",
+    parsers.profile_name,
+    "of the configuration file",
+    "Profile of the configuration file, with address and token.",
+    "NAME",
 )
 LOG_LEVEL = Setting(
     "--log-level",
@@ -87,6 +104,22 @@ P2P_BIND = Setting(
     "127.0.0.1:0",
     "Where workers connect (UDP). Port 0: any at the first start, then the same again.",
     _ADDRESS,
+)
+P2P_EXTERNAL = Setting(
+    "--p2p-external",
+    "MVM_CI_P2P_EXTERNAL",
+    parsers.address,
+    "none",
+    "Where the UDP socket is reached from outside (IP and port), if a NAT forwards to it.",
+    _ADDRESS,
+)
+RELAY = Setting(
+    "--relay",
+    "MVM_CI_RELAY",
+    parsers.relay,
+    "none",
+    "Relay to meet at where no direct path exists: its address, or public for those of iroh's makers.",
+    "URL",
 )
 CONTROL_PLANE_STATE = Setting(
     "--state-dir",
@@ -153,6 +186,14 @@ WORKER_P2P_BIND = Setting(
     "The UDP socket it dials from.",
     _ADDRESS,
 )
+WORKER_P2P_EXTERNAL = Setting(
+    "--p2p-external",
+    "MVM_CI_WORKER_P2P_EXTERNAL",
+    parsers.address,
+    "none",
+    "Where the NAT before it shows its UDP socket (IP and port), if that is known and stays.",
+    _ADDRESS,
+)
 SLOTS = Setting(
     "--slots", "MVM_CI_SLOTS", parsers.slot_count, "one per core", "How many guests run at once.", "N"
 )
@@ -205,9 +246,19 @@ DEV_STATE = Setting(
     _DIR,
 )
 
-CLIENT: Final = (URL, TOKEN, CREDENTIALS)
+CLIENT: Final = (URL, TOKEN, CREDENTIALS, PROFILE)
+FILE: Final = (CONFIG,)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
-CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
+CONTROL_PLANE: Final = (
+    BIND,
+    P2P_BIND,
+    P2P_EXTERNAL,
+    RELAY,
+    CONTROL_PLANE_STATE,
+    TICKET_OUT,
+    CREDENTIALS_OUT,
+    LEASE,
+)
 WORKER: Final = (
     TICKET,
     TICKET_IN,
@@ -215,6 +266,8 @@ WORKER: Final = (
     WORKER_NAME,
     WORKER_STATE,
     WORKER_P2P_BIND,
+    WORKER_P2P_EXTERNAL,
+    RELAY,
     SLOTS,
     ALLOW_HOST,
     ALLOW_NETWORK,
@@ -225,5 +278,16 @@ DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY)
 """Their flag may be repeated; their variable takes commas."""
+AMBIENT: Final = (CONFIG, PROFILE)
+"""Where other settings are read: ``cli.options`` keeps them aside, commands do not get them by name."""
+IN_PROFILES: Final = (URL, TOKEN)
+"""The keys of ``[profiles.NAME]`` in the configuration file."""
+IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
+    "control-plane": (*CONTROL_PLANE, LOG_LEVEL, LOG_FORMAT),
+    "worker": (*WORKER, LOG_LEVEL, LOG_FORMAT),
+    "dev": (*DEV, LOG_LEVEL, LOG_FORMAT),
+    "build": BUILD,
+}
+"""The other sections of the configuration file, one for each command that has settings of its own."""

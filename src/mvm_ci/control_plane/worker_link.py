@@ -10,7 +10,7 @@ from mvm_ci.domain.errors import MvmCiError, ProtocolError, Unavailable
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.record import Batch, Recorder, Recording
 from mvm_ci.lifecycle.sessions import Session, Sessions
-from mvm_ci.ports.transport import Connection, Stream
+from mvm_ci.ports.transport import Connection, PathKind, Stream
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, from_worker
 from mvm_ci.wire.session import ControlSession, Phase
@@ -84,6 +84,9 @@ class WorkerLink:
             if code == m.CLOSE_REFUSED and self._transferring is not None:
                 # It may stay a moment to read why, but gets nothing any more.
                 self._transferring.cancel()
+
+    def path(self) -> PathKind | None:
+        return self._connection.path()
 
     async def run(self) -> None:
         """The whole life of the connection. Raises nothing; cancelling it closes the connection."""

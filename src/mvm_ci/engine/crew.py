@@ -7,6 +7,7 @@ runner.
 """
 
 import asyncio
+import os
 from collections import deque
 from typing import Final, Protocol
 
@@ -100,7 +101,21 @@ class Crew:
 
     async def start(self) -> None:
         """Starts all runners. Raises ``Unavailable`` if one cannot be started."""
-        await asyncio.gather(*(self._start_process(seat) for seat in self.seats))
+        # As many at once as there are cores: the first ones can work while the others come up, and guests of
+        # other workers on this machine are not starved meanwhile.
+        cores = asyncio.Semaphore(os.cpu_count() or 1)
+
+        async def start(seat: Seat) -> None:
+            async with cores:
+                await self._start_process(seat)
+
+        starts = [asyncio.ensure_future(start(seat)) for seat in self.seats]
+        try:
+            await asyncio.gather(*starts)
+        finally:
+            for one in starts:
+                one.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
 
     async def close(self) -> None:
         """Kills all runners and waits until they are gone."""

@@ -88,7 +88,7 @@ class Dispatcher:
         seat = self.seats.get(session)
         if seat is not None:
             seat.unused(more)
-            if self.scheduler:
+            if self.scheduler or self._unread:
                 self._event.set()
 
     def drain(self, session: SessionId) -> None:

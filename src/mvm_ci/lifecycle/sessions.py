@@ -210,7 +210,10 @@ class Sessions:
         if open_one is not None and open_one.incarnation == hello.incarnation:
             return await self._resume(open_one, hello, link)
         if open_one is not None:
-            if hello.previous != open_one.incarnation or await self._answers(open_one):
+            replaces = hello.previous == open_one.incarnation and (
+                hello.previous_over or not await self._answers(open_one)
+            )
+            if not replaces:
                 return admission.key_in_use(self.lease_left_ms(open_one))
             log.info("session_taken_over", worker=peer, session=open_one.id)
             await self._end(open_one, m.CLOSE_REPLACED, "another process with this key took over")

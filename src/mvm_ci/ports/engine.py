@@ -96,6 +96,10 @@ class Engine(Protocol):
         """How many guests it runs at once."""
         ...
 
+    async def start(self) -> None:
+        """Returns when guests can run; placements taken before wait. Raises ``Unavailable`` if none can."""
+        ...
+
     def place(self, placements: Sequence[Placement]) -> None:
         """Takes placements; they start in order as slots get free.
 

@@ -62,6 +62,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
     ``running``: placements of which this incarnation still has the guest or an end without ``Recorded``
     (after a reconnect). ``ephemeral``: the worker is to be forgotten when its session is over.
+    ``previous_over``: the process of ``previous`` is known to be dead: nobody need be asked whether it is.
     """
 
     oldest: int
@@ -77,6 +78,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     running: tuple[Placed, ...] = ()
     labels: dict[str, str] = {}
     ephemeral: bool = False
+    previous_over: bool = False
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):

@@ -1,4 +1,7 @@
-"""Running a process: its event loop, its signals, its end."""
+"""Running a process: its event loop, its signals, its end.
+
+Each process loads its own parts alone: a worker that comes back is sooner there, and smaller.
+"""
 
 import asyncio
 import contextlib
@@ -10,10 +13,7 @@ import uvloop
 
 from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, WorkerConfig
-from mvm_ci.wiring.control_plane import serve_control_plane
-from mvm_ci.wiring.dev import serve_dev
 from mvm_ci.wiring.stopping import Stop
-from mvm_ci.wiring.worker import serve_worker
 
 _log = structlog.get_logger(__name__)
 _HERE: Final = ("127.", "localhost", "::1")
@@ -24,17 +24,23 @@ Service = Callable[[Stop], Awaitable[None]]
 
 def run_control_plane(config: ControlPlaneConfig) -> None:
     """Runs a control plane until a signal ends it."""
+    from mvm_ci.wiring.control_plane import serve_control_plane
+
     warn_of_plain_http(config.bind)
     run_service(lambda stop: serve_control_plane(config, stop))
 
 
 def run_worker(config: WorkerConfig) -> None:
     """Runs a worker until a signal, or the control plane, ends it."""
+    from mvm_ci.wiring.worker import serve_worker
+
     run_service(lambda stop: serve_worker(config, stop))
 
 
 def run_dev(config: DevConfig) -> None:
     """Runs both in one process until a signal ends them."""
+    from mvm_ci.wiring.dev import serve_dev
+
     warn_of_plain_http(config.bind)
     run_service(lambda stop: serve_dev(config, stop))
 

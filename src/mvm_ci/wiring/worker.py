@@ -1,13 +1,10 @@
 """A worker in this process: its session with the control plane, and its engine."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final
 
 from mvm_ci.adapters.http.client import GuestHttpClient
-from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.config.processes import GuestConfig, WorkerConfig
@@ -17,11 +14,11 @@ from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
 from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.ports.transport import Transport
+from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 from mvm_ci.worker.settings import WorkerSettings
-
-_GC_THRESHOLD: Final = 50_000
 
 
 async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
@@ -32,18 +29,18 @@ async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
         ticket=config.ticket,
         ticket_file=config.ticket_file,
         join_token=config.join_token,
-        bind=str(config.p2p_bind),
+        bind=str(config.p2p.bind),
         grace_s=config.grace_s,
     )
-    await run_worker(make_worker(settings, config.guests), stop)
+    await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
 
 
-def make_worker(settings: WorkerSettings, guests: GuestConfig) -> Worker:
-    """A worker on the real network, clock and engine."""
+def make_worker(settings: WorkerSettings, guests: GuestConfig, transport: Transport) -> Worker:
+    """A worker on the real clock and engine."""
     clock = SystemClock()
     return Worker(
         settings,
-        transport=IrohTransport(),
+        transport=transport,
         engine_factory=_Engines(settings, guests, clock),
         compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
         clock=clock,
@@ -78,16 +75,16 @@ class _Engines:
     def __call__(
         self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
     ) -> Awaitable[Engine]:
-        return self._start(journal, lease, payloads, events)
+        return self._make(journal, lease, payloads, events)
 
-    async def _start(
+    async def _make(
         self, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
     ) -> Engine:
         policy = NetworkPolicy(
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
         http = GuestHttpClient(policy, before_send=lease.wait_valid)
-        pool = EnginePool(
+        return EnginePool(
             PoolSettings(
                 worker=self._settings.name,
                 directory=await asyncio.to_thread(_made, self._settings.state_dir / "runners"),
@@ -100,12 +97,6 @@ class _Engines:
             events=events,
             clock=self._clock,
         )
-        await pool.start()
-        # What lives by now lives as long as the worker: a full collection over it would only stop it.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-        return pool
 
 
 class _Compiler:

@@ -47,7 +47,7 @@ class Prefetch:
 class Holdings:
     """``ports.engine.EngineEvents``: one entry for each placement that the engine has.
 
-    ``slots`` is set once the engine is there.
+    ``slots`` is set once the engine is there; jobs are asked for once it has started.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -56,6 +56,7 @@ class Holdings:
         self.slots = 0
         self.prefetch = Prefetch()
         self.draining = False
+        self._started = False
         self._waiting: dict[Placed, int] = {}
         self._running: dict[Placed, bool] = {}
 
@@ -79,6 +80,11 @@ class Holdings:
         if count:
             self.prefetch.ran(total_ns / 1e6, count)
         self.outbox.ended(items)
+
+    def engine_started(self) -> None:
+        """Guests can run from here on."""
+        self._started = True
+        self.outbox.wake()
 
     # ------------------------------------------------------------------ from the session
 
@@ -117,7 +123,7 @@ class Holdings:
 
     def wanted(self, credit: int) -> int:
         """How many more jobs to ask for, with ``credit`` asked for and not come yet."""
-        if self.draining or self.outbox.full:
+        if self.draining or not self._started or self.outbox.full:
             return 0
         return self.slots + self.prefetch.allowed - len(self._waiting) - len(self._running) - credit
 

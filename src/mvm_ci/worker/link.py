@@ -186,4 +186,5 @@ class Link:
             slots=self._holdings.slots,
             journal_format=FORMAT_VERSION,
             running=self._holdings.all(),
+            previous_over=self._state.previous_over,
         )

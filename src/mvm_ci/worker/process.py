@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
@@ -28,12 +29,13 @@ TICK_MS: Final = 500
 HAND_OVER_MS: Final = 10_000
 """Beyond the grace: time for guests to be handed over, and for their ends to be recorded."""
 GOODBYE_MS: Final = 2_000
+_GC_THRESHOLD: Final = 50_000
 
 log = structlog.get_logger()
 
 
 class EngineFactory(Protocol):
-    """Makes the worker's engine, ready to take placements. What it raises ends the worker."""
+    """Makes the worker's engine, which the worker starts. What it raises ends the worker."""
 
     def __call__(
         self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
@@ -110,12 +112,17 @@ class Worker:
             )
             stack.push_async_callback(engine.close)
             holdings.slots = engine.slots
+            # Beside the link: jobs of a process before this one are given back by its Hello, and a start of
+            # many runners must not keep them waiting.
             intake = Intake(engine, holdings, payloads.journal)
             stack.push_async_callback(intake.close)
-            log.info("worker_started", name=self._settings.name, slots=engine.slots)
+            starting = await stack.enter_async_context(_background(self._start(engine, holdings)))
             linked = await stack.enter_async_context(_background(link.run(intake, self._drain_asked)))
             ticking = await stack.enter_async_context(_background(self._tick(engine, holdings)))
-            await _first(linked, ticking, self._leave.wait())
+            await _first(starting, linked, ticking, self._leave.wait())
+            if starting.done():
+                await starting
+                await _first(linked, ticking, self._leave.wait())
             for part in (linked, ticking):
                 if part.done():
                     await part  # it ends only by an error
@@ -125,6 +132,15 @@ class Worker:
             if linked.done():
                 await linked
         log.info("worker_stopped")
+
+    async def _start(self, engine: Engine, holdings: Holdings) -> None:
+        await engine.start()
+        log.info("worker_started", name=self._settings.name, slots=engine.slots)
+        holdings.engine_started()
+        # What lives by now lives as long as the worker: a full collection over it would only stop it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
 
     def _drain_asked(self) -> None:
         log.info("drain_asked_by_control_plane")

@@ -15,13 +15,16 @@ _KEY_FILE: Final = "endpoint.key"
 _INCARNATION_FILE: Final = "incarnation"
 _LOCK_FILE: Final = "lock"
 _KEY_BYTES: Final = 32
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class StateDirectory:
     """An opened state directory. Blocking calls: use it off the event loop. ``close`` gives it free.
 
     ``key``: the endpoint's secret key. ``incarnation``: new for this process; ``previous``: the last one
-    that had a session, None if there was none. ``blobs``: where the cache lives.
+    that had a session, None if there was none; ``previous_over``: its process is dead, for it ran in this
+    very directory, whose lock is ours now (a copy of a directory has another lock). ``blobs``: where the
+    cache lives.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +52,8 @@ class StateDirectory:
         self._path.chmod(0o700)
         self._write(_FORMAT_FILE, _FORMAT)
         self.key = self._load_key()
-        self.previous = self._load_previous()
+        self._place = self._find_place()
+        self.previous, self.previous_over = self._load_previous()
         self.incarnation = Incarnation(secrets.token_hex(16))
         self._remembered = False
         self.blobs = self._path / "blobs"
@@ -61,7 +65,7 @@ class StateDirectory:
         Not before: a start that fails early must not hide the session that is still open.
         """
         if not self._remembered:
-            self._write(_INCARNATION_FILE, self.incarnation)
+            self._write(_INCARNATION_FILE, f"{self.incarnation} {self._place}")
             self._remembered = True
 
     def close(self) -> None:
@@ -116,11 +120,22 @@ class StateDirectory:
             raise Misconfigured(f"{file} is damaged; remove it to join as a new worker")
         return key
 
-    def _load_previous(self) -> Incarnation | None:
+    def _load_previous(self) -> tuple[Incarnation | None, bool]:
         file = self._path / _INCARNATION_FILE
-        text = file.read_text(errors="replace").strip() if file.exists() else ""
+        text, _, place = (file.read_text(errors="replace").strip() if file.exists() else "").partition(" ")
         # Anything else than what we write would make the control plane refuse the Hello: better none.
-        return Incarnation(text) if is_incarnation(text) else None
+        if not is_incarnation(text):
+            return None, False
+        return Incarnation(text), bool(place) and place == self._place
+
+    def _find_place(self) -> str:
+        """Names the lock's file on the system that runs now; empty if that has no name."""
+        try:
+            boot = _BOOT.read_text().strip()
+        except OSError:
+            return ""
+        found = os.fstat(self._lock)
+        return f"{boot}/{found.st_dev}/{found.st_ino}"
 
     def _write(self, name: str, text: str) -> None:
         """Whole or not at all, also when the power fails."""

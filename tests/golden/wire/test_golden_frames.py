@@ -57,6 +57,7 @@ HELLO = m.Hello(
 FROM_WORKER: dict[str, m.FromWorker] = {
     "hello": HELLO,
     "hello-labels": replace(HELLO, labels={"os": "linux", "gpu": ""}, ephemeral=True),
+    "hello-previous-over": replace(HELLO, previous_over=True),
     "hello-first": m.Hello(1, 1, "0.1.0", Incarnation("a" * 32), None, None, "", "", 0, 1),
     "credit": m.Credit(64),
     "heartbeat": m.Heartbeat(70_000, 3),
@@ -108,7 +109,7 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
-SHORTER = frozenset({"hello", "hello-first"})
+SHORTER = frozenset({"hello", "hello-first", "hello-labels"})
 """From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 

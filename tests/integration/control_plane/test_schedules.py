@@ -106,6 +106,9 @@ BAD = [
     ({"extra": 1}, 400, "extra"),
     ({"job": {"module": "b" * 64}}, 404, "job.module"),
     ({"job": {"module": MODULE, "timeout_s": 0}}, 400, "job.timeout_s"),
+    ({"job": {"module": MODULE, "idempotency_key": "a"}}, 400, "job: idempotency_key"),
+    ({"job": {"module": MODULE, "run_at_ms": 1}}, 400, "run_at_ms"),
+    ({"job": {"module": MODULE, "after": [{"job": "#0"}]}}, 400, "after"),
     ({"job": {"module": MODULE, "input": "x" * MAX_SCHEDULED_JOB}}, 413, "job: "),
 ]
 

@@ -128,6 +128,17 @@ async def test_a_restarted_worker_takes_over_when_its_old_process_is_silent(
     await becomes(api, job, "pending", 1)
 
 
+async def test_a_restarted_worker_that_knows_its_old_process_to_be_dead_takes_over_without_a_wait(
+    stand: Stand, api: httpx.AsyncClient
+) -> None:
+    worker, welcome, _, job = await holding(stand, api)
+    # The control plane still believes in the connection.
+    worker.connection.other.lose_peer()  # type: ignore[attr-defined]
+    taken = await worker.welcome(incarnation=SECOND, previous=FIRST, previous_over=True)
+    assert taken.session > welcome.session
+    await becomes(api, job, "pending", 1)
+
+
 async def test_a_restarted_worker_takes_over_at_once_when_nobody_is_connected(
     stand: Stand, api: httpx.AsyncClient
 ) -> None:

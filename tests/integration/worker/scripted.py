@@ -55,6 +55,8 @@ class FakeEngine:
         self.closed = False
         self.arrived = asyncio.Event()
         self.empty = asyncio.Event()
+        self.can_start = asyncio.Event()
+        self.can_start.set()
 
     def place(self, placements: Sequence[Placement]) -> None:
         if self.instant:
@@ -64,7 +66,10 @@ class FakeEngine:
         self.placements.update({p.placed: p for p in placements})
         self.arrived.set()
 
-    def start(self, *which: Placed) -> None:
+    async def start(self) -> None:
+        await self.can_start.wait()
+
+    def begin(self, *which: Placed) -> None:
         self.events.started(which)
 
     def end(self, outcome: Outcome, *which: Placed) -> None:
@@ -173,6 +178,8 @@ class Bench:
         self.running: asyncio.Task[None] = None  # type: ignore[assignment]
         self.slots = 2
         self.ready = asyncio.Event()
+        self.engine_can_start = asyncio.Event()
+        self.engine_can_start.set()
         self.chance: Callable[[], float] = lambda: 0.5
 
     async def listen(self) -> None:
@@ -201,6 +208,7 @@ class Bench:
     ) -> FakeEngine:
         self.journal, self.lease, self.payloads = journal, lease, payloads
         self.engine = FakeEngine(events, self.slots)
+        self.engine.can_start = self.engine_can_start
         self.ready.set()  # from here on the worker waits for nothing but its clock and the network
         return self.engine
 

@@ -27,7 +27,7 @@ async def with_job(desk: Bench, **settings: float) -> Peer:
     await peer.expect(m.Credit)
     await peer.send(m.Assign((assignment(1),)))
     await settle()
-    desk.engine.start(placed(1))
+    desk.engine.begin(placed(1))
     await peer.expect(m.Started)
     return peer
 

@@ -31,6 +31,18 @@ async def desk(tmp_path: Path) -> AsyncIterator[Bench]:
         yield made
 
 
+async def test_a_worker_has_its_session_before_its_engine_runs_and_asks_for_jobs_only_then(
+    desk: Bench,
+) -> None:
+    desk.engine_can_start.clear()
+    desk.start()
+    peer = await desk.open()
+    await desk.clock.advance(HEARTBEAT_MS)
+    assert isinstance(await peer.receive(), m.Heartbeat)
+    desk.engine_can_start.set()
+    assert (await peer.expect(m.Credit)).more == 4
+
+
 async def test_a_worker_says_who_it_is_and_asks_for_its_slots_and_two_more(desk: Bench) -> None:
     desk.start(join_token="secret")
     peer = await desk.peer()
@@ -48,7 +60,7 @@ async def test_a_job_runs_and_its_credit_comes_back_with_its_end(desk: Bench) ->
     await peer.send(m.Assign((assignment(1), assignment(2))))
     await settle()
     assert list(desk.engine.placements) == [placed(1), placed(2)]
-    desk.engine.start(placed(1), placed(2))
+    desk.engine.begin(placed(1), placed(2))
     assert (await peer.expect(m.Started)).placements == (placed(1), placed(2))
     desk.engine.end(DONE, placed(1))
     assert (await peer.expect(m.Ended)).items == (m.EndedItem(placed(1), DONE, None),)
@@ -61,7 +73,7 @@ async def test_a_start_is_not_told_when_its_end_goes_out_with_it(desk: Bench) ->
     await peer.expect(m.Credit)
     await peer.send(m.Assign((assignment(1), assignment(2))))
     await settle()
-    desk.engine.start(placed(1), placed(2))
+    desk.engine.begin(placed(1), placed(2))
     desk.engine.end(DONE, placed(1))
     assert (await peer.receive()) == m.Started((placed(2),))
     assert isinstance(await peer.receive(), m.Ended)
@@ -83,7 +95,7 @@ async def test_what_was_not_answered_goes_out_again_after_a_cut(desk: Bench) -> 
     await peer.expect(m.Credit)
     await peer.send(m.Assign((assignment(1), assignment(2), assignment(3))))
     await settle()
-    desk.engine.start(placed(1), placed(2), placed(3))
+    desk.engine.begin(placed(1), placed(2), placed(3))
     desk.engine.end(DONE, placed(1))
     appending = asyncio.create_task(desk.journal.append(placed(2), segment(0)))
     await peer.expect(m.Ended)
@@ -113,7 +125,7 @@ async def test_what_a_new_session_does_not_keep_is_dropped_without_a_word(desk: 
     await peer.expect(m.Credit)
     await peer.send(m.Assign((assignment(1), assignment(2), assignment(3))))
     await settle()
-    desk.engine.start(placed(1), placed(2), placed(3))
+    desk.engine.begin(placed(1), placed(2), placed(3))
     desk.engine.end(DONE, placed(3))
     appending = asyncio.create_task(desk.journal.append(placed(1), segment(0)))
     await peer.expect(m.Ended)
@@ -336,7 +348,7 @@ async def test_jobs_stuck_behind_long_ones_are_given_back(desk: Bench) -> None:
     await peer.expect(m.Credit)
     await peer.send(m.Assign(tuple(assignment(job) for job in (1, 2, 3, 4))))
     await settle()
-    desk.engine.start(placed(1), placed(2))
+    desk.engine.begin(placed(1), placed(2))
     await desk.clock.advance(900)
     assert desk.engine.released == 0
     await desk.clock.advance(600)

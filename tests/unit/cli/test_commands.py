@@ -15,7 +15,18 @@ from mvm_ci.wire import api
 from tests.unit.cli.fake_api import DIGEST, WORKER, CommandLine, module_view, worker_view
 from tests.unit.cli.reference_page import PAGE, commands, page
 
-HEAVY = ("asyncio", "httpx", "msgspec", "rich", "structlog", "uvicorn", "uvloop", "wasmtime", "iroh")
+HEAVY = (
+    "asyncio",
+    "httpx",
+    "msgspec",
+    "rich",
+    "structlog",
+    "tomllib",
+    "uvicorn",
+    "uvloop",
+    "wasmtime",
+    "iroh",
+)
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
@@ -142,6 +153,21 @@ def test_two_workers_of_one_name_are_not_confused(cli: CommandLine) -> None:
     result = cli("worker", "revoke", "one")
     assert result.exit_code == 2
     assert all(worker.id in result.stderr for worker in workers)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "found"),
+    [("cdcd", 2, (0, 1)), (WORKER[:-1] + "c", 0, ()), ("cdc", 5, ()), ("cdce", 5, ())],
+)
+def test_the_beginning_of_a_workers_id_must_mean_one(
+    cli: CommandLine, text: str, code: int, found: tuple[int, ...]
+) -> None:
+    workers = (worker_view(), worker_view(id=WORKER[:-1] + "c", name="two"))
+    cli.api.answer("GET", "/v1/workers", api.WorkerList(workers=workers))
+    cli.api.answer("POST", f"/v1/workers/{workers[1].id}/drain", worker_view(state="draining"))
+    result = cli("worker", "drain", text)
+    assert result.exit_code == code
+    assert all(workers[at].id in result.stderr for at in found)
 
 
 def test_a_join_token_is_data_and_the_rest_is_not(cli: CommandLine) -> None:

@@ -140,6 +140,11 @@ def test_backfill_refuses_what_is_no_time(cli: CommandLine) -> None:
 
 def test_delete_says_so(cli: CommandLine) -> None:
     cli.api.answer("DELETE", "/v1/schedules/nightly", api.Removed(name="nightly"))
-    assert cli("schedule", "delete", "nightly").stdout == "nightly: deleted\n"
-    cli.api.answer("DELETE", "/v1/schedules/a%2Fb", problem(404, "not-found", "there is no schedule 'a/b'"))
-    assert cli("schedule", "delete", "missing").exit_code != 0
+    assert cli("schedule", "delete", "nightly", "--yes").stdout == "nightly: deleted\n"
+    cli.api.answer("DELETE", "/v1/schedules/missing", problem(404, "not-found", "there is no schedule"))
+    assert "there is no schedule" in cli("schedule", "delete", "missing", "--yes").stderr
+
+
+def test_delete_asks_before_it_does_so(cli: CommandLine) -> None:
+    assert cli("schedule", "delete", "nightly").exit_code == 2
+    assert cli.api.requests == []

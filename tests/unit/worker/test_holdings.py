@@ -18,6 +18,7 @@ def holdings(slots: int = 4) -> tuple[Holdings, FakeClock]:
     clock = FakeClock()
     made = Holdings(clock)
     made.slots = slots
+    made.engine_started()
     return made, clock
 
 

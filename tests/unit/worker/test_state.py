@@ -1,6 +1,7 @@
 """The state directory: made once, held by one, never guessed."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def test_a_start_that_came_to_no_session_hides_none(tmp_path: Path) -> None:
         assert reopen(tmp_path, session=False).previous == first.incarnation
 
 
+def test_the_lock_shows_that_the_process_before_is_dead_but_only_where_it_ran(tmp_path: Path) -> None:
+    assert not reopen(tmp_path / "w").previous_over
+    shutil.copytree(tmp_path / "w", tmp_path / "copy")
+    assert reopen(tmp_path / "w").previous_over
+    copied = reopen(tmp_path / "copy")
+    assert copied.previous is not None
+    assert not copied.previous_over
+    (tmp_path / "w" / "incarnation").write_text("a" * 32 + "\n")
+    old_form = reopen(tmp_path / "w")
+    assert (old_form.previous, old_form.previous_over) == ("a" * 32, False)
+
+
 def test_only_the_owner_may_look(tmp_path: Path) -> None:
     made = tmp_path / "made-by-hand"
     made.mkdir(mode=0o755)
@@ -47,7 +60,7 @@ def test_a_second_process_is_told_who_has_it(tmp_path: Path) -> None:
         with pytest.raises(Misconfigured, match=f"in use by process {os.getpid()}"):
             StateDirectory(tmp_path / "w")
         state.remember()
-        assert (tmp_path / "w" / "incarnation").read_text().strip() == state.incarnation
+        assert (tmp_path / "w" / "incarnation").read_text().split()[0] == state.incarnation
     finally:
         state.close()
     reopen(tmp_path / "w")

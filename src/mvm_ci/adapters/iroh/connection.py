@@ -1,16 +1,17 @@
 """One iroh connection and its streams."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 import iroh
 
 from mvm_ci.adapters.iroh import failures
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import WorkerId
+from mvm_ci.ports.transport import PathKind
 
+T = TypeVar("T")
 MAX_READ: Final = 256 << 10
 MAX_REASON: Final = 200
 """Bytes of a close reason; a longer one would not fit the one packet that carries it."""
@@ -27,23 +28,20 @@ class IrohStream:
     async def read(self, limit: int = 131_072) -> bytes:
         # iroh zeroes as many bytes as it is asked for, so neither huge nor tiny reads pay; the port's limit
         # is a wish for at most so much, and only callers that take any amount ask for less than MIN_READ.
-        async with self._guarded():
-            return await self._recv.read(min(limit, MAX_READ))
+        return await self._guarded(self._recv.read(min(limit, MAX_READ)))
 
     async def write(self, data: bytes) -> None:
-        async with self._guarded():
-            await self._send.write_all(data)
+        await self._guarded(self._send.write_all(data))
 
     async def finish(self) -> None:
-        async with self._guarded():
-            await self._send.finish()
+        await self._guarded(self._send.finish())
 
-    @asynccontextmanager
-    async def _guarded(self) -> AsyncIterator[None]:
+    async def _guarded(self, call: Coroutine[Any, Any, T]) -> T:
         if self._cancelled:
+            call.close()
             raise Unavailable("the stream was given up in the middle of a transfer")
         try:
-            yield
+            return await call
         except iroh.IrohError as error:
             raise failures.gone(error) from None
         except asyncio.CancelledError:
@@ -73,6 +71,18 @@ class IrohConnection:
             return IrohStream(await self._connection.accept_bi())
         except iroh.IrohError as error:
             raise failures.gone(error) from None
+
+    def path(self) -> PathKind | None:
+        if self._connection.close_reason() is not None:
+            return None
+        try:
+            paths = self._connection.paths()
+        except iroh.IrohError:
+            return None
+        selected = next((path for path in paths if path.is_selected), None)
+        if selected is None:
+            return None
+        return "relayed" if selected.is_relay else "direct"
 
     async def close(self, code: int, reason: str) -> None:
         # Cut between characters: the peer reads it as UTF-8.

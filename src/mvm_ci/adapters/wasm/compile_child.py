@@ -19,11 +19,11 @@ from wasmtime.component import Component
 
 from mvm_ci.adapters.wasm.core import CoreLoader
 from mvm_ci.adapters.wasm.current_run import CurrentRun
+from mvm_ci.adapters.wasm.engine_settings import BAD_MODULE
 from mvm_ci.adapters.wasm.engines import make_engine
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.ports.guest import ModuleKind
 
-BAD_MODULE: Final = 3
 _PR_SET_PDEATHSIG: Final = 1
 
 

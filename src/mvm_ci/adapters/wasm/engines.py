@@ -1,50 +1,16 @@
-"""The two engines' settings: what a guest's code may use, and how its memory is laid out.
+"""Making the two engines by their settings."""
 
-Compiled code fits only the settings it was compiled with; ``fingerprint`` names them in the cache's file
-names.
-"""
-
-import hashlib
-import platform
 from ctypes import c_size_t, c_uint32
-from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import wasmtime
 from wasmtime import _bindings as bindings
 
+from mvm_ci.adapters.wasm.engine_settings import MAX_MEMORY_BYTES, SETTINGS
 from mvm_ci.ports.guest import ModuleKind
 
-MAX_MEMORY_BYTES: Final = 1 << 30
-"""What a guest's memory can never exceed, whatever its limits say."""
 _KEEP_RESIDENT: Final = 1 << 20
 _POOL_SLOTS: Final = 2
-
-
-class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of one engine; every field changes what compiled code may assume, so all are part of the
-    fingerprint.
-    """
-
-    component_model: bool
-    pooled: bool
-    memory_reservation: int
-    max_wasm_stack: int
-
-
-SETTINGS: Final = {
-    # A pooled slot that stays resident makes the start of a small guest a few times cheaper than fresh
-    # mappings.
-    ModuleKind.CORE: EngineSettings(
-        component_model=False, pooled=True, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=512 << 10
-    ),
-    # Python has one large memory; CPython recurses deeply in C.
-    ModuleKind.COMPONENT: EngineSettings(
-        component_model=True, pooled=False, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=2 << 20
-    ),
-}
 
 
 def make_engine(kind: ModuleKind) -> wasmtime.Engine:
@@ -68,12 +34,6 @@ def make_engine(kind: ModuleKind) -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-def fingerprint(kind: ModuleKind) -> str:
-    """Changes whenever code compiled earlier must not be loaded: wasmtime, settings, processor."""
-    parts = [version("wasmtime"), repr(SETTINGS[kind]), platform.machine(), _processor_features()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
 def _use_pool(config: wasmtime.Config) -> None:
     pool = bindings.wasmtime_pooling_allocation_config_new()
     try:
@@ -92,14 +52,3 @@ def _use_pool(config: wasmtime.Config) -> None:
         bindings.wasmtime_pooling_allocation_strategy_set(config.ptr(), pool)
     finally:
         bindings.wasmtime_pooling_allocation_config_delete(pool)
-
-
-def _processor_features() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor()
-    for line in text.splitlines():
-        if line.startswith(("flags", "Features")):
-            return line
-    return platform.processor()

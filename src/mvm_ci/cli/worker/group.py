@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 @click.command(cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True)
-@setting_options((*settings.WORKER, *settings.LOGGING))
+@setting_options((*settings.WORKER, *settings.LOGGING, *settings.FILE))
 @click.pass_context
 def worker(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - text or tuples of it
     """Run a worker, or look after workers.
@@ -34,7 +34,7 @@ def worker(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - text 
     from mvm_ci.config.processes import log_config, worker_config
     from mvm_ci.logs import configure_logs
 
-    found = source(flags)
+    found = source(flags, "worker")
     config, logging = worker_config(found), log_config(found)
     configure_logs(logging.level, logging.form)
     from mvm_ci.wiring.running import run_worker

@@ -26,13 +26,14 @@ def list_workers(*, url: str | None, token_file: str | None, as_json: bool) -> N
         output.print_json({"workers": [output.fields(view) for view in views]})
         return
     output.print_table(
-        ("ID", "NAME", "STATE", "CONNECTED", "RUNNING", "SEEN", "VERSION", "PLATFORM"),
+        ("ID", "NAME", "STATE", "CONNECTED", "PATH", "RUNNING", "SEEN", "VERSION", "PLATFORM"),
         (
             (
                 view.id[:12],
                 view.name,
                 view.state,
                 "yes" if view.connected else "no",
+                view.path or "",
                 f"{view.running}/{view.slots}",
                 output.ago(view.seen_ms or None),
                 view.version,

@@ -133,6 +133,7 @@ def worker_view(worker: Worker, session: Session | None, lease_left_ms: int) -> 
         name=worker.name,
         state=state,
         connected=session is not None and lease_left_ms > 0,
+        path=session.link.path() if session is not None and session.link is not None else None,
         slots=worker.slots,
         running=session.running if session is not None else 0,
         version=worker.version,

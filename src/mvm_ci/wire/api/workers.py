@@ -4,12 +4,15 @@ import msgspec
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker. ``state``: active, draining or revoked; ``connected``: whether its lease is held now."""
+    """A worker. ``state``: active, draining or revoked; ``connected``: whether its lease is held now;
+    ``path``: direct or relayed, null while no connection stands.
+    """
 
     id: str
     name: str
     state: str
     connected: bool
+    path: str | None = None
     slots: int = 0
     running: int = 0
     version: str = ""

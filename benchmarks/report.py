@@ -1,0 +1,73 @@
+"""The figures as Markdown, ready for ``docs/performance.md``, and the machine behind them."""
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.workload import Measured
+
+GOALS: Final = {
+    "w1_jobs_per_s": "≥ 15,000",
+    "w1_50k_jobs_per_s": "≥ 15,000",
+    "w1_single_jobs_per_s": "≥ 6,000",
+    "w2_p50_ms": "≤ 2",
+    "w2_p99_ms": "≤ 5",
+    "w4_kept_rate": "≥ 0.95",
+    "w5_recovery_s": "≤ 1.5",
+    "w5_rerun": "0",
+    "w5_lost_recovery_s": "≤ lease + 1",
+    "idle_writes_per_s": "< 1",
+    "idle_cpu_pct": "< 5",
+    "rss_server_mb": "≤ 80",
+    "rss_worker_mb": "≤ 80",
+}
+
+
+def conditions(*, quick: bool, runs: int) -> dict[str, Any]:
+    """The machine and the versions behind the figures."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line for line in cpuinfo if "model name" in line), "")
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": model.partition(":")[2].strip(),
+        "kernel": platform.release().partition("-")[0],
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("mvm-ci", "wasmtime", "iroh", "msgspec", "uvicorn")},
+        "load_average": os.getloadavg()[0],
+        "quick": quick,
+        "runs": runs,
+    }
+
+
+def markdown(found: Mapping[str, Measured], machine: Mapping[str, Any]) -> str:
+    """Two or three tables: figures, what they were measured on, where a no-op job's time goes."""
+    packages = machine["packages"]
+    lines = [
+        f"{machine['at'][:10]}, {machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}, "
+        f"Python {machine['python']}, wasmtime {packages['wasmtime']}, iroh {packages['iroh']}; "
+        f"median of {machine['runs']} runs (lowest to highest)"
+        + ("; QUICK, so these figures mean nothing" if machine["quick"] else ""),
+        "",
+        "| figure | value | runs | goal |",
+        "|---|---|---|---|",
+    ]
+    for measured in found.values():
+        for key, values in measured.figures.items():
+            spread = f"{_number(min(values))} to {_number(max(values))}" if len(values) > 1 else ""
+            lines.append(f"| `{key}` | {_number(measured.medians[key])} | {spread} | {GOALS.get(key, '')} |")
+    lines += ["", "| workload | measured on |", "|---|---|"]
+    lines += [f"| `{name}` | {measured.conditions} |" for name, measured in found.items()]
+    profile = {part: us for measured in found.values() for part, us in measured.profile.items()}
+    if profile:
+        lines += ["", "| part | µs of CPU for one no-op job |", "|---|---|"]
+        lines += [f"| {part} | {us:.1f} |" for part, us in sorted(profile.items(), key=lambda item: -item[1])]
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}".rstrip("0").rstrip(".") or "0"

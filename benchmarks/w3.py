@@ -1,0 +1,16 @@
+"""W3: executions of five journaled steps."""
+
+from benchmarks.workload import EXAMPLES, Bench, Measured, times
+
+FLOWS = 5_000
+
+
+def measure(bench: Bench, runs: int, *, quick: bool) -> Measured:
+    flows = 500 if quick else FLOWS
+    five_steps = bench.c_module(EXAMPLES / "five_steps.c")
+    bench.rate(five_steps, 1_000)
+    rates = times(runs, lambda: bench.rate(five_steps, flows))
+    return Measured(
+        {"w3_flows_per_s": rates},
+        f"{flows:,} executions of five journaled clock readings, 100 a request, 8 connections",
+    )

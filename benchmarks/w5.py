@@ -1,0 +1,73 @@
+"""W5: a worker is killed in the middle of the work; the same command is given again, or never."""
+
+import signal
+import time
+
+from benchmarks.client import RequestFailed
+from benchmarks.effects import Effects, counted_effects
+from benchmarks.workload import GUESTS, WORKERS, Bench, Measured, cluster, until
+
+JOBS = 1_000
+KILLED_AT = 300
+BACK_AFTER_S = 1.0
+SLOTS = 16
+LEASE_S, LOST_LEASE_S = 15, 5
+_LONGEST_S = 120.0
+_LOOK_S = 0.005
+_OPTIONS = ("--slots", str(SLOTS), "--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
+
+
+def measure(runs: int, *, quick: bool) -> Measured:
+    jobs, killed_at = (400, 120) if quick else (JOBS, KILLED_AT)
+    figures: dict[str, list[float]] = {"w5_recovery_s": [], "w5_rerun": [], "w5_lost_recovery_s": []}
+    for _ in range(runs):
+        took, rerun = _run(jobs, killed_at, comes_back=True)
+        figures["w5_recovery_s"].append(took)
+        lost_took, lost_rerun = _run(jobs, killed_at, comes_back=False)
+        figures["w5_lost_recovery_s"].append(lost_took)
+        figures["w5_rerun"].append(rerun + lost_rerun)
+    return Measured(
+        figures,
+        f"{jobs:,} jobs, each one POST to a server that counts, and 20 ms of sleep; 2 workers of {SLOTS} "
+        f"slots, one killed by SIGKILL at {killed_at} ends; from then to the last completion. Recovery: the "
+        f"same command again {BACK_AFTER_S:g} s later, lease {LEASE_S} s. Lost: it never returns, lease "
+        f"{LOST_LEASE_S} s. Rerun: requests that the server saw more than once, in both",
+    )
+
+
+def _run(jobs: int, killed_at: int, *, comes_back: bool) -> tuple[float, int]:
+    lease = LEASE_S if comes_back else LOST_LEASE_S
+    with counted_effects() as effects, cluster(lease=f"{lease}s", worker_options=_OPTIONS) as bench:
+        took = _recovery(bench, effects, (jobs, killed_at), comes_back=comes_back)
+        if len(effects.counts) < jobs - 2 * SLOTS:  # those under way at the kill may not have been sent
+            raise RequestFailed(f"only {len(effects.counts)} of {jobs} effects arrived")
+        return took, effects.repeated
+
+
+def _recovery(bench: Bench, effects: Effects, plan: tuple[int, int], *, comes_back: bool) -> float:
+    """Seconds from the kill to the last completion."""
+    jobs, killed_at = plan
+    module = bench.c_module(GUESTS / "effect.c", _request(effects, "warm"))
+    effects.counts.clear()
+    requests = [_request(effects, str(number)) for number in range(jobs)]
+    with bench.client() as client:
+        before = bench.counts(client).get("completed", 0)
+
+        def done() -> int:
+            return bench.counts(client).get("completed", 0) - before
+
+        bench.load([bench.submission(module, requests, wait_s=0, allow_hosts=[effects.address])], 1)
+        until(f"{killed_at} jobs completed", lambda: done() >= killed_at, _LONGEST_S, _LOOK_S)
+        victim = next(one for one in bench.cluster.processes if one.name == WORKERS[0])
+        killed = time.monotonic()
+        victim.popen.send_signal(signal.SIGKILL)
+        victim.wait()
+        if comes_back:
+            time.sleep(max(0.0, killed + BACK_AFTER_S - time.monotonic()))
+            bench.cluster.worker_process(WORKERS[0], *_OPTIONS, token="")
+        until(f"all {jobs} jobs completed", lambda: done() >= jobs, _LONGEST_S, _LOOK_S)
+        return time.monotonic() - killed
+
+
+def _request(effects: Effects, path: str) -> dict[str, str]:
+    return {"method": "POST", "url": f"http://{effects.address}/{path}"}

@@ -1,0 +1,60 @@
+"""What a guest's code may use and how its memory is laid out, and the name of compiled code.
+
+Without wasmtime itself: a process that only compiles in children and starts runners does not load it.
+"""
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mvm_ci.ports.guest import ModuleKind
+
+BAD_MODULE: Final = 3
+"""Exit code of the compiling child: the module cannot run here."""
+MAX_MEMORY_BYTES: Final = 1 << 30
+"""What a guest's memory can never exceed, whatever its limits say."""
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one engine; every field changes what compiled code may assume, so all are part of the
+    fingerprint.
+    """
+
+    component_model: bool
+    pooled: bool
+    memory_reservation: int
+    max_wasm_stack: int
+
+
+SETTINGS: Final = {
+    # A pooled slot that stays resident makes the start of a small guest a few times cheaper than fresh
+    # mappings.
+    ModuleKind.CORE: EngineSettings(
+        component_model=False, pooled=True, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=512 << 10
+    ),
+    # Python has one large memory; CPython recurses deeply in C.
+    ModuleKind.COMPONENT: EngineSettings(
+        component_model=True, pooled=False, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=2 << 20
+    ),
+}
+
+
+def fingerprint(kind: ModuleKind) -> str:
+    """Changes whenever code compiled earlier must not be loaded: wasmtime, settings, processor."""
+    parts = [version("wasmtime"), repr(SETTINGS[kind]), platform.machine(), _processor_features()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _processor_features() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    for line in text.splitlines():
+        if line.startswith(("flags", "Features")):
+            return line
+    return platform.processor()
