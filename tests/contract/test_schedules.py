@@ -6,11 +6,14 @@ import asyncio
 
 from msgspec.structs import replace
 
+from mvm_ci.domain.cron import parse_zone
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.schedule import CatchUp, Overlap, Schedule
 from mvm_ci.ports.schedules import ScheduleStore
 
 NOW = 1_700_000_000_000
+
+parse_zone("Europe/Berlin")  # what a writer has done before
 
 
 def schedule(name: str = "nightly", namespace: str = "default", next_ms: int | None = NOW) -> Schedule:

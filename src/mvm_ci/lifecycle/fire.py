@@ -142,7 +142,17 @@ class Firing:
         except MvmCiError as error:
             _warn(schedule, error)
             return await self._save(policy.failed(schedule, times, str(error), self._clock.now_ms()))
-        return await self._save(policy.fired(schedule, times, jobs[-1]))
+        return await self._record(schedule, times, jobs[-1])
+
+    async def _record(self, schedule: Schedule, times: tuple[int, ...], job: JobId) -> Schedule | None:
+        """These fires have become jobs, whatever others made of the schedule meanwhile (a pause, say)."""
+        current: Schedule | None = schedule
+        while current is not None and current.created_ms == schedule.created_ms:
+            after = policy.fired(current, times, job)
+            if await self._store.replace(after):
+                return replace(after, revision=current.revision + 1)
+            current = await self._store.get(schedule.namespace, schedule.name)
+        return None
 
     async def _save(self, schedule: Schedule) -> Schedule | None:
         if not await self._store.replace(schedule):

@@ -2,6 +2,7 @@
 
 All writes are durable on return. A schedule is changed by compare and set on its ``revision``: who changes it
 has read it before, and reads it again if somebody was faster. Errors of the store itself are ``Unavailable``.
+Whoever writes a schedule has read the rules of its time zone (``cron.is_read``): its ``due_ms`` needs them.
 """
 
 from typing import Protocol

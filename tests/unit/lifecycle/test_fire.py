@@ -14,7 +14,7 @@ from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.domain.errors import MvmCiError, NotFound, QuotaExceeded, Unavailable
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import JobSpec, JobState, NewJob
-from mvm_ci.domain.schedule import LOOK_AGAIN_MS, RETRY_MS, CatchUp, Overlap, Schedule, begun
+from mvm_ci.domain.schedule import LOOK_AGAIN_MS, RETRY_MS, CatchUp, Overlap, Schedule, begun, paused
 from mvm_ci.lifecycle.fire import BATCH, Firing
 from mvm_ci.lifecycle.schedules import Fire
 from mvm_ci.lifecycle.waiters import Waiters
@@ -238,7 +238,31 @@ async def test_a_change_by_others_meanwhile_is_kept(world: World) -> None:
         await world.clock.advance(HOUR)
         assert world.times() == [60]
     shown = await world.shown()
-    assert (shown.jitter_ms, shown.fires, shown.waiting) == (7, 1, ())
+    assert (shown.jitter_ms, shown.fires, shown.waiting, world.submissions) == (7, 1, (), 1)
+
+
+@pytest.mark.parametrize("end", ["paused", "removed", "made anew"])
+async def test_a_schedule_that_is_stopped_meanwhile_knows_its_last_job(world: World, end: str) -> None:
+    await world.schedule()
+    submit = world.submit
+
+    async def crossed(schedule: Schedule, fires: Sequence[Fire]) -> list[JobId]:
+        made = await submit(schedule, fires)
+        if end == "paused":
+            assert await world.store.replace(paused(await world.shown()))
+        else:
+            assert await world.store.remove("default", "n")
+        if end == "made anew":
+            await world.schedule(created_ms=NOON + HOUR, next_ms=None, paused=True)
+        return made
+
+    world.submit = crossed  # type: ignore[method-assign] # as above
+    async with running(world):
+        await world.clock.advance(HOUR)
+        assert world.times() == [60]
+    found = await world.store.get("default", "n")
+    known = None if found is None else (found.paused, found.fires, found.last_job)
+    assert known == {"paused": (True, 1, 1), "removed": None, "made anew": (True, 0, None)}[end]
 
 
 # ---------------------------------------------------------------- a day without a control plane
