@@ -15,6 +15,7 @@ from mvm_ci.adapters.sql.queues import SqlQueues
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
+from mvm_ci.adapters.sql.schedules import SqlScheduleStore
 from mvm_ci.adapters.sql.writer import Writer
 
 
@@ -30,6 +31,7 @@ class SqlStore:
         self.registry = SqlRegistry(self._writer, self._reader)
         self.retained = SqlRetainedJobs(self._writer, self._reader)
         self.access = SqlAccess(self._writer, self._reader)
+        self.schedules = SqlScheduleStore(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:
