@@ -121,9 +121,7 @@ async def test_holders_are_the_placed_jobs_and_those_of_a_key(queue: JobQueue) -
 
 
 async def test_a_job_that_no_worker_takes_in_time_fails(queue: JobQueue) -> None:
-    await queue.submit(
-        [new_job(number, options=with_options(number, expires_ms=NOW + number)) for number in (1, 2)]
-    )
+    await queue.submit([new_job(number, options=with_options(expires_ms=NOW + number)) for number in (1, 2)])
     later = with_options(run_at_ms=NOW + 50, expires_ms=NOW + 3)
     await queue.submit([new_job(3, options=later), new_job(4)])
     assert await queue.next_expiry() == NOW + 1

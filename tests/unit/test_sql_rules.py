@@ -250,6 +250,11 @@ USES = {
     "count_segments": [BY_ID],
     "holds_segment": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first=?)"],
     "journal": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "placing_sessions": ["jobs USING COVERING INDEX jobs_placed"],
+    "finished_page": [f"{BY_ID} (rowid<?)", "journal USING PRIMARY KEY (job=?)"],
+    "removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
+    "references": [f"{BY_ID} (rowid>?)"],
+    "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
 }
 
 

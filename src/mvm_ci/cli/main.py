@@ -21,6 +21,9 @@ COMMANDS = {
     "join-token": Lazy(
         "mvm_ci.cli.join_token.group", "join_token", "Create, list and revoke permissions to become a worker."
     ),
+    "backup": Lazy(
+        "mvm_ci.cli.backup.group", "backup", "Back up a control plane's state on its machine, and restore it."
+    ),
     "config": Lazy("mvm_ci.cli.config.group", "config", "Look at the settings."),
     "profile": Lazy(
         "mvm_ci.cli.profile.group", "profile", "Keep addresses and tokens of several control planes."

@@ -24,6 +24,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+
+    age_s: float | None
+    count: int | None
+    size: int | None
+    modules_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PeerConfig:
     """The UDP socket of a process, and how others reach it. ``external``: beyond a NAT that forwards.
 
@@ -46,6 +56,7 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    keep: KeepConfig
     stall_s: float
 
 
@@ -114,6 +125,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        keep=_keep(source),
         stall_s=source.value(settings.STALL),
     )
 
@@ -142,6 +154,15 @@ def dev_config(source: Source) -> DevConfig:
         credentials=source.directory(settings.CREDENTIALS),
         profile=_profile_before_credentials(source),
         guests=_guests(source),
+    )
+
+
+def _keep(source: Source) -> KeepConfig:
+    return KeepConfig(
+        age_s=source.value(settings.KEEP_AGE) or None,
+        count=source.value(settings.KEEP_COUNT) or None,
+        size=source.value(settings.KEEP_BYTES) or None,
+        modules_s=source.value(settings.KEEP_MODULES) or None,
     )
 
 

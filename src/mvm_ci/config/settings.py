@@ -148,6 +148,38 @@ LEASE = Setting(
     "After this silence a worker counts as lost.",
     _TIME,
 )
+KEEP_AGE = Setting(
+    "--keep-jobs-for",
+    "MVM_CI_KEEP_JOBS_FOR",
+    parsers.age,
+    "30d",
+    "How long a job is kept after its end; forever for no limit.",
+    "AGE",
+)
+KEEP_COUNT = Setting(
+    "--keep-jobs",
+    "MVM_CI_KEEP_JOBS",
+    parsers.count_limit,
+    "1000000",
+    "How many jobs that are over are kept, the newest; all for no limit.",
+    "N",
+)
+KEEP_BYTES = Setting(
+    "--keep-jobs-size",
+    "MVM_CI_KEEP_JOBS_SIZE",
+    parsers.size_limit,
+    "all",
+    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
+    "SIZE",
+)
+KEEP_MODULES = Setting(
+    "--keep-modules-for",
+    "MVM_CI_KEEP_MODULES_FOR",
+    parsers.age,
+    "forever",
+    "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
+    "AGE",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -281,6 +313,10 @@ CONTROL_PLANE: Final = (
     TICKET_OUT,
     CREDENTIALS_OUT,
     LEASE,
+    KEEP_AGE,
+    KEEP_COUNT,
+    KEEP_BYTES,
+    KEEP_MODULES,
     STALL,
 )
 WORKER: Final = (

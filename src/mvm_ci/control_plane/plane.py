@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import random as chance
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -41,6 +42,7 @@ from mvm_ci.ports.transport import Endpoint
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class PartFailed(MvmCiError):
@@ -137,6 +139,7 @@ class ControlPlane:
             started_ms=clock.now_ms(),
         )
         self._server = ApiServer(Api(self.services), settings.host, settings.port, settings.stop_s)
+        self._duties: dict[str, Duty] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -149,6 +152,10 @@ class ControlPlane:
     def ticket(self) -> str:
         """Where workers find it."""
         return self._endpoint.ticket()
+
+    def add_duty(self, name: str, run: Duty) -> None:
+        """One more part, which runs from ``start`` on; if it ends, the control plane fails."""
+        self._duties[name] = run
 
     async def start(self) -> None:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
@@ -164,12 +171,13 @@ class ControlPlane:
         await self._superseder.restore()
         await self.sessions.restore()
         await self._server.start()
-        parts = {
+        parts: dict[str, Duty] = {
             "waker": self._waker.run,
             "expirer": self._expirer.run,
             "dispatcher": self.services.dispatcher.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
+            **self._duties,
         }
         for name, run in parts.items():
             task = asyncio.create_task(run(), name=name)

@@ -28,7 +28,7 @@ from tests.integration.engine.fakes import ROOT, Clock, Events, Http, Journal, L
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
 
 
 @pytest.fixture
