@@ -12,11 +12,15 @@ from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
+from mvm_ci.adapters.sql.queue import SqlJobQueue
+from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.retention import RetainedJobs
 
 
 @pytest.fixture
@@ -50,6 +54,15 @@ def registry(stores: tuple[JobQueue, Registry, Access]) -> Registry:
 @pytest.fixture
 def access(stores: tuple[JobQueue, Registry, Access]) -> Access:
     return stores[2]
+
+
+@pytest.fixture
+def retained(stores: tuple[JobQueue, Registry, Access]) -> RetainedJobs:
+    queue = stores[0]
+    if isinstance(queue, MemoryJobQueue):
+        return MemoryRetainedJobs(queue._records)
+    assert isinstance(queue, SqlJobQueue)
+    return SqlRetainedJobs(queue._writer, queue._reader)
 
 
 @pytest.fixture(params=["memory", "files"])

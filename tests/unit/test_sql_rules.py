@@ -254,6 +254,11 @@ USES = {
     "list_audit": ["audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "prune_audit": ["audit USING INTEGER PRIMARY KEY (rowid=?)"],
     "journal": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "placing_sessions": ["jobs USING COVERING INDEX jobs_placed"],
+    "finished_page": [f"{BY_ID} (rowid<?)", "journal USING PRIMARY KEY (job=?)"],
+    "removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
+    "references": [f"{BY_ID} (rowid>?)"],
+    "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
 }
 
 

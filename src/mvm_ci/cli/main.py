@@ -25,7 +25,10 @@ COMMANDS = {
         "mvm_ci.cli.whoami", "whoami", "Show the token in use: its role, its namespace, when it expires."
     ),
     "join-token": Lazy(
-        "mvm_ci.cli.join_token.group", "join_token", "Create and list permissions to become a worker."
+        "mvm_ci.cli.join_token.group", "join_token", "Create, list and revoke permissions to become a worker."
+    ),
+    "backup": Lazy(
+        "mvm_ci.cli.backup.group", "backup", "Back up a control plane's state on its machine, and restore it."
     ),
     "config": Lazy("mvm_ci.cli.config.group", "config", "Look at the settings."),
     "profile": Lazy(

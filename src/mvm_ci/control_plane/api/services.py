@@ -9,6 +9,7 @@ from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
@@ -44,6 +45,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dispatcher: Dispatcher
     waiters: Waiters
     sessions: Sessions
+    fleet: Fleet
     recorder: Recorder
     ticket: Callable[[], str]
     random: Callable[[int], bytes]
