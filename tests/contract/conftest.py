@@ -13,6 +13,7 @@ from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
@@ -21,6 +22,7 @@ from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
+from mvm_ci.ports.schedules import ScheduleStore
 
 
 @pytest.fixture
@@ -52,11 +54,6 @@ def registry(stores: tuple[JobQueue, Registry, Access]) -> Registry:
 
 
 @pytest.fixture
-def access(stores: tuple[JobQueue, Registry, Access]) -> Access:
-    return stores[2]
-
-
-@pytest.fixture
 def retained(stores: tuple[JobQueue, Registry, Access]) -> RetainedJobs:
     queue = stores[0]
     if isinstance(queue, MemoryJobQueue):
@@ -65,8 +62,25 @@ def retained(stores: tuple[JobQueue, Registry, Access]) -> RetainedJobs:
     return SqlRetainedJobs(queue._writer, queue._reader)
 
 
+@pytest.fixture
+def access(stores: tuple[JobQueue, Registry, Access]) -> Access:
+    return stores[2]
+
+
 @pytest.fixture(params=["memory", "files"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None) -> BlobStore:
     if request.param == "memory":
         return MemoryBlobStore()
     return await asyncio.to_thread(FileBlobStore, tmp_path / "blobs")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def schedules(
+    request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None
+) -> AsyncIterator[ScheduleStore]:
+    if request.param == "memory":
+        yield MemoryScheduleStore()
+    else:
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
+        yield store.schedules
+        await store.close()

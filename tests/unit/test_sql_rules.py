@@ -259,6 +259,12 @@ USES = {
     "removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
     "references": [f"{BY_ID} (rowid>?)"],
     "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
+    "replace_schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
+    "remove_schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
+    "schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
+    "schedules": ["schedules USING PRIMARY KEY (namespace=? AND name>?)"],
+    "schedules_due": ["schedules USING INDEX schedules_due (due_ms<?)"],
+    "next_schedule": ["schedules USING COVERING INDEX schedules_due"],
 }
 
 
@@ -269,7 +275,7 @@ def test_statements_use_their_index(filled: sqlite3.Connection, name: str, rows:
     steps = plan(filled, for_rows(name, rows) if takes_rows else QUERIES[name])
     assert [use for use in USES[name] if not any(use in step for step in steps)] == []
     # Walking an index in its order is no scan of the table; sorting is for few jobs.
-    scans = [step for step in steps if re.match(r"SCAN (jobs|journal)\b(?!.*USING)", step)]
+    scans = [step for step in steps if re.match(r"SCAN (jobs|journal|schedules)\b(?!.*USING)", step)]
     sorts = [step for step in steps if "TEMP B-TREE" in step]
     assert scans == []
     assert sorts == [] or name in {"list_placed", "with_key", "upstreams"}

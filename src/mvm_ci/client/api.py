@@ -11,6 +11,7 @@ import msgspec
 from mvm_ci.client.access import AccessMethods
 from mvm_ci.client.follow import Follower
 from mvm_ci.client.problems import error_of
+from mvm_ci.client.schedules import ScheduleRoutes
 from mvm_ci.client.waiting import STANDING, until_ended
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire import api
@@ -21,7 +22,7 @@ _ANSWER_S: Final = 30.0
 _PAGE: Final = 1000
 
 
-class ApiClient(AccessMethods):
+class ApiClient(AccessMethods, ScheduleRoutes):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from random import random as chance
 from typing import Any, TypeAlias
 
@@ -27,12 +28,14 @@ from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
+from mvm_ci.lifecycle.schedules import Schedules, submit
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
@@ -123,6 +126,8 @@ class ControlPlane:
             clock,
         )
         self._superseder = Superseder(queue, clock, changer.supersede)
+        submit_fires = partial(submit, submitter)
+        self._firing = Firing(stores.schedules, queue, clock, waiters, submit_fires, changer.cancel)
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
@@ -137,6 +142,7 @@ class ControlPlane:
             changer=changer,
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
+            schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
             modules=modules,
             dispatcher=dispatcher,
             waiters=waiters,
@@ -186,6 +192,7 @@ class ControlPlane:
             "waker": self._waker.run,
             "expirer": self._expirer.run,
             "dispatcher": self.services.dispatcher.run,
+            "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
             **self._duties,

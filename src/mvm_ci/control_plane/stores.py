@@ -8,6 +8,7 @@ from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.schedules import ScheduleStore
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,5 +18,6 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     queues: Queues
     registry: Registry
     access: Access
+    schedules: ScheduleStore
     blobs: BlobStore
     disk: Disk

@@ -117,6 +117,7 @@ async def opened_control_plane(
             queues=store.queues,
             registry=store.registry,
             access=store.access,
+            schedules=store.schedules,
             blobs=blobs,
             disk=disk,
         )

@@ -13,6 +13,7 @@ from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
@@ -66,6 +67,7 @@ class Stand:
         self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
         self.access: Any = MemoryAccess()
+        self.schedules: Any = MemoryScheduleStore()
         self.disk = RoomyDisk()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
@@ -109,6 +111,7 @@ class Stand:
                 queues=self.queues,
                 registry=self.registry,
                 access=self.access,
+                schedules=self.schedules,
                 blobs=self.blobs,
                 disk=self.disk,
             ),
@@ -149,6 +152,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
         stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
         stand.access = store.access
+        stand.schedules = store.schedules
     await stand.prepare()
     await stand.start()
     yield stand

@@ -48,7 +48,7 @@ def problem(answer: httpx.Response) -> Problem:
     "route", [r for r in ROUTES if r.role], ids=lambda route: f"{route.method} {route.path}"
 )
 async def test_every_route_asks_for_a_token_with_its_role(stand: Stand, route: Any) -> None:
-    path = route.path.replace("{id}", JOB).replace("{name}", "none")
+    path = route.path.replace("{id}", JOB).replace("{name}", "nightly")
     unknown = format_token(TokenKind.API, b"?" * 32)
     for header in (None, "Bearer", "Basic eDp5", f"Bearer {unknown}", "Bearer mvm_api_short"):
         async with httpx.AsyncClient(base_url=stand.plane.api_url, trust_env=False) as nobody:

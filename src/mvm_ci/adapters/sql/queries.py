@@ -28,6 +28,7 @@ _FILES: Final = (
     "access.sql",
     "restore.sql",
     "retention.sql",
+    "schedules.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "

@@ -14,6 +14,7 @@ from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.schedules import Schedules
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
@@ -41,6 +42,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changer: Changer
     explainer: Explainer
     queues: Queues
+    schedules: Schedules
     modules: Modules
     dispatcher: Dispatcher
     waiters: Waiters
