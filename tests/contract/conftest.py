@@ -11,11 +11,15 @@ from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.sql.queue import SqlJobQueue
+from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.retention import RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
 
 
@@ -45,6 +49,15 @@ def queue(stores: tuple[JobQueue, Registry]) -> JobQueue:
 @pytest.fixture
 def registry(stores: tuple[JobQueue, Registry]) -> Registry:
     return stores[1]
+
+
+@pytest.fixture
+def retained(stores: tuple[JobQueue, Registry]) -> RetainedJobs:
+    queue = stores[0]
+    if isinstance(queue, MemoryJobQueue):
+        return MemoryRetainedJobs(queue._records)
+    assert isinstance(queue, SqlJobQueue)
+    return SqlRetainedJobs(queue._writer, queue._reader)
 
 
 @pytest.fixture(params=["memory", "files"])

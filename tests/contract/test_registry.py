@@ -232,3 +232,12 @@ async def test_modules_are_found_by_prefix(registry: Registry) -> None:
     assert await registry.modules_with_prefix("f") == []
     assert await registry.modules_with_prefix("AB") == []
     assert len(await registry.modules_with_prefix("", 9)) == 4
+
+
+async def test_modules_are_taken_out_of_the_catalogue(registry: Registry) -> None:
+    for letter in "abc":
+        info = ModuleInfo(digest=Digest(letter * 64), name=letter, kind="core", size=1, created_ms=NOW)
+        await registry.put_module(info)
+    assert await registry.remove_modules([Digest("a" * 64), Digest("b" * 64), Digest("f" * 64)]) == 2
+    assert [module.name for module in await registry.modules()] == ["c"]
+    assert await registry.remove_modules([]) == 0

@@ -50,6 +50,10 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_BIND": ("127.0.0.1:1", "[::1]:2", "127.0.0.1"),
     "MVM_CI_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", "x:99999"),
     "MVM_CI_LEASE": ("5s", "1m", "0.5"),
+    "MVM_CI_KEEP_JOBS_FOR": ("7d", "forever", "0s"),
+    "MVM_CI_KEEP_JOBS": ("1", "all", "0"),
+    "MVM_CI_KEEP_MODULES_FOR": ("7d", "forever", "later"),
+    "MVM_CI_KEEP_JOBS_SIZE": ("500MiB", "all", "20GB"),
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),
     "MVM_CI_WORKER_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", ":1"),
@@ -89,6 +93,7 @@ def test_lists(setting: Setting[Any]) -> None:
         id(settings.ALLOW_NETWORK): ("10.0.0.0/8", "::1/128"),
         id(settings.ALLOW_HOST): ("a.test", "*.b.test:8080"),
         id(settings.RELAY): ("http://10.0.0.1:3340", "https://relay.test"),
+        id(settings.LABEL): ("os=linux", "gpu"),
     }[id(setting)]
     environ = {str(setting.env): f" {first}, {second},"}
     assert Source({setting.key: ()}, environ).all(setting) == (first, second)

@@ -256,6 +256,11 @@ USES = {
     "schedules": ["schedules USING PRIMARY KEY (namespace=? AND name>?)"],
     "schedules_due": ["schedules USING INDEX schedules_due (due_ms<?)"],
     "next_schedule": ["schedules USING COVERING INDEX schedules_due"],
+    "placing_sessions": ["jobs USING COVERING INDEX jobs_placed"],
+    "finished_page": [f"{BY_ID} (rowid<?)", "journal USING PRIMARY KEY (job=?)"],
+    "removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
+    "references": [f"{BY_ID} (rowid>?)"],
+    "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
 }
 
 

@@ -20,7 +20,10 @@ COMMANDS = {
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),
     "join-token": Lazy(
-        "mvm_ci.cli.join_token.group", "join_token", "Create and list permissions to become a worker."
+        "mvm_ci.cli.join_token.group", "join_token", "Create, list and revoke permissions to become a worker."
+    ),
+    "backup": Lazy(
+        "mvm_ci.cli.backup.group", "backup", "Back up a control plane's state on its machine, and restore it."
     ),
     "config": Lazy("mvm_ci.cli.config.group", "config", "Look at the settings."),
     "profile": Lazy(

@@ -12,6 +12,7 @@ from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
 from mvm_ci.config.settings import Setting
 from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.labels import parse_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,16 @@ class LogConfig:
 
     level: str
     form: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+
+    age_s: float | None
+    count: int | None
+    size: int | None
+    modules_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    keep: KeepConfig
+    stall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +72,19 @@ class GuestConfig:
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What ``mvm-ci worker`` runs with: a ticket or a file with one."""
+    """What ``mvm-ci worker`` runs with: a ticket or a file with one. ``state_dir``: None for an ephemeral
+    one.
+    """
 
     ticket: str | None
     ticket_file: Path | None
     join_token: str | None = field(repr=False)
     name: str
-    state_dir: Path
+    state_dir: Path | None
     p2p: PeerConfig
     guests: GuestConfig
     grace_s: float
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,8 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        keep=_keep(source),
+        stall_s=source.value(settings.STALL),
     )
 
 
@@ -120,10 +138,11 @@ def worker_config(source: Source) -> WorkerConfig:
         ticket_file=ticket_file,
         join_token=source.secret(settings.JOIN_TOKEN),
         name=source.get(settings.WORKER_NAME) or socket.gethostname(),
-        state_dir=source.directory(settings.WORKER_STATE),
+        state_dir=_worker_state(source),
         p2p=_peer(source, settings.WORKER_P2P_BIND, settings.WORKER_P2P_EXTERNAL),
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
+        labels=_labels(source),
     )
 
 
@@ -135,6 +154,15 @@ def dev_config(source: Source) -> DevConfig:
         credentials=source.directory(settings.CREDENTIALS),
         profile=_profile_before_credentials(source),
         guests=_guests(source),
+    )
+
+
+def _keep(source: Source) -> KeepConfig:
+    return KeepConfig(
+        age_s=source.value(settings.KEEP_AGE) or None,
+        count=source.value(settings.KEEP_COUNT) or None,
+        size=source.value(settings.KEEP_BYTES) or None,
+        modules_s=source.value(settings.KEEP_MODULES) or None,
     )
 
 
@@ -167,6 +195,24 @@ def _guests(source: Source) -> GuestConfig:
         allow_networks=source.all(settings.ALLOW_NETWORK),
         module_cache=source.get(settings.MODULE_CACHE),
     )
+
+
+def _worker_state(source: Source) -> Path | None:
+    if source.value(settings.EPHEMERAL) != "1":
+        return source.directory(settings.WORKER_STATE)
+    given = source.find(settings.WORKER_STATE)
+    if given is not None:
+        raise Misconfigured(
+            f"an ephemeral worker keeps no state: unset {given.where}, or run it without --ephemeral"
+        )
+    return None
+
+
+def _labels(source: Source) -> dict[str, str]:
+    try:
+        return parse_labels(source.all(settings.LABEL))
+    except ValueError as error:
+        raise Misconfigured(f"{settings.LABEL.flag} {error}") from None
 
 
 def _ticket(source: Source) -> tuple[str | None, Path | None]:

@@ -148,6 +148,38 @@ LEASE = Setting(
     "After this silence a worker counts as lost.",
     _TIME,
 )
+KEEP_AGE = Setting(
+    "--keep-jobs-for",
+    "MVM_CI_KEEP_JOBS_FOR",
+    parsers.age,
+    "30d",
+    "How long a job is kept after its end; forever for no limit.",
+    "AGE",
+)
+KEEP_COUNT = Setting(
+    "--keep-jobs",
+    "MVM_CI_KEEP_JOBS",
+    parsers.count_limit,
+    "1000000",
+    "How many jobs that are over are kept, the newest; all for no limit.",
+    "N",
+)
+KEEP_BYTES = Setting(
+    "--keep-jobs-size",
+    "MVM_CI_KEEP_JOBS_SIZE",
+    parsers.size_limit,
+    "all",
+    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
+    "SIZE",
+)
+KEEP_MODULES = Setting(
+    "--keep-modules-for",
+    "MVM_CI_KEEP_MODULES_FOR",
+    parsers.age,
+    "forever",
+    "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
+    "AGE",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -229,6 +261,29 @@ GRACE = Setting(
     "How long a stopping worker waits for its guests.",
     _TIME,
 )
+STALL = Setting(
+    "--stall",
+    "MVM_CI_STALL",
+    parsers.positive_duration,
+    "2m",
+    "After this time a job that its worker did not start is taken back.",
+    _TIME,
+)
+LABEL = Setting(
+    "--label",
+    "MVM_CI_LABEL",
+    parsers.label,
+    "none",
+    "What the worker offers to jobs that ask for it.",
+    "KEY[=VALUE]",
+)
+EPHEMERAL = Setting(
+    "--ephemeral",
+    "MVM_CI_EPHEMERAL",
+    parsers.one_of("0", "1"),
+    "0",
+    "No state directory: a new key each start, forgotten when it leaves.",
+)
 BUILD_CACHE = Setting(
     None,
     "MVM_CI_BUILD_CACHE",
@@ -258,6 +313,11 @@ CONTROL_PLANE: Final = (
     TICKET_OUT,
     CREDENTIALS_OUT,
     LEASE,
+    KEEP_AGE,
+    KEEP_COUNT,
+    KEEP_BYTES,
+    KEEP_MODULES,
+    STALL,
 )
 WORKER: Final = (
     TICKET,
@@ -273,13 +333,17 @@ WORKER: Final = (
     ALLOW_NETWORK,
     GRACE,
     MODULE_CACHE,
+    LABEL,
+    EPHEMERAL,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
 """Their flag may be repeated; their variable takes commas."""
+SWITCHES: Final = (EPHEMERAL,)
+"""Their flag takes no value: it stands for ``1``."""
 AMBIENT: Final = (CONFIG, PROFILE)
 """Where other settings are read: ``cli.options`` keeps them aside, commands do not get them by name."""
 IN_PROFILES: Final = (URL, TOKEN)

@@ -3,9 +3,10 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from random import random as chance
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -26,6 +27,7 @@ from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fire import Firing
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -36,12 +38,14 @@ from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Expirer, Waker
+from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class PartFailed(MvmCiError):
@@ -88,17 +92,18 @@ class ControlPlane:
         waiters.listen(dispatcher)
         waiters.listen(self._dependencies)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
+        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         self.sessions = Sessions(
             queue,
             registry,
             clock,
             dispatcher,
             rescuer,
+            Watch(recorder, dispatcher, clock, settings.stall_ms),
             lease_ms=settings.lease_ms,
             heartbeat_ms=settings.heartbeat_ms,
             version=__version__,
         )
-        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         submitter = Submitter(
@@ -132,6 +137,7 @@ class ControlPlane:
             dispatcher=dispatcher,
             waiters=waiters,
             sessions=self.sessions,
+            fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
             ticket=endpoint.ticket,
             random=random,
@@ -139,6 +145,7 @@ class ControlPlane:
             started_ms=clock.now_ms(),
         )
         self._server = ApiServer(Api(self.services), settings.host, settings.port, settings.stop_s)
+        self._duties: dict[str, Duty] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -151,6 +158,10 @@ class ControlPlane:
     def ticket(self) -> str:
         """Where workers find it."""
         return self._endpoint.ticket()
+
+    def add_duty(self, name: str, run: Duty) -> None:
+        """One more part, which runs from ``start`` on; if it ends, the control plane fails."""
+        self._duties[name] = run
 
     async def start(self) -> None:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
@@ -166,13 +177,14 @@ class ControlPlane:
         await self._superseder.restore()
         await self.sessions.restore()
         await self._server.start()
-        parts = {
+        parts: dict[str, Duty] = {
             "waker": self._waker.run,
             "expirer": self._expirer.run,
             "dispatcher": self.services.dispatcher.run,
             "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
+            **self._duties,
         }
         for name, run in parts.items():
             task = asyncio.create_task(run(), name=name)

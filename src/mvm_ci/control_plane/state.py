@@ -27,6 +27,8 @@ from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token, p
 from mvm_ci.ports.registry import ApiToken, Registry, Role
 
 FORMAT: Final = 1
+KEPT: Final = ("endpoint-key", "udp-port", "admin-token")
+"""The small files that, beside store and blobs, make up the state."""
 ADMIN_NAME: Final = "admin"
 _MARK: Final = "mvm-ci control-plane state"
 _KEY_BYTES: Final = 32
@@ -54,7 +56,7 @@ class StateDirectory:
                     raise Misconfigured(
                         f"{path} is not empty and no state of a control plane; choose another directory"
                     )
-                _write(version, f"{_MARK} {FORMAT}\n")
+                mark_as_state(path)
             _check_version(path, version.read_text(encoding="utf-8", errors="replace"))
             # Ours, then: an operator may have made it, with other rights than secrets need.
             path.chmod(0o700)
@@ -122,6 +124,23 @@ async def ensure_admin_token(state: StateDirectory, registry: Registry, now_ms: 
         ApiToken(digest=digest(secret), name=ADMIN_NAME, role=Role.ADMIN, created_ms=now_ms)
     )
     return secret
+
+
+def check_is_state(path: Path) -> None:
+    """Raises ``Misconfigured`` unless ``path`` is a state directory of a format known here. Changes
+    nothing.
+    """
+    try:
+        _check_version(path, (path / "version").read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        raise Misconfigured(f"{path} is no state of a control plane; choose another directory") from None
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def mark_as_state(path: Path) -> None:
+    """From now on ``path`` is a state directory. Durable on return. Raises ``OSError``."""
+    _write(path / "version", f"{_MARK} {FORMAT}\n")
 
 
 def _check_version(path: Path, text: str) -> None:

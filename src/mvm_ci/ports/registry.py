@@ -169,3 +169,7 @@ class Registry(Protocol):
     async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
         """Up to ``limit`` modules whose digest starts with ``prefix`` (lower-case hex), by digest."""
         ...
+
+    async def remove_modules(self, digests: Sequence[Digest]) -> int:
+        """Takes modules out of the catalogue; how many were there."""
+        ...

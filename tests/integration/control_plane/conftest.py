@@ -131,7 +131,8 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     store: SqlStore | None = None
     if getattr(request, "param", "memory") == "sqlite":
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
-        stand.queue, stand.registry, stand.schedules = store.queue, store.registry, store.schedules
+        stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
+        stand.schedules = store.schedules
     await stand.prepare()
     await stand.start()
     yield stand

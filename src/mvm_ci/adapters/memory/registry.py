@@ -103,3 +103,6 @@ class MemoryRegistry:
     async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
         matching = sorted(digest for digest in self._modules if digest.startswith(prefix))
         return [self._modules[digest] for digest in matching[:limit]]
+
+    async def remove_modules(self, digests: Sequence[Digest]) -> int:
+        return sum(self._modules.pop(digest, None) is not None for digest in digests)

@@ -87,6 +87,9 @@ class SqlRegistry:
         # "g" comes after every hex digit.
         return [_module(row) for row in await self._read("modules_between", prefix, prefix + "g", limit)]
 
+    async def remove_modules(self, digests: Sequence[Digest]) -> int:
+        return await self._write("remove_modules", json.dumps(digests))
+
     async def _write(self, statement: str, *values: Any) -> int:
         return await self._writer.call(_execute, (statement, values))
 

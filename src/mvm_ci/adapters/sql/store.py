@@ -13,14 +13,13 @@ from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.queues import SqlQueues
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
+from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.schedules import SqlScheduleStore
 from mvm_ci.adapters.sql.writer import Writer
 
 
 class SqlStore:
-    """``queue``, ``queues``, ``registry`` and ``schedules`` on one SQLite file, which one process at a time
-    may use.
-    """
+    """The stores on one SQLite file, which one process at a time may use."""
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
         self._lock: int | None = lock_descriptor
@@ -30,6 +29,7 @@ class SqlStore:
         self.queues = SqlQueues(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
         self.schedules = SqlScheduleStore(self._writer, self._reader)
+        self.retained = SqlRetainedJobs(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

@@ -7,6 +7,7 @@ import msgspec
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -38,6 +39,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dispatcher: Dispatcher
     waiters: Waiters
     sessions: Sessions
+    fleet: Fleet
     recorder: Recorder
     ticket: Callable[[], str]
     random: Callable[[int], bytes]
