@@ -9,7 +9,7 @@ from mvm_ci.domain.ids import job_id_range, parse_job_id
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import JoinTokenView, ModuleView, WorkerView
+    from mvm_ci.wire.api import JoinTokenView, ModuleView, TokenView, WorkerView
 
 SHORTEST: Final = 4
 """Characters that the beginning of an id must have."""
@@ -54,6 +54,14 @@ async def find_worker(client: "ApiClient", text: str) -> "WorkerView":
     views = {view.id: view for view in await client.workers()}
     named = [view.id for view in views.values() if view.name == text]
     what = f"worker {text!r}"
+    return views[_only(named, what) if named else find_by_prefix(views, text, what)]
+
+
+async def find_token(client: "ApiClient", text: str) -> "TokenView":
+    """The one API token with this id, beginning of an id, or name (of those that are not revoked)."""
+    views = {view.id: view for view in await client.tokens()}
+    named = [view.id for view in views.values() if view.name == text and view.revoked_ms is None]
+    what = f"token {text[:20]!r}"
     return views[_only(named, what) if named else find_by_prefix(views, text, what)]
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from mvm_ci.client.access import AccessMethods
 from mvm_ci.client.follow import Follower
 from mvm_ci.client.problems import error_of
 from mvm_ci.client.schedules import ScheduleRoutes
@@ -21,19 +22,30 @@ _ANSWER_S: Final = 30.0
 _PAGE: Final = 1000
 
 
-class ApiClient(ScheduleRoutes):
+class ApiClient(AccessMethods, ScheduleRoutes):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing
     on its own but following logs and waiting, which only read.
     """
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """``transport``: another way to the API than TCP."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """``transport``: another way to the API than TCP; ``namespace``: in which to work, if the token is
+        for more than one.
+        """
         self._url = url
+        self.namespace = namespace
+        chosen = {"x-namespace": namespace} if namespace is not None else {}
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            headers={"authorization": f"Bearer {token}", "accept": "application/json", **chosen},
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
             transport=transport,
             # Proxies and .netrc of the environment would see the token or replace it.

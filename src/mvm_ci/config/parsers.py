@@ -196,3 +196,13 @@ def path(text: str) -> Path:
         return Path(text).expanduser().absolute()
     except RuntimeError:
         raise ValueError("names the home of an unknown user") from None
+
+
+def namespace(text: str) -> str:
+    """A namespace's name. Raises ``ValueError``."""
+    from mvm_ci.domain.namespace import check_namespace  # noqa: PLC0415 - only who names one pays for it
+
+    try:
+        return check_namespace(text)
+    except BadInput:
+        raise ValueError("is not 1 to 63 lower-case letters, digits and inner hyphens") from None

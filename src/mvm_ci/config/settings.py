@@ -70,6 +70,14 @@ PROFILE = Setting(
     "Profile of the configuration file, with address and token.",
     "NAME",
 )
+NAMESPACE = Setting(
+    "--namespace",
+    "MVM_CI_NAMESPACE",
+    parsers.namespace,
+    "of the profile or the token",
+    "In which namespace to work, with a token for all of them.",
+    "NAME",
+)
 LOG_LEVEL = Setting(
     "--log-level",
     "MVM_CI_LOG_LEVEL",
@@ -262,8 +270,8 @@ GRACE = Setting(
     _TIME,
 )
 STALL = Setting(
-    "--stall",
-    "MVM_CI_STALL",
+    "--stall-timeout",
+    "MVM_CI_STALL_TIMEOUT",
     parsers.positive_duration,
     "2m",
     "After this time a job that its worker did not start is taken back.",
@@ -301,7 +309,7 @@ DEV_STATE = Setting(
     _DIR,
 )
 
-CLIENT: Final = (URL, TOKEN, CREDENTIALS, PROFILE)
+CLIENT: Final = (URL, TOKEN, NAMESPACE, CREDENTIALS, PROFILE)
 FILE: Final = (CONFIG,)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
 CONTROL_PLANE: Final = (
@@ -344,9 +352,9 @@ LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
 """Their flag may be repeated; their variable takes commas."""
 SWITCHES: Final = (EPHEMERAL,)
 """Their flag takes no value: it stands for ``1``."""
-AMBIENT: Final = (CONFIG, PROFILE)
-"""Where other settings are read: ``cli.options`` keeps them aside, commands do not get them by name."""
-IN_PROFILES: Final = (URL, TOKEN)
+AMBIENT: Final = (CONFIG, PROFILE, NAMESPACE)
+"""For whatever asks for settings: ``cli.options`` keeps them aside, commands do not get them by name."""
+IN_PROFILES: Final = (URL, TOKEN, NAMESPACE)
 """The keys of ``[profiles.NAME]`` in the configuration file."""
 IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
     "control-plane": (*CONTROL_PLANE, LOG_LEVEL, LOG_FORMAT),

@@ -12,6 +12,8 @@ import structlog
 
 from mvm_ci import __version__
 from mvm_ci.control_plane.api.app import Api
+from mvm_ci.control_plane.api.audit import AuditTrail
+from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.links import WorkerLinks
 from mvm_ci.control_plane.server import ApiServer
@@ -29,6 +31,7 @@ from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
@@ -40,6 +43,7 @@ from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Expirer, Waker
 from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobFilter
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -105,6 +109,8 @@ class ControlPlane:
             version=__version__,
         )
         modules = Modules(registry, blobs, clock)
+        namespaces = Namespaces(stores.access, clock, self._occupied)
+        self._backpressure.quotas = namespaces.quotas
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         submitter = Submitter(
             queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
@@ -126,6 +132,10 @@ class ControlPlane:
             queue=queue,
             reads=JobReads(queue),
             registry=registry,
+            access=stores.access,
+            namespaces=namespaces,
+            auth=Authentication(stores.access, namespaces, clock),
+            trail=AuditTrail(stores.access, clock),
             blobs=blobs,
             clock=clock,
             submitter=submitter,
@@ -167,6 +177,7 @@ class ControlPlane:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
         store).
         """
+        await self.services.namespaces.load()
         newest = await self._stores.queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self._backpressure.restore()
@@ -229,6 +240,9 @@ class ControlPlane:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    async def _occupied(self, namespace: str) -> bool:
+        return bool(await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._failed.done():

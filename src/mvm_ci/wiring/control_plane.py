@@ -106,7 +106,7 @@ async def opened_control_plane(
         store = SqlStore.open(state.store)
         stack.push_async_callback(store.close)
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
-        token = await ensure_admin_token(state, store.registry, clock.now_ms())
+        token = await ensure_admin_token(state, store.access, clock.now_ms())
         endpoint = await make_transport(p2p).bind(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=[ALPN]
         )
@@ -116,6 +116,7 @@ async def opened_control_plane(
             queue=store.queue,
             queues=store.queues,
             registry=store.registry,
+            access=store.access,
             schedules=store.schedules,
             blobs=blobs,
             disk=disk,

@@ -21,11 +21,14 @@ from mvm_ci.adapters.sql.database import APPLICATION_ID, FILE
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.role import Role
+from mvm_ci.ports.access import ApiToken
 from mvm_ci.ports.job_queue import Segment
-from mvm_ci.ports.registry import ApiToken, JoinToken, ModuleInfo, Role, Worker, WorkerState
+from mvm_ci.ports.registry import JoinToken, ModuleInfo, Worker, WorkerState
 from tests.contract.jobs import FAILED, MODULE, NOW, SESSION, new_job, placed, reach, report
 
 HERE = Path(__file__).parent
@@ -56,8 +59,15 @@ async def fill(store: SqlStore) -> None:
     await queue.submit([new_job(TAGGED, session=SESSION, options=options)])
     await store.queues.pause(options.lane.namespace, options.lane.queue, NOW)
     for role in Role:
-        token = ApiToken(digest=role.value.ljust(64, "0"), name=f"a {role.value}", role=role, created_ms=NOW)
-        await registry.put_api_token(token)
+        token = ApiToken(
+            id=f"t-{role.value}",
+            digest=role.value.ljust(64, "0"),
+            name=f"a {role.value}",
+            role=role,
+            namespace=DEFAULT_NAMESPACE,
+            created_ms=NOW,
+        )
+        await store.access.put_token(token)
     join = JoinToken(id="j1", digest="a" * 64, created_ms=NOW, expires_ms=NOW + 60_000, uses_left=9)
     await registry.put_join_token(join)
     for number, standing in enumerate(WorkerState):
@@ -115,7 +125,7 @@ async def facts(store: SqlStore) -> dict[str, Any]:
         [one.id, one.name, int(one.state), one.session, one.session_open] for one in await registry.workers()
     ]
     modules = [[one.digest, one.name, one.kind, list(one.allow_hosts)] for one in await registry.modules()]
-    tokens = [await registry.api_token(role.value.ljust(64, "0")) for role in Role]
+    tokens = [await store.access.token(role.value.ljust(64, "0")) for role in Role]
     joins = [[one.id, one.digest, one.expires_ms, one.uses_left] for one in await registry.join_tokens()]
     return {
         "jobs": jobs,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
@@ -19,7 +20,7 @@ from mvm_ci.adapters.sql.writer import Writer
 
 
 class SqlStore:
-    """The stores on one SQLite file, which one process at a time may use."""
+    """All stores but blobs on one SQLite file, which one process at a time may use."""
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
         self._lock: int | None = lock_descriptor
@@ -28,8 +29,9 @@ class SqlStore:
         self.queue = SqlJobQueue(self._writer, self._reader)
         self.queues = SqlQueues(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
-        self.schedules = SqlScheduleStore(self._writer, self._reader)
         self.retained = SqlRetainedJobs(self._writer, self._reader)
+        self.access = SqlAccess(self._writer, self._reader)
+        self.schedules = SqlScheduleStore(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

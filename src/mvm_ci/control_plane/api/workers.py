@@ -87,6 +87,7 @@ async def create_join_token(services: Services, request: Request) -> Reply:
         name=asked.name,
         uses=asked.uses,
     )
+    request.target = f"{token.id} ({token.uses_left} uses)"
     await services.registry.put_join_token(token)
     return Reply(_encode(_join_token_view(token, secret)))
 

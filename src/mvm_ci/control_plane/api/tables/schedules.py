@@ -4,7 +4,7 @@ from typing import Final
 
 from mvm_ci.control_plane.api import schedules
 from mvm_ci.control_plane.api.routes import Body, Kind, Query, Route
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 _JSON: Final = 64 << 10
@@ -26,6 +26,7 @@ ROUTES: Final = (
     Route(
         method="PUT",
         path="/v1/schedules/{name}",
+        audit="schedule.put",
         role=Role.SUBMITTER,
         handler=schedules.put,
         summary="Make a schedule, or give the one of this name a new definition.",
@@ -44,6 +45,7 @@ ROUTES: Final = (
     Route(
         method="DELETE",
         path="/v1/schedules/{name}",
+        audit="schedule.delete",
         role=Role.SUBMITTER,
         handler=schedules.remove,
         summary="Remove a schedule; its jobs go on.",
@@ -52,6 +54,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/schedules/{name}/pause",
+        audit="schedule.pause",
         role=Role.SUBMITTER,
         handler=schedules.pause,
         summary="Let a schedule fire no more; a fire that waits is dropped.",
@@ -61,6 +64,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/schedules/{name}/resume",
+        audit="schedule.resume",
         role=Role.SUBMITTER,
         handler=schedules.resume,
         summary="Let a schedule fire again, from its next time on.",
@@ -70,6 +74,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/schedules/{name}/trigger",
+        audit="schedule.trigger",
         role=Role.SUBMITTER,
         handler=schedules.trigger,
         summary="Submit a schedule's job now, whatever else runs.",
@@ -79,6 +84,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/schedules/{name}/backfill",
+        audit="schedule.backfill",
         role=Role.SUBMITTER,
         handler=schedules.backfill,
         summary="Submit a schedule's job for each of its times in a part of the past, all or none; "

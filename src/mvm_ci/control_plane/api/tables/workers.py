@@ -4,7 +4,7 @@ from typing import Final
 
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.routes import Body, Kind, Query, Route
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 _JSON: Final = 64 << 10
@@ -32,7 +32,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/workers/{id}/drain",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="worker.drain",
         handler=workers.drain_worker,
         summary="Give a worker nothing more, until it is resumed; what it runs goes on.",
         query=(
@@ -49,7 +51,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/workers/{id}/resume",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="worker.resume",
         handler=workers.resume_worker,
         summary="Give a drained worker jobs again.",
         errors=(409,),
@@ -58,7 +62,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/workers/{id}/revoke",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="worker.revoke",
         handler=workers.revoke_worker,
         summary="Refuse a worker's key, for good and at once; its jobs go on elsewhere.",
         answer=api.WorkerView,
@@ -66,7 +72,9 @@ ROUTES: Final = (
     Route(
         method="DELETE",
         path="/v1/workers/{id}",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="worker.forget",
         handler=workers.forget_worker,
         summary="Forget a worker that has no session; the key of a revoked one stays refused.",
         errors=(409,),
@@ -75,7 +83,9 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/v1/join-tokens",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="join-token.create",
         handler=workers.create_join_token,
         summary="A new join token. The only answer that shows its secret.",
         body=Body(_JSON, api.CreateJoinToken),
@@ -84,7 +94,8 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/v1/join-tokens",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
         handler=workers.join_tokens,
         summary="All join tokens, without their secrets.",
         answer=api.JoinTokenList,
@@ -92,7 +103,9 @@ ROUTES: Final = (
     Route(
         method="DELETE",
         path="/v1/join-tokens/{id}",
-        role=Role.ADMIN,
+        role=Role.OPERATOR,
+        everywhere=True,
+        audit="join-token.remove",
         handler=workers.remove_join_token,
         summary="Remove a join token: nobody can join with it any more. Who joined stays.",
         answer=api.JoinTokenView,
