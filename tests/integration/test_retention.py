@@ -42,7 +42,13 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
     blobs = await asyncio.to_thread(FileBlobStore, tmp_path / "blobs", clock.now_ms)
     policy = RetentionPolicy(jobs_age_ms=None, jobs_count=KEPT, blob_grace_ms=3 * STEP_MS)
     retention = Retention(
-        store.retained, store.registry, Modules(store.registry, blobs, clock), blobs, clock, policy
+        store.retained,
+        store.registry,
+        Modules(store.registry, blobs, clock),
+        blobs,
+        store.schedules,
+        clock,
+        policy,
     )
     jobs = 400
 
