@@ -110,11 +110,6 @@ class ControlPlane:
         """Where the API listens, once started."""
         return self._server.url
 
-    @property
-    def ticket(self) -> str:
-        """Where workers find it."""
-        return self._endpoint.ticket()
-
     async def start(self) -> None:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
         store).
