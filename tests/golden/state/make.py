@@ -26,6 +26,7 @@ from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
+from mvm_ci.domain.schedule import Schedule
 from mvm_ci.domain.tokens import token_id
 from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, AuditEntry, Namespace
 from mvm_ci.ports.job_queue import Segment
@@ -83,6 +84,10 @@ async def fill(store: SqlStore) -> None:
             outcome="refused",
         )
     )
+    schedule = Schedule(
+        namespace="team", name="nightly", when="0 3 * * *", job='{"module": "m"}', created_ms=NOW
+    )
+    await store.schedules.add(schedule)
     join = JoinToken(id="j1", digest="a" * 64, created_ms=NOW, expires_ms=NOW + 60_000, uses_left=9)
     await registry.put_join_token(join)
     for number, standing in enumerate(WorkerState):
