@@ -217,3 +217,15 @@ async def test_closing_an_endpoint_closes_its_connections(net: Net) -> None:
     await server.close()
     with pytest.raises(Unavailable):
         await waiting
+
+
+async def test_a_connection_says_how_its_bytes_travel(net: Net) -> None:
+    near, far = await net.pair()
+    stream = await near.open()
+    await stream.write(b"x")
+    await (await far.accept()).read()
+    assert (near.path(), far.path()) == ("direct", "direct")
+    await near.close(0, "over")
+    with pytest.raises(Unavailable):
+        await far.accept()
+    assert far.path() is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import shutil
 import threading
 import urllib.request
 from collections import Counter
@@ -19,17 +21,23 @@ from mvm_ci.testing.cluster import Cluster, Process, cluster
 from mvm_ci.testing.loopback import serving
 
 STEPS: Final = Path(__file__).parent / "guest" / "steps.py"
+HOOKS: Final = Path(__file__).parent / "hooks.py"
 NETWORK: Final = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
 
 
 @dataclass
 class Web:
-    """Answers ``/gate/…`` once the gate is open, all else at once; ``/large/…`` with many bytes."""
+    """Answers ``/gate/…`` once the gate is open, all else at once; ``/large/…`` with many bytes.
+
+    Every request is counted when it arrives: ``posts`` by path, ``repeatable`` (GET and PUT) by path and
+    idempotency key.
+    """
 
     url: str = ""
     gate: threading.Event = field(default_factory=threading.Event)
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     posts: Counter[str] = field(default_factory=Counter)
+    repeatable: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def at_the_gate(self) -> None:
         """Returns when one more request waits at the gate."""
@@ -38,14 +46,23 @@ class Web:
 
 @pytest.fixture
 def web() -> Iterator[Web]:
+    with counting_web("127.0.0.1") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def counting_web(host: str) -> Iterator[Web]:
+    """A web server on ``host`` until the block ends."""
     made = Web()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path.startswith("/gate"):
-                made.arrived.release()
-                made.gate.wait(timeout=60)
+            made.repeatable[self.path, self.headers.get("idempotency-key", "")] += 1
             self.answer()
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.do_GET()
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
@@ -53,6 +70,9 @@ def web() -> Iterator[Web]:
             self.answer()
 
         def answer(self) -> None:
+            if self.path.startswith("/gate"):
+                made.arrived.release()
+                made.gate.wait(timeout=60)
             try:
                 self.send_response(200)
                 self.end_headers()
@@ -63,9 +83,9 @@ def web() -> Iterator[Web]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with serving(server) as address:
-        made.url = f"http://{address}"
+    server = http.server.ThreadingHTTPServer((host, 0), Handler)
+    with serving(server):
+        made.url = f"http://{host}:{server.server_port}"
         try:
             yield made
         finally:
@@ -127,6 +147,20 @@ class Rig:
     def job(self, job: str) -> Any:
         """A job as it is."""
         return self.ask("GET", f"/v1/jobs/{job}")
+
+    def journal(self, job: str) -> list[tuple[str, int]]:
+        """The kind of each durable entry of a job, and the epoch of the placement that wrote it."""
+        entries = self.ask("GET", f"/v1/jobs/{job}/journal")["entries"]
+        return [(entry["kind"], entry["epoch"]) for entry in entries]
+
+    def hooked(self) -> tuple[Path, dict[str, str]]:
+        """A directory whose files decide what befalls a process (``hooks``), and the process's
+        environment.
+        """
+        directory = self.cluster.directory / "hooks"
+        directory.mkdir(exist_ok=True)
+        shutil.copy(HOOKS, directory / "sitecustomize.py")
+        return directory, {"PYTHONPATH": str(directory)}
 
     def ended(self, job: str) -> Any:
         """The job once it has ended."""

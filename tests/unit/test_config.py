@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvm_ci.config import parsers, settings
+from mvm_ci.config.client import client_config
 from mvm_ci.config.credentials import Credentials, read_credentials, write_credentials
 from mvm_ci.config.processes import (
-    client_config,
     control_plane_config,
     debug,
     dev_config,
@@ -32,6 +33,7 @@ ALL: dict[int, Setting[Any]] = {
     id(setting): setting
     for group in (
         settings.CLIENT,
+        settings.FILE,
         settings.LOGGING,
         settings.CONTROL_PLANE,
         settings.WORKER,
@@ -47,10 +49,16 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_LOG_FORMAT": ("json", "human", "xml"),
     "MVM_CI_BIND": ("127.0.0.1:1", "[::1]:2", "127.0.0.1"),
     "MVM_CI_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", "x:99999"),
-    "MVM_CI_LEASE": ("5s", "1m", "5"),
+    "MVM_CI_LEASE": ("5s", "1m", "0.5"),
+    "MVM_CI_KEEP_JOBS_FOR": ("7d", "forever", "0s"),
+    "MVM_CI_KEEP_JOBS": ("1", "all", "0"),
+    "MVM_CI_KEEP_MODULES_FOR": ("7d", "forever", "later"),
+    "MVM_CI_KEEP_JOBS_SIZE": ("500MiB", "all", "20GB"),
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),
     "MVM_CI_WORKER_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", ":1"),
+    "MVM_CI_P2P_EXTERNAL": ("203.0.113.1:1", "[2001:db8::1]:2", "203.0.113.1"),
+    "MVM_CI_WORKER_P2P_EXTERNAL": ("203.0.113.1:1", "[2001:db8::1]:2", "203.0.113.1"),
     "MVM_CI_SLOTS": ("1", "64", "0"),
     "MVM_CI_GRACE": ("0s", "1h", "-1s"),
 }
@@ -81,9 +89,12 @@ def test_a_default_that_is_a_value_can_be_parsed(setting: Setting[Any]) -> None:
 
 @pytest.mark.parametrize("setting", settings.LISTS, ids=lambda setting: str(setting.env))
 def test_lists(setting: Setting[Any]) -> None:
-    first, second = (
-        ("10.0.0.0/8", "::1/128") if setting is settings.ALLOW_NETWORK else ("a.test", "*.b.test:8080")
-    )
+    first, second = {
+        id(settings.ALLOW_NETWORK): ("10.0.0.0/8", "::1/128"),
+        id(settings.ALLOW_HOST): ("a.test", "*.b.test:8080"),
+        id(settings.RELAY): ("http://10.0.0.1:3340", "https://relay.test"),
+        id(settings.LABEL): ("os=linux", "gpu"),
+    }[id(setting)]
     environ = {str(setting.env): f" {first}, {second},"}
     assert Source({setting.key: ()}, environ).all(setting) == (first, second)
     assert Source({setting.key: (second,)}, environ).all(setting) == (second,)
@@ -134,6 +145,35 @@ def test_a_wrong_secret_in_the_environment_is_not_shown() -> None:
 )
 def test_durations(number: int, unit: tuple[str, float]) -> None:
     assert parsers.duration(f"{number}{unit[0]}") == pytest.approx(number * unit[1])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 99), st.sampled_from(["d", "h", "m", "s", "ms"])), min_size=1, max_size=7
+    )
+)
+def test_a_duration_has_each_unit_once_the_largest_first(parts: list[tuple[int, str]]) -> None:
+    units = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 0.001}
+    text = "".join(f"{number}{unit}" for number, unit in parts)
+    order = [list(units).index(unit) for _, unit in parts]
+    if order == sorted(set(order)):
+        assert parsers.duration(text) == pytest.approx(sum(number * units[unit] for number, unit in parts))
+    else:
+        with pytest.raises(ValueError, match="is not a duration"):
+            parsers.duration(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("0.5", 0.5), (" 1h30m ", 5400), ("1.5h", 5400)])
+def test_a_number_alone_is_seconds(text: str, seconds: float) -> None:
+    assert parsers.duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "1 h", "-1s", "1e3", "inf", "٣s", "9" * 400, "9" * 400 + "d", "30m1h"]
+)
+def test_other_words_are_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parsers.duration(text)
 
 
 @given(st.text(max_size=30))
@@ -259,6 +299,23 @@ def test_state_directories() -> None:
     assert here == Path.cwd() / "here"
     with pytest.raises(Misconfigured, match="give --state-dir"):
         control_plane_config(Source({}, {}))
+
+
+@pytest.mark.parametrize("made", [control_plane_config, worker_config])
+def test_no_relay_is_used_unless_one_is_named(made: Callable[[Source], Any]) -> None:
+    base = {"HOME": "/h", "CONTROL_PLANE_TICKET": "t"}
+
+    def relays(*typed: str) -> tuple[tuple[str, ...], bool]:
+        peer = made(Source({"relay": typed}, base)).p2p
+        return peer.relays, peer.public_relays
+
+    assert relays() == ((), False)
+    assert relays("http://a.test:1", "https://b.test/") == (("http://a.test:1", "https://b.test"), False)
+    assert relays("public") == ((), True)
+    with pytest.raises(Misconfigured, match="'public' stands alone"):
+        relays("public", "http://a.test")
+    with pytest.raises(Misconfigured, match="nor 'public'"):
+        relays("Public")
 
 
 def test_secrets_are_not_in_what_is_printed() -> None:

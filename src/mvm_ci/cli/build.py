@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from mvm_ci.cli.options import local_options
+
 
 @click.command()
 @click.argument("job", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path), help="The module.  [default: JOB.wasm]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@local_options
 def build(*, job: Path, target: Path | None, as_json: bool) -> None:
     """Build a Python job into a module.
 

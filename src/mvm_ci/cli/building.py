@@ -15,7 +15,7 @@ def build_job(job: Path, target: Path) -> "BuildReport":
     from mvm_ci.cli.options import source
     from mvm_ci.config.processes import build_cache
 
-    cache = build_cache(source({}))
+    cache = build_cache(source({}, "build"))
     read_file(job)  # what cannot be read should be said before anything that takes long
     output.note(f"building {job}")
     made = build(job, target, cache=cache)

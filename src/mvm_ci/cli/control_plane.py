@@ -9,7 +9,7 @@ from mvm_ci.config import settings
 
 
 @click.command("control-plane")
-@setting_options((*settings.CONTROL_PLANE, *settings.LOGGING))
+@setting_options((*settings.CONTROL_PLANE, *settings.LOGGING, *settings.FILE))
 def control_plane(**flags: Any) -> None:  # noqa: ANN401 - text or tuples of it
     """Run a control plane.
 
@@ -18,7 +18,7 @@ def control_plane(**flags: Any) -> None:  # noqa: ANN401 - text or tuples of it
     from mvm_ci.config.processes import control_plane_config, log_config
     from mvm_ci.logs import configure_logs
 
-    found = source(flags)
+    found = source(flags, "control-plane")
     config, logging = control_plane_config(found), log_config(found)
     configure_logs(logging.level, logging.form)
     from mvm_ci.wiring.running import run_control_plane

@@ -9,7 +9,7 @@ from mvm_ci.config import settings
 
 
 @click.command()
-@setting_options((*settings.DEV, *settings.LOGGING))
+@setting_options((*settings.DEV, *settings.LOGGING, *settings.FILE))
 def dev(**flags: Any) -> None:  # noqa: ANN401 - text or tuples of it
     """Run a control plane and a worker on this machine, to try things.
 
@@ -18,7 +18,7 @@ def dev(**flags: Any) -> None:  # noqa: ANN401 - text or tuples of it
     from mvm_ci.config.processes import dev_config, log_config
     from mvm_ci.logs import configure_logs
 
-    found = source(flags)
+    found = source(flags, "dev")
     config, logging = dev_config(found), log_config(found)
     configure_logs(logging.level, logging.form)
     from mvm_ci.wiring.running import run_dev

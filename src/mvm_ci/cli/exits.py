@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from mvm_ci.cli.confirm import Declined
 from mvm_ci.config.processes import debug
 from mvm_ci.domain import errors
 
@@ -55,7 +56,7 @@ def exit_code(error: BaseException) -> int:
         return TIMED_OUT
     if isinstance(error, click.ClickException):
         return error.exit_code
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt | click.Abort | Declined):
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return PIPE_CLOSED
@@ -68,7 +69,7 @@ def report(error: BaseException) -> int:
     if code == PIPE_CLOSED:
         # Whoever read our output has left. Nothing more can be written, not even at the interpreter's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    elif code == INTERRUPTED:
+    elif code == INTERRUPTED and not isinstance(error, Declined):
         _say("interrupted")
     elif isinstance(error, click.exceptions.NoArgsIsHelpError):
         _say(error.format_message())

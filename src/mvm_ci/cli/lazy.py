@@ -41,7 +41,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Names the commands there are, if this one is none of them."""
         name = args[0]
-        if name not in self.lazy and not name.startswith("-"):
+        # A shell that completes a line asks with resilient_parsing, and nothing may fail.
+        if name not in self.lazy and not name.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"there is no command {name!r}; there are {', '.join(self.lazy)}")
         return super().resolve_command(ctx, args)
 

@@ -1,6 +1,6 @@
 """What people type for a job, a module or a worker: an id, the beginning of one, or a name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +9,7 @@ from mvm_ci.domain.ids import job_id_range, parse_job_id
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import ModuleView, WorkerView
+    from mvm_ci.wire.api import JoinTokenView, ModuleView, TokenView, WorkerView
 
 SHORTEST: Final = 4
 """Characters that the beginning of an id must have."""
@@ -53,9 +53,35 @@ async def find_worker(client: "ApiClient", text: str) -> "WorkerView":
     """The one worker with this id, beginning of an id, or name."""
     views = {view.id: view for view in await client.workers()}
     named = [view.id for view in views.values() if view.name == text]
-    if not named and len(text) >= SHORTEST:
-        named = [known for known in views if known.startswith(text.lower())]
-    return views[_only(named, f"worker {text!r}")]
+    what = f"worker {text!r}"
+    return views[_only(named, what) if named else find_by_prefix(views, text, what)]
+
+
+async def find_token(client: "ApiClient", text: str) -> "TokenView":
+    """The one API token with this id, beginning of an id, or name (of those that are not revoked)."""
+    views = {view.id: view for view in await client.tokens()}
+    named = [view.id for view in views.values() if view.name == text and view.revoked_ms is None]
+    what = f"token {text[:20]!r}"
+    return views[_only(named, what) if named else find_by_prefix(views, text, what)]
+
+
+def find_by_prefix(known: Iterable[str], text: str, what: str) -> str:
+    """The one of the ids ``known`` that ``text`` is, or is the beginning of; ``what``: "worker 'abcd'".
+
+    Raises ``NotFound``; ``BadInput``, with the matches, if there are several.
+    """
+    typed = text.lower()
+    if len(typed) < SHORTEST:
+        return _only([one for one in known if one == typed], what)
+    ids = list(known)
+    return _only([typed] if typed in ids else [one for one in ids if one.startswith(typed)], what)
+
+
+async def find_join_token(client: "ApiClient", text: str) -> "JoinTokenView":
+    """The one join token with this id or name."""
+    views = {view.id: view for view in await client.join_tokens()}
+    found = [text] if text in views else [view.id for view in views.values() if view.name == text]
+    return views[_only(found, f"join token {text!r}")]
 
 
 def read_module_file(text: str) -> bytes | None:

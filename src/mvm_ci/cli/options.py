@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from mvm_ci.config.credentials import Credentials
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_ASIDE: Final = "mvm_ci.cli.options"
+_TYPES: Final = {"FILE": click.Path(dir_okay=False), "DIRECTORY": click.Path(file_okay=False)}
+"""So that a shell completes them; whether they are there is asked later."""
 
 
 def setting_options(chosen: Sequence[settings.Setting[Any]]) -> Callable[[Command], Command]:
@@ -28,19 +32,39 @@ def setting_options(chosen: Sequence[settings.Setting[Any]]) -> Callable[[Comman
 
 
 def client_options(command: Command) -> Command:
-    """``--url``, ``--token-file`` and ``--json``, for commands that ask the control plane."""
-    shown = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    return setting_options(settings.CLIENT)(shown(command))
+    """``--url``, ``--token-file``, ``--profile``, ``--config`` and ``--json``: to ask the control plane.
+
+    The command gets ``url``, ``token_file`` and ``as_json``, and hands the first two to ``connection.ask``.
+    """
+    return setting_options((*settings.CLIENT, *settings.FILE))(json_option(command))
 
 
-def source(flags: dict[str, Any]) -> Source:
-    """The settings of a command: its flags over the environment."""
-    return Source(flags, os.environ)
+def json_option(command: Command) -> Command:
+    """``--json``, for commands that print data; they get ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def local_options(command: Command) -> Command:
+    """``--config`` and ``--json``, for commands that look at settings alone; they get ``as_json``."""
+    return setting_options(settings.FILE)(json_option(command))
+
+
+def source(flags: dict[str, Any], section: str | None = None) -> Source:
+    """The settings of a command: its flags over the environment over a section of the configuration file.
+
+    Raises ``Misconfigured``.
+    """
+    return Source.open(flags | _ambient(), os.environ, section)
+
+
+def config_path() -> Path:
+    """Where the configuration file is, or would be. Raises ``Misconfigured``."""
+    return Source(_ambient(), os.environ).directory(settings.CONFIG)
 
 
 def credentials(url: str | None, token_file: str | None) -> "Credentials":
     """Where the control plane is. Raises ``Misconfigured``."""
-    from mvm_ci.config.processes import client_config
+    from mvm_ci.config.client import client_config
 
     return client_config(source({"url": url, "token_file": token_file}))
 
@@ -63,11 +87,46 @@ def _option(setting: settings.Setting[Any]) -> Callable[[Command], Command]:
     notes = [f"env: {variable}"]
     if setting.default != "none":
         notes.append(f"default: {setting.default}")
+    if setting in settings.SWITCHES:
+        return click.option(
+            str(setting.flag),
+            setting.key,
+            flag_value="1",
+            default=None,
+            help=f"{setting.about}  [env: {setting.env}]",
+        )
     repeat = " May be given several times." if many else ""
+    ambient = setting in settings.AMBIENT
     return click.option(
         str(setting.flag),
         setting.key,
+        type=_TYPES.get(setting.metavar),
         metavar=setting.metavar,
         multiple=many,
+        expose_value=not ambient,
+        callback=_keep_aside if ambient else None,
+        shell_complete=complete_profile if setting is settings.PROFILE else None,
         help=f"{setting.about}{repeat}  [{'; '.join(notes)}]",
     )
+
+
+def _keep_aside(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Remembers ``--config`` and ``--profile`` for whichever command asks for settings."""
+    if value is not None:
+        ctx.meta.setdefault(_ASIDE, {})[param.name] = value
+
+
+def _ambient() -> dict[str, Any]:
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(_ASIDE, {}))
+
+
+def complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's own
+    """For a shell: the names of the profiles that begin so."""
+    from mvm_ci.domain.errors import Misconfigured
+
+    try:
+        file = source({}).file
+    except Misconfigured:
+        return []  # the command itself will say what is wrong
+    return [name for name in (file.profiles if file else ()) if name.startswith(incomplete)]

@@ -8,8 +8,10 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from mvm_ci.client.access import AccessMethods
 from mvm_ci.client.follow import Follower
 from mvm_ci.client.problems import error_of
+from mvm_ci.client.schedules import ScheduleRoutes
 from mvm_ci.client.waiting import STANDING, until_ended
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire import api
@@ -20,19 +22,30 @@ _ANSWER_S: Final = 30.0
 _PAGE: Final = 1000
 
 
-class ApiClient:
+class ApiClient(AccessMethods, ScheduleRoutes):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing
     on its own but following logs and waiting, which only read.
     """
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """``transport``: another way to the API than TCP."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """``transport``: another way to the API than TCP; ``namespace``: in which to work, if the token is
+        for more than one.
+        """
         self._url = url
+        self.namespace = namespace
+        chosen = {"x-namespace": namespace} if namespace is not None else {}
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            headers={"authorization": f"Bearer {token}", "accept": "application/json", **chosen},
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
             transport=transport,
             # Proxies and .netrc of the environment would see the token or replace it.
@@ -121,13 +134,25 @@ class ApiClient:
         return follower.to_the_end(ended) if wait else follower.present()
 
     # ------------------------------------------------------------ workers
-    async def workers(self) -> tuple[api.WorkerView, ...]:
-        """All workers."""
-        return self._decode(await self._send("GET", "/v1/workers"), api.WorkerList).workers
+    async def workers(self, labels: str = "") -> tuple[api.WorkerView, ...]:
+        """All workers, or those with ``labels`` (with commas between them)."""
+        answer = await self._send("GET", "/v1/workers", params={"label": labels} if labels else {})
+        return self._decode(answer, api.WorkerList).workers
 
-    async def drain_worker(self, worker: str) -> api.WorkerView:
-        """Lets a worker finish what it runs and gives it nothing more."""
-        answer = await self._send("POST", f"/v1/workers/{quote(worker, safe='')}/drain")
+    async def drain_worker(self, worker: str, deadline_s: float | None = None) -> api.WorkerView:
+        """Gives a worker nothing more; hands over what it still runs after ``deadline_s``."""
+        params = {} if deadline_s is None else {"deadline_s": f"{deadline_s:g}"}
+        answer = await self._send("POST", f"/v1/workers/{quote(worker, safe='')}/drain", params=params)
+        return self._decode(answer, api.WorkerView)
+
+    async def resume_worker(self, worker: str) -> api.WorkerView:
+        """Gives a drained worker jobs again."""
+        answer = await self._send("POST", f"/v1/workers/{quote(worker, safe='')}/resume")
+        return self._decode(answer, api.WorkerView)
+
+    async def forget_worker(self, worker: str) -> api.WorkerView:
+        """Removes a worker that has no session."""
+        answer = await self._send("DELETE", f"/v1/workers/{quote(worker, safe='')}")
         return self._decode(answer, api.WorkerView)
 
     async def revoke_worker(self, worker: str) -> api.WorkerView:
@@ -136,10 +161,15 @@ class ApiClient:
         return self._decode(answer, api.WorkerView)
 
     # ------------------------------------------------------------ join tokens
-    async def create_join_token(self, uses: int, ttl_s: int) -> api.JoinTokenView:
+    async def create_join_token(self, uses: int, ttl_s: int, name: str = "") -> api.JoinTokenView:
         """A new join token; the only answer with its secret."""
-        body = msgspec.json.encode(api.CreateJoinToken(uses=uses, ttl_s=ttl_s))
+        body = msgspec.json.encode(api.CreateJoinToken(uses=uses, ttl_s=ttl_s, name=name))
         answer = await self._send("POST", "/v1/join-tokens", content=body, headers=_JSON)
+        return self._decode(answer, api.JoinTokenView)
+
+    async def remove_join_token(self, token: str) -> api.JoinTokenView:
+        """Nobody can join with it any more."""
+        answer = await self._send("DELETE", f"/v1/join-tokens/{quote(token, safe='')}")
         return self._decode(answer, api.JoinTokenView)
 
     async def join_tokens(self) -> tuple[api.JoinTokenView, ...]:

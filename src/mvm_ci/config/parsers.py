@@ -9,9 +9,17 @@ from urllib.parse import urlsplit
 
 from mvm_ci.domain.errors import BadInput
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
+_SECONDS: Final = re.compile(_NUMBER)
+_DURATION: Final = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNITS))
+_LONGEST_S: Final = 1e11
+_PROFILE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SIZE: Final = re.compile(r"([1-9]\d*)([KMGT]iB)")
+_BINARY: Final = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _MAX_SLOTS: Final = 4096
+PUBLIC_RELAYS: Final = "public"
+"""In place of a relay's address: those that the makers of iroh run for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +34,19 @@ class Address:
 
 
 def duration(text: str) -> float:
-    """Seconds in ``90s``, ``5m``, ``1.5h``, ``250ms`` or ``2d``. Raises ``ValueError``."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("is not a duration such as 90s, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
+    """Seconds in ``90s``, ``1h30m``, ``1.5h``, ``250ms`` or ``90``. Raises ``ValueError``."""
+    typed = text.strip()
+    match = _DURATION.fullmatch(typed)
+    if _SECONDS.fullmatch(typed):
+        seconds = float(typed)
+    elif typed and match is not None:
+        parts = zip(match.groups(), _UNITS.values(), strict=True)
+        seconds = sum(float(number) * unit for number, unit in parts if number is not None)
+    else:
+        raise ValueError("is not a duration such as 90s, 5m or 1h30m")
+    if seconds > _LONGEST_S:
+        raise ValueError("is too long for a duration")
+    return seconds
 
 
 def positive_duration(text: str) -> float:
@@ -47,6 +63,30 @@ def lease(text: str) -> float:
     if not 1 <= seconds <= 3600:
         raise ValueError("is not between 1s and 1h")
     return seconds
+
+
+def age(text: str) -> float:
+    """Seconds of a duration, or 0 for ``forever``. Raises ``ValueError``."""
+    return 0.0 if text.strip() == "forever" else positive_duration(text)
+
+
+def count_limit(text: str) -> int:
+    """A number that is at least 1, or 0 for ``all``. Raises ``ValueError``."""
+    if text.strip() == "all":
+        return 0
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ValueError("is not a number from 1 on, or all")
+    return int(text)
+
+
+def size_limit(text: str) -> int:
+    """Bytes in ``500MiB`` or ``20GiB``, or 0 for ``all``. Raises ``ValueError``."""
+    if text.strip() == "all":
+        return 0
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a size such as 500MiB or 20GiB, or all")
+    return int(match[1]) << _BINARY[match[2]]
 
 
 def address(text: str) -> Address:
@@ -73,6 +113,18 @@ def base_url(text: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must not carry a user, password or query; the token has a setting of its own")
     return text.strip().rstrip("/")
+
+
+def relay(text: str) -> str:
+    """The address of a relay, or ``public``. Raises ``ValueError``."""
+    if text.strip() == PUBLIC_RELAYS:
+        return PUBLIC_RELAYS
+    try:
+        return base_url(text)
+    except ValueError:
+        raise ValueError(
+            f"is neither an address such as https://relay.example nor {PUBLIC_RELAYS!r}"
+        ) from None
 
 
 def slot_count(text: str) -> int:
@@ -103,6 +155,21 @@ def network(text: str) -> str:
         raise ValueError("is not a network such as 10.1.0.0/16 or 127.0.0.1/32") from None
 
 
+def label(text: str) -> str:
+    """A label, ``key`` or ``key=value``. Raises ``ValueError``."""
+    from mvm_ci.domain.labels import format_labels, parse_label  # noqa: PLC0415 - only workers pay for it
+
+    key, value = parse_label(text)
+    return format_labels({key: value})
+
+
+def profile_name(text: str) -> str:
+    """The name of a profile. Raises ``ValueError``."""
+    if _PROFILE.fullmatch(text) is None:
+        raise ValueError("is not a profile's name: letters, digits, - and _, at most 64")
+    return text
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     """A parser for a choice."""
 
@@ -129,3 +196,13 @@ def path(text: str) -> Path:
         return Path(text).expanduser().absolute()
     except RuntimeError:
         raise ValueError("names the home of an unknown user") from None
+
+
+def namespace(text: str) -> str:
+    """A namespace's name. Raises ``ValueError``."""
+    from mvm_ci.domain.namespace import check_namespace  # noqa: PLC0415 - only who names one pays for it
+
+    try:
+        return check_namespace(text)
+    except BadInput:
+        raise ValueError("is not 1 to 63 lower-case letters, digits and inner hyphens") from None

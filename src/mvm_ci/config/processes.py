@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvm_ci.config import settings
-from mvm_ci.config.credentials import Credentials, read_credentials
-from mvm_ci.config.parsers import Address
-from mvm_ci.config.source import Source
+from mvm_ci.config.client import profile_in_use
+from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
+from mvm_ci.config.settings import Setting
+from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.labels import parse_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,40 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+
+    age_s: float | None
+    count: int | None
+    size: int | None
+    modules_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """The UDP socket of a process, and how others reach it. ``external``: beyond a NAT that forwards.
+
+    ``relays``: addresses; ``public_relays``: those of iroh's makers instead.
+    """
+
+    bind: Address
+    external: Address | None = None
+    relays: tuple[str, ...] = ()
+    public_relays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
     bind: Address
-    p2p_bind: Address
+    p2p: PeerConfig
     state_dir: Path
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    keep: KeepConfig
+    stall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +72,32 @@ class GuestConfig:
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What ``mvm-ci worker`` runs with: a ticket or a file with one."""
+    """What ``mvm-ci worker`` runs with: a ticket or a file with one. ``state_dir``: None for an ephemeral
+    one.
+    """
 
     ticket: str | None
     ticket_file: Path | None
     join_token: str | None = field(repr=False)
     name: str
-    state_dir: Path
-    p2p_bind: Address
+    state_dir: Path | None
+    p2p: PeerConfig
     guests: GuestConfig
     grace_s: float
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class DevConfig:
-    """What ``mvm-ci dev`` runs with. ``credentials``: the file where the command line looks."""
+    """What ``mvm-ci dev`` runs with. ``credentials``: the file where the command line looks.
+
+    ``profile``: the profile that it asks instead, if one is in use.
+    """
 
     bind: Address
     state_dir: Path
     credentials: Path
+    profile: str | None
     guests: GuestConfig
 
 
@@ -77,27 +111,6 @@ def debug(environ: Mapping[str, str]) -> bool:
     return environ.get(str(settings.DEBUG.env)) == "1"
 
 
-def client_config(source: Source) -> Credentials:
-    """Where to send requests, and the token. Raises ``Misconfigured``."""
-    url, token = source.get(settings.URL), source.secret(settings.TOKEN)
-    if url is not None and token is not None:
-        return Credentials(url, token)
-    path = source.directory(settings.CREDENTIALS)
-    stored = read_credentials(path)
-    if stored is None:
-        missing = "address" if url is None else "token"
-        raise Misconfigured(
-            f"no {missing} of a control plane: start one with 'mvm-ci dev', or give --url and --token-file "
-            f"(there is no {path})"
-        )
-    if url is not None and url != stored.url:
-        # A token goes to the server it was made for and to no other.
-        raise Misconfigured(f"the token in {path} is for {stored.url}, not for {url}; give --token-file")
-    if token is not None:
-        return Credentials(stored.url, token)
-    return stored
-
-
 def build_cache(source: Source) -> Path:
     """Where ``mvm-ci build`` keeps what it built. Raises ``Misconfigured``."""
     return source.directory(settings.BUILD_CACHE)
@@ -107,11 +120,13 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
     """Raises ``Misconfigured``."""
     return ControlPlaneConfig(
         bind=source.value(settings.BIND),
-        p2p_bind=source.value(settings.P2P_BIND),
+        p2p=_peer(source, settings.P2P_BIND, settings.P2P_EXTERNAL),
         state_dir=source.directory(settings.CONTROL_PLANE_STATE),
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        keep=_keep(source),
+        stall_s=source.value(settings.STALL),
     )
 
 
@@ -123,10 +138,11 @@ def worker_config(source: Source) -> WorkerConfig:
         ticket_file=ticket_file,
         join_token=source.secret(settings.JOIN_TOKEN),
         name=source.get(settings.WORKER_NAME) or socket.gethostname(),
-        state_dir=source.directory(settings.WORKER_STATE),
-        p2p_bind=source.value(settings.WORKER_P2P_BIND),
+        state_dir=_worker_state(source),
+        p2p=_peer(source, settings.WORKER_P2P_BIND, settings.WORKER_P2P_EXTERNAL),
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
+        labels=_labels(source),
     )
 
 
@@ -136,7 +152,39 @@ def dev_config(source: Source) -> DevConfig:
         bind=source.value(settings.BIND),
         state_dir=source.directory(settings.DEV_STATE),
         credentials=source.directory(settings.CREDENTIALS),
+        profile=_profile_before_credentials(source),
         guests=_guests(source),
+    )
+
+
+def _keep(source: Source) -> KeepConfig:
+    return KeepConfig(
+        age_s=source.value(settings.KEEP_AGE) or None,
+        count=source.value(settings.KEEP_COUNT) or None,
+        size=source.value(settings.KEEP_BYTES) or None,
+        modules_s=source.value(settings.KEEP_MODULES) or None,
+    )
+
+
+def _profile_before_credentials(source: Source) -> str | None:
+    if source.in_environment(settings.CREDENTIALS) is not None:
+        return None
+    used = profile_in_use(source)
+    return None if used is None else used[1].text
+
+
+def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) -> PeerConfig:
+    relays = source.all(settings.RELAY)
+    public = PUBLIC_RELAYS in relays
+    if public and len(relays) > 1:
+        raise Misconfigured(
+            f"{settings.RELAY.flag}: {PUBLIC_RELAYS!r} stands alone; name it, or relays of your own"
+        )
+    return PeerConfig(
+        bind=source.value(bind),
+        external=source.get(external),
+        relays=() if public else relays,
+        public_relays=public,
     )
 
 
@@ -149,18 +197,35 @@ def _guests(source: Source) -> GuestConfig:
     )
 
 
-def _ticket(source: Source) -> tuple[str | None, Path | None]:
-    """One of ticket and ticket file. A flag, of either kind, beats the environment."""
-    found = [source.text(settings.TICKET), source.text(settings.TICKET_IN)]
-    typed = [one for one in found if one is not None and one[0].startswith("--")]
-    given = typed or [one for one in found if one is not None]
-    if not given:
+def _worker_state(source: Source) -> Path | None:
+    if source.value(settings.EPHEMERAL) != "1":
+        return source.directory(settings.WORKER_STATE)
+    given = source.find(settings.WORKER_STATE)
+    if given is not None:
         raise Misconfigured(
-            "no ticket: give --ticket-file, --ticket or CONTROL_PLANE_TICKET "
-            "('mvm-ci control-plane' prints the ticket)"
+            f"an ephemeral worker keeps no state: unset {given.where}, or run it without --ephemeral"
         )
-    if len(given) > 1:
-        raise Misconfigured(f"{given[0][0]} and {given[1][0]} are both set; use one")
-    if given[0] == found[0]:
-        return source.get(settings.TICKET), None
-    return None, source.get(settings.TICKET_IN)
+    return None
+
+
+def _labels(source: Source) -> dict[str, str]:
+    try:
+        return parse_labels(source.all(settings.LABEL))
+    except ValueError as error:
+        raise Misconfigured(f"{settings.LABEL.flag} {error}") from None
+
+
+def _ticket(source: Source) -> tuple[str | None, Path | None]:
+    """One of ticket and ticket file: the first place that has either of them counts."""
+    for look in (source.typed, source.in_environment, source.in_section):
+        ticket, file = look(settings.TICKET), look(settings.TICKET_IN)
+        if ticket is not None and file is not None:
+            raise Misconfigured(f"{ticket.where} and {file.where} are both set; use one")
+        if ticket is not None:
+            return parsed(settings.TICKET, ticket), None
+        if file is not None:
+            return None, parsed(settings.TICKET_IN, file)
+    raise Misconfigured(
+        "no ticket: give --ticket-file, --ticket or CONTROL_PLANE_TICKET "
+        "('mvm-ci control-plane' prints the ticket)"
+    )

@@ -1,8 +1,8 @@
 """The table of settings: flag, variable, default, meaning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from mvm_ci.config import parsers
 
@@ -24,8 +24,9 @@ class Setting(Generic[T]):
 
     @property
     def key(self) -> str:
-        """The flag's parameter name."""
-        return (self.flag or self.env or "").lstrip("-").replace("-", "_")
+        """The flag's parameter name; also its key in the configuration file."""
+        name = self.flag or (self.env or "").removeprefix("MVM_CI_").lower()
+        return name.lstrip("-").replace("-", "_")
 
 
 _DIR, _FILE, _TIME, _ADDRESS = "DIRECTORY", "FILE", "DURATION", "HOST:PORT"
@@ -33,7 +34,7 @@ URL = Setting(
     "--url",
     "MVM_CI_URL",
     parsers.base_url,
-    "of the credentials file",
+    "of the profile or credentials file",
     "Address of the control plane's API.",
     "URL",
 )
@@ -41,7 +42,7 @@ TOKEN = Setting(
     "--token-file",
     "MVM_CI_TOKEN",
     parsers.line,
-    "of the credentials file",
+    "of the profile or credentials file",
     "File with the API token; - for stdin.",
     _FILE,
 )
@@ -52,6 +53,30 @@ CREDENTIALS = Setting(
     "$XDG_CONFIG_HOME/mvm-ci/credentials.json",
     "File with address and token, mode 0600.",
     _FILE,
+)
+CONFIG = Setting(
+    "--config",
+    "MVM_CI_CONFIG",
+    parsers.path,
+    "$XDG_CONFIG_HOME/mvm-ci/config.toml",
+    "Configuration file, TOML.",
+    _FILE,
+)
+PROFILE = Setting(
+    "--profile",
+    "MVM_CI_PROFILE",
+    parsers.profile_name,
+    "of the configuration file",
+    "Profile of the configuration file, with address and token.",
+    "NAME",
+)
+NAMESPACE = Setting(
+    "--namespace",
+    "MVM_CI_NAMESPACE",
+    parsers.namespace,
+    "of the profile or the token",
+    "In which namespace to work, with a token for all of them.",
+    "NAME",
 )
 LOG_LEVEL = Setting(
     "--log-level",
@@ -88,6 +113,22 @@ P2P_BIND = Setting(
     "Where workers connect (UDP). Port 0: any at the first start, then the same again.",
     _ADDRESS,
 )
+P2P_EXTERNAL = Setting(
+    "--p2p-external",
+    "MVM_CI_P2P_EXTERNAL",
+    parsers.address,
+    "none",
+    "Where the UDP socket is reached from outside (IP and port), if a NAT forwards to it.",
+    _ADDRESS,
+)
+RELAY = Setting(
+    "--relay",
+    "MVM_CI_RELAY",
+    parsers.relay,
+    "none",
+    "Relay to meet at where no direct path exists: its address, or public for those of iroh's makers.",
+    "URL",
+)
 CONTROL_PLANE_STATE = Setting(
     "--state-dir",
     "MVM_CI_CONTROL_PLANE_STATE_DIR",
@@ -114,6 +155,38 @@ LEASE = Setting(
     "15s",
     "After this silence a worker counts as lost.",
     _TIME,
+)
+KEEP_AGE = Setting(
+    "--keep-jobs-for",
+    "MVM_CI_KEEP_JOBS_FOR",
+    parsers.age,
+    "30d",
+    "How long a job is kept after its end; forever for no limit.",
+    "AGE",
+)
+KEEP_COUNT = Setting(
+    "--keep-jobs",
+    "MVM_CI_KEEP_JOBS",
+    parsers.count_limit,
+    "1000000",
+    "How many jobs that are over are kept, the newest; all for no limit.",
+    "N",
+)
+KEEP_BYTES = Setting(
+    "--keep-jobs-size",
+    "MVM_CI_KEEP_JOBS_SIZE",
+    parsers.size_limit,
+    "all",
+    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
+    "SIZE",
+)
+KEEP_MODULES = Setting(
+    "--keep-modules-for",
+    "MVM_CI_KEEP_MODULES_FOR",
+    parsers.age,
+    "forever",
+    "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
+    "AGE",
 )
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
@@ -153,6 +226,14 @@ WORKER_P2P_BIND = Setting(
     "The UDP socket it dials from.",
     _ADDRESS,
 )
+WORKER_P2P_EXTERNAL = Setting(
+    "--p2p-external",
+    "MVM_CI_WORKER_P2P_EXTERNAL",
+    parsers.address,
+    "none",
+    "Where the NAT before it shows its UDP socket (IP and port), if that is known and stays.",
+    _ADDRESS,
+)
 SLOTS = Setting(
     "--slots", "MVM_CI_SLOTS", parsers.slot_count, "one per core", "How many guests run at once.", "N"
 )
@@ -188,6 +269,29 @@ GRACE = Setting(
     "How long a stopping worker waits for its guests.",
     _TIME,
 )
+STALL = Setting(
+    "--stall-timeout",
+    "MVM_CI_STALL_TIMEOUT",
+    parsers.positive_duration,
+    "2m",
+    "After this time a job that its worker did not start is taken back.",
+    _TIME,
+)
+LABEL = Setting(
+    "--label",
+    "MVM_CI_LABEL",
+    parsers.label,
+    "none",
+    "What the worker offers to jobs that ask for it.",
+    "KEY[=VALUE]",
+)
+EPHEMERAL = Setting(
+    "--ephemeral",
+    "MVM_CI_EPHEMERAL",
+    parsers.one_of("0", "1"),
+    "0",
+    "No state directory: a new key each start, forgotten when it leaves.",
+)
 BUILD_CACHE = Setting(
     None,
     "MVM_CI_BUILD_CACHE",
@@ -205,9 +309,24 @@ DEV_STATE = Setting(
     _DIR,
 )
 
-CLIENT: Final = (URL, TOKEN, CREDENTIALS)
+CLIENT: Final = (URL, TOKEN, NAMESPACE, CREDENTIALS, PROFILE)
+FILE: Final = (CONFIG,)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
-CONTROL_PLANE: Final = (BIND, P2P_BIND, CONTROL_PLANE_STATE, TICKET_OUT, CREDENTIALS_OUT, LEASE)
+CONTROL_PLANE: Final = (
+    BIND,
+    P2P_BIND,
+    P2P_EXTERNAL,
+    RELAY,
+    CONTROL_PLANE_STATE,
+    TICKET_OUT,
+    CREDENTIALS_OUT,
+    LEASE,
+    KEEP_AGE,
+    KEEP_COUNT,
+    KEEP_BYTES,
+    KEEP_MODULES,
+    STALL,
+)
 WORKER: Final = (
     TICKET,
     TICKET_IN,
@@ -215,15 +334,32 @@ WORKER: Final = (
     WORKER_NAME,
     WORKER_STATE,
     WORKER_P2P_BIND,
+    WORKER_P2P_EXTERNAL,
+    RELAY,
     SLOTS,
     ALLOW_HOST,
     ALLOW_NETWORK,
     GRACE,
     MODULE_CACHE,
+    LABEL,
+    EPHEMERAL,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
 """Their flag may be repeated; their variable takes commas."""
+SWITCHES: Final = (EPHEMERAL,)
+"""Their flag takes no value: it stands for ``1``."""
+AMBIENT: Final = (CONFIG, PROFILE, NAMESPACE)
+"""For whatever asks for settings: ``cli.options`` keeps them aside, commands do not get them by name."""
+IN_PROFILES: Final = (URL, TOKEN, NAMESPACE)
+"""The keys of ``[profiles.NAME]`` in the configuration file."""
+IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
+    "control-plane": (*CONTROL_PLANE, LOG_LEVEL, LOG_FORMAT),
+    "worker": (*WORKER, LOG_LEVEL, LOG_FORMAT),
+    "dev": (*DEV, LOG_LEVEL, LOG_FORMAT),
+    "build": BUILD,
+}
+"""The other sections of the configuration file, one for each command that has settings of its own."""

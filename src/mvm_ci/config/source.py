@@ -1,11 +1,13 @@
-"""Reads settings: a flag as it was typed, else the environment, else the default."""
+"""Reads settings: a flag as typed, else the environment, else the configuration file, else the default."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from mvm_ci.config import parsers
+from mvm_ci.config import parsers, settings
+from mvm_ci.config.file import ConfigFile, Section, read_config
+from mvm_ci.config.found import Found, Origin
 from mvm_ci.config.settings import Setting
 from mvm_ci.domain.errors import Misconfigured
 
@@ -20,24 +22,73 @@ _XDG: Final = {
 
 
 class Source:
-    """Where settings come from: the flags as typed (``Setting.key`` to text), and the environment."""
+    """Where settings come from: the flags as typed (``Setting.key`` to text), the environment, a file.
 
-    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str]) -> None:
+    Of the file one section counts, if any: that of the process whose settings are asked for.
+    """
+
+    def __init__(
+        self,
+        flags: Mapping[str, object],
+        environ: Mapping[str, str],
+        file: ConfigFile | None = None,
+        section: str | None = None,
+    ) -> None:
         self._flags = flags
         self._environ = environ
+        self.file = file
+        self._section: Section | None = file.sections.get(section) if file and section else None
 
-    def text(self, setting: Setting[T]) -> tuple[str, str] | None:
-        """(where it was set, its text), or None."""
-        typed = self._flags.get(setting.key) if setting.flag else None
-        if isinstance(typed, str):
-            return str(setting.flag), typed
-        value = self._environ.get(setting.env, "") if setting.env else ""
-        return (str(setting.env), value) if value else None
+    @classmethod
+    def open(
+        cls, flags: Mapping[str, object], environ: Mapping[str, str], section: str | None = None
+    ) -> "Source":
+        """With the configuration file: the one that is named, else that in the usual place.
+
+        Raises ``Misconfigured``.
+        """
+        return cls(flags, environ, _config_file(cls(flags, environ)), section)
+
+    def for_section(self, section: str) -> "Source":
+        """The same flags, environment and file, with another section of it."""
+        return Source(self._flags, self._environ, self.file, section)
+
+    def find(self, setting: Setting[Any]) -> Found | None:
+        """What was set, by the first place that sets it. Raises ``Misconfigured``."""
+        return self.typed(setting) or self.in_environment(setting) or self.in_section(setting)
+
+    def typed(self, setting: Setting[Any]) -> Found | None:
+        """What its flag says."""
+        given = self._flags.get(setting.key) if setting.flag else None
+        texts = (given,) if isinstance(given, str) else given
+        if not isinstance(texts, tuple) or not texts:
+            return None
+        return Found(texts, Origin.FLAG, str(setting.flag), setting in settings.SECRETS)
+
+    def in_environment(self, setting: Setting[Any]) -> Found | None:
+        """What its variable says, or for a secret one of its two. Raises ``Misconfigured`` if both do."""
+        variable = setting.env or ""
+        text = self._environ.get(variable, "")
+        if setting in settings.SECRETS:
+            twin = f"{variable}_FILE"
+            file = self._environ.get(twin, "")
+            if text and file:
+                raise Misconfigured(f"{variable} and {twin} are both set; unset one")
+            if file:
+                return Found((file,), Origin.ENVIRONMENT, twin, names_file=True)
+        texts: tuple[str, ...] = (text,) if text else ()
+        if setting in settings.LISTS:
+            texts = tuple(part.strip() for part in text.split(",") if part.strip())
+        return Found(texts, Origin.ENVIRONMENT, variable) if texts else None
+
+    def in_section(self, setting: Setting[Any]) -> Found | None:
+        """What the section of the configuration file says."""
+        return None if self._section is None else self._section.find(setting)
 
     def get(self, setting: Setting[T]) -> T | None:
         """The value that was set, or None. Raises ``Misconfigured``."""
-        found = self.text(setting)
-        return None if found is None else _parsed(setting, *found)
+        found = self.find(setting)
+        return None if found is None else parsed(setting, found)
 
     def value(self, setting: Setting[T]) -> T:
         """The value that was set, or the default. Raises ``Misconfigured``."""
@@ -45,27 +96,14 @@ class Source:
         return setting.parse(setting.default) if found is None else found
 
     def all(self, setting: Setting[T]) -> tuple[T, ...]:
-        """Every value of a repeated flag, or of a list in the environment. Raises ``Misconfigured``."""
-        typed = self._flags.get(setting.key)
-        if isinstance(typed, tuple) and typed:
-            return tuple(_parsed(setting, str(setting.flag), str(text)) for text in typed)
-        text = self._environ.get(setting.env or "", "")
-        return tuple(
-            _parsed(setting, str(setting.env), part.strip()) for part in text.split(",") if part.strip()
-        )
+        """Every value of a list. Raises ``Misconfigured``."""
+        found = self.find(setting)
+        return () if found is None else tuple(_parsed(setting, found.where, text) for text in found.texts)
 
     def secret(self, setting: Setting[str]) -> str | None:
-        """A secret, from a file or the environment. Raises ``Misconfigured``."""
-        typed = self._flags.get(setting.key)
-        if isinstance(typed, str):
-            return _secret_in(typed, str(setting.flag))
-        twin = f"{setting.env}_FILE"
-        value, file = self._environ.get(setting.env or "", ""), self._environ.get(twin, "")
-        if value and file:
-            raise Misconfigured(f"{setting.env} and {twin} are both set; unset one")
-        if file:
-            return _secret_in(file, twin)
-        return _parsed(setting, str(setting.env), value, shown=False) if value else None
+        """A secret. Raises ``Misconfigured``."""
+        found = self.find(setting)
+        return None if found is None else reveal(setting, found)
 
     def directory(self, setting: Setting[Path]) -> Path:
         """A path that was set, or its default below an XDG directory. Raises ``Misconfigured``."""
@@ -80,6 +118,33 @@ class Source:
         if not home:
             raise Misconfigured(f"neither HOME nor {variable[1:]} is set; give {setting.flag or setting.env}")
         return Path(home, *_XDG[variable[1:]], rest)
+
+
+def parsed(setting: Setting[T], found: Found) -> T:
+    """The value of what was found. Raises ``Misconfigured``, naming the place."""
+    return _parsed(setting, found.where, found.text)
+
+
+def reveal(setting: Setting[str], found: Found) -> str:
+    """The secret itself. Raises ``Misconfigured``; the message never shows it."""
+    if found.names_file:
+        return _secret_in(found.text, found.where)
+    return _parsed(setting, found.where, found.text, shown=False)
+
+
+def _config_file(source: Source) -> ConfigFile | None:
+    """A file that was named must be there; the usual place may be empty."""
+    named = source.find(settings.CONFIG)
+    try:
+        path = source.directory(settings.CONFIG)
+    except Misconfigured:
+        if named is not None:
+            raise
+        return None
+    file = read_config(path)
+    if file is None and named is not None:
+        raise Misconfigured(f"{named.where}: there is no file {path}")
+    return file
 
 
 def _parsed(setting: Setting[T], where: str, text: str, *, shown: bool = True) -> T:

@@ -72,7 +72,7 @@ class Backpressure:
                 )
         quota = self.quotas.get(namespace)
         if quota is not None and quota.max_waiting is not None:
-            waiting = await self._queue.waiting(namespace, quota.max_waiting + 1)
+            waiting = await self._queue.waiting(namespace)
             check(namespace, quota, Usage(waiting=waiting), Usage(waiting=count))
         await self._check_disk()
 

@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from mvm_ci.ports.transport import PathKind
 from mvm_ci.wire.messages import FromControlPlane
 
 
 class Link(Protocol):
-    """One connection of one worker. Neither method waits or raises."""
+    """One connection of one worker. No method waits or raises."""
 
     def send(self, message: FromControlPlane) -> None:
         """Puts a message in line. It is dropped if the connection is gone: what matters is in the queue."""
@@ -17,4 +18,8 @@ class Link(Protocol):
 
         ``code``: one of the close codes of ``mvm_ci.wire.messages``.
         """
+        ...
+
+    def path(self) -> PathKind | None:
+        """How bytes travel just now; None if the connection is gone."""
         ...

@@ -24,7 +24,7 @@ import msgspec
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, Job, JobState, NewJob, Placed
 from mvm_ci.domain.lane import Lane
-from mvm_ci.domain.options import Dependency
+from mvm_ci.domain.options import Dependency, terms
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.segment import Append as Append
 from mvm_ci.domain.segment import Segment as Segment
@@ -119,6 +119,20 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     terms: tuple[str, ...] = ()
     before: JobId | None = None
     after: JobId | None = None
+
+    def selects(self, job: Job) -> bool:
+        """Whether all of it holds for ``job``."""
+        lane = job.options.lane
+        return (
+            self.namespace in {None, lane.namespace}
+            and (not self.states or job.state in self.states)
+            and self.queue in {None, lane.queue}
+            and self.module in {None, job.spec.module}
+            and self.name in {None, job.spec.name}
+            and set(self.terms) <= set(terms(job.options))
+            and (self.before is None or job.id < self.before)
+            and (self.after is None or job.id >= self.after)
+        )
 
 
 class Rescued(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,8 +292,8 @@ class JobQueue(Protocol):
         """How many jobs there are in each state (states without jobs may be missing)."""
         ...
 
-    def waiting(self, namespace: str, limit: int) -> Awaitable[int]:
-        """How many jobs of a namespace have not ended and are at no worker; ``limit`` if there are more."""
+    def waiting(self, namespace: str) -> Awaitable[int]:
+        """How many jobs of a namespace have not ended and are at no worker."""
         ...
 
     def ahead(self, job: JobId, limit: int) -> Awaitable[int]:

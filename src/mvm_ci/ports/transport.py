@@ -4,9 +4,12 @@ In tests, memory).
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mvm_ci.domain.ids import WorkerId
+
+PathKind = Literal["direct", "relayed"]
+"""How bytes travel just now: straight to the peer's socket, or over a relay that both reach."""
 
 
 class Stream(Protocol):
@@ -42,6 +45,10 @@ class Connection(Protocol):
 
     async def accept(self) -> Stream:
         """The next stream that the peer opened. Raises ``Unavailable`` when the connection is gone."""
+        ...
+
+    def path(self) -> PathKind | None:
+        """How bytes travel just now; None if nobody knows (the connection is over)."""
         ...
 
     async def close(self, code: int, reason: str) -> None:

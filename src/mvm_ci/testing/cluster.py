@@ -149,10 +149,16 @@ class Cluster:
         """The same as JSON."""
         return json.loads(self.ok(*args, "--json"))
 
-    def start(self, *args: str, environ: Mapping[str, str] | None = None, name: str = "") -> Process:
-        """Starts ``mvm-ci`` and lets it run."""
+    def start(
+        self,
+        *args: str,
+        environ: Mapping[str, str] | None = None,
+        name: str = "",
+        program: Sequence[str] = ("-m", "mvm_ci"),
+    ) -> Process:
+        """Starts ``mvm-ci``, or a script that stands for it, and lets it run."""
         popen = subprocess.Popen(
-            [sys.executable, "-m", "mvm_ci", *args],
+            [sys.executable, *program, *args],
             env=self.environment | dict(environ or {}),
             cwd=self.directory,
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ from typing import Final
 
 from mvm_ci.domain.errors import BadInput, Misconfigured, Unavailable
 from mvm_ci.domain.ids import WorkerId
+from mvm_ci.ports.transport import PathKind
 
 WINDOW: Final = 1 << 20
 """Bytes that a stream takes while nobody reads, per direction."""
@@ -154,6 +155,9 @@ class MemoryConnection:
         self.half_open = True
         self.stall()
         self.other.end(None)
+
+    def path(self) -> PathKind | None:
+        return None if self.gone else "direct"
 
     async def open(self) -> "MemoryStream":
         self._check()

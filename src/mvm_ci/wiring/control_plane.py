@@ -8,34 +8,51 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from mvm_ci.adapters.blobs.files import FileBlobStore
-from mvm_ci.adapters.iroh import IrohTransport
+from mvm_ci.adapters.iroh import IrohEndpoint
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
-from mvm_ci.config.processes import ControlPlaneConfig
+from mvm_ci.config.processes import ControlPlaneConfig, KeepConfig, PeerConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.control_plane.stores import Stores
+from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.retention import RetentionPolicy
+from mvm_ci.lifecycle.retention import Retention
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
+from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 
 _HEARTBEATS: Final = 3
 """In one lease: two may get lost."""
+_KEEP: Final = RetentionPolicy()
+_RELAY_S: Final = 5.0
+"""For a relay to be reached before the ticket is printed; the API serves meanwhile."""
+_TICKET_S: Final = 2.0
+"""Between looks at whether this machine's addresses, or its relay, have changed."""
+
+_log = structlog.get_logger(__name__)
 
 
 class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
-    """A control plane that serves. ``token``: of its administrator."""
+    """A control plane that serves. ``token``: of its administrator; ``endpoint``: where workers find it."""
 
     url: str
-    ticket: str
     token: str
+    endpoint: IrohEndpoint
     registry: Registry
     plane: ControlPlane
+
+    @property
+    def ticket(self) -> str:
+        """Where workers find it, as of now."""
+        return self.endpoint.ticket()
 
     def __repr__(self) -> str:
         return f"RunningControlPlane(url={self.url!r})"
@@ -43,49 +60,105 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
-    opening = opened_control_plane(config.state_dir, config.bind, config.p2p_bind, config.lease_s)
+    settings = control_plane_settings(
+        config.bind,
+        lease_s=config.lease_s,
+        stall_ms=max(1, round(config.stall_s * 1000)),
+    )
+    opening = opened_control_plane(config.state_dir, config.p2p, settings, _policy(config.keep))
     async with opening as running:
+        if (config.p2p.relays or config.p2p.public_relays) and not await running.endpoint.reach_relay(
+            _RELAY_S
+        ):
+            _log.warning("relay_not_reached", seconds=_RELAY_S)
+        ticket = running.ticket
         if config.credentials_file is not None:
             write_credentials(config.credentials_file, Credentials(_local(running.url), running.token))
         if config.ticket_file is not None:
-            write_atomically(config.ticket_file, running.ticket + "\n", 0o644)
+            _write_ticket(config.ticket_file, ticket)
         say(f"api: {running.url}")
         if config.credentials_file is None:
             say(f"token: in {config.state_dir / 'admin-token'}")
-        say(f"ticket: {running.ticket}")
-        await _first(stop.asked(), running.plane.failed())
+        say(f"ticket: {ticket}")
+        following = _follow_ticket(running, config.ticket_file, ticket)
+        await _first(stop.asked(), running.plane.failed(), following)
+
+
+def control_plane_settings(bind: Address, *, lease_s: float, **others: int) -> ControlPlaneSettings:
+    """The control plane's own settings; ``others``: those that it takes as they are."""
+    lease_ms = round(lease_s * 1000)
+    return ControlPlaneSettings(
+        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS, **others
+    )
 
 
 @asynccontextmanager
 async def opened_control_plane(
-    state_dir: Path, bind: Address, p2p_bind: Address, lease_s: float
+    state_dir: Path,
+    p2p: PeerConfig,
+    settings: ControlPlaneSettings,
+    retention: RetentionPolicy = _KEEP,
 ) -> AsyncIterator[RunningControlPlane]:
     """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
     clock = SystemClock()
-    lease_ms = round(lease_s * 1000)
-    settings = ControlPlaneSettings(
-        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS
-    )
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)
         store = SqlStore.open(state.store)
         stack.push_async_callback(store.close)
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
-        token = await ensure_admin_token(state, store.registry, clock.now_ms())
-        endpoint = await IrohTransport().bind(
-            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p_bind)), alpns=[ALPN]
+        token = await ensure_admin_token(state, store.access, clock.now_ms())
+        endpoint = await make_transport(p2p).bind(
+            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
         disk = DirectoryDisk(state.path)
         stores = Stores(
-            queue=store.queue, queues=store.queues, registry=store.registry, blobs=blobs, disk=disk
+            queue=store.queue,
+            queues=store.queues,
+            registry=store.registry,
+            access=store.access,
+            schedules=store.schedules,
+            blobs=blobs,
+            disk=disk,
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
+        modules = plane.services.modules
+        keeping = Retention(store.retained, store.registry, modules, blobs, clock, retention)
+        plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(
-            url=plane.api_url, ticket=plane.ticket, token=token, registry=store.registry, plane=plane
+            url=plane.api_url, token=token, endpoint=endpoint, registry=store.registry, plane=plane
         )
+
+
+def _policy(keep: KeepConfig) -> RetentionPolicy:
+    age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
+    modules_ms = None if keep.modules_s is None else max(1, round(keep.modules_s * 1000))
+    return RetentionPolicy(
+        jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size, modules_age_ms=modules_ms
+    )
+
+
+async def _follow_ticket(running: RunningControlPlane, file: Path | None, written: str) -> None:
+    """Keeps the ticket's file true while addresses and relay change: workers that lost us read it again."""
+    while True:
+        await asyncio.sleep(_TICKET_S)
+        ticket = running.ticket
+        if ticket == written:
+            continue
+        try:
+            if file is not None:
+                await asyncio.to_thread(_write_ticket, file, ticket)
+        except Misconfigured as error:
+            _log.warning("ticket_not_written", error=str(error))
+            continue  # and tried again
+        _log.info("ticket_changed", ticket=ticket)
+        written = ticket
+
+
+def _write_ticket(file: Path, ticket: str) -> None:
+    write_atomically(file, ticket + "\n", 0o644)
 
 
 async def _first(*waits: Coroutine[Any, Any, None]) -> None:

@@ -8,16 +8,22 @@ from typing import Final
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.config.credentials import Credentials, read_credentials, write_credentials
 from mvm_ci.config.parsers import Address
-from mvm_ci.config.processes import DevConfig
+from mvm_ci.config.processes import DevConfig, PeerConfig
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
 from mvm_ci.ports.registry import JoinToken, Registry
-from mvm_ci.wiring.control_plane import RunningControlPlane, opened_control_plane, say
+from mvm_ci.wiring.control_plane import (
+    RunningControlPlane,
+    control_plane_settings,
+    opened_control_plane,
+    say,
+)
+from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.wiring.worker import make_worker, run_worker
 from mvm_ci.worker.settings import WorkerSettings
 
-_LOOPBACK: Final = Address("127.0.0.1", 0)
+_LOOPBACK: Final = PeerConfig(bind=Address("127.0.0.1", 0))
 _LEASE_S: Final = 15.0
 _JOIN_MS: Final = 60_000
 _GRACE_S: Final = 2.0
@@ -27,17 +33,18 @@ _NAME: Final = "dev"
 async def serve_dev(config: DevConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
     state = config.state_dir
-    opening = opened_control_plane(state / "control-plane", config.bind, _LOOPBACK, _LEASE_S)
+    settings = control_plane_settings(config.bind, lease_s=_LEASE_S)
+    opening = opened_control_plane(state / "control-plane", _LOOPBACK, settings)
     async with opening as running:
-        settings = WorkerSettings(
+        worker_settings = WorkerSettings(
             state_dir=state / "worker",
             name=_NAME,
             ticket=running.ticket,
             join_token=await _join_token(running.registry),
-            bind=str(_LOOPBACK),
+            bind=str(_LOOPBACK.bind),
             grace_s=_GRACE_S,
         )
-        worker = make_worker(settings, config.guests)
+        worker = make_worker(worker_settings, config.guests, make_transport(_LOOPBACK))
         credentials = _write_credentials(config, running)
         working = asyncio.create_task(run_worker(worker, stop), name="worker")
         announcing = asyncio.create_task(_announce(running, credentials, config), name="announce")
@@ -72,10 +79,12 @@ async def _join_token(registry: Registry) -> str:
 
 
 def _write_credentials(config: DevConfig, running: RunningControlPlane) -> Path:
-    """Writes where the command line looks, unless the credentials of something else are there."""
+    """Writes where the command line looks, unless something else is there, or it looks elsewhere."""
     own = config.state_dir / "credentials.json"
     made = Credentials(running.url, running.token)
     write_credentials(own, made)
+    if config.profile is not None:
+        return own
     try:
         there = read_credentials(config.credentials)
     except Misconfigured:
@@ -93,6 +102,9 @@ async def _announce(running: RunningControlPlane, credentials: Path, config: Dev
     while not any(worker.session_open for worker in await running.registry.workers()):
         await clock.sleep(50)
     if credentials != config.credentials:
-        say(f"{config.credentials} is for another control plane. In the terminal from which you work:")
+        elsewhere = f"{config.credentials} is for another control plane"
+        if config.profile is not None:
+            elsewhere = f"the profile {config.profile} is in use"
+        say(f"{elsewhere}. In the terminal from which you work:")
         say(f"    export MVM_CI_CREDENTIALS={credentials}")
     say("ready: try, in another terminal,  mvm-ci run job.py --input '{}'")

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mvm_ci.adapters.http.client import GuestHttpClient
-from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.config.processes import GuestConfig, WorkerConfig
@@ -15,6 +15,8 @@ from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
 from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.ports.transport import Transport
+from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 from mvm_ci.worker.settings import WorkerSettings
@@ -22,24 +24,37 @@ from mvm_ci.worker.settings import WorkerSettings
 
 async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
     """Works until it is asked to stop, by whomever. Raises ``Misconfigured`` or ``Refused``."""
+    if config.state_dir is not None:
+        await _serve(config, config.state_dir, stop)
+        return
+    directory = await asyncio.to_thread(_temporary)
+    try:
+        await _serve(config, Path(directory.name), stop)
+    finally:
+        await asyncio.to_thread(directory.cleanup)
+
+
+async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
     settings = WorkerSettings(
-        state_dir=config.state_dir,
+        state_dir=state_dir,
         name=config.name,
         ticket=config.ticket,
         ticket_file=config.ticket_file,
         join_token=config.join_token,
-        bind=str(config.p2p_bind),
+        bind=str(config.p2p.bind),
         grace_s=config.grace_s,
+        labels=config.labels,
+        ephemeral=config.state_dir is None,
     )
-    await run_worker(make_worker(settings, config.guests), stop)
+    await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
 
 
-def make_worker(settings: WorkerSettings, guests: GuestConfig) -> Worker:
-    """A worker on the real network, clock and engine."""
+def make_worker(settings: WorkerSettings, guests: GuestConfig, transport: Transport) -> Worker:
+    """A worker on the real clock and engine."""
     clock = SystemClock()
     return Worker(
         settings,
-        transport=IrohTransport(),
+        transport=transport,
         engine_factory=_Engines(settings, guests, clock),
         compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
         clock=clock,
@@ -109,6 +124,13 @@ class _Compiler:
         if self._compiler is None:
             self._compiler = ChildCompiler(_made(self._cache))
         return await self._compiler.compile(source, digest)
+
+
+def _temporary() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="mvm-ci-worker-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Misconfigured(f"cannot make a temporary directory: {error.strerror}; set TMPDIR") from None
 
 
 def _made(directory: Path) -> Path:

@@ -6,6 +6,7 @@
 """Does what its input says, step by step."""
 
 import time
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -22,8 +23,27 @@ def run(steps: list[tuple[str, Any]]) -> list[Any]:
             results.append("r" * argument)
         elif kind == "length":
             results.append(len(argument))
-        elif kind in {"get", "post"}:
-            data = b"data" if kind == "post" else None
-            with urllib.request.urlopen(urllib.request.Request(argument, data), timeout=60) as answer:
-                results.append(len(answer.read()))
+        elif kind == "count":
+            total = 0
+            for number in range(argument):
+                total += number
+            results.append(total)
+        elif kind == "clock":
+            results.append(time.time())
+        elif kind in {"get", "post", "put"}:
+            results.append(ask(kind, argument))
     return results
+
+
+def ask(kind: str, url: str) -> int | str:
+    """The answer's length, or that nobody knows whether the request arrived."""
+    request = urllib.request.Request(url, None if kind == "get" else b"data", method=kind.upper())
+    if kind == "put":
+        request.idempotent = True  # type: ignore[attr-defined]
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return len(answer.read())
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, InterruptedError):
+            return "interrupted"
+        raise

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -11,12 +14,20 @@ from mvm_ci.config.credentials import Credentials
 from tests.unit.cli.fake_api import TOKEN, CommandLine, FakeApi
 
 
+@pytest.fixture(autouse=True)
+def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    for name in [name for name in os.environ if name.startswith(("MVM_CI_", "CONTROL_PLANE_TICKET"))]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     fake = FakeApi()
 
     def open_client(found: Credentials) -> ApiClient:
-        return ApiClient(found.url, found.token, transport=httpx.ASGITransport(app=fake))
+        transport = httpx.ASGITransport(app=fake)
+        return ApiClient(found.url, found.token, transport, namespace=found.namespace)
 
     monkeypatch.setattr(connection, "open_client", open_client)
     monkeypatch.setenv("MVM_CI_URL", "http://control.test")

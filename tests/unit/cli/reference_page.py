@@ -23,6 +23,9 @@ What the exit codes mean: [Exit codes](exit-codes.md). Where settings come from:
 A job is named by its id or at least four characters of its beginning; a module by a file, a name, its digest
 or the beginning of one; a worker by its name, its id or the beginning of one. What is ambiguous is refused,
 with the matches.
+
+A duration is written `250ms`, `90s`, `1h30m` or `7d`; a number alone means seconds. No command asks anything
+off a terminal: there, what destroys something needs `--yes`.
 """
 
 

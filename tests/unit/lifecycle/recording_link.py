@@ -1,5 +1,6 @@
 """A link that keeps what was sent."""
 
+from mvm_ci.ports.transport import PathKind
 from mvm_ci.wire.messages import FromControlPlane
 
 
@@ -15,3 +16,6 @@ class RecordingLink:
 
     def close(self, code: int, reason: str) -> None:
         self.closed = self.closed or (code, reason)
+
+    def path(self) -> PathKind | None:
+        return None if self.closed else "direct"

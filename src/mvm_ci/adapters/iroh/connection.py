@@ -9,6 +9,7 @@ import iroh
 from mvm_ci.adapters.iroh import failures
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import WorkerId
+from mvm_ci.ports.transport import PathKind
 
 T = TypeVar("T")
 MAX_READ: Final = 256 << 10
@@ -70,6 +71,18 @@ class IrohConnection:
             return IrohStream(await self._connection.accept_bi())
         except iroh.IrohError as error:
             raise failures.gone(error) from None
+
+    def path(self) -> PathKind | None:
+        if self._connection.close_reason() is not None:
+            return None
+        try:
+            paths = self._connection.paths()
+        except iroh.IrohError:
+            return None
+        selected = next((path for path in paths if path.is_selected), None)
+        if selected is None:
+            return None
+        return "relayed" if selected.is_relay else "direct"
 
     async def close(self, code: int, reason: str) -> None:
         # Cut between characters: the peer reads it as UTF-8.

@@ -1,5 +1,5 @@
-"""Endpoints on iroh: UDP sockets with a key, reached by tickets that carry their addresses. No relays, no
-discovery.
+"""Endpoints on iroh: UDP sockets with a key, reached by tickets that carry their addresses and, if the
+operator names relays, the one they can be met at. No discovery.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import structlog
 
 from mvm_ci.adapters.iroh import failures, patch, rust_calls
 from mvm_ci.adapters.iroh.connection import IrohConnection
+from mvm_ci.adapters.iroh.relays import Relays
 from mvm_ci.domain.errors import BadInput, Misconfigured, Unavailable
 from mvm_ci.domain.ids import WorkerId
 
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 
 class _Preset(iroh.Preset):
-    """No relays and no discovery, on the given sockets only."""
+    """No discovery, on the given sockets only."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
@@ -43,11 +44,19 @@ class _Preset(iroh.Preset):
 
 
 class IrohTransport:
-    """Makes iroh endpoints."""
+    """Makes iroh endpoints.
 
-    def __init__(self) -> None:
+    ``relays``: those that may be used. ``external``: where a NAT before this machine shows the socket
+    (``ip:port``): others are told of it.
+    """
+
+    def __init__(self, relays: Relays | None = None, external: str | None = None) -> None:
         patch.apply()
         rust_calls.apply()
+        self._relays = relays or Relays.none()
+        self._external = external
+        if external is not None:
+            _host(external)
 
     async def bind(self, *, secret_key: bytes, address: str, alpns: Sequence[bytes]) -> "IrohEndpoint":
         """An endpoint; the first of ``alpns`` is the one it dials with. See
@@ -70,11 +79,13 @@ class IrohTransport:
                 endpoint = await self._bind(secret_key, [address], alpns)
             except iroh.IrohError as second:
                 raise failures.cannot_bind(second, address) from None
-        return IrohEndpoint(endpoint, host, alpns)
+        if self._external is not None:
+            await endpoint.add_external_addr(self._external)
+        return IrohEndpoint(endpoint, host, alpns, self._relays, self._external)
 
     async def _bind(self, key: bytes, sockets: Sequence[str], alpns: Sequence[bytes]) -> iroh.Endpoint:
         options = iroh.EndpointOptions(
-            preset=_Preset(sockets), secret_key=key, alpns=list(alpns), relay_mode=iroh.RelayMode.disabled()
+            preset=_Preset(sockets), secret_key=key, alpns=list(alpns), relay_mode=self._relays.mode
         )
         return await iroh.Endpoint.bind(options)
 
@@ -87,7 +98,11 @@ class IrohEndpoint:
         endpoint: iroh.Endpoint,
         host: ipaddress.IPv4Address | ipaddress.IPv6Address,
         alpns: Sequence[bytes],
+        relays: Relays,
+        external: str | None,
     ) -> None:
+        self._relays = relays
+        self._external = external
         self._endpoint: iroh.Endpoint | None = endpoint
         self._host = host
         self._alpns = alpns
@@ -112,15 +127,28 @@ class IrohEndpoint:
 
     def ticket(self) -> str:
         endpoint = self._opened()
-        address = iroh.EndpointAddr(endpoint.id(), None, self._reachable(endpoint))
+        relay = endpoint.addr().relay_url() or self._relays.first
+        # In order: the same addresses are the same ticket.
+        address = iroh.EndpointAddr(endpoint.id(), relay, sorted(self._reachable(endpoint)))
         return str(iroh.EndpointTicket.from_addr(address))
 
+    async def reach_relay(self, timeout_s: float) -> bool:
+        """Whether a relay was reached within ``timeout_s``; there must be one to reach."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._opened().online()  # without a limit it waits for ever
+        except TimeoutError:
+            return False
+        return True
+
     def _reachable(self, endpoint: iroh.Endpoint) -> list[str]:
+        external = [] if self._external is None else [self._external]
         if not self._host.is_unspecified:
-            return [self._address]
+            return [self._address, *external]
         loopback = "127.0.0.1" if self._host.version == 4 else "[::1]"
         # Off every network only this machine can reach it.
-        return endpoint.addr().direct_addresses() or [f"{loopback}:{_port(self._address)}"]
+        found = endpoint.addr().direct_addresses() or [f"{loopback}:{_port(self._address)}"]
+        return [*found, *(one for one in external if one not in found)]
 
     def _opened(self) -> iroh.Endpoint:
         if self._endpoint is None:
@@ -140,14 +168,26 @@ class IrohEndpoint:
             target = iroh.EndpointTicket.from_string(ticket.strip()).endpoint_addr()
         except iroh.IrohError as error:
             raise BadInput(f"not an endpoint ticket: {_shown(ticket)} ({failures.cause(error)})") from None
+        target, unused = self._permitted(target)
         try:
             async with asyncio.timeout(timeout_s):
                 return IrohConnection(await endpoint.connect(target, self._alpns[0]))
         except TimeoutError:
-            where = ", ".join(target.direct_addresses()) or "no address"
-            raise Unavailable(f"nobody answered at {where} within {timeout_s:g} s") from None
+            where = ", ".join([*target.direct_addresses(), *filter(None, [target.relay_url()])])
+            where = where or "no address"
+            raise Unavailable(f"nobody answered at {where} within {timeout_s:g} s{unused}") from None
         except iroh.IrohError as error:
-            raise Unavailable(f"cannot connect: {failures.cause(error)}") from None
+            raise Unavailable(f"cannot connect: {failures.cause(error)}{unused}") from None
+
+    def _permitted(self, target: iroh.EndpointAddr) -> tuple[iroh.EndpointAddr, str]:
+        """``target`` without a relay that this process was not told to use, and words about that relay."""
+        relay = target.relay_url()
+        if relay is None or self._relays.allows(relay):
+            return target, ""
+        unused = f"the ticket's relay {relay} is not used: no --relay names it"
+        if not target.direct_addresses():
+            raise BadInput(f"{unused}, and the ticket has no other address")
+        return iroh.EndpointAddr(target.id(), None, target.direct_addresses()), f" ({unused})"
 
     async def close(self) -> None:
         endpoint, self._endpoint = self._endpoint, None

@@ -10,7 +10,7 @@ from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, Event, Job, JobState, Placed, sources
 from mvm_ci.domain.lane import Lane
-from mvm_ci.domain.options import Dependency, terms
+from mvm_ci.domain.options import Dependency
 from mvm_ci.ports.job_queue import EVERY_JOB, Holder, JobFilter, Keyed
 
 T = TypeVar("T")
@@ -53,17 +53,16 @@ class Reads:
 
     def list_jobs(self, which: JobFilter = EVERY_JOB, limit: int = 100) -> asyncio.Future[list[Job]]:
         newest = sorted((record.job for record in self._records.values()), key=attrgetter("id"), reverse=True)
-        return answered([job for job in newest if _is_asked_for(job, which)][:limit])
+        return answered([job for job in newest if which.selects(job)][:limit])
 
     def counts(self, namespace: str | None = None) -> asyncio.Future[dict[JobState, int]]:
         jobs = (record.job for record in self._records.values())
         counted = (job.state for job in jobs if namespace in {None, job.options.lane.namespace})
         return answered(dict(Counter(counted)))
 
-    def waiting(self, namespace: str, limit: int) -> asyncio.Future[int]:
+    def waiting(self, namespace: str) -> asyncio.Future[int]:
         waiting = self._in_state(*_WAITING)
-        count = sum(record.job.options.lane.namespace == namespace for record in waiting)
-        return answered(min(count, limit))
+        return answered(sum(record.job.options.lane.namespace == namespace for record in waiting))
 
     def ahead(self, job: JobId, limit: int) -> asyncio.Future[int]:
         asked = self._records.get(job)
@@ -127,17 +126,3 @@ class Reads:
     def _expiring(self) -> list[tuple[int, JobId]]:
         jobs = (record.job for record in self._in_state(*sources(Event.EXPIRE)))
         return [(job.expires_ms, job.id) for job in jobs if job.expires_ms is not None]
-
-
-def _is_asked_for(job: Job, which: JobFilter) -> bool:
-    lane = job.options.lane
-    return (
-        which.namespace in {None, lane.namespace}
-        and (not which.states or job.state in which.states)
-        and which.queue in {None, lane.queue}
-        and which.module in {None, job.spec.module}
-        and which.name in {None, job.spec.name}
-        and set(which.terms) <= set(terms(job.options))
-        and (which.before is None or job.id < which.before)
-        and (which.after is None or job.id >= which.after)
-    )

@@ -15,6 +15,7 @@ from mvm_ci.domain.options import Dependency, Needs
 from mvm_ci.ports.job_queue import Holder, JobFilter, Keyed, Segment
 
 _LAST_ID: Final = (1 << 63) - 1
+_PAGE: Final = 1_000
 _BY_SESSION: Final = frozenset({JobState.CLAIMED, JobState.IN_PROGRESS})
 """States whose jobs are found by their session's index."""
 
@@ -51,38 +52,39 @@ def dependencies(job: JobId, connection: sqlite3.Connection) -> list[Dependency]
 
 def listing(which: JobFilter, limit: int, connection: sqlite3.Connection) -> list[Job]:
     """Jobs, newest first."""
-    last = _LAST_ID if which.before is None else which.before - 1
-    page = (which.after or 0, last, limit, which.namespace, which.queue, which.module, which.name)
-    states = sorted(set(which.states))
-    found: list[rows.Row]
-    if which.terms and which.namespace is not None:
-        values = (*page, json.dumps(which.terms), json.dumps(states), which.terms[0])
-        found = connection.execute(QUERIES["list_term"], values).fetchall()
-    elif which.namespace is None:
-        found = _filtered(connection, (*page, json.dumps(which.terms)), set(states), limit)
-    else:
-        # Each state has its index: as many as asked for from each, then the newest of them all.
-        found = []
-        for state in states or JobState:
-            name = "list_placed" if state in _BY_SESSION else "list_state"
-            found += connection.execute(QUERIES[name], (*page, "[]", int(state)))
-        found = heapq.nlargest(limit, found, key=lambda row: row[0])
-    return [rows.job(row) for row in found]
+    first, last = which.after or 0, _LAST_ID if which.before is None else which.before - 1
+    if which.namespace is None:
+        return _filtered(connection, which, "list", (first, last), (), limit)
+    if which.terms:
+        values = (which.namespace, which.terms[0])
+        return _filtered(connection, which, "list_term", (first, last), values, limit)
+    # Each state has its index: as many as asked for from each, then the newest of them all.
+    found: list[rows.Row] = []
+    for state in sorted(set(which.states)) or JobState:
+        name = "list_placed" if state in _BY_SESSION else "list_state"
+        asked = (which.namespace, which.queue, which.module, which.name, int(state))
+        found += connection.execute(QUERIES[name], (first, last, limit, *asked))
+    return [rows.job(row) for row in heapq.nlargest(limit, found, key=lambda row: row[0])]
 
 
 def _filtered(
-    connection: sqlite3.Connection, values: tuple[Any, ...], states: set[JobState], limit: int
-) -> list[rows.Row]:
-    """The jobs of all namespaces, which no index holds by state: read until enough are found."""
-    first, last, *rest = values
-    rest[0] = limit if not states else max(limit, 1000)
-    found: list[rows.Row] = []
+    connection: sqlite3.Connection,
+    which: JobFilter,
+    statement: str,
+    ids: tuple[int, int],
+    values: tuple[Any, ...],
+    limit: int,
+) -> list[Job]:
+    """Where no index holds just what is asked for: pages, until enough is found."""
+    first, last = ids
+    found: list[Job] = []
     while True:
-        page = connection.execute(QUERIES["list"], (first, last, *rest)).fetchall()
-        found += [row for row in page if not states or row[1] in states]
-        if len(page) < rest[0] or len(found) >= limit:
+        page = connection.execute(QUERIES[statement], (first, last, _PAGE, *values)).fetchall()
+        jobs = sorted(map(rows.job, page), key=lambda job: -job.id)
+        found += [job for job in jobs if which.selects(job)]
+        if len(page) < _PAGE or len(found) >= limit:
             return found[:limit]
-        last = page[-1][0] - 1
+        last = jobs[-1].id - 1
 
 
 def counts(namespace: str | None, connection: sqlite3.Connection) -> dict[JobState, int]:

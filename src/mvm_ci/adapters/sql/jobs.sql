@@ -136,5 +136,5 @@ SELECT id FROM jobs WHERE namespace = ?1 AND concurrency = ?2 AND concurrency IS
     AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) ORDER BY id DESC
 
 -- name: keyed
-SELECT idempotency, id, request FROM json_each(?2) AS asked
+SELECT jobs.idempotency, jobs.id, jobs.request FROM json_each(?2) AS asked
 CROSS JOIN jobs ON jobs.namespace = ?1 AND jobs.idempotency = asked.value AND jobs.idempotency IS NOT NULL

@@ -110,8 +110,8 @@ class SqlJobQueue:
     def counts(self, namespace: str | None = None) -> asyncio.Future[dict[JobState, int]]:
         return self._reader.read(partial(job_reads.counts, namespace))
 
-    def waiting(self, namespace: str, limit: int) -> asyncio.Future[int]:
-        return self._reader.read(partial(job_reads.number, "waiting", (namespace, limit)))
+    def waiting(self, namespace: str) -> asyncio.Future[int]:
+        return self._reader.read(partial(job_reads.number, "waiting", (namespace,)))
 
     def ahead(self, job: JobId, limit: int) -> asyncio.Future[int]:
         return self._reader.read(partial(job_reads.number, "ahead", (job, limit)))

@@ -10,15 +10,16 @@ from mvm_ci.config import settings
 
 COMMANDS = {
     "list": Lazy("mvm_ci.cli.worker.list", "list_workers", "List workers."),
-    "drain": Lazy(
-        "mvm_ci.cli.worker.drain", "drain", "Let a worker finish what it runs and give it nothing more."
-    ),
+    "show": Lazy("mvm_ci.cli.worker.show", "show", "Show one worker."),
+    "drain": Lazy("mvm_ci.cli.worker.drain", "drain", "Give a worker nothing more; what it runs goes on."),
+    "resume": Lazy("mvm_ci.cli.worker.resume", "resume", "Give a drained worker jobs again."),
     "revoke": Lazy("mvm_ci.cli.worker.revoke", "revoke", "Refuse a worker's key from now on, for good."),
+    "forget": Lazy("mvm_ci.cli.worker.forget", "forget", "Remove a worker that is gone."),
 }
 
 
 @click.command(cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True)
-@setting_options((*settings.WORKER, *settings.LOGGING))
+@setting_options((*settings.WORKER, *settings.LOGGING, *settings.FILE))
 @click.pass_context
 def worker(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - text or tuples of it
     """Run a worker, or look after workers.
@@ -34,7 +35,7 @@ def worker(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - text 
     from mvm_ci.config.processes import log_config, worker_config
     from mvm_ci.logs import configure_logs
 
-    found = source(flags)
+    found = source(flags, "worker")
     config, logging = worker_config(found), log_config(found)
     configure_logs(logging.level, logging.form)
     from mvm_ci.wiring.running import run_worker

@@ -49,15 +49,15 @@ FROM jobs;
 DROP TABLE jobs;
 ALTER TABLE jobs_new RENAME TO jobs;
 
--- An index ends in the row's id by itself. States 1 and 2, through which every job passes, are left out of the list by
+-- An index ends in the row's id by itself, and holds the state where a query compares it, to be enough for the query. States 1 and 2, through which every job passes, are left out of the list by
 -- state: the placed jobs are few, and found by their session.
-CREATE INDEX jobs_ready ON jobs (lane) WHERE state = 0;
+CREATE INDEX jobs_ready ON jobs (state, lane) WHERE state = 0;
 CREATE INDEX jobs_placed ON jobs (session) WHERE session IS NOT NULL;
 CREATE INDEX jobs_waiting ON jobs (wake_ms) WHERE state IN (3, 4);
 CREATE INDEX jobs_expiring ON jobs (expires_ms) WHERE expires_ms IS NOT NULL AND state IN (0, 4, 11);
 CREATE INDEX jobs_listed ON jobs (namespace, state) WHERE state NOT IN (1, 2);
 CREATE INDEX jobs_blocked ON jobs (state) WHERE state = 11;
-CREATE INDEX jobs_keyed ON jobs (namespace, concurrency) WHERE concurrency IS NOT NULL AND state NOT IN (7, 8, 9, 10);
+CREATE INDEX jobs_keyed ON jobs (namespace, concurrency, state) WHERE concurrency IS NOT NULL AND state NOT IN (7, 8, 9, 10);
 CREATE UNIQUE INDEX jobs_idempotent ON jobs (namespace, idempotency) WHERE idempotency IS NOT NULL;
 
 -- Tags, and key=value of the metadata: by what jobs are searched.

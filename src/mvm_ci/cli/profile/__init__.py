@@ -1,0 +1,1 @@
+"""Commands on the profiles of the configuration file."""

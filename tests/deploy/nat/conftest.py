@@ -1,0 +1,147 @@
+"""A control plane and a worker, each behind a NAT of its own, and a relay between them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from mvm_ci.testing.cluster import Process, cluster
+from tests.deploy.nat import relay as relays
+from tests.deploy.nat.internet import Internet, inside, internet
+from tests.faults.conftest import NETWORK, STEPS, Rig, Web, counting_web
+
+PACKAGES: Final = {"nft": "nftables", "ip": "iproute2"}
+PLANE_PORT: Final = 4500
+WORKER_PORT: Final = 4600
+LEASE: Final = "20s"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tools() -> None:
+    """Says what is missing, at once; it is never skipped."""
+    if os.geteuid() != 0:
+        pytest.fail("these tests make network namespaces: run them as root", pytrace=False)
+    missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
+    if missing:
+        pytest.fail(f"missing: apt-get install {' '.join(missing)}", pytrace=False)
+    # A run over its budget is ended by this signal: what was made is removed all the same.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def steps(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The module that does what its input says."""
+    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
+    with cluster(target.parent) as made:
+        made.ok("build", str(STEPS), "-o", str(target))
+    return target
+
+
+@pytest.fixture(scope="session")
+def program(tools: None) -> Path:
+    """The relay's program."""
+    found = relays.program()
+    if not found.exists():
+        pytest.fail(f"missing: {found}; 'make deploy' builds it", pytrace=False)
+    return found
+
+
+@pytest.fixture
+def net(tools: None) -> Iterator[Internet]:
+    with internet() as made:
+        yield made
+
+
+@pytest.fixture
+def relay(net: Internet, program: Path, tmp_path: Path) -> Iterator[relays.Relay]:
+    with relays.relay(program, net.public, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def web(net: Internet) -> Iterator[Web]:
+    with contextlib.ExitStack() as stack:
+        # Beside the guests: what happens to the network is to happen to the worker, not to their requests.
+        with inside(net.right.host):
+            made = stack.enter_context(counting_web("127.0.0.1"))
+        yield made
+
+
+@dataclass
+class Far:
+    """A control plane on the left and a worker on the right. The test itself runs on the left."""
+
+    net: Internet
+    rig: Rig
+    module: Path
+    web: Web
+    worker: Process | None = None
+    flags: list[str] = field(default_factory=list)
+
+    def start(self, *, plane: tuple[str, ...] = (), worker: tuple[str, ...] = ()) -> None:
+        """Both, the control plane first; returns when the worker is connected."""
+        self.flags = ["--p2p-bind", f"0.0.0.0:{PLANE_PORT}", *plane]
+        self.rig.plane = self.rig.cluster.control_plane(*self.flags)
+        self.rig.module = self.rig.cluster.ok("module", "push", str(self.module))
+        token = self.rig.ask("POST", "/v1/join-tokens", {})["token"]
+        with inside(self.net.right.host):
+            self.worker = self.rig.cluster.start(
+                "worker",
+                *("--name", "far", "--slots", "1", "--state-dir", str(self.rig.cluster.directory / "far")),
+                *("--ticket-file", str(self.rig.cluster.ticket), "--grace", "2s"),
+                *("--p2p-bind", f"0.0.0.0:{WORKER_PORT}"),
+                *(*NETWORK, *worker),
+                environ={"MVM_CI_JOIN_TOKEN": token},
+                name="far",
+            )
+        self.until(lambda: self.sessions >= 1, "the worker is connected")
+
+    def submit(self) -> str:
+        """A job that does one thing, waits at the gate, and does another."""
+        url = self.web.url
+        todo = [("post", f"{url}/before"), ("get", f"{url}/gate"), ("lines", 50), ("post", f"{url}/after")]
+        (job,) = self.rig.submit(todo)
+        return job
+
+    def went_on(self, job: str) -> None:
+        """Fails unless the job ends well, in the place where it began, with nothing done twice."""
+        ended = self.rig.ended(job)
+        said = (ended["state"], ended["epoch"], ended.get("losses", 0), ended.get("attempt", 1))
+        assert said == ("completed", 1, 0, 1), f"{ended}{self.rig.cluster.logs()}"
+        assert self.web.posts == {"/before": 1, "/after": 1}
+        assert len(self.rig.cluster.ok("job", "logs", job).splitlines()) == 50
+
+    @property
+    def sessions(self) -> int:
+        """How often the worker got a session."""
+        assert self.worker is not None
+        return self.worker.stderr.count("session_open")
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """The worker as the control plane shows it."""
+        found: list[dict[str, Any]] = self.rig.cluster.json("worker", "list")["workers"]
+        return found[0]
+
+    def path(self, kind: str) -> None:
+        """Returns when the worker is shown with this path."""
+        self.until(lambda: self.seen["path"] == kind, f"the path is {kind}")
+
+    def until(self, fact: Callable[[], bool], what: str) -> None:
+        """Waits for a fact."""
+        self.rig.cluster.until(fact, what, seconds=90)
+
+
+@pytest.fixture
+def far(net: Internet, web: Web, steps: Path, tmp_path: Path) -> Iterator[Far]:
+    with inside(net.left.host), cluster(tmp_path) as made:
+        made.lease = LEASE
+        yield Far(net, Rig(made), steps, web)
