@@ -41,10 +41,10 @@ def measure(runs: int, *, quick: bool) -> Measured:
         figures["w5_rerun"].append(rerun + lost_rerun)
     return Measured(
         figures,
-        f"{plan.jobs:,} jobs, each one POST to a server that counts, and 20 ms of sleep; 2 workers of {plan.slots} "
-        f"slots, one killed by SIGKILL at {plan.killed_at} ends; from then to the last completion. Recovery: the "
-        f"same command again {BACK_AFTER_S:g} s later, lease {LEASE_S} s. Lost: it never returns, lease "
-        f"{LOST_LEASE_S} s. Rerun: requests that the server saw more than once, in both",
+        f"{plan.jobs:,} jobs, each one POST to a server that counts, and 20 ms of sleep; 2 workers of "
+        f"{plan.slots} slots, one killed by SIGKILL at {plan.killed_at} ends; from then to the last "
+        f"completion. Recovery: the same command again {BACK_AFTER_S:g} s later, lease {LEASE_S} s. Lost: it "
+        f"never returns, lease {LOST_LEASE_S} s. Rerun: requests that the server saw more than once, in both",
     )
 
 
@@ -52,7 +52,9 @@ def _run(plan: Plan, *, comes_back: bool) -> tuple[float, int]:
     lease = LEASE_S if comes_back else LOST_LEASE_S
     with counted_effects() as effects, cluster(lease=f"{lease}s", worker_options=plan.options) as bench:
         took = _recovery(bench, effects, plan, comes_back=comes_back)
-        if len(effects.counts) < plan.jobs - 2 * plan.slots:  # those under way at the kill may not have been sent
+        if (
+            len(effects.counts) < plan.jobs - 2 * plan.slots
+        ):  # those under way at the kill may not have been sent
             raise RequestFailed(f"only {len(effects.counts)} of {plan.jobs} effects arrived")
         return took, effects.repeated
 
