@@ -15,6 +15,9 @@ _SECONDS: Final = re.compile(_NUMBER)
 _DURATION: Final = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNITS))
 _LONGEST_S: Final = 1e11
 _PROFILE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SIZE: Final = re.compile(r"([0-9]{1,15})(|KiB|MiB|GiB|TiB)")
+_SIZES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_MAX_COUNT: Final = 1_000_000_000
 _MAX_SLOTS: Final = 4096
 PUBLIC_RELAYS: Final = "public"
 """In place of a relay's address: those that the makers of iroh run for everybody."""
@@ -106,6 +109,21 @@ def slot_count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MAX_SLOTS:
         raise ValueError(f"is not a number from 1 to {_MAX_SLOTS}")
     return int(text)
+
+
+def count(text: str) -> int:
+    """How many of something there may be. Raises ``ValueError``."""
+    if not (text.isascii() and text.isdigit() and len(text) < 12) or not 1 <= int(text) <= _MAX_COUNT:
+        raise ValueError(f"is not a number from 1 to {_MAX_COUNT}")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Bytes in ``256MiB``, ``1GiB`` or ``0``. Raises ``ValueError``."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a size such as 256MiB or 1GiB")
+    return int(match[1]) * _SIZES[match[2]]
 
 
 def host_pattern(text: str) -> str:

@@ -36,6 +36,14 @@ class PeerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CapacityConfig:
+    """How much a control plane takes before it refuses jobs."""
+
+    max_jobs: int
+    min_free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
@@ -45,6 +53,7 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    capacity: CapacityConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        capacity=CapacityConfig(source.value(settings.MAX_JOBS), source.value(settings.MIN_FREE)),
     )
 
 

@@ -16,7 +16,7 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
-from mvm_ci.config.processes import ControlPlaneConfig, PeerConfig
+from mvm_ci.config.processes import CapacityConfig, ControlPlaneConfig, PeerConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
@@ -57,7 +57,9 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
-    opening = opened_control_plane(config.state_dir, config.bind, config.p2p, config.lease_s)
+    opening = opened_control_plane(
+        config.state_dir, config.bind, config.p2p, config.lease_s, capacity=config.capacity
+    )
     async with opening as running:
         if (config.p2p.relays or config.p2p.public_relays) and not await running.endpoint.reach_relay(
             _RELAY_S
@@ -78,7 +80,12 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
 
 @asynccontextmanager
 async def opened_control_plane(
-    state_dir: Path, bind: Address, p2p: PeerConfig, lease_s: float
+    state_dir: Path,
+    bind: Address,
+    p2p: PeerConfig,
+    lease_s: float,
+    *,
+    capacity: CapacityConfig | None = None,
 ) -> AsyncIterator[RunningControlPlane]:
     """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
     clock = SystemClock()
@@ -86,6 +93,10 @@ async def opened_control_plane(
     settings = ControlPlaneSettings(
         host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS
     )
+    if capacity is not None:
+        settings = msgspec.structs.replace(
+            settings, max_jobs=capacity.max_jobs, min_free_bytes=capacity.min_free_bytes
+        )
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)
         store = SqlStore.open(state.store)
