@@ -154,8 +154,8 @@ def page() -> str:
         "",
         "![States of a job and what leads from one to another](../img/job-states.svg)",
         "",
-        "What is not in the table is refused and changes nothing. Green states are final; what leaves a dashed box leaves "
-        "any state in it.",
+        "What is not in the table is refused and changes nothing. Green states are final.",
+        "An arrow from a dashed box leads from each state in it.",
         "",
         "| event | from | to |",
         "|---|---|---|",
