@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -86,5 +87,5 @@ def _query(which: api.JobSelection) -> dict[str, Any]:
     """A selection as the list's query, which has its states and tags as text."""
     query = msgspec.structs.asdict(which)
     query["state"] = ",".join(query.pop("states"))
-    query["tags"] = ",".join(query["tags"])
+    query["tags"] = ",".join(quote(tag, safe="=") for tag in query["tags"])
     return query
