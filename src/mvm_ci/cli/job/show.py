@@ -56,7 +56,7 @@ def _options(view: "JobView") -> tuple[tuple[str, object], ...]:
     """How the queue treats it."""
     from mvm_ci.domain.labels import format_labels
 
-    after = (f"{one.job} ({'completed' if one.needs == 'success' else 'ended'})" for one in view.after)
+    after = (f"{one.job} ({'must complete' if one.needs == 'success' else 'must end'})" for one in view.after)
     return (
         ("queue", f"{view.queue}, priority {view.priority}"),
         ("labels", format_labels(view.labels) or None),

@@ -39,7 +39,7 @@ ROUTES: Final = (
             Query(
                 "tags",
                 Kind.TEXT,
-                "Only jobs with all of these tags and key=value: comma-separated, a comma as %2C, a % as %25.",
+                "Only jobs with all of these tags and key=value: comma-separated, a comma as %2C, % as %25.",
             ),
             Query("created_from_ms", Kind.INTEGER, "Only jobs submitted at this time or later."),
             Query("created_before_ms", Kind.INTEGER, "Only jobs submitted before this time."),

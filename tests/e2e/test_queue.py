@@ -1,4 +1,4 @@
-"""A control plane that is full, or whose disk is, refuses jobs and says when to come back."""
+"""The queue of a control plane without workers: back-pressure, and names that need care."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def test_a_disk_without_room_takes_no_jobs(empty: Cluster, noop: str) -> None:
         with pytest.raises(DiskFull, match="MiB are free"):
             client.submit([api.SubmitJob(module=module)])
         assert client.jobs().jobs == ()
+
+
+def test_a_queue_may_have_a_slash_in_its_name(empty: Cluster) -> None:
+    empty.control_plane()
+    for name in ("team/nightly", "a b?c#d%2F"):
+        empty.ok("queue", "pause", name)
+        assert empty.json("queue", "list")["queues"] == [{"name": name, "paused": True}]
+        empty.ok("queue", "resume", name)
+    assert empty.json("queue", "list")["queues"] == []
 
 
 def test_jobs_are_found_by_metadata_with_commas(empty: Cluster, noop: str) -> None:
