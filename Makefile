@@ -5,7 +5,7 @@ KILL ?= sleep
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test deploy lint format bench docs lock clean
+.PHONY: help venv demo test mutants deploy lint format bench docs lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ deploy: venv ## the tests that need root and Debian packages: peers behind NATs 
 	@$(BIN)/python -m tests.deploy.nat.relay
 	@status=0; $(BIN)/python -m pytest tests/deploy --junit-xml=build/junit-deploy.xml $(ARGS) || status=$$?; \
 	 $(BIN)/python .ci/suites.py build/junit-deploy.xml || true; exit $$status
+
+mutants: venv ## make each mistake of tests/mutants in a copy of the code: its tests must fail
+	@$(BIN)/python -m tests.mutants
 
 lint: venv ## ruff, mypy --strict, the import contracts
 	@bad=0; \

@@ -9,12 +9,20 @@ from blockbuster import blockbuster_ctx
 
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.sql.queue import SqlJobQueue
+from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
+from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.retention import RetainedJobs
+from mvm_ci.ports.schedules import ScheduleStore
 
 
 @pytest.fixture
@@ -26,23 +34,37 @@ def never_blocking() -> Iterator[None]:
 @pytest.fixture(params=["memory", "sqlite"])
 async def stores(
     request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None
-) -> AsyncIterator[tuple[JobQueue, Registry]]:
+) -> AsyncIterator[tuple[JobQueue, Registry, Access]]:
     if request.param == "memory":
-        yield MemoryJobQueue(), MemoryRegistry()
+        yield MemoryJobQueue(), MemoryRegistry(), MemoryAccess()
     else:
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
-        yield store.queue, store.registry
+        yield store.queue, store.registry, store.access
         await store.close()
 
 
 @pytest.fixture
-def queue(stores: tuple[JobQueue, Registry]) -> JobQueue:
+def queue(stores: tuple[JobQueue, Registry, Access]) -> JobQueue:
     return stores[0]
 
 
 @pytest.fixture
-def registry(stores: tuple[JobQueue, Registry]) -> Registry:
+def registry(stores: tuple[JobQueue, Registry, Access]) -> Registry:
     return stores[1]
+
+
+@pytest.fixture
+def retained(stores: tuple[JobQueue, Registry, Access]) -> RetainedJobs:
+    queue = stores[0]
+    if isinstance(queue, MemoryJobQueue):
+        return MemoryRetainedJobs(queue._records)
+    assert isinstance(queue, SqlJobQueue)
+    return SqlRetainedJobs(queue._writer, queue._reader)
+
+
+@pytest.fixture
+def access(stores: tuple[JobQueue, Registry, Access]) -> Access:
+    return stores[2]
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -50,3 +72,15 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path, never_blocking: 
     if request.param == "memory":
         return MemoryBlobStore()
     return await asyncio.to_thread(FileBlobStore, tmp_path / "blobs")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def schedules(
+    request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None
+) -> AsyncIterator[ScheduleStore]:
+    if request.param == "memory":
+        yield MemoryScheduleStore()
+    else:
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
+        yield store.schedules
+        await store.close()

@@ -19,7 +19,7 @@ from tests.integration.engine.fakes import ROOT, World, running
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
     # Whatever guests do, the engine's event loop is never blocked.
     with blockbuster_ctx("mvm_ci"):
         async with running(tmp_path) as world:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
-from mvm_ci.ports.registry import ApiToken, Join, JoinToken, ModuleInfo, Registry, Role, Worker, WorkerState
+from mvm_ci.ports.registry import Join, JoinToken, ModuleInfo, Registry, Worker, WorkerState
 
 NOW = 1_700_000_000_000
 TOKEN = JoinToken(id="b", digest="1" * 64, created_ms=NOW, expires_ms=NOW + 100, uses_left=2)
@@ -30,21 +30,6 @@ async def uses_left(registry: Registry) -> int:
 
 
 # -------------------------------------------------------------------- tokens
-
-
-@pytest.mark.parametrize("role", Role)
-async def test_api_tokens_are_found_by_digest(registry: Registry, role: Role) -> None:
-    token = ApiToken(digest="2" * 64, name="ci", role=role, created_ms=NOW)
-    await registry.put_api_token(token)
-    assert await registry.api_token("2" * 64) == token
-    assert await registry.api_token("3" * 64) is None
-
-
-async def test_an_api_token_that_is_there_stays_as_it_is(registry: Registry) -> None:
-    token = ApiToken(digest="2" * 64, name="ci", role=Role.VIEWER, created_ms=NOW)
-    await registry.put_api_token(token)
-    await registry.put_api_token(replace(token, role=Role.ADMIN))
-    assert await registry.api_token("2" * 64) == token
 
 
 async def test_join_tokens_are_listed_by_id(registry: Registry) -> None:
@@ -232,3 +217,12 @@ async def test_modules_are_found_by_prefix(registry: Registry) -> None:
     assert await registry.modules_with_prefix("f") == []
     assert await registry.modules_with_prefix("AB") == []
     assert len(await registry.modules_with_prefix("", 9)) == 4
+
+
+async def test_modules_are_taken_out_of_the_catalogue(registry: Registry) -> None:
+    for letter in "abc":
+        info = ModuleInfo(digest=Digest(letter * 64), name=letter, kind="core", size=1, created_ms=NOW)
+        await registry.put_module(info)
+    assert await registry.remove_modules([Digest("a" * 64), Digest("b" * 64), Digest("f" * 64)]) == 2
+    assert [module.name for module in await registry.modules()] == ["c"]
+    assert await registry.remove_modules([]) == 0

@@ -176,10 +176,55 @@ def test_a_worker_comes_back_by_its_key_alone(control: Cluster) -> None:
     control.connected("one", again)
 
 
-def test_a_drained_worker_leaves(control: Cluster) -> None:
-    worker = control.worker("one")
+def test_a_worker_is_looked_after(control: Cluster) -> None:
+    worker = control.worker("one", "--label", "os=linux", "--label", "gpu")
+    assert "one" in control.ok("worker", "list", "--label", "gpu")
+    assert control.json("worker", "list", "--label", "os=macos")["workers"] == []
     control.ok("worker", "drain", "one")
-    assert worker.wait() == 0, worker.stderr
+    shown = control.json("worker", "show", "one")
+    assert (shown["state"], shown["labels"]) == ("draining", {"os": "linux", "gpu": ""})
+    control.ok("worker", "resume", "one")
+    assert control.json("worker", "show", "one")["state"] == "active"
+    assert control.run("worker", "forget", "one", "--yes").returncode == 6
+    assert worker.end() == 0, worker.stderr
+    assert "forgotten" in control.ok("worker", "forget", "one", "--yes")
+    assert control.json("worker", "list")["workers"] == []
+
+
+def test_a_fleet_of_ephemeral_workers_leaves_nothing(control: Cluster) -> None:
+    secret = control.ok("join-token", "create", "--uses", "3", "--name", "fleet")
+    temporary = control.directory / "temporary"
+    temporary.mkdir()
+    fleet = [
+        control.start(
+            "worker",
+            *("--ephemeral", "--name", f"e{number}", "--slots", "1", "--p2p-bind", "127.0.0.1:0"),
+            *("--ticket-file", str(control.ticket)),
+            environ={"MVM_CI_JOIN_TOKEN": secret, "TMPDIR": str(temporary)},
+            name=f"e{number}",
+        )
+        for number in range(3)
+    ]
+    for process in fleet:
+        control.connected(process.name, process)
+    (token,) = [one for one in control.json("join-token", "list")["tokens"] if one["name"] == "fleet"]
+    assert (token["uses"], token["uses_left"]) == (3, 0)
+    assert "revoked" in control.ok("join-token", "revoke", "fleet")
+    for process in fleet:
+        assert process.end() == 0, process.stderr
+    assert control.json("worker", "list")["workers"] == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_second_worker_on_one_state_directory_is_told_who_has_it(control: Cluster) -> None:
+    worker = control.worker("one")
+    state = str(control.directory / "one")
+    second = control.start("worker", "--state-dir", state, "--ticket-file", str(control.ticket))
+    said(second, 2, state, f"in use by process {worker.popen.pid}")
+
+
+def test_an_ephemeral_worker_takes_no_state_directory(empty: Cluster) -> None:
+    said(empty.start("worker", "--ephemeral", "--state-dir", "x", "--ticket", "t"), 2, "--state-dir")
 
 
 def test_a_wrong_api_token_is_refused(control: Cluster) -> None:

@@ -52,6 +52,10 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_LEASE": ("5s", "1m", "0.5"),
     "MVM_CI_MAX_JOBS": ("1", "5000", "0"),
     "MVM_CI_MIN_FREE": ("0", "2GiB", "1.5GiB"),
+    "MVM_CI_KEEP_JOBS_FOR": ("7d", "forever", "0s"),
+    "MVM_CI_KEEP_JOBS": ("1", "all", "0"),
+    "MVM_CI_KEEP_MODULES_FOR": ("7d", "forever", "later"),
+    "MVM_CI_KEEP_JOBS_SIZE": ("500MiB", "all", "20GB"),
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),
     "MVM_CI_WORKER_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", ":1"),
@@ -91,6 +95,7 @@ def test_lists(setting: Setting[Any]) -> None:
         id(settings.ALLOW_NETWORK): ("10.0.0.0/8", "::1/128"),
         id(settings.ALLOW_HOST): ("a.test", "*.b.test:8080"),
         id(settings.RELAY): ("http://10.0.0.1:3340", "https://relay.test"),
+        id(settings.LABEL): ("os=linux", "gpu"),
     }[id(setting)]
     environ = {str(setting.env): f" {first}, {second},"}
     assert Source({setting.key: ()}, environ).all(setting) == (first, second)
@@ -354,13 +359,13 @@ def test_what_a_control_plane_takes_is_by_default_what_its_settings_say() -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "bytes_"), [("0", 0), ("7", 7), ("2KiB", 2048), ("256MiB", 1 << 28), ("1TiB", 1 << 40)]
+    ("text", "bytes_"), [("0", 0), ("2KiB", 2048), ("256MiB", 1 << 28), ("1TiB", 1 << 40)]
 )
 def test_sizes(text: str, bytes_: int) -> None:
     assert settings.MIN_FREE.parse(text) == bytes_
 
 
-@pytest.mark.parametrize("text", ["", "1.5GiB", "-1", "10MB", "GiB", "1 MiB", "9" * 30])
+@pytest.mark.parametrize("text", ["", "1.5GiB", "-1", "7", "10MB", "GiB", "1 MiB", "9" * 30])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         settings.MIN_FREE.parse(text)

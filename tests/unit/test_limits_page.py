@@ -5,16 +5,20 @@ from pathlib import Path
 
 from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm.compiler import CompileLimits
+from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import labels
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.module import MAX_MODULE_BYTES
 from mvm_ci.domain.payload import INLINE_LIMIT
+from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
+from mvm_ci.engine import crew
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle import job_request
 from mvm_ci.lifecycle.execute import ExecutionLimits
+from mvm_ci.lifecycle.schedules import MAX_BACKFILL
 from mvm_ci.ports.guest import GuestLimits
 from mvm_ci.wire import api, messages
 
@@ -65,6 +69,15 @@ def _expected() -> dict[str, str]:
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
         "frame between worker and control plane": _mib(messages.MAX_FRAME),
+        "labels of a worker": f"{labels.MAX_LABELS}, of {labels.MAX_KEY} characters each side",
+        "uses of a join token": f"{workers.MAX_USES:,}",
+        "life of a join token": f"{workers.MAX_TTL_S // 86_400} days",
+        "a runner that has work and does not answer": f"{crew.HANG_S:.0f} s",
+        "a job that its worker does not start": f"{plane.stall_ms // 60_000} min",
+        "job of a schedule": f"{api.MAX_SCHEDULED_JOB >> 10} KiB",
+        "jitter of a schedule": f"{MAX_JITTER_MS // 3_600_000} h",
+        "missed fires made up for": str(MAX_CATCH_UP),
+        "times of a backfill": f"{MAX_BACKFILL:,}",
         "lease of a worker's session": f"{plane.lease_ms // 1000} s",
     }
 

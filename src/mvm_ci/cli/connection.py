@@ -17,7 +17,7 @@ def open_client(found: "Credentials") -> "ApiClient":
     """The client for these credentials."""
     from mvm_ci.client import ApiClient
 
-    return ApiClient(found.url, found.token)
+    return ApiClient(found.url, found.token, namespace=found.namespace)
 
 
 def ask(url: str | None, token_file: str | None, work: Callable[["ApiClient"], Awaitable[T]]) -> T:

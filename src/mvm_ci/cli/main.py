@@ -15,12 +15,22 @@ COMMANDS = {
     "build": Lazy("mvm_ci.cli.build", "build", "Build a Python job into a module."),
     "job": Lazy("mvm_ci.cli.job.group", "job", "Submit jobs and look after them."),
     "queue": Lazy("mvm_ci.cli.queue.group", "queue", "List, pause and resume queues."),
+    "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push and list modules."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),
+    "token": Lazy("mvm_ci.cli.token.group", "token", "Create, list and revoke API tokens."),
+    "namespace": Lazy("mvm_ci.cli.namespace.group", "namespace", "Create namespaces, limit and delete them."),
+    "audit": Lazy("mvm_ci.cli.audit", "audit", "Show who did what, or was refused, newest first."),
+    "whoami": Lazy(
+        "mvm_ci.cli.whoami", "whoami", "Show the token in use: its role, its namespace, when it expires."
+    ),
     "join-token": Lazy(
-        "mvm_ci.cli.join_token.group", "join_token", "Create and list permissions to become a worker."
+        "mvm_ci.cli.join_token.group", "join_token", "Create, list and revoke permissions to become a worker."
+    ),
+    "backup": Lazy(
+        "mvm_ci.cli.backup.group", "backup", "Back up a control plane's state on its machine, and restore it."
     ),
     "config": Lazy("mvm_ci.cli.config.group", "config", "Look at the settings."),
     "profile": Lazy(

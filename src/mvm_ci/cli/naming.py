@@ -9,7 +9,7 @@ from mvm_ci.domain.ids import job_id_range, parse_job_id
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import ModuleView, WorkerView
+    from mvm_ci.wire.api import JoinTokenView, ModuleView, TokenView, WorkerView
 
 SHORTEST: Final = 4
 """Characters that the beginning of an id must have."""
@@ -57,6 +57,14 @@ async def find_worker(client: "ApiClient", text: str) -> "WorkerView":
     return views[_only(named, what) if named else find_by_prefix(views, text, what)]
 
 
+async def find_token(client: "ApiClient", text: str) -> "TokenView":
+    """The one API token with this id, beginning of an id, or name (of those that are not revoked)."""
+    views = {view.id: view for view in await client.tokens()}
+    named = [view.id for view in views.values() if view.name == text and view.revoked_ms is None]
+    what = f"token {text[:20]!r}"
+    return views[_only(named, what) if named else find_by_prefix(views, text, what)]
+
+
 def find_by_prefix(known: Iterable[str], text: str, what: str) -> str:
     """The one of the ids ``known`` that ``text`` is, or is the beginning of; ``what``: "worker 'abcd'".
 
@@ -67,6 +75,13 @@ def find_by_prefix(known: Iterable[str], text: str, what: str) -> str:
         return _only([one for one in known if one == typed], what)
     ids = list(known)
     return _only([typed] if typed in ids else [one for one in ids if one.startswith(typed)], what)
+
+
+async def find_join_token(client: "ApiClient", text: str) -> "JoinTokenView":
+    """The one join token with this id or name."""
+    views = {view.id: view for view in await client.join_tokens()}
+    found = [text] if text in views else [view.id for view in views.values() if view.name == text]
+    return views[_only(found, f"join token {text!r}")]
 
 
 def read_module_file(text: str) -> bytes | None:

@@ -87,6 +87,14 @@ def _option(setting: settings.Setting[Any]) -> Callable[[Command], Command]:
     notes = [f"env: {variable}"]
     if setting.default != "none":
         notes.append(f"default: {setting.default}")
+    if setting in settings.SWITCHES:
+        return click.option(
+            str(setting.flag),
+            setting.key,
+            flag_value="1",
+            default=None,
+            help=f"{setting.about}  [env: {setting.env}]",
+        )
     repeat = " May be given several times." if many else ""
     ambient = setting in settings.AMBIENT
     return click.option(

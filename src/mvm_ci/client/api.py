@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
+from mvm_ci.client.access import AccessMethods
 from mvm_ci.client.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.changes import ChangeCalls
 from mvm_ci.client.jobs import JobCalls
@@ -13,25 +14,46 @@ from mvm_ci.client.modules import ModuleCalls
 from mvm_ci.client.plane import PlaneCalls
 from mvm_ci.client.problems import error_of
 from mvm_ci.client.queues import QueueCalls
+from mvm_ci.client.schedules import ScheduleRoutes
 from mvm_ci.client.workers import WorkerCalls
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 
 T = TypeVar("T")
 
 
-class AsyncClient(JobCalls, ChangeCalls, QueueCalls, ModuleCalls, WorkerCalls, PlaneCalls):
+class AsyncClient(
+    JobCalls,
+    ChangeCalls,
+    QueueCalls,
+    ScheduleRoutes,
+    ModuleCalls,
+    WorkerCalls,
+    AccessMethods,
+    PlaneCalls,
+):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing
     on its own but following logs and waiting, which only read.
     """
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """``transport``: another way to the API than TCP."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """``transport``: another way to the API than TCP; ``namespace``: in which to work, if the token is
+        for more than one.
+        """
         self._url = url
+        self.namespace = namespace
+        chosen = {"x-namespace": namespace} if namespace is not None else {}
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            headers={"authorization": f"Bearer {token}", "accept": "application/json", **chosen},
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             transport=transport,
             # Proxies and .netrc of the environment would see the token or replace it.

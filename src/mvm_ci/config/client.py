@@ -33,7 +33,12 @@ def client_config(source: Source) -> Credentials:
     """Where to send requests, and the token. Raises ``Misconfigured``."""
     found = connection(source)
     if found.url is not None and found.token is not None:
-        return Credentials(parsed(settings.URL, found.url), reveal(settings.TOKEN, found.token))
+        chosen = namespace_in_use(source)
+        return Credentials(
+            parsed(settings.URL, found.url),
+            reveal(settings.TOKEN, found.token),
+            None if chosen is None else parsed(settings.NAMESPACE, chosen),
+        )
     if found.url is not None and found.refused is not None:
         token, own = found.refused
         url = parsed(settings.URL, found.url)
@@ -61,6 +66,16 @@ def connection(source: Source) -> Connection:
         # A token goes to the server it was made for and to no other.
         refused = refused or (place.token, own)
     return Connection(url, None, refused)
+
+
+def namespace_in_use(source: Source) -> Found | None:
+    """What says in which namespace to work, in the order of ``places``. Raises ``Misconfigured``."""
+    used = profile_in_use(source)
+    own = None if used is None else used[0].find(settings.NAMESPACE)
+    set_around = source.in_environment(settings.NAMESPACE)
+    by_flag = used is not None and used[1].origin is Origin.FLAG
+    below = (own, set_around) if by_flag else (set_around, own)
+    return source.typed(settings.NAMESPACE) or below[0] or below[1]
 
 
 def profile_in_use(source: Source) -> tuple[Section, Found] | None:

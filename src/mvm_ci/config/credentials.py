@@ -16,10 +16,11 @@ _MAX_FILE: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the file holds."""
+    """What the file holds; and ``namespace``, which it does not: in which one to work, if that was said."""
 
     url: str
     token: str = field(repr=False)
+    namespace: str | None = None
 
 
 def read_credentials(path: Path) -> Credentials | None:

@@ -12,6 +12,7 @@ from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
 from mvm_ci.config.settings import Setting
 from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.labels import parse_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,16 @@ class LogConfig:
 
     level: str
     form: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepConfig:
+    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+
+    age_s: float | None
+    count: int | None
+    size: int | None
+    modules_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +47,6 @@ class PeerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class CapacityConfig:
-    """How much a control plane takes before it refuses jobs."""
-
-    max_jobs: int
-    min_free_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
@@ -53,7 +56,10 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
-    capacity: CapacityConfig
+    max_jobs: int
+    min_free_bytes: int
+    keep: KeepConfig
+    stall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,19 @@ class GuestConfig:
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What ``mvm-ci worker`` runs with: a ticket or a file with one."""
+    """What ``mvm-ci worker`` runs with: a ticket or a file with one. ``state_dir``: None for an ephemeral
+    one.
+    """
 
     ticket: str | None
     ticket_file: Path | None
     join_token: str | None = field(repr=False)
     name: str
-    state_dir: Path
+    state_dir: Path | None
     p2p: PeerConfig
     guests: GuestConfig
     grace_s: float
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,10 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
-        capacity=CapacityConfig(source.value(settings.MAX_JOBS), source.value(settings.MIN_FREE)),
+        max_jobs=source.value(settings.MAX_JOBS),
+        min_free_bytes=source.value(settings.MIN_FREE),
+        keep=_keep(source),
+        stall_s=source.value(settings.STALL),
     )
 
 
@@ -130,10 +142,11 @@ def worker_config(source: Source) -> WorkerConfig:
         ticket_file=ticket_file,
         join_token=source.secret(settings.JOIN_TOKEN),
         name=source.get(settings.WORKER_NAME) or socket.gethostname(),
-        state_dir=source.directory(settings.WORKER_STATE),
+        state_dir=_worker_state(source),
         p2p=_peer(source, settings.WORKER_P2P_BIND, settings.WORKER_P2P_EXTERNAL),
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
+        labels=_labels(source),
     )
 
 
@@ -145,6 +158,15 @@ def dev_config(source: Source) -> DevConfig:
         credentials=source.directory(settings.CREDENTIALS),
         profile=_profile_before_credentials(source),
         guests=_guests(source),
+    )
+
+
+def _keep(source: Source) -> KeepConfig:
+    return KeepConfig(
+        age_s=source.value(settings.KEEP_AGE) or None,
+        count=source.value(settings.KEEP_COUNT) or None,
+        size=source.value(settings.KEEP_BYTES) or None,
+        modules_s=source.value(settings.KEEP_MODULES) or None,
     )
 
 
@@ -177,6 +199,24 @@ def _guests(source: Source) -> GuestConfig:
         allow_networks=source.all(settings.ALLOW_NETWORK),
         module_cache=source.get(settings.MODULE_CACHE),
     )
+
+
+def _worker_state(source: Source) -> Path | None:
+    if source.value(settings.EPHEMERAL) != "1":
+        return source.directory(settings.WORKER_STATE)
+    given = source.find(settings.WORKER_STATE)
+    if given is not None:
+        raise Misconfigured(
+            f"an ephemeral worker keeps no state: unset {given.where}, or run it without --ephemeral"
+        )
+    return None
+
+
+def _labels(source: Source) -> dict[str, str]:
+    try:
+        return parse_labels(source.all(settings.LABEL))
+    except ValueError as error:
+        raise Misconfigured(f"{settings.LABEL.flag} {error}") from None
 
 
 def _ticket(source: Source) -> tuple[str | None, Path | None]:

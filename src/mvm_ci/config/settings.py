@@ -70,6 +70,14 @@ PROFILE = Setting(
     "Profile of the configuration file, with address and token.",
     "NAME",
 )
+NAMESPACE = Setting(
+    "--namespace",
+    "MVM_CI_NAMESPACE",
+    parsers.namespace,
+    "of the profile or the token",
+    "In which namespace to work, with a token for all of them.",
+    "NAME",
+)
 LOG_LEVEL = Setting(
     "--log-level",
     "MVM_CI_LOG_LEVEL",
@@ -164,6 +172,38 @@ MIN_FREE = Setting(
     "Free space on the disk of the state directory below which jobs are refused.",
     "SIZE",
 )
+KEEP_AGE = Setting(
+    "--keep-jobs-for",
+    "MVM_CI_KEEP_JOBS_FOR",
+    parsers.age,
+    "30d",
+    "How long a job is kept after its end; forever for no limit.",
+    "AGE",
+)
+KEEP_COUNT = Setting(
+    "--keep-jobs",
+    "MVM_CI_KEEP_JOBS",
+    parsers.count_limit,
+    "1000000",
+    "How many jobs that are over are kept, the newest; all for no limit.",
+    "N",
+)
+KEEP_BYTES = Setting(
+    "--keep-jobs-size",
+    "MVM_CI_KEEP_JOBS_SIZE",
+    parsers.size_limit,
+    "all",
+    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
+    "SIZE",
+)
+KEEP_MODULES = Setting(
+    "--keep-modules-for",
+    "MVM_CI_KEEP_MODULES_FOR",
+    parsers.age,
+    "forever",
+    "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
+    "AGE",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -245,6 +285,29 @@ GRACE = Setting(
     "How long a stopping worker waits for its guests.",
     _TIME,
 )
+STALL = Setting(
+    "--stall-timeout",
+    "MVM_CI_STALL_TIMEOUT",
+    parsers.positive_duration,
+    "2m",
+    "After this time a job that its worker did not start is taken back.",
+    _TIME,
+)
+LABEL = Setting(
+    "--label",
+    "MVM_CI_LABEL",
+    parsers.label,
+    "none",
+    "What the worker offers to jobs that ask for it.",
+    "KEY[=VALUE]",
+)
+EPHEMERAL = Setting(
+    "--ephemeral",
+    "MVM_CI_EPHEMERAL",
+    parsers.one_of("0", "1"),
+    "0",
+    "No state directory: a new key each start, forgotten when it leaves.",
+)
 BUILD_CACHE = Setting(
     None,
     "MVM_CI_BUILD_CACHE",
@@ -262,7 +325,7 @@ DEV_STATE = Setting(
     _DIR,
 )
 
-CLIENT: Final = (URL, TOKEN, CREDENTIALS, PROFILE)
+CLIENT: Final = (URL, TOKEN, NAMESPACE, CREDENTIALS, PROFILE)
 FILE: Final = (CONFIG,)
 LOGGING: Final = (LOG_LEVEL, LOG_FORMAT, DEBUG)
 CONTROL_PLANE: Final = (
@@ -276,6 +339,11 @@ CONTROL_PLANE: Final = (
     LEASE,
     MAX_JOBS,
     MIN_FREE,
+    KEEP_AGE,
+    KEEP_COUNT,
+    KEEP_BYTES,
+    KEEP_MODULES,
+    STALL,
 )
 WORKER: Final = (
     TICKET,
@@ -291,16 +359,20 @@ WORKER: Final = (
     ALLOW_NETWORK,
     GRACE,
     MODULE_CACHE,
+    LABEL,
+    EPHEMERAL,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
-LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY)
+LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
 """Their flag may be repeated; their variable takes commas."""
-AMBIENT: Final = (CONFIG, PROFILE)
-"""Where other settings are read: ``cli.options`` keeps them aside, commands do not get them by name."""
-IN_PROFILES: Final = (URL, TOKEN)
+SWITCHES: Final = (EPHEMERAL,)
+"""Their flag takes no value: it stands for ``1``."""
+AMBIENT: Final = (CONFIG, PROFILE, NAMESPACE)
+"""For whatever asks for settings: ``cli.options`` keeps them aside, commands do not get them by name."""
+IN_PROFILES: Final = (URL, TOKEN, NAMESPACE)
 """The keys of ``[profiles.NAME]`` in the configuration file."""
 IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
     "control-plane": (*CONTROL_PLANE, LOG_LEVEL, LOG_FORMAT),

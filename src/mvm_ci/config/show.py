@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mvm_ci.config import settings
-from mvm_ci.config.client import connection, profile_in_use
+from mvm_ci.config.client import connection, namespace_in_use, profile_in_use
 from mvm_ci.config.found import Found, Origin
 from mvm_ci.config.settings import Setting
 from mvm_ci.config.source import Source, parsed
@@ -48,6 +48,7 @@ def _client(source: Source) -> Iterator[Shown]:
     found = connection(source)
     yield _row(CLIENT, settings.URL, _checked(settings.URL, found.url), source)
     yield _row(CLIENT, settings.TOKEN, found.token, source)
+    yield _row(CLIENT, settings.NAMESPACE, _checked(settings.NAMESPACE, namespace_in_use(source)), source)
 
 
 def _checked(setting: Setting[Any], found: Found | None) -> Found | None:

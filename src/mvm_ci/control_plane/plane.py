@@ -3,13 +3,17 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from random import random as chance
+from typing import Any, TypeAlias
 
 import structlog
 
 from mvm_ci import __version__
 from mvm_ci.control_plane.api.app import Api
+from mvm_ci.control_plane.api.audit import AuditTrail
+from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.links import WorkerLinks
 from mvm_ci.control_plane.server import ApiServer
@@ -24,21 +28,28 @@ from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.fire import Firing
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
+from mvm_ci.lifecycle.schedules import Schedules, submit
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Expirer, Waker
+from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobFilter
 from mvm_ci.ports.transport import Endpoint
 
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class PartFailed(MvmCiError):
@@ -85,18 +96,21 @@ class ControlPlane:
         waiters.listen(dispatcher)
         waiters.listen(self._dependencies)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
+        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         self.sessions = Sessions(
             queue,
             registry,
             clock,
             dispatcher,
             rescuer,
+            Watch(recorder, dispatcher, clock, settings.stall_ms),
             lease_ms=settings.lease_ms,
             heartbeat_ms=settings.heartbeat_ms,
             version=__version__,
         )
-        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         modules = Modules(registry, blobs, clock)
+        namespaces = Namespaces(stores.access, clock, self._occupied)
+        self._backpressure.quotas = namespaces.quotas
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         submitter = Submitter(
             queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
@@ -112,20 +126,28 @@ class ControlPlane:
             clock,
         )
         self._superseder = Superseder(queue, clock, changer.supersede)
+        submit_fires = partial(submit, submitter)
+        self._firing = Firing(stores.schedules, queue, clock, waiters, submit_fires, changer.cancel)
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),
             registry=registry,
+            access=stores.access,
+            namespaces=namespaces,
+            auth=Authentication(stores.access, namespaces, clock),
+            trail=AuditTrail(stores.access, clock),
             blobs=blobs,
             clock=clock,
             submitter=submitter,
             changer=changer,
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
+            schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
             modules=modules,
             dispatcher=dispatcher,
             waiters=waiters,
             sessions=self.sessions,
+            fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
             ticket=endpoint.ticket,
             random=random,
@@ -133,6 +155,7 @@ class ControlPlane:
             started_ms=clock.now_ms(),
         )
         self._server = ApiServer(Api(self.services), settings.host, settings.port, settings.stop_s)
+        self._duties: dict[str, Duty] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -141,15 +164,15 @@ class ControlPlane:
         """Where the API listens, once started."""
         return self._server.url
 
-    @property
-    def ticket(self) -> str:
-        """Where workers find it."""
-        return self._endpoint.ticket()
+    def add_duty(self, name: str, run: Duty) -> None:
+        """One more part, which runs from ``start`` on; if it ends, the control plane fails."""
+        self._duties[name] = run
 
     async def start(self) -> None:
         """Returns when it serves. Raises ``Misconfigured`` (port in use, ...) or ``Unavailable`` (the
         store).
         """
+        await self.services.namespaces.load()
         newest = await self._stores.queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self._backpressure.restore()
@@ -160,12 +183,14 @@ class ControlPlane:
         await self._superseder.restore()
         await self.sessions.restore()
         await self._server.start()
-        parts = {
+        parts: dict[str, Duty] = {
             "waker": self._waker.run,
             "expirer": self._expirer.run,
             "dispatcher": self.services.dispatcher.run,
+            "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
+            **self._duties,
         }
         for name, run in parts.items():
             task = asyncio.create_task(run(), name=name)
@@ -210,6 +235,9 @@ class ControlPlane:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    async def _occupied(self, namespace: str) -> bool:
+        return bool(await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._failed.done():

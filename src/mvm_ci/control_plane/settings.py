@@ -15,6 +15,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: int = 5_000
     max_losses: int = 10
     """How often a job may lose its worker while it runs; one time more, and it is dead."""
+    stall_ms: int = 120_000
+    """After so long a job that its worker did not start is taken back."""
     max_jobs: int = 10_000_000
     """Jobs that have not ended; more are refused."""
     min_free_bytes: int = 256 << 20
@@ -27,5 +29,7 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"a heartbeat every {self.heartbeat_ms} ms cannot renew a lease of {self.lease_ms} ms"
             )
+        if self.stall_ms <= 0:
+            raise ValueError(f"a worker cannot be stalled after {self.stall_ms} ms")
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"{self.port} is not a port")

@@ -22,11 +22,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
+
 from mvm_ci.domain.errors import Misconfigured
-from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token, parse_token
-from mvm_ci.ports.registry import ApiToken, Registry, Role
+from mvm_ci.domain.role import Role
+from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token, parse_token, token_id
+from mvm_ci.ports.access import ALL_NAMESPACES, Access, ApiToken
+
+log = structlog.get_logger(__name__)
 
 FORMAT: Final = 1
+KEPT: Final = ("endpoint-key", "udp-port", "admin-token")
+"""The small files that, beside store and blobs, make up the state."""
 ADMIN_NAME: Final = "admin"
 _MARK: Final = "mvm-ci control-plane state"
 _KEY_BYTES: Final = 32
@@ -54,7 +61,7 @@ class StateDirectory:
                     raise Misconfigured(
                         f"{path} is not empty and no state of a control plane; choose another directory"
                     )
-                _write(version, f"{_MARK} {FORMAT}\n")
+                mark_as_state(path)
             _check_version(path, version.read_text(encoding="utf-8", errors="replace"))
             # Ours, then: an operator may have made it, with other rights than secrets need.
             path.chmod(0o700)
@@ -112,16 +119,44 @@ class StateDirectory:
             raise _unusable(file, error) from None
 
 
-async def ensure_admin_token(state: StateDirectory, registry: Registry, now_ms: int) -> str:
+async def ensure_admin_token(state: StateDirectory, access: Access, now_ms: int) -> str:
     """The secret of the admin token in ``<state>/admin-token``, which works from now on.
 
-    Raises ``Misconfigured`` or ``Unavailable``.
+    But one that was revoked stays so: the log says what to do. Raises ``Misconfigured`` or ``Unavailable``.
     """
     secret = await to_thread(state.admin_token)
-    await registry.put_api_token(
-        ApiToken(digest=digest(secret), name=ADMIN_NAME, role=Role.ADMIN, created_ms=now_ms)
+    key = digest(secret)
+    token = ApiToken(
+        id=token_id(key),
+        digest=key,
+        name=ADMIN_NAME,
+        role=Role.ADMIN,
+        namespace=ALL_NAMESPACES,
+        created_ms=now_ms,
     )
+    await access.put_token(token)
+    stored = await access.token(key)
+    if stored is not None and stored.revoked_ms is not None:
+        hint = f"delete {state.path / 'admin-token'} and start again to get a new one"
+        log.warning("admin_token_is_revoked", token=token.id, hint=hint)
     return secret
+
+
+def check_is_state(path: Path) -> None:
+    """Raises ``Misconfigured`` unless ``path`` is a state directory of a format known here. Changes
+    nothing.
+    """
+    try:
+        _check_version(path, (path / "version").read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        raise Misconfigured(f"{path} is no state of a control plane; choose another directory") from None
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def mark_as_state(path: Path) -> None:
+    """From now on ``path`` is a state directory. Durable on return. Raises ``OSError``."""
+    _write(path / "version", f"{_MARK} {FORMAT}\n")
 
 
 def _check_version(path: Path, text: str) -> None:

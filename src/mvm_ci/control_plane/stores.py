@@ -2,11 +2,13 @@
 
 import msgspec
 
+from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.schedules import ScheduleStore
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,5 +17,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     queue: JobQueue
     queues: Queues
     registry: Registry
+    access: Access
+    schedules: ScheduleStore
     blobs: BlobStore
     disk: Disk

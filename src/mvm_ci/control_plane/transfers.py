@@ -40,8 +40,9 @@ class Transfers:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def serve(self, stream: Stream, placements: Placements) -> None:
-        """Answers one stream of a session that has ``placements``. Raises ``ProtocolError`` and
-        ``Unavailable`` (the connection is gone, or too slow).
+        """Answers one stream of a session that has ``placements``.
+
+        Raises ``ProtocolError`` and ``Unavailable`` (the connection is gone, or too slow).
         """
         async with self._slots:
             reader = w.request_reader()

@@ -9,7 +9,8 @@ from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError, ProtocolError, Unavailable
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.record import Batch, Recorder, Recording
-from mvm_ci.lifecycle.sessions import Session, Sessions
+from mvm_ci.lifecycle.session import Session
+from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.ports.transport import Connection, PathKind, Stream
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, from_worker
@@ -227,7 +228,7 @@ class WorkerLink:
             case m.Pong(number=number):
                 self._sessions.pong(session, number)
             case m.Draining():
-                self._sessions.draining(session)
+                self._sessions.leaving(session)
             case _:
                 raise ProtocolError(f"a {type(message).__name__} in an open session")
 

@@ -20,7 +20,7 @@ Digest = NewType("Digest", str)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {c: i for i, c in enumerate(_ALPHABET)} | {"o": 0, "i": 1, "l": 1}
-_SERIAL_BITS = 20
+SERIAL_BITS = 20
 _TEXT_LENGTH = 13
 _MAX_ID = (1 << 63) - 1
 
@@ -51,13 +51,13 @@ class IdSequence:
 
     def next(self, now_ms: int) -> int:
         """The next id. ``now_ms``: Unix time in milliseconds."""
-        self._last = max(self._last + 1, now_ms << _SERIAL_BITS)
+        self._last = max(self._last + 1, now_ms << SERIAL_BITS)
         return self._last
 
 
 def first_id_of(ms: int) -> JobId:
     """The lowest id that a job may have that was submitted at ``ms`` (Unix milliseconds)."""
-    return JobId(min(max(ms, 0) << _SERIAL_BITS, _MAX_ID))
+    return JobId(min(max(ms, 0) << SERIAL_BITS, _MAX_ID))
 
 
 def format_job_id(job_id: int) -> str:

@@ -51,6 +51,11 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def token_id(token_digest: str) -> str:
+    """The id by which people call an API token: the beginning of its digest, which tells nothing of it."""
+    return f"at{token_digest[:16]}"
+
+
 def same(a: str, b: str) -> bool:
     """Whether two digests are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(a.encode(), b.encode())

@@ -18,9 +18,11 @@ from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.engine.live import Live
 from mvm_ci.engine.messages import (
+    AreYouThere,
     Durable,
     FromRunner,
     GetBlob,
+    Here,
     HttpCall,
     LeaveNow,
     Post,
@@ -43,6 +45,12 @@ BATCH: Final = 64
 _TOP_UP_BELOW: Final = BATCH // 2
 _BATCH_NS: Final = 20_000_000
 _SLOW_S: Final = 0.05
+ASK_S: Final = 5.0
+"""A runner that has work and says nothing for so long is asked whether it is there."""
+HANG_S: Final = 30.0
+"""One that says nothing for so long stands still: it is killed, and what it ran goes on in another."""
+_LONGEST_LOOK_S: Final = 0.1
+"""Time between two looks that counts at most: when this process stood still, no runner is to blame."""
 _RESTART_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -71,9 +79,22 @@ class Owner(Protocol):
 
 
 class Seat:
-    """A place for one runner. ``blocked``: what it has takes long. ``usable``: its process is ready."""
+    """A place for one runner. ``blocked``: what it has takes long. ``usable``: its process is ready.
+    ``silent_s``: since it said something; ``asked``: whether it is there.
+    """
 
-    __slots__ = ("blocked", "filler", "head_since", "process", "recalling", "release", "tasks", "usable")
+    __slots__ = (
+        "asked",
+        "blocked",
+        "filler",
+        "head_since",
+        "process",
+        "recalling",
+        "release",
+        "silent_s",
+        "tasks",
+        "usable",
+    )
 
     def __init__(self) -> None:
         self.process: RunnerProcess | None = None
@@ -84,6 +105,8 @@ class Seat:
         self.blocked = False
         self.recalling = False
         self.release = False
+        self.silent_s = 0.0
+        self.asked = False
 
 
 class Crew:
@@ -98,6 +121,7 @@ class Crew:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._assigning = False
+        self._looked = self._loop.time()
 
     async def start(self) -> None:
         """Starts all runners. Raises ``Unavailable`` if one cannot be started."""
@@ -178,6 +202,22 @@ class Crew:
                 self._times.at_least(head.placement.spec.module, int(_SLOW_S * 1e9))
                 self._recall(seat)
 
+    def kill_silent(self, now: float) -> None:
+        """Looks for runners that have work and stand still; called again and again while there is work."""
+        passed = min(now - self._looked, _LONGEST_LOOK_S)
+        self._looked = now
+        for seat in self.seats:
+            if seat.process is None or not seat.tasks:
+                continue
+            seat.silent_s += passed
+            if seat.silent_s >= HANG_S:
+                _log.warning("runner_stands_still", pid=seat.process.pid, tasks=len(seat.tasks))
+                seat.silent_s = 0.0
+                seat.process.kill()
+            elif seat.silent_s >= ASK_S and not seat.asked:
+                seat.asked = True
+                seat.process.send_control(AreYouThere())
+
     # ------------------------------------------------------------------ handing over
 
     def _assign(self) -> None:
@@ -214,6 +254,7 @@ class Crew:
         assert seat.process is not None  # noqa: S101 - an open seat has one
         if not seat.tasks:
             seat.head_since = self._loop.time()
+            seat.silent_s, seat.asked = 0.0, False
         modules: dict[str, int] = {}
         kept: list[CompiledModule] = []
         tasks = []
@@ -246,12 +287,13 @@ class Crew:
         seat = next((seat for seat in self.seats if seat.process is process), None)
         if seat is None:
             return
+        seat.silent_s, seat.asked = 0.0, False
         for message in messages:
             if isinstance(message, Results):
                 self._results(seat, message)
             elif isinstance(message, Recalled):
                 self._recalled(seat, message)
-            elif not isinstance(message, Ready):
+            elif not isinstance(message, Here | Ready):
                 self._asked(seat, message)
         self.assign_soon()
 

@@ -92,6 +92,10 @@ class Recall(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """Give back what has not begun, and report what has ended. On ``control`` only."""
 
 
+class AreYouThere(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """Asks the watcher thread for ``Here``: a process that has work and says nothing may stand still."""
+
+
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
     """The runner can take tasks."""
 
@@ -153,8 +157,14 @@ class Recalled(msgspec.Struct, frozen=True, array_like=True, tag=26):
     numbers: tuple[int, ...]
 
 
-ToRunner: TypeAlias = Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | LeaveNow | Recall
-FromRunner: TypeAlias = Ready | Post | HttpCall | PutBlob | GetBlob | Results | Recalled
+class Here(msgspec.Struct, frozen=True, array_like=True, tag=27, gc=False):
+    """Answers ``AreYouThere``, while a guest computes, too."""
+
+
+ToRunner: TypeAlias = (
+    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | LeaveNow | Recall
+)
+FromRunner: TypeAlias = Here | Ready | Post | HttpCall | PutBlob | GetBlob | Results | Recalled
 
 M = TypeVar("M")
 _encoder: Final = msgspec.msgpack.Encoder()

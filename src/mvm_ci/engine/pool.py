@@ -104,6 +104,10 @@ class EnginePool:
         return self._slots
 
     @property
+    def runners(self) -> int:
+        return len(self._crew.pids())
+
+    @property
     def runner_pids(self) -> list[int]:
         """The process ids of the runners, for people and tests."""
         return self._crew.pids()
@@ -138,6 +142,10 @@ class EnginePool:
                 self._end(live, Released())
         self._crew.release_waiting()
 
+    def release_all(self) -> None:
+        for live in list(self._lives.values()):
+            self._end(live, Released())
+
     async def drain(self, grace_s: float) -> None:
         self._draining = True
         self.release_waiting()
@@ -145,8 +153,7 @@ class EnginePool:
             async with asyncio.timeout(grace_s):
                 await self._empty.wait()
         except TimeoutError:
-            for live in list(self._lives.values()):
-                self._end(live, Released())
+            self.release_all()
         await self._empty.wait()
 
     async def close(self) -> None:
@@ -364,6 +371,7 @@ class EnginePool:
                     message = f"it ran for longer than {limit_ms} ms"
                     self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
         self._crew.recall_behind_slow(now)
+        self._crew.kill_silent(now)
         for live in [live for live in self._leaving if now > live.leave_by]:
             self._enforce(live)
         if self._lives or self._leaving:

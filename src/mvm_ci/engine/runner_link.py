@@ -16,7 +16,9 @@ from typing import Final, NamedTuple, NoReturn
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.outcome import Outcome, Stopped
 from mvm_ci.engine.messages import (
+    AreYouThere,
     FromRunner,
+    Here,
     LeaveNow,
     Recalled,
     Result,
@@ -94,6 +96,8 @@ class RunnerLink:
                 for message in messages:
                     if isinstance(message, LeaveNow):
                         self._leave_locked(message.number, message.outcome)
+                    elif isinstance(message, AreYouThere):
+                        self._send_locked((Here(),))
                     else:
                         self._recall_locked()
 

@@ -71,6 +71,8 @@ async def join(registry: Registry, worker: Worker, hello: m.Hello, now_ms: int) 
         result = await registry.join(digest(hello.join_token), worker, now_ms)
     if result is Join.DONE:
         return None
+    if result is Join.REVOKED:
+        return revoked()
     why = {
         Join.UNKNOWN: "the join token is not known here",
         Join.EXPIRED: "the join token has expired",

@@ -92,11 +92,24 @@ class Dispatcher:
                 self._event.set()
 
     def drain(self, session: SessionId) -> None:
-        """The session's worker gets nothing more, whatever credit it gives."""
+        """The session's worker gets nothing more, whatever credit it gives, until ``resume``."""
         seat = self.seats.get(session)
         if seat is not None:
-            seat.draining = True
-            seat.credits = 0
+            seat.drain()
+
+    def resume(self, session: SessionId) -> None:
+        """The session's worker gets jobs again, for the credit that it gave meanwhile, too."""
+        seat = self.seats.get(session)
+        if seat is not None:
+            seat.resume()
+            self._event.set()
+
+    def probe(self, session: SessionId) -> None:
+        """The session's worker, which gets nothing, gets one job all the same."""
+        seat = self.seats.get(session)
+        if seat is not None:
+            seat.probe()
+            self._event.set()
 
     def place(self, lane: Lane, job: JobId) -> Seat | None:
         """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``)."""

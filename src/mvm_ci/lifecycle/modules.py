@@ -1,9 +1,8 @@
-"""Modules: what may run. They never change and are never removed, so this process remembers those it has
-seen.
-"""
+"""Modules: what may run. They never change, so this process remembers those it has seen and not removed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from mvm_ci.domain.errors import BadInput, BadModule
@@ -27,6 +26,8 @@ class Modules:
         self._blobs = blobs
         self._clock = clock
         self._seen: dict[Digest, ModuleInfo] = {}
+        self._adding: Counter[Digest] = Counter()
+        self._removals = 0
 
     async def find(self, digests: Iterable[Digest]) -> dict[Digest, ModuleInfo]:
         """Those that there are."""
@@ -35,7 +36,11 @@ class Modules:
         if missing:
             if len(self._seen) > _REMEMBERED:
                 self._seen.clear()
-            self._seen.update((info.digest, info) for info in await self._registry.modules(missing))
+            removals = self._removals
+            found = {info.digest: info for info in await self._registry.modules(missing)}
+            if removals == self._removals:  # else this may be what was there before
+                self._seen.update(found)
+            return {digest: info for digest, info in (self._seen | found).items() if digest in wanted}
         return {digest: self._seen[digest] for digest in wanted if digest in self._seen}
 
     async def add(self, data: bytes, name: str = "") -> ModuleInfo:
@@ -62,8 +67,28 @@ class Modules:
             created_ms=self._clock.now_ms(),
             allow_hosts=manifest.allow_hosts,
         )
-        await self._registry.put_module(info)
-        return (await self.find([ref.digest])).get(ref.digest, info)
+        self._adding[ref.digest] += 1
+        try:
+            await self._registry.put_module(info)
+            return (await self.find([ref.digest])).get(ref.digest, info)
+        finally:
+            self._adding -= Counter([ref.digest])
+
+    async def remove(self, digests: Collection[Digest]) -> int:
+        """Takes modules out of the catalogue, but not those that are just being added; how many were there.
+
+        Their bytes are kept like any that were just put: a job that was checked already will have its module.
+        Raises ``Unavailable``.
+        """
+        for digest in digests:
+            await self._blobs.has(digest)
+        gone = [digest for digest in digests if digest not in self._adding]
+        try:
+            return await self._registry.remove_modules(gone)
+        finally:
+            self._removals += 1
+            for digest in gone:
+                self._seen.pop(digest, None)
 
 
 def check_name(name: str, where: str) -> None:

@@ -1,6 +1,6 @@
 """What a session's worker was given and has not ended. Nobody else may report on it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from mvm_ci.domain.ids import JobId
@@ -12,15 +12,16 @@ _NOTHING: Final = -1
 class Placements:
     """In memory, one look-up for each report: a worker cannot touch the jobs of another one.
 
-    ``moved_ms``: when a guest last started or ended.
+    ``moved_ms``: when a guest last started or ended. Times are of ``now``, which must not jump.
     """
 
-    __slots__ = ("_epochs", "_waiting", "moved_ms")
+    __slots__ = ("_epochs", "_now", "_waiting", "moved_ms")
 
-    def __init__(self, now_ms: int = 0) -> None:
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
         self._epochs: dict[JobId, int] = {}
         self._waiting: dict[JobId, int] = {}
-        self.moved_ms = now_ms
+        self.moved_ms = now()
 
     def __contains__(self, placed: Placed) -> bool:
         return self._epochs.get(placed.job, _NOTHING) == placed.epoch
@@ -28,14 +29,16 @@ class Placements:
     def __len__(self) -> int:
         return len(self._epochs)
 
-    def given(self, placements: Iterable[Placed], now_ms: int) -> None:
+    def given(self, placements: Iterable[Placed]) -> None:
         """These were sent to the worker."""
+        now_ms = self._now()
         for placed in placements:
             self._epochs[placed.job] = placed.epoch
             self._waiting[placed.job] = now_ms
 
-    def only(self, placements: Iterable[Placed], now_ms: int) -> None:
+    def only(self, placements: Iterable[Placed]) -> None:
         """The worker came back with these, and has nothing else."""
+        now_ms = self._now()
         waiting = {
             placed.job: self._waiting.get(placed.job, now_ms)
             for placed in placements
@@ -45,19 +48,25 @@ class Placements:
         self._epochs = {placed.job: placed.epoch for placed in placements}
         self._waiting = waiting
 
-    def started(self, placements: Iterable[Placed], now_ms: int) -> None:
+    def started(self, placements: Iterable[Placed]) -> None:
         """Their guests run."""
         for placed in placements:
             if self._waiting.pop(placed.job, None) is not None:
-                self.moved_ms = now_ms
+                self.moved_ms = self._now()
 
-    def over(self, placements: Iterable[Placed], now_ms: int) -> None:
-        """They are not the worker's any more: they ended, or were taken back."""
+    def over(self, placements: Iterable[Placed]) -> None:
+        """They ended."""
+        if self.taken(placements):
+            self.moved_ms = self._now()
+
+    def taken(self, placements: Iterable[Placed]) -> int:
+        """They are not the worker's any more. How many of them had been."""
+        before = len(self._epochs)
         for placed in placements:
             if placed in self:
                 del self._epochs[placed.job]
                 self._waiting.pop(placed.job, None)
-                self.moved_ms = now_ms
+        return before - len(self._epochs)
 
     def foreign(self, placements: Iterable[Placed]) -> frozenset[Placed]:
         """Those of ``placements`` that are not the worker's."""
@@ -68,6 +77,15 @@ class Placements:
         self._epochs.clear()
         self._waiting.clear()
 
+    def all(self) -> list[Placed]:
+        """Everything, oldest first."""
+        return [Placed(job, epoch) for job, epoch in self._epochs.items()]
+
     def waiting(self) -> list[tuple[Placed, int]]:
         """What has not started, with the time since when it waits, oldest first."""
         return [(Placed(job, self._epochs[job]), since) for job, since in self._waiting.items()]
+
+    @property
+    def waiting_since(self) -> int | None:
+        """Since when the oldest of them waits."""
+        return next(iter(self._waiting.values()), None)

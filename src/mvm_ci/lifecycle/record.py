@@ -9,7 +9,17 @@ from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
 from mvm_ci.domain.options import DEFAULT_OPTIONS
-from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Stopped, Suspended
+from mvm_ci.domain.outcome import (
+    Completed,
+    Failed,
+    Failure,
+    FailureKind,
+    Outcome,
+    Parked,
+    Released,
+    Stopped,
+    Suspended,
+)
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
@@ -102,8 +112,8 @@ class Recorder:
             if item.placed not in foreign
         ]
         ended = [item for item in batch.ended if item.placed not in foreign]
-        placements.started(started, now)
-        placements.over((item.placed for item in ended), now)
+        placements.started(started)
+        placements.over(item.placed for item in ended)
         # A failure needs the retry policy, and that the job: it is reported in the second step.
         failed = tuple(item for item in ended if isinstance(item.outcome, Failed))
         reports = tuple(
@@ -139,6 +149,11 @@ class Recorder:
         if broken is not None:
             raise broken
         return answers
+
+    async def release(self, session: SessionId, placements: Sequence[Placed]) -> None:
+        """Takes jobs from a worker: they go on elsewhere, from their journals. Raises ``Unavailable``."""
+        reports = [Report(placed=placed, outcome=Released()) for placed in placements]
+        await self._after_reports(session, reports, await self._queue.report(reports, self._clock.now_ms()))
 
     async def _finish_starts(self, recording: Recording) -> list[FromControlPlane]:
         placements, foreign = recording.batch.started, recording.foreign

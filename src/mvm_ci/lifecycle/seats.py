@@ -25,7 +25,8 @@ _LARGEST_JOURNAL: Final = 2 << 20
 
 class Seat:
     """A session with a connection. ``credits``: jobs it may still be given; ``open``: until the connection
-    is gone. ``labels``: the worker's; ``placements``: what its session has.
+    is gone. ``withheld``: credits that may not be used; ``labels``: the worker's; ``placements``: what its
+    session has.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Seat:
         "open",
         "placements",
         "session",
+        "withheld",
     )
 
     def __init__(
@@ -51,8 +53,9 @@ class Seat:
         self.session = session
         self.link = link
         self.labels = labels
-        self.placements = Placements() if placements is None else placements
+        self.placements = Placements(lambda: 0) if placements is None else placements
         self.credits = 0
+        self.withheld = 0
         self.open = True
         self.draining = False
         self.claiming = 0
@@ -61,8 +64,28 @@ class Seat:
 
     def unused(self, credits_: int) -> None:
         """Credit that is there, or there again; of no use to a worker that drains."""
-        if not self.draining:
+        if self.draining:
+            self.withheld += credits_
+        else:
             self.credits += credits_
+
+    def drain(self) -> None:
+        """Its credit is not used until ``resume``."""
+        self.draining = True
+        self.withheld += self.credits
+        self.credits = 0
+
+    def resume(self) -> None:
+        """Its credit is used again."""
+        self.draining = False
+        self.credits += self.withheld
+        self.withheld = 0
+
+    def probe(self) -> None:
+        """One of its credits may be used all the same."""
+        if self.withheld and not self.credits:
+            self.withheld -= 1
+            self.credits = 1
 
     def assign(self, items: Sequence[Assignment], now_ms: int) -> None:
         """Sends jobs, in frames of a sensible size."""
@@ -70,7 +93,7 @@ class Seat:
             self.link.send(Assign(tuple(frame)))
         for item in items:
             self._sent_ms[item.placed.job] = now_ms
-        self.placements.given((item.placed for item in items), now_ms)
+        self.placements.given(item.placed for item in items)
 
     def stop(self, placed: Placed) -> None:
         """Tells the worker to stop a job. Never overtakes the job's own assignment, which may be under

@@ -1,4 +1,4 @@
-"""Sessions: which worker process may hold jobs. Hello, reconnect, takeover, heartbeat, drain, goodbye, loss.
+"""Sessions: which worker process may hold jobs. Hello, reconnect, takeover, heartbeat, goodbye, loss.
 
 A worker is its key; a *session* is one process (incarnation) with that key. It outlives connections, and
 the control
@@ -12,16 +12,18 @@ from weakref import WeakValueDictionary
 import structlog
 from msgspec.structs import replace
 
-from mvm_ci.domain.errors import NotFound, Unavailable
-from mvm_ci.domain.ids import IdSequence, Incarnation, SessionId, WorkerId
+from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.ids import IdSequence, SessionId, WorkerId
 from mvm_ci.domain.job import JobState, Placed
 from mvm_ci.domain.lease import LeaseTable
+from mvm_ci.domain.versions import is_older
 from mvm_ci.lifecycle import admission
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.link import Link
-from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.rescue import LeaseKeeper, Rescuer
+from mvm_ci.lifecycle.session import Session
 from mvm_ci.lifecycle.wake import first_of
+from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry, Worker, WorkerState
@@ -33,49 +35,17 @@ PROBE_MS = 500
 """How long the process that holds a key has to show that it is alive, when another one claims the key."""
 
 
-class Session:
-    """One worker process, connected (``link``) or not. ``running``: guests, as of its last heartbeat."""
-
-    __slots__ = (
-        "draining",
-        "id",
-        "incarnation",
-        "labels",
-        "link",
-        "name",
-        "pings",
-        "placements",
-        "running",
-        "seen_ms",
-        "slots",
-        "worker",
-    )
-
-    def __init__(self, worker: Worker, session: SessionId, incarnation: Incarnation) -> None:
-        self.id = session
-        self.worker = worker.id
-        self.name = worker.name
-        self.incarnation = incarnation
-        self.slots = worker.slots
-        self.labels: dict[str, str] = dict(worker.labels)
-        self.placements = Placements(worker.seen_ms)
-        self.draining = worker.state is WorkerState.DRAINING
-        self.seen_ms = worker.seen_ms
-        self.running = 0
-        self.link: Link | None = None
-        self.pings: dict[int, asyncio.Event] = {}
-
-
 class Sessions:
     """All sessions that may hold jobs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, given once at the start)
         self,
         queue: JobQueue,
         registry: Registry,
         clock: Clock,
         dispatcher: Dispatcher,
         rescuer: Rescuer,
+        watch: Watch,
         *,
         lease_ms: int,
         heartbeat_ms: int,
@@ -86,6 +56,7 @@ class Sessions:
         self._clock = clock
         self._dispatcher = dispatcher
         self._rescuer = rescuer
+        self._watch = watch
         self._heartbeat_ms = heartbeat_ms
         self._version = version
         self._leases = LeaseTable(lease_ms)
@@ -103,12 +74,15 @@ class Sessions:
         self._ids = IdSequence(max((worker.session or 0 for worker in workers), default=0))
         for worker in workers:
             if worker.session_open and worker.session is not None and worker.incarnation is not None:
-                self._enter(Session(worker, worker.session, worker.incarnation))
+                self._enter(Session(worker, worker.session, worker.incarnation, self._clock.lease_ms))
+            elif worker.ephemeral:
+                # Its end was written, but we ended before it was forgotten.
+                await self._registry.forget_worker(worker.id)
 
     async def hello(self, peer: WorkerId, hello: m.Hello, link: Link) -> Session | None:
         """A worker introduces itself; ``link`` gets ``Welcome`` or ``Refused``. None if it is refused."""
         try:
-            async with self._lock(peer):
+            async with self.lock(peer):
                 answer = await self._admit(peer, hello, link)
         except Unavailable as error:
             log.warning("worker_not_taken", worker=peer, error=str(error))
@@ -129,6 +103,7 @@ class Sessions:
         session.seen_ms = self._clock.now_ms()
         if self._leases.renew(session.id, self._clock.lease_ms()):
             link.send(m.Beat(beat.number))
+            self._watch.beat(session, beat.runners if beat.runners >= 0 else None)
         else:
             link.close(m.CLOSE_SILENT, "the lease has run out; connect again")
 
@@ -144,9 +119,9 @@ class Sessions:
             session.link = None
             self._dispatcher.detach(session.id, link)
 
-    def draining(self, session: Session) -> None:
+    def leaving(self, session: Session) -> None:
         """The worker says that it takes nothing more."""
-        session.draining = True
+        session.leaving = True
         self._dispatcher.drain(session.id)
 
     async def goodbye(self, session: Session) -> None:
@@ -158,31 +133,8 @@ class Sessions:
         await asyncio.shield(task)
 
     async def _goodbye(self, session: Session) -> None:
-        async with self._lock(session.worker):
-            await self._end(session, m.CLOSE_DONE, "goodbye")
-
-    async def drain(self, worker: WorkerId) -> None:
-        """An operator asks a worker to drain. It lasts until the worker's next start. Raises ``NotFound``."""
-        if not await self._registry.set_worker_state(worker, WorkerState.DRAINING):
-            raise NotFound(f"there is no worker {worker[:80]!r}")
-        session = self._by_worker.get(worker)
-        if session is not None:
-            self.draining(session)
-            if session.link is not None:
-                session.link.send(m.Drain())
-
-    async def revoke(self, worker: WorkerId) -> None:
-        """An operator revokes a key: its connection is closed and its jobs are given back, now. Raises
-        ``NotFound``.
-        """
-        if not await self._registry.set_worker_state(worker, WorkerState.REVOKED):
-            raise NotFound(f"there is no worker {worker[:80]!r}")
-        async with self._lock(worker):
-            session = self._by_worker.get(worker)
-            if session is not None:
-                if session.link is not None:
-                    session.link.send(admission.revoked())
-                await self._end(session, m.CLOSE_REFUSED, "revoked by an operator")
+        async with self.lock(session.worker):
+            await self.end(session, m.CLOSE_DONE, "goodbye")
 
     def of_worker(self, worker: WorkerId) -> Session | None:
         """The worker's session, if it has one."""
@@ -205,7 +157,7 @@ class Sessions:
             return admission.revoked()
         open_one = self._by_worker.get(peer)
         if open_one is not None and not self._leases.alive(open_one.id, self._clock.lease_ms()):
-            await self._end(open_one, m.CLOSE_SILENT, "the lease has run out")
+            await self.end(open_one, m.CLOSE_SILENT, "the lease has run out")
             open_one = None
         if open_one is not None and open_one.incarnation == hello.incarnation:
             return await self._resume(open_one, hello, link)
@@ -216,25 +168,28 @@ class Sessions:
             if not replaces:
                 return admission.key_in_use(self.lease_left_ms(open_one))
             log.info("session_taken_over", worker=peer, session=open_one.id)
-            await self._end(open_one, m.CLOSE_REPLACED, "another process with this key took over")
+            await self.end(open_one, m.CLOSE_REPLACED, "another process with this key took over")
         if known is None:
             refused = await admission.join(
                 self._registry, self._worker(peer, hello), hello, self._clock.now_ms()
             )
             if refused is not None:
                 return refused
-        elif known.state is WorkerState.DRAINING:
-            await self._registry.set_worker_state(peer, WorkerState.ACTIVE)
-        return await self._open(peer, hello, link)
+        return await self._open(peer, hello, link, known)
 
-    async def _open(self, peer: WorkerId, hello: m.Hello, link: Link) -> Session:
+    async def _open(self, peer: WorkerId, hello: m.Hello, link: Link, known: Worker | None) -> Session:
         worker = self._worker(peer, hello)
+        if known is not None:
+            # An operator's drain outlives the worker's process.
+            worker = replace(worker, state=known.state, drain_by_ms=known.drain_by_ms)
         session_id = SessionId(self._ids.next(self._clock.now_ms()))
         opened = replace(worker, session=session_id, session_open=True)
         await self._registry.open_session(opened, self._clock.now_ms())
-        session = Session(worker, session_id, hello.incarnation)
+        session = Session(worker, session_id, hello.incarnation, self._clock.lease_ms)
         self._enter(session)
         log.info("session_opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
+        if is_older(hello.version, self._version):
+            log.warning("worker_outdated", worker=peer, name=session.name, version=hello.version)
         self._welcome(session, hello, link, ())
         return session
 
@@ -252,9 +207,6 @@ class Sessions:
         keep = tuple(placed for placed in hello.running if placed in held)
         log.info("session_resumed", worker=session.worker, session=session.id, keep=len(keep))
         self._welcome(session, hello, link, keep)
-        if session.draining:
-            self._dispatcher.drain(session.id)
-            link.send(m.Drain())
         try:
             await self._stop_cancelled(keep, link)
         except BaseException:
@@ -292,8 +244,13 @@ class Sessions:
                 keep=keep,
             )
         )
-        session.placements.only(keep, session.seen_ms)
+        session.placements.only(keep)
         self._dispatcher.attach(session.id, link, session.labels, session.placements)
+        if session.held:
+            self._dispatcher.drain(session.id)
+        if session.draining:
+            session.handed_over_ms = None
+            link.send(m.Drain())
 
     async def _answers(self, session: Session) -> bool:
         """Whether the session's own process is alive on its connection."""
@@ -314,16 +271,16 @@ class Sessions:
         if session is None:
             self._leases.remove(session_id)
             return
-        async with self._lock(session.worker):
+        async with self.lock(session.worker):
             # While the lock was waited for, it may have ended otherwise, or its process may have come back.
             over = self._by_id.get(session_id) is not session
             if not over and not self._leases.alive(session_id, self._clock.lease_ms()):
                 log.warning("session_lost", worker=session.worker, name=session.name, session=session.id)
-                await self._end(session, m.CLOSE_SILENT, "the lease has run out")
+                await self.end(session, m.CLOSE_SILENT, "the lease has run out")
 
-    async def _end(self, session: Session, code: int, reason: str) -> None:
-        """Ends a session. Raises ``Unavailable`` if its jobs could not be given back: the keeper tries
-        again.
+    async def end(self, session: Session, code: int, reason: str) -> None:
+        """Ends a session; its lock is held. Raises ``Unavailable`` if its jobs could not be given back: the
+        keeper tries again.
         """
         if self._by_id.get(session.id) is not session:
             return
@@ -338,6 +295,8 @@ class Sessions:
         # start.
         await self._rescuer.rescue(session.id)
         await self._registry.close_session(session.worker, session.id, self._clock.now_ms())
+        if session.ephemeral:
+            await self._registry.forget_worker(session.worker)
         self._leases.remove(session.id)
         del self._by_id[session.id]
         del self._by_worker[session.worker]
@@ -359,9 +318,12 @@ class Sessions:
             slots=hello.slots,
             incarnation=hello.incarnation,
             labels=hello.labels,
+            ephemeral=hello.ephemeral,
+            protocol=hello.newest,
         )
 
-    def _lock(self, worker: WorkerId) -> asyncio.Lock:
+    def lock(self, worker: WorkerId) -> asyncio.Lock:
+        """Whoever begins, ends or changes a worker's session holds it."""
         lock = self._locks.get(worker)
         if lock is None:
             lock = self._locks[worker] = asyncio.Lock()

@@ -1,14 +1,29 @@
 """Content-addressed bytes: modules, and payloads over 4 KiB."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
 
 
+class StoredBlob(msgspec.Struct, frozen=True, array_like=True):
+    """A blob that is there. ``kept_ms``: when it was last put, or found by ``has`` (Unix ms)."""
+
+    digest: Digest
+    size: int
+    kept_ms: int
+
+
 class BlobStore(Protocol):
-    """Keeps bytes under their SHA-256. What was put stays; a repetition changes nothing."""
+    """Keeps bytes under their SHA-256. What was put stays until it is removed.
+
+    Whoever makes something refer to a blob puts it, or asks ``has``, just before: from then on a removal
+    leaves it alone for as long as it is told to.
+    """
 
     async def put(self, data: bytes) -> BlobRef:
         """Stores bytes, durably on return. Raises ``Unavailable`` (disk full, ...)."""
@@ -22,9 +37,20 @@ class BlobStore(Protocol):
         ...
 
     async def has(self, digest: Digest) -> bool:
-        """Whether the bytes are there."""
+        """Whether the bytes are there; if so, they count as put just now."""
         ...
 
     async def path(self, digest: Digest) -> Path:
         """A file with the bytes, only to be read. Raises ``NotFound``."""
+        ...
+
+    async def stored(self, after: Digest | None, limit: int) -> list[StoredBlob]:
+        """Up to ``limit`` blobs, by digest, after that one. Raises ``Unavailable``."""
+        ...
+
+    async def remove(self, digests: Sequence[Digest], kept_before_ms: int) -> list[Digest]:
+        """Removes those that were last put before ``kept_before_ms``; returns which.
+
+        Raises ``Unavailable``, and none is removed: a backup copies them.
+        """
         ...

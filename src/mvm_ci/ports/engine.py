@@ -96,6 +96,11 @@ class Engine(Protocol):
         """How many guests it runs at once."""
         ...
 
+    @property
+    def runners(self) -> int:
+        """How many runners are ready: 0 for long means that nothing can run."""
+        ...
+
     async def start(self) -> None:
         """Returns when guests can run; placements taken before wait. Raises ``Unavailable`` if none can."""
         ...
@@ -120,6 +125,10 @@ class Engine(Protocol):
 
     def release_waiting(self) -> None:
         """Ends placements that have not started as ``Released``."""
+        ...
+
+    def release_all(self) -> None:
+        """Ends every placement as ``Released``, those that run with their journal; takes new ones then."""
         ...
 
     async def drain(self, grace_s: float) -> None:

@@ -53,7 +53,7 @@ class ExecutionHost(Protocol):
         ...
 
     def wait_until(self, wall_ns: int) -> None:
-        """Waits in place, holding the slot: never longer than the time that was left."""
+        """Waits in place, holding the slot; never longer than what was left, whatever the clock does."""
         ...
 
     def put_blob(self, data: bytes) -> BlobRef:

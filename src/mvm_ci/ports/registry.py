@@ -1,4 +1,4 @@
-"""Who may do what: API tokens, join tokens, workers, their sessions; and which modules there are.
+"""Who may work: join tokens, workers, their sessions; and which modules there are.
 
 Secrets are never stored: only their SHA-256 (they are random, 256 bits, so no salt or stretching is needed).
 All writes are durable on return and safe to repeat. Errors of the store itself are ``Unavailable``.
@@ -11,16 +11,6 @@ from typing import Protocol
 import msgspec
 
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
-from mvm_ci.domain.role import Role as Role
-
-
-class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
-    """An API token as stored. ``digest``: SHA-256 of the secret, hex."""
-
-    digest: str
-    name: str
-    role: Role
-    created_ms: int
 
 
 class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,14 +85,6 @@ class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Registry(Protocol):
     """See the module's docstring."""
 
-    async def put_api_token(self, token: ApiToken) -> None:
-        """Stores a token (by digest); one that is there is left as it is."""
-        ...
-
-    async def api_token(self, digest: str) -> ApiToken | None:
-        """The token with this digest."""
-        ...
-
     async def put_join_token(self, token: JoinToken) -> None:
         """Stores a join token (by id); one that is there is left as it is, with the uses it has left."""
         ...
@@ -168,4 +150,8 @@ class Registry(Protocol):
 
     async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
         """Up to ``limit`` modules whose digest starts with ``prefix`` (lower-case hex), by digest."""
+        ...
+
+    async def remove_modules(self, digests: Sequence[Digest]) -> int:
+        """Takes modules out of the catalogue; how many were there."""
         ...

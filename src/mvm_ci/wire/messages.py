@@ -91,11 +91,12 @@ class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     """Renews the lease. ``number`` counts up from 1 on each connection; the answer carries it. ``running``:
-    guests at work or waiting in place.
+    guests at work or waiting in place. ``runners``: processes that can run guests; -1: not told.
     """
 
     number: int
     running: int
+    runners: int = -1
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -225,7 +226,11 @@ class Drop(msgspec.Struct, frozen=True, array_like=True, tag=27):
 
 
 class Drain(msgspec.Struct, frozen=True, array_like=True, tag=28, gc=False):
-    """An operator asks the worker to drain and leave."""
+    """An operator drains the worker: what has not started goes back as ``Released``; with ``running``, what
+    runs, too. It stays connected. (Workers from before ``running`` leave.)
+    """
+
+    running: bool = False
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag=29, gc=False):

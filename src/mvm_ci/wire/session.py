@@ -142,9 +142,9 @@ class WorkerSession(_Shared):
         """Checks and notes a message of the control plane."""
         self._from_control_plane(message)
 
-    def next_heartbeat(self, running: int) -> m.Heartbeat:
+    def next_heartbeat(self, running: int, runners: int = -1) -> m.Heartbeat:
         """The next heartbeat, noted as sent."""
-        beat = m.Heartbeat(number=self.heartbeat + 1, running=running)
+        beat = m.Heartbeat(number=self.heartbeat + 1, running=running, runners=runners)
         self._from_worker(beat)
         return beat
 

@@ -16,12 +16,14 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
-from mvm_ci.config.processes import CapacityConfig, ControlPlaneConfig, PeerConfig
+from mvm_ci.config.processes import ControlPlaneConfig, KeepConfig, PeerConfig
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.retention import RetentionPolicy
+from mvm_ci.lifecycle.retention import Retention
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.network import make_transport
@@ -29,6 +31,7 @@ from mvm_ci.wiring.stopping import Stop
 
 _HEARTBEATS: Final = 3
 """In one lease: two may get lost."""
+_KEEP: Final = RetentionPolicy()
 _RELAY_S: Final = 5.0
 """For a relay to be reached before the ticket is printed; the API serves meanwhile."""
 _TICKET_S: Final = 2.0
@@ -57,9 +60,14 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
 
 async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
-    opening = opened_control_plane(
-        config.state_dir, config.bind, config.p2p, config.lease_s, capacity=config.capacity
+    settings = control_plane_settings(
+        config.bind,
+        lease_s=config.lease_s,
+        stall_ms=max(1, round(config.stall_s * 1000)),
+        max_jobs=config.max_jobs,
+        min_free_bytes=config.min_free_bytes,
     )
+    opening = opened_control_plane(config.state_dir, config.p2p, settings, _policy(config.keep))
     async with opening as running:
         if (config.p2p.relays or config.p2p.public_relays) and not await running.endpoint.reach_relay(
             _RELAY_S
@@ -78,45 +86,60 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         await _first(stop.asked(), running.plane.failed(), following)
 
 
+def control_plane_settings(bind: Address, *, lease_s: float, **others: int) -> ControlPlaneSettings:
+    """The control plane's own settings; ``others``: those that it takes as they are."""
+    lease_ms = round(lease_s * 1000)
+    return ControlPlaneSettings(
+        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS, **others
+    )
+
+
 @asynccontextmanager
 async def opened_control_plane(
     state_dir: Path,
-    bind: Address,
     p2p: PeerConfig,
-    lease_s: float,
-    *,
-    capacity: CapacityConfig | None = None,
+    settings: ControlPlaneSettings,
+    retention: RetentionPolicy = _KEEP,
 ) -> AsyncIterator[RunningControlPlane]:
     """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
     clock = SystemClock()
-    lease_ms = round(lease_s * 1000)
-    settings = ControlPlaneSettings(
-        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS
-    )
-    if capacity is not None:
-        settings = msgspec.structs.replace(
-            settings, max_jobs=capacity.max_jobs, min_free_bytes=capacity.min_free_bytes
-        )
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)
         store = SqlStore.open(state.store)
         stack.push_async_callback(store.close)
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
-        token = await ensure_admin_token(state, store.registry, clock.now_ms())
+        token = await ensure_admin_token(state, store.access, clock.now_ms())
         endpoint = await make_transport(p2p).bind(
             secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=[ALPN]
         )
         stack.push_async_callback(endpoint.close)
         disk = DirectoryDisk(state.path)
         stores = Stores(
-            queue=store.queue, queues=store.queues, registry=store.registry, blobs=blobs, disk=disk
+            queue=store.queue,
+            queues=store.queues,
+            registry=store.registry,
+            access=store.access,
+            schedules=store.schedules,
+            blobs=blobs,
+            disk=disk,
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
+        modules = plane.services.modules
+        keeping = Retention(store.retained, store.registry, modules, blobs, store.schedules, clock, retention)
+        plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(
             url=plane.api_url, token=token, endpoint=endpoint, registry=store.registry, plane=plane
         )
+
+
+def _policy(keep: KeepConfig) -> RetentionPolicy:
+    age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
+    modules_ms = None if keep.modules_s is None else max(1, round(keep.modules_s * 1000))
+    return RetentionPolicy(
+        jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size, modules_age_ms=modules_ms
+    )
 
 
 async def _follow_ticket(running: RunningControlPlane, file: Path | None, written: str) -> None:

@@ -12,7 +12,12 @@ from mvm_ci.config.processes import DevConfig, PeerConfig
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
 from mvm_ci.ports.registry import JoinToken, Registry
-from mvm_ci.wiring.control_plane import RunningControlPlane, opened_control_plane, say
+from mvm_ci.wiring.control_plane import (
+    RunningControlPlane,
+    control_plane_settings,
+    opened_control_plane,
+    say,
+)
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.wiring.worker import make_worker, run_worker
@@ -28,9 +33,10 @@ _NAME: Final = "dev"
 async def serve_dev(config: DevConfig, stop: Stop) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
     state = config.state_dir
-    opening = opened_control_plane(state / "control-plane", config.bind, _LOOPBACK, _LEASE_S)
+    settings = control_plane_settings(config.bind, lease_s=_LEASE_S)
+    opening = opened_control_plane(state / "control-plane", _LOOPBACK, settings)
     async with opening as running:
-        settings = WorkerSettings(
+        worker_settings = WorkerSettings(
             state_dir=state / "worker",
             name=_NAME,
             ticket=running.ticket,
@@ -38,7 +44,7 @@ async def serve_dev(config: DevConfig, stop: Stop) -> None:
             bind=str(_LOOPBACK.bind),
             grace_s=_GRACE_S,
         )
-        worker = make_worker(settings, config.guests, make_transport(_LOOPBACK))
+        worker = make_worker(worker_settings, config.guests, make_transport(_LOOPBACK))
         credentials = _write_credentials(config, running)
         working = asyncio.create_task(run_worker(worker, stop), name="worker")
         announcing = asyncio.create_task(_announce(running, credentials, config), name="announce")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.system import SystemClock
@@ -23,14 +24,27 @@ from mvm_ci.worker.settings import WorkerSettings
 
 async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
     """Works until it is asked to stop, by whomever. Raises ``Misconfigured`` or ``Refused``."""
+    if config.state_dir is not None:
+        await _serve(config, config.state_dir, stop)
+        return
+    directory = await asyncio.to_thread(_temporary)
+    try:
+        await _serve(config, Path(directory.name), stop)
+    finally:
+        await asyncio.to_thread(directory.cleanup)
+
+
+async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
     settings = WorkerSettings(
-        state_dir=config.state_dir,
+        state_dir=state_dir,
         name=config.name,
         ticket=config.ticket,
         ticket_file=config.ticket_file,
         join_token=config.join_token,
         bind=str(config.p2p.bind),
         grace_s=config.grace_s,
+        labels=config.labels,
+        ephemeral=config.state_dir is None,
     )
     await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
 
@@ -110,6 +124,13 @@ class _Compiler:
         if self._compiler is None:
             self._compiler = ChildCompiler(_made(self._cache))
         return await self._compiler.compile(source, digest)
+
+
+def _temporary() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="mvm-ci-worker-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Misconfigured(f"cannot make a temporary directory: {error.strerror}; set TMPDIR") from None
 
 
 def _made(directory: Path) -> Path:

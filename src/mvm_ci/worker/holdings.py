@@ -47,13 +47,14 @@ class Prefetch:
 class Holdings:
     """``ports.engine.EngineEvents``: one entry for each placement that the engine has.
 
-    ``slots`` is set once the engine is there; jobs are asked for once it has started.
+    ``slots`` and ``runners`` are set once the engine is there; jobs are asked for once it has started.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.outbox = Outbox(lambda placed: self.forget((placed,)))
         self.slots = 0
+        self.runners: Callable[[], int] = lambda: 0
         self.prefetch = Prefetch()
         self.draining = False
         self._started = False

@@ -55,6 +55,18 @@ class Intake:
                 task.cancel()
                 self._holdings.ended([Ended(placed=placed, outcome=Stopped())])
 
+    def give_back(self, *, running: bool) -> None:
+        """An operator drains the worker: what has not started goes back, and what runs, too, if asked for."""
+        log.info("drained_by_operator", running=running)
+        fetching, self._fetching = self._fetching, {}
+        for task in fetching.values():
+            task.cancel()
+        self._holdings.give_back(fetching)
+        if running:
+            self._engine.release_all()
+        else:
+            self._engine.release_waiting()
+
     def drop(self, placements: Sequence[Placed]) -> None:
         """They belong to somebody else: not a word about them any more."""
         for placed in placements:

@@ -2,7 +2,6 @@
 
 import asyncio
 import platform
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -86,7 +85,7 @@ class Link:
             await self._connected.wait()
         return self._connection
 
-    async def run(self, intake: Intake, on_drain: Callable[[], None]) -> None:
+    async def run(self, intake: Intake) -> None:
         """Connects, and connects again. Ends only by an error that trying again cannot help.
 
         Raises ``Refused`` or ``Misconfigured``.
@@ -94,7 +93,7 @@ class Link:
         while True:
             self._open_since = None
             try:
-                await self._once(intake, on_drain)
+                await self._once(intake)
             except NotNow as error:
                 log.warning("session_refused_for_now", reason=str(error))
             except (Unavailable, ProtocolError) as error:
@@ -120,7 +119,7 @@ class Link:
             # It costs a worker that is killed now a wait for its lease, not more.
             log.warning("incarnation_not_written", error=str(error))
 
-    async def _once(self, intake: Intake, on_drain: Callable[[], None]) -> None:
+    async def _once(self, intake: Intake) -> None:
         connection = await self._dial()
         code, reason = m.CLOSE_DONE, ""
         try:
@@ -133,7 +132,7 @@ class Link:
                 self._remembering = asyncio.create_task(self._remember(), name="remember-incarnation")
             self._connection = connection
             self._connected.set()
-            await session.run(intake, on_drain)
+            await session.run(intake)
         except ProtocolError as error:
             code, reason = m.CLOSE_PROTOCOL, str(error)
             raise
@@ -186,5 +185,7 @@ class Link:
             slots=self._holdings.slots,
             journal_format=FORMAT_VERSION,
             running=self._holdings.all(),
+            labels=dict(self._settings.labels),
+            ephemeral=self._settings.ephemeral,
             previous_over=self._state.previous_over,
         )

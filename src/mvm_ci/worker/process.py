@@ -79,7 +79,7 @@ class Worker:
         self._leave.set()
 
     async def run(self) -> None:
-        """Works until it is asked to stop: by SIGTERM, SIGINT, ``request_stop`` or the control plane.
+        """Works until it is asked to stop: by SIGTERM, SIGINT or ``request_stop``.
 
         Raises ``Misconfigured`` (state directory, ticket, address) or ``Refused`` (for good).
         """
@@ -112,12 +112,13 @@ class Worker:
             )
             stack.push_async_callback(engine.close)
             holdings.slots = engine.slots
+            holdings.runners = lambda: engine.runners
             # Beside the link: jobs of a process before this one are given back by its Hello, and a start of
             # many runners must not keep them waiting.
             intake = Intake(engine, holdings, payloads.journal)
             stack.push_async_callback(intake.close)
             starting = await stack.enter_async_context(_background(self._start(engine, holdings)))
-            linked = await stack.enter_async_context(_background(link.run(intake, self._drain_asked)))
+            linked = await stack.enter_async_context(_background(link.run(intake)))
             ticking = await stack.enter_async_context(_background(self._tick(engine, holdings)))
             await _first(starting, linked, ticking, self._leave.wait())
             if starting.done():
@@ -141,10 +142,6 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-
-    def _drain_asked(self) -> None:
-        log.info("drain_asked_by_control_plane")
-        self._leave.set()
 
     async def _hand_over(self, engine: Engine, holdings: Holdings, linked: asyncio.Task[None]) -> None:
         log.info("worker_draining", grace_s=self._settings.grace_s, running=len(holdings.running))

@@ -1,7 +1,6 @@
 """One connection to the control plane, from its first byte to its last."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -63,7 +62,7 @@ class Session:
         self._lease.renew(sent_at, welcome.lease_ms)
         return welcome
 
-    async def run(self, intake: Intake, on_drain: Callable[[], None]) -> None:
+    async def run(self, intake: Intake) -> None:
         """Speaks until the connection ends. Always raises: ``Unavailable``, ``ProtocolError`` or
         ``Refused``.
         """
@@ -76,7 +75,7 @@ class Session:
         if self._holdings.draining:
             self._outbox.post(m.Draining())
         tasks = [
-            asyncio.create_task(self._read(stream, intake, on_drain), name="session-read"),
+            asyncio.create_task(self._read(stream, intake), name="session-read"),
             asyncio.create_task(self._write(stream), name="session-write"),
             asyncio.create_task(self._keep_alive(welcome), name="session-heartbeat"),
         ]
@@ -109,16 +108,16 @@ class Session:
             raise Unavailable("the control plane ended the stream")
         return self._reader.feed(data)
 
-    async def _read(self, stream: Stream, intake: Intake, on_drain: Callable[[], None]) -> None:
+    async def _read(self, stream: Stream, intake: Intake) -> None:
         messages, self._early = self._early, []
         while True:
             for message in messages:
                 self._wire.received(message)
                 if self._wire.phase is Phase.OPEN or isinstance(message, m.Refused):
-                    self._obey(message, intake, on_drain)
+                    self._obey(message, intake)
             messages = await self._receive(stream)
 
-    def _obey(self, message: m.FromControlPlane, intake: Intake, on_drain: Callable[[], None]) -> None:  # noqa: C901 (one line a message)
+    def _obey(self, message: m.FromControlPlane, intake: Intake) -> None:  # noqa: C901 (one line a message)
         match message:
             case m.Assign(items=items):
                 intake.assign(items)
@@ -132,8 +131,8 @@ class Session:
                 intake.stop(placements)
             case m.Drop(placements=placements):
                 intake.drop(placements)
-            case m.Drain():
-                on_drain()
+            case m.Drain(running=running):
+                intake.give_back(running=running)
             case m.Ping(number=number):
                 self._outbox.post(m.Pong(number))
             case m.Refused():
@@ -163,7 +162,7 @@ class Session:
             now = self._clock.lease_ms()
             if now - self._answered_at >= SILENT_HEARTBEATS * welcome.heartbeat_ms:
                 raise Unavailable(f"the control plane has not answered for {now - self._answered_at} ms")
-            beat = self._wire.next_heartbeat(len(self._holdings.running))
+            beat = self._wire.next_heartbeat(len(self._holdings.running), self._holdings.runners())
             self._sent_at[beat.number] = now
             self._outbox.post(beat)
 

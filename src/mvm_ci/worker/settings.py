@@ -1,5 +1,6 @@
 """What an operator decides about a worker."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``join_token``: permission to become a worker, needed once for each state directory. ``name``: for people.
     ``bind``: the UDP address to use (``ip:port``). ``grace_s``: seconds that running jobs get when the worker
-    is asked to leave. ``cache_bytes``: size of the cache of modules and payloads.
+    is asked to leave. ``cache_bytes``: size of the cache of modules and payloads. ``labels``: what jobs may
+    ask for. ``ephemeral``: the control plane forgets it when it leaves.
     """
 
     state_dir: Path
@@ -24,6 +26,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     bind: str = "0.0.0.0:0"
     grace_s: float = GRACE_S
     cache_bytes: int = CACHE_BYTES
+    labels: Mapping[str, str] = {}
+    ephemeral: bool = False
 
     def __repr__(self) -> str:
         # Settings end up in logs and tracebacks; the token must not.

@@ -61,6 +61,7 @@ FROM_WORKER: dict[str, m.FromWorker] = {
     "hello-first": m.Hello(1, 1, "0.1.0", Incarnation("a" * 32), None, None, "", "", 0, 1),
     "credit": m.Credit(64),
     "heartbeat": m.Heartbeat(70_000, 3),
+    "heartbeat-runners": m.Heartbeat(70_001, 3, 4),
     "started": m.Started((P, Q)),
     "append": m.Append((m.AppendItem(P, SEGMENT),)),
     "ended-completed": m.Ended(
@@ -94,6 +95,7 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "stop": m.Stop((P,)),
     "drop": m.Drop((Q,)),
     "drain": m.Drain(),
+    "drain-running": m.Drain(running=True),
     "ping": m.Ping(5),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
@@ -109,7 +111,7 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
-SHORTER = frozenset({"hello", "hello-first", "hello-labels"})
+SHORTER = frozenset({"hello", "hello-first", "hello-labels", "heartbeat", "drain"})
 """From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 

@@ -9,16 +9,20 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.ids import Digest
-from mvm_ci.domain.tokens import TokenKind, digest, format_token
-from mvm_ci.ports.registry import ApiToken, JoinToken, ModuleInfo, Role
+from mvm_ci.domain.role import Role
+from mvm_ci.domain.tokens import TokenKind, digest, format_token, token_id
+from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, Namespace
+from mvm_ci.ports.registry import JoinToken, ModuleInfo
 from mvm_ci.testing.clock import FakeClock
 from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
 from mvm_ci.wire.messages import ALPN
@@ -28,8 +32,12 @@ MODULE = Digest("a" * 64)
 JOIN = format_token(TokenKind.JOIN, bytes(32))
 
 
-def api_token(role: Role) -> str:
-    return format_token(TokenKind.API, sha256(role.value.encode()).digest())
+TEAM = "team"
+"""A namespace beside ``default``."""
+
+
+def api_token(role: Role, namespace: str = ALL_NAMESPACES) -> str:
+    return format_token(TokenKind.API, sha256(f"{role.value} {namespace}".encode()).digest())
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +66,8 @@ class Stand:
         self.queue: Any = MemoryJobQueue()
         self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
+        self.access: Any = MemoryAccess()
+        self.schedules: Any = MemoryScheduleStore()
         self.disk = RoomyDisk()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
@@ -65,11 +75,19 @@ class Stand:
         self._keys = 0
 
     async def prepare(self) -> None:
+        await self.access.put_namespace(Namespace(name=TEAM, created_ms=0))
         for role in Role:
-            secret = api_token(role)
-            await self.registry.put_api_token(
-                ApiToken(digest=digest(secret), name=role.value, role=role, created_ms=0)
-            )
+            for namespace in (ALL_NAMESPACES, TEAM):
+                key = digest(api_token(role, namespace))
+                token = ApiToken(
+                    id=token_id(key),
+                    digest=key,
+                    name=role.value,
+                    role=role,
+                    namespace=namespace,
+                    created_ms=0,
+                )
+                await self.access.put_token(token)
         await self.registry.put_join_token(
             JoinToken(id="jt1", digest=digest(JOIN), created_ms=0, expires_ms=1 << 60, uses_left=10_000)
         )
@@ -92,6 +110,8 @@ class Stand:
                 queue=self.queue,
                 queues=self.queues,
                 registry=self.registry,
+                access=self.access,
+                schedules=self.schedules,
                 blobs=self.blobs,
                 disk=self.disk,
             ),
@@ -112,10 +132,12 @@ class Stand:
         endpoint = await self.transport.bind(secret_key=key, address="memory:0", alpns=[ALPN])
         return ScriptedWorker(endpoint, self.endpoint.ticket(), join_token)
 
-    def client(self, role: Role = Role.ADMIN) -> httpx.AsyncClient:
+    def client(
+        self, role: Role = Role.ADMIN, namespace: str = ALL_NAMESPACES, **headers: str
+    ) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self.plane.api_url,
-            headers={"authorization": f"Bearer {api_token(role)}"},
+            headers={"authorization": f"Bearer {api_token(role, namespace)}", **headers},
             trust_env=False,
             timeout=20,
         )
@@ -128,7 +150,9 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     store: SqlStore | None = None
     if getattr(request, "param", "memory") == "sqlite":
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
-        stand.queue, stand.registry = store.queue, store.registry
+        stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
+        stand.access = store.access
+        stand.schedules = store.schedules
     await stand.prepare()
     await stand.start()
     yield stand

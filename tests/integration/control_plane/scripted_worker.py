@@ -42,6 +42,7 @@ class ScriptedWorker:
         self.endpoint = endpoint
         self.hello = replace(HELLO, join_token=join_token)
         self.received: list[m.FromControlPlane] = []
+        self.runners = -1
         self.connection: Connection
         self.stream: Stream
         self._ticket = ticket
@@ -104,7 +105,7 @@ class ScriptedWorker:
     async def beat(self) -> m.Beat:
         """Renews the lease."""
         self._beats += 1
-        await self.send(m.Heartbeat(self._beats, 0))
+        await self.send(m.Heartbeat(self._beats, 0, self.runners))
         return await self.next(m.Beat)
 
     async def assigned(self, count: int = 1) -> list[m.Assignment]:

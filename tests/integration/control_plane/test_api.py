@@ -15,10 +15,10 @@ from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.control_plane.server import listen
 from mvm_ci.domain.errors import Misconfigured, TooLarge
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind
+from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, format_token
 from mvm_ci.journal.codec import split
 from mvm_ci.journal.entries import ClockRead, Entry, Logged
-from mvm_ci.ports.registry import Role
 from mvm_ci.testing.clock import settle
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.api import MAX_BODY, Problem
@@ -48,7 +48,7 @@ def problem(answer: httpx.Response) -> Problem:
     "route", [r for r in ROUTES if r.role], ids=lambda route: f"{route.method} {route.path}"
 )
 async def test_every_route_asks_for_a_token_with_its_role(stand: Stand, route: Any) -> None:
-    path = route.path.replace("{id}", JOB)
+    path = route.path.replace("{id}", JOB).replace("{name}", "nightly")
     unknown = format_token(TokenKind.API, b"?" * 32)
     for header in (None, "Bearer", "Basic eDp5", f"Bearer {unknown}", "Bearer mvm_api_short"):
         async with httpx.AsyncClient(base_url=stand.plane.api_url, trust_env=False) as nobody:

@@ -253,7 +253,7 @@ async def test_a_control_plane_that_stood_still_blames_nobody(stand: Stand, api:
     await becomes(api, job, "pending", 1)
 
 
-async def test_draining_lasts_until_the_next_start(stand: Stand, api: httpx.AsyncClient) -> None:
+async def test_a_drain_lasts_until_it_is_ended(stand: Stand, api: httpx.AsyncClient) -> None:
     worker = await stand.worker()
     await worker.welcome(credit=1)
     view = (await api.post(f"/v1/workers/{worker.endpoint.id}/drain")).json()
@@ -265,8 +265,12 @@ async def test_draining_lasts_until_the_next_start(stand: Stand, api: httpx.Asyn
     await worker.send(m.Draining(), m.Goodbye())
     await worker.closed()
     await worker.welcome(incarnation=SECOND, previous=FIRST, credit=1)
+    await worker.next(m.Drain)
+    assert (await api.get("/v1/workers")).json()["workers"][0]["state"] == "draining"
+    # The credit that it gave meanwhile counts from then on.
+    view = (await api.post(f"/v1/workers/{worker.endpoint.id}/resume")).json()
+    assert view["state"] == "active"
     await worker.assigned()
-    assert (await api.get("/v1/workers")).json()["workers"][0]["state"] == "active"
 
 
 async def test_a_revoked_worker_is_out_at_once_and_for_good(stand: Stand, api: httpx.AsyncClient) -> None:

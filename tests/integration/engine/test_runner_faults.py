@@ -17,7 +17,10 @@ from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Released, Stopped
 from mvm_ci.domain.segment import Append
+from mvm_ci.engine import crew
+from mvm_ci.engine.messages import FromRunner, Here
 from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.engine.runner_process import RunnerProcess
 from mvm_ci.journal.entries import Slept
 from tests.integration.engine.fake_guests import script
 from tests.integration.engine.fakes import ROOT, Clock, Events, Http, Journal, Lease, Payloads, World, running
@@ -25,7 +28,7 @@ from tests.integration.engine.fakes import ROOT, Clock, Events, Http, Journal, L
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
 
 
 @pytest.fixture
@@ -62,6 +65,46 @@ def gone(pid: int) -> bool:
         return bool(select.select([descriptor], [], [], 30)[0])
     finally:
         os.close(descriptor)
+
+
+# ---------------------------------------------------------------- standing still
+
+
+async def test_a_runner_that_stands_still_loses_what_it_runs_to_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "HANG_S", 1.0)
+    monkeypatch.setattr(crew, "ASK_S", 0.2)
+    world.http.open.clear()
+    world.place(1, script(["http", "GET", "http://a/"], ["echo", 1]))
+    await wait_for(world.http.asked)
+    stopped = world.pool.runner_pids[0]
+    os.kill(stopped, signal.SIGSTOP)
+    world.http.open.set()
+    [outcome] = await world.events.wait_ended(1)
+    assert result(outcome) == [[200, 2], 1]
+    assert gone(stopped)
+
+
+async def test_a_runner_whose_guest_computes_says_that_it_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "ASK_S", 0.0)
+    world.place(1, script(["spin"]))
+    process = world.pool._crew.seats[0].process
+    assert process is not None
+    heard = asyncio.Event()
+    inside = process._on_messages
+
+    def on_messages(process: RunnerProcess, messages: list[FromRunner]) -> None:
+        if any(isinstance(message, Here) for message in messages):
+            heard.set()
+        inside(process, messages)
+
+    process._on_messages = on_messages
+    await wait_for(heard)
+    world.pool.stop(Placed(JobId(1), 1))
+    assert await world.events.wait_ended(1) == [Stopped()]
 
 
 # ---------------------------------------------------------------- killed in each phase

@@ -89,8 +89,15 @@ class FakeEngine:
         for one in placements:
             self.placements.pop(one, None)
 
+    @property
+    def runners(self) -> int:
+        return 1
+
     def release_waiting(self) -> None:
         self.released += 1
+
+    def release_all(self) -> None:
+        self.end(Released(), *self.placements)
 
     async def drain(self, grace_s: float) -> None:
         self.draining = True

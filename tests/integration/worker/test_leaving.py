@@ -70,12 +70,17 @@ async def test_jobs_that_cross_the_draining_come_back(desk: Bench) -> None:
     await hang_up(desk, peer)
 
 
-async def test_the_control_plane_can_ask_for_it(desk: Bench) -> None:
-    desk.start()
-    peer = await desk.open()
+async def test_an_operators_drain_gives_back_what_waits_and_keeps_the_worker(desk: Bench) -> None:
+    peer = await with_job(desk)
     await peer.send(m.Drain())
-    await peer.expect(m.Draining)
-    await hang_up(desk, peer)
+    await peer.send(m.Ping(1))
+    await peer.expect(m.Pong)
+    assert desk.engine.released == 1
+    assert not desk.engine.draining
+    await peer.send(m.Drain(running=True))
+    (ended,) = (await peer.expect(m.Ended)).items
+    assert isinstance(ended.outcome, Released)
+    assert not desk.engine.draining
 
 
 async def test_ends_are_handed_over_on_the_next_connection(desk: Bench) -> None:

@@ -26,7 +26,8 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     fake = FakeApi()
 
     def open_client(found: Credentials) -> ApiClient:
-        return ApiClient(found.url, found.token, transport=httpx.ASGITransport(app=fake))
+        transport = httpx.ASGITransport(app=fake)
+        return ApiClient(found.url, found.token, transport, namespace=found.namespace)
 
     monkeypatch.setattr(connection, "open_client", open_client)
     monkeypatch.setenv("MVM_CI_URL", "http://control.test")

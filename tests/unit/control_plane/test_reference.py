@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mvm_ci.control_plane.api.problems import TITLES, status_of
+from mvm_ci.control_plane.api.routes import Route
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain import errors
 from mvm_ci.wire import messages
@@ -23,11 +24,17 @@ def rows(page: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
 
 
+def needs(route: Route) -> str:
+    if route.role is None:
+        return "none"
+    return f"{route.role.value} †" if route.everywhere else route.role.value
+
+
 def test_the_api_page_lists_every_route_with_its_role() -> None:
     listed = {(cells[0].strip("`"), cells[1]) for cells in rows("api.md") if cells[0].startswith("`")}
-    expected = {
-        (f"{route.method} {route.path}", route.role.value if route.role else "none") for route in ROUTES
-    } | {("GET /openapi.json", "none")}
+    expected = {(f"{route.method} {route.path}", needs(route)) for route in ROUTES} | {
+        ("GET /openapi.json", "none")
+    }
     assert listed == expected
 
 

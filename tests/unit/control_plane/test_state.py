@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import digest
-from mvm_ci.ports.registry import Role
 
 
 def mode(path: Path) -> int:
@@ -34,13 +34,31 @@ def test_what_is_made_once_stays(tmp_path: Path) -> None:
 
 def test_the_admin_token_works(tmp_path: Path) -> None:
     async def run() -> None:
-        registry = MemoryRegistry()
+        access = MemoryAccess()
         state = StateDirectory.open(tmp_path / "state")
-        secret = await ensure_admin_token(state, registry, 1)
-        assert await ensure_admin_token(state, registry, 2) == secret
-        token = await registry.api_token(digest(secret))
+        secret = await ensure_admin_token(state, access, 1)
+        assert await ensure_admin_token(state, access, 2) == secret
+        token = await access.token(digest(secret))
         assert token is not None
         assert (token.role, token.created_ms) == (Role.ADMIN, 1)
+
+    asyncio.run(run())
+
+
+def test_an_admin_token_that_was_revoked_stays_so_until_its_file_is_deleted(tmp_path: Path) -> None:
+    async def run() -> None:
+        access = MemoryAccess()
+        state = StateDirectory.open(tmp_path / "state")
+        secret = await ensure_admin_token(state, access, 1)
+        (token,) = await access.tokens()
+        await access.revoke_token(token.id, 2)
+        assert await ensure_admin_token(state, access, 3) == secret
+        (token,) = await access.tokens()
+        assert token.revoked_ms == 2
+        (state.path / "admin-token").unlink()
+        fresh = await access.token(digest(await ensure_admin_token(state, access, 4)))
+        assert fresh is not None
+        assert fresh.revoked_ms is None
 
     asyncio.run(run())
 

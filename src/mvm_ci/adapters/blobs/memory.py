@@ -4,24 +4,30 @@ import asyncio
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from mvm_ci.adapters.blobs.removal import wall_ms
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.ports.blob_store import StoredBlob
 
 
 class MemoryBlobStore:
     """A ``BlobStore``. ``path`` writes the bytes to a file that goes when the store does."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._now_ms = now_ms
         self._blobs: dict[Digest, bytes] = {}
+        self._kept_ms: dict[Digest, int] = {}
         self._files: Path | None = None
 
     async def put(self, data: bytes) -> BlobRef:
         ref = BlobRef(Digest(sha256(data).hexdigest()), len(data))
         self._blobs[ref.digest] = data
+        self._kept_ms[ref.digest] = self._now_ms()
         return ref
 
     async def get(self, digest: Digest) -> bytes:
@@ -30,7 +36,19 @@ class MemoryBlobStore:
         return self._blobs[digest]
 
     async def has(self, digest: Digest) -> bool:
+        if digest in self._blobs:
+            self._kept_ms[digest] = self._now_ms()
         return digest in self._blobs
+
+    async def stored(self, after: Digest | None, limit: int) -> list[StoredBlob]:
+        digests = sorted(digest for digest in self._blobs if after is None or digest > after)[:limit]
+        return [StoredBlob(one, len(self._blobs[one]), self._kept_ms[one]) for one in digests]
+
+    async def remove(self, digests: Sequence[Digest], kept_before_ms: int) -> list[Digest]:
+        old = [one for one in digests if self._kept_ms.get(one, kept_before_ms) < kept_before_ms]
+        for digest in old:
+            del self._blobs[digest], self._kept_ms[digest]
+        return old
 
     async def path(self, digest: Digest) -> Path:
         data = await self.get(digest)

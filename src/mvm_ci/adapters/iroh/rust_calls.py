@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from iroh import iroh_ffi
 
-_READY: Final = iroh_ffi._UNIFFI_RUST_FUTURE_POLL_READY  # noqa: SLF001
+_bindings: Final[Any] = iroh_ffi  # generated, without types
+_READY: Final[int] = _bindings._UNIFFI_RUST_FUTURE_POLL_READY  # noqa: SLF001
 _PARTS: Final = (
     "_uniffi_rust_call_async",
     "_uniffi_rust_call_with_error",
@@ -46,7 +47,7 @@ _numbers: Final = itertools.count(1)
 _polls: Final[dict[int, _Poll]] = {}
 
 
-@iroh_ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK  # type: ignore[untyped-decorator]  # noqa: SLF001
+@_bindings._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK  # type: ignore[untyped-decorator]  # noqa: SLF001
 def _continued(number: int, code: int) -> None:
     poll = _polls.pop(number)
     if threading.get_ident() != poll.thread:
@@ -91,8 +92,7 @@ async def _call(
                 await _TURN
             if code == _READY:
                 break
-        call: Any = iroh_ffi._uniffi_rust_call_with_error  # noqa: SLF001 - as above
-        return lift(call(error_converter, complete, rust_future))
+        return lift(_bindings._uniffi_rust_call_with_error(error_converter, complete, rust_future))  # noqa: SLF001
     finally:
         free(rust_future)
 
@@ -105,7 +105,6 @@ def known() -> bool:
 def apply() -> None:
     """Replaces the waiting, if its parts are there. Safe to repeat."""
     if known():
-        bindings: Any = iroh_ffi
-        bindings._uniffi_rust_call_async = _call  # noqa: SLF001
-        for structure in (bindings._UniffiRustCallStatus, bindings._UniffiRustBuffer):  # noqa: SLF001
+        _bindings._uniffi_rust_call_async = _call  # noqa: SLF001
+        for structure in (_bindings._UniffiRustCallStatus, _bindings._UniffiRustBuffer):  # noqa: SLF001
             structure.default = staticmethod(structure)

@@ -177,3 +177,7 @@ class Record:
     def journal(self, attempt: int) -> list[Segment]:
         """The segments of one attempt, in order."""
         return [segment for _, segment in self._journals.get(attempt, [])]
+
+    def journal_data(self) -> list[bytes]:
+        """What the journals of all attempts hold."""
+        return [segment.data for journal in self._journals.values() for _, segment in journal]

@@ -6,24 +6,17 @@ from msgspec.structs import replace
 
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import Digest, SessionId, WorkerId
-from mvm_ci.ports.registry import ApiToken, Join, JoinToken, ModuleInfo, Worker, WorkerState
+from mvm_ci.ports.registry import Join, JoinToken, ModuleInfo, Worker, WorkerState
 
 
 class MemoryRegistry:
     """A ``Registry``."""
 
     def __init__(self) -> None:
-        self._api_tokens: dict[str, ApiToken] = {}
         self._join_tokens: dict[str, JoinToken] = {}
         self._workers: dict[WorkerId, Worker] = {}
         self._revoked_keys: set[WorkerId] = set()
         self._modules: dict[Digest, ModuleInfo] = {}
-
-    async def put_api_token(self, token: ApiToken) -> None:
-        self._api_tokens.setdefault(token.digest, token)
-
-    async def api_token(self, digest: str) -> ApiToken | None:
-        return self._api_tokens.get(digest)
 
     async def put_join_token(self, token: JoinToken) -> None:
         self._join_tokens.setdefault(token.id, token)
@@ -103,3 +96,6 @@ class MemoryRegistry:
     async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
         matching = sorted(digest for digest in self._modules if digest.startswith(prefix))
         return [self._modules[digest] for digest in matching[:limit]]
+
+    async def remove_modules(self, digests: Sequence[Digest]) -> int:
+        return sum(self._modules.pop(digest, None) is not None for digest in digests)

@@ -82,7 +82,7 @@ def open_writer(directory: Path, migrations: Sequence[str] = MIGRATIONS) -> sqli
     except sqlite3.Error as error:
         raise Misconfigured(f"the state in {directory} cannot be opened: {error}") from error
     try:
-        _check_ours(connection, file)
+        check_ours(connection, file)
         os.chmod(file, 0o600)  # noqa: PTH101 - the file may hold inputs and results
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -113,7 +113,8 @@ def _connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_ours(connection: sqlite3.Connection, file: Path) -> None:
+def check_ours(connection: sqlite3.Connection, file: Path) -> None:
+    """Raises ``Misconfigured`` unless an opened file is ours, or empty."""
     try:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -125,7 +126,7 @@ def _check_ours(connection: sqlite3.Connection, file: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, directory: Path, migrations: Sequence[str]) -> None:
-    version = _version(connection)
+    version = schema_version(connection)
     if version > len(migrations):
         raise Misconfigured(
             f"the state in {directory} was written by a newer version of this program (its schema is "
@@ -143,7 +144,8 @@ def _migrate(connection: sqlite3.Connection, directory: Path, migrations: Sequen
         connection.executescript(script)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def schema_version(connection: sqlite3.Connection) -> int:
+    """The version of an opened file's schema; 0 if there is nothing in it yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not tables:
         return 0

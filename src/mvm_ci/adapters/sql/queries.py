@@ -19,7 +19,17 @@ from mvm_ci.domain.job import TRANSITIONS, Event, JobState, sources
 
 Row: TypeAlias = Sequence[Any]
 
-_FILES: Final = ("jobs.sql", "lists.sql", "changes.sql", "reports.sql", "registry.sql")
+_FILES: Final = (
+    "jobs.sql",
+    "lists.sql",
+    "changes.sql",
+    "reports.sql",
+    "registry.sql",
+    "access.sql",
+    "restore.sql",
+    "retention.sql",
+    "schedules.sql",
+)
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "
     "finished_ms, wake_ms, expires_ms, jobs.namespace, queue, priority, idempotency, request, tags, "

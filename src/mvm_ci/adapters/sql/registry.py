@@ -13,7 +13,7 @@ from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import Digest, SessionId, WorkerId
-from mvm_ci.ports.registry import ApiToken, Join, JoinToken, ModuleInfo, Role, Worker, WorkerState
+from mvm_ci.ports.registry import Join, JoinToken, ModuleInfo, Worker, WorkerState
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 """A statement's name and its values."""
@@ -27,13 +27,6 @@ class SqlRegistry:
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
         self._reader = reader
-
-    async def put_api_token(self, token: ApiToken) -> None:
-        await self._write("put_api_token", token.digest, token.name, token.role.value, token.created_ms)
-
-    async def api_token(self, digest: str) -> ApiToken | None:
-        rows = await self._read("api_token", digest)
-        return next((ApiToken(digest=d, name=n, role=Role(r), created_ms=c) for d, n, r, c in rows), None)
 
     async def put_join_token(self, token: JoinToken) -> None:
         await self._write("put_join_token", *msgspec.structs.astuple(token))
@@ -86,6 +79,9 @@ class SqlRegistry:
     async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
         # "g" comes after every hex digit.
         return [_module(row) for row in await self._read("modules_between", prefix, prefix + "g", limit)]
+
+    async def remove_modules(self, digests: Sequence[Digest]) -> int:
+        return await self._write("remove_modules", json.dumps(digests))
 
     async def _write(self, statement: str, *values: Any) -> int:
         return await self._writer.call(_execute, (statement, values))

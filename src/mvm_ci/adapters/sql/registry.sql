@@ -1,10 +1,4 @@
--- Tokens, workers, modules.
-
--- name: put_api_token
-INSERT INTO api_tokens (digest, name, role, created_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO NOTHING
-
--- name: api_token
-SELECT digest, name, role, created_ms FROM api_tokens WHERE digest = ?1
+-- Join tokens, workers, modules.
 
 -- name: put_join_token
 INSERT INTO join_tokens (id, digest, created_ms, expires_ms, uses_left, name, uses)

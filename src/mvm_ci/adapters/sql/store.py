@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.queues import SqlQueues
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
+from mvm_ci.adapters.sql.retention import SqlRetainedJobs
+from mvm_ci.adapters.sql.schedules import SqlScheduleStore
 from mvm_ci.adapters.sql.writer import Writer
 
 
 class SqlStore:
-    """``queue``, ``queues`` and ``registry`` on one SQLite file, which one process at a time may use."""
+    """All stores but blobs on one SQLite file, which one process at a time may use."""
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock_descriptor: int) -> None:
         self._lock: int | None = lock_descriptor
@@ -26,6 +29,9 @@ class SqlStore:
         self.queue = SqlJobQueue(self._writer, self._reader)
         self.queues = SqlQueues(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
+        self.retained = SqlRetainedJobs(self._writer, self._reader)
+        self.access = SqlAccess(self._writer, self._reader)
+        self.schedules = SqlScheduleStore(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

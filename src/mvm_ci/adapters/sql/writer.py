@@ -2,6 +2,7 @@
 
 No timers: a batch is handed over one turn of the event loop after its first request (so that all requests of
 a turn share it) or, if the writer is busy, after its present commit. All who wait share what a commit costs.
+Calls for which nobody waits (``soon``) cause no commit of their own as long as others come.
 """
 
 import asyncio
@@ -11,13 +12,20 @@ import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import structlog
 
 from mvm_ci.adapters.sql.database import meaning
 from mvm_ci.domain.errors import Unavailable
 
+log = structlog.get_logger(__name__)
+
 A = TypeVar("A")
 R = TypeVar("R")
+
+SOON_S: Final = 0.2
+"""How long a call for which nobody waits may wait for others to share its commit."""
 
 Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[A]], Sequence[R]]
 """Carries out calls of one kind, in order, inside a transaction: their arguments in, their results out."""
@@ -26,7 +34,8 @@ Handler: TypeAlias = Callable[[sqlite3.Connection, Sequence[A]], Sequence[R]]
 class _Call(NamedTuple):
     handler: Handler[Any, Any]
     argument: Any
-    answer: asyncio.Future[Any]
+    answer: asyncio.Future[Any] | None
+    """None: nobody waits."""
 
 
 class _Outcome(NamedTuple):
@@ -40,6 +49,9 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._gathered: list[_Call] = []
+        self._soon: list[_Call] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._busy = False
         self._scheduled = False
         self._closed = False
@@ -61,11 +73,26 @@ class Writer:
         self._schedule(loop)
         return answer
 
+    def soon(self, handler: Handler[A, R], argument: A) -> None:
+        """A call for which nobody waits: it goes with the next batch, or alone after ``SOON_S``.
+
+        If it fails, the log says so.
+        """
+        if self._closed:
+            _lost(Unavailable("the job store is closed"))
+            return
+        self._soon.append(_Call(handler, argument, None))
+        if self._alarm is None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(SOON_S, self._overdue, loop)
+
     async def close(self) -> None:
         """Finishes what was called, then closes the connection. Safe to repeat."""
         if not self._closed:
             last = self.call(_nothing, None)
             self._closed = True
+            if self._alarm is not None:
+                self._alarm.cancel()
             try:
                 await last
             finally:
@@ -77,14 +104,28 @@ class Writer:
             self._scheduled = True
             loop.call_soon(self._hand_over)
 
+    def _overdue(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm = None
+        late, self._soon = self._soon, []
+        self._gathered += late
+        self._schedule(loop)
+
     def _hand_over(self) -> None:
         self._scheduled = False
         self._busy = True
+        self._loop = asyncio.get_running_loop()
         batch, self._gathered = self._gathered, []
+        if self._soon:
+            batch += self._soon
+            self._soon = []
         self._batches.put(batch)
 
     def _deliver(self, batch: list[_Call], outcomes: list[_Outcome]) -> None:
         for call, outcome in zip(batch, outcomes, strict=True):
+            if call.answer is None:
+                if outcome.error is not None:
+                    _lost(outcome.error)
+                continue
             if call.answer.done():  # its caller was cancelled; the effect stays
                 continue
             if outcome.error is None:
@@ -100,7 +141,7 @@ class Writer:
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
             outcomes = self._commit(batch)
-            loop = batch[0].answer.get_loop()
+            loop = self._loop
             try:
                 loop.call_soon_threadsafe(self._deliver, batch, outcomes)
             except RuntimeError:
@@ -141,3 +182,7 @@ class Writer:
 
 def _nothing(_connection: sqlite3.Connection, calls: Sequence[None]) -> Sequence[None]:
     return calls
+
+
+def _lost(error: Exception) -> None:
+    log.error("write_lost", error=str(error))

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 @click.option(
     "--ttl", default="1h", callback=as_seconds, metavar="DURATION", help="How long it lasts.  [default: 1h]"
 )
+@click.option("--name", default="", help="What it is for.")
 @client_options
-def create(*, uses: int, ttl: float, url: str | None, token_file: str | None, as_json: bool) -> None:
+def create(
+    *, uses: int, ttl: float, name: str, url: str | None, token_file: str | None, as_json: bool
+) -> None:
     """Create a join token and print it, this once."""
     from mvm_ci.cli import output
     from mvm_ci.domain.errors import ProtocolError
 
     async def work(client: "ApiClient") -> "JoinTokenView":
-        return await client.create_join_token(uses, max(1, round(ttl)))
+        return await client.create_join_token(uses, max(1, round(ttl)), name)
 
     view = ask(url, token_file, work)
     if view.token is None:

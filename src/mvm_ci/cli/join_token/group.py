@@ -9,9 +9,10 @@ COMMANDS = {
     "list": Lazy(
         "mvm_ci.cli.join_token.list", "list_join_tokens", "List join tokens, without their secrets."
     ),
+    "revoke": Lazy("mvm_ci.cli.join_token.revoke", "revoke", "Let nobody join with a join token any more."),
 }
 
 
 @click.command(cls=LazyGroup, lazy=COMMANDS)
 def join_token() -> None:
-    """Create and list permissions to become a worker."""
+    """Create, list and revoke permissions to become a worker."""

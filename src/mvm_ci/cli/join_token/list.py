@@ -26,9 +26,16 @@ def list_join_tokens(*, url: str | None, token_file: str | None, as_json: bool) 
         output.print_json({"tokens": [output.fields(view) for view in views]})
         return
     output.print_table(
-        ("ID", "USES LEFT", "CREATED", "EXPIRES"),
+        ("ID", "NAME", "USES LEFT", "CREATED", "EXPIRES"),
         (
-            (view.id, view.uses_left, output.local(view.created_ms), output.local(view.expires_ms))
+            (
+                view.id,
+                view.name,
+                f"{view.uses_left} of {view.uses}" if view.uses else view.uses_left,
+                output.local(view.created_ms),
+                output.local(view.expires_ms),
+            )
             for view in views
         ),
+        cut=("NAME",),
     )

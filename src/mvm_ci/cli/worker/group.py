@@ -10,10 +10,11 @@ from mvm_ci.config import settings
 
 COMMANDS = {
     "list": Lazy("mvm_ci.cli.worker.list", "list_workers", "List workers."),
-    "drain": Lazy(
-        "mvm_ci.cli.worker.drain", "drain", "Let a worker finish what it runs and give it nothing more."
-    ),
+    "show": Lazy("mvm_ci.cli.worker.show", "show", "Show one worker."),
+    "drain": Lazy("mvm_ci.cli.worker.drain", "drain", "Give a worker nothing more; what it runs goes on."),
+    "resume": Lazy("mvm_ci.cli.worker.resume", "resume", "Give a drained worker jobs again."),
     "revoke": Lazy("mvm_ci.cli.worker.revoke", "revoke", "Refuse a worker's key from now on, for good."),
+    "forget": Lazy("mvm_ci.cli.worker.forget", "forget", "Remove a worker that is gone."),
 }
 
 

@@ -20,14 +20,10 @@ def revoke(*, worker: str, url: str | None, token_file: str | None, as_json: boo
 
     WORKER is its name, its id or at least four characters of its beginning.
     """
-    from mvm_ci.cli import output
     from mvm_ci.cli.naming import find_worker
+    from mvm_ci.cli.worker.shown import print_state
 
     async def work(client: "ApiClient") -> "WorkerView":
         return await client.revoke_worker((await find_worker(client, worker)).id)
 
-    view = ask(url, token_file, work)
-    if as_json:
-        output.print_json(output.fields(view))
-    else:
-        click.echo(output.safe_line(f"{view.name} {view.id[:12]}: {view.state}"))
+    print_state(ask(url, token_file, work), as_json=as_json)

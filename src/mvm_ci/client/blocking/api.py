@@ -7,12 +7,14 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
+from mvm_ci.client.blocking.access import AccessMethods
 from mvm_ci.client.blocking.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.blocking.changes import ChangeCalls
 from mvm_ci.client.blocking.jobs import JobCalls
 from mvm_ci.client.blocking.modules import ModuleCalls
 from mvm_ci.client.blocking.plane import PlaneCalls
 from mvm_ci.client.blocking.queues import QueueCalls
+from mvm_ci.client.blocking.schedules import ScheduleRoutes
 from mvm_ci.client.blocking.workers import WorkerCalls
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
@@ -20,19 +22,39 @@ from mvm_ci.domain.errors import ProtocolError, Unavailable
 T = TypeVar("T")
 
 
-class Client(JobCalls, ChangeCalls, QueueCalls, ModuleCalls, WorkerCalls, PlaneCalls):
+class Client(
+    JobCalls,
+    ChangeCalls,
+    QueueCalls,
+    ScheduleRoutes,
+    ModuleCalls,
+    WorkerCalls,
+    AccessMethods,
+    PlaneCalls,
+):
     """Talks to one control plane. A context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing
     on its own but following logs and waiting, which only read.
     """
 
-    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
-        """``transport``: another way to the API than TCP."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """``transport``: another way to the API than TCP; ``namespace``: in which to work, if the token is
+        for more than one.
+        """
         self._url = url
+        self.namespace = namespace
+        chosen = {"x-namespace": namespace} if namespace is not None else {}
         self._http = httpx.Client(
             base_url=url,
-            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            headers={"authorization": f"Bearer {token}", "accept": "application/json", **chosen},
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             transport=transport,
             # Proxies and .netrc of the environment would see the token or replace it.

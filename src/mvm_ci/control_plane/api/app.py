@@ -6,20 +6,28 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 import structlog
 
-from mvm_ci.control_plane.api.auth import Authentication
+from mvm_ci.control_plane.api.audit import DONE
 from mvm_ci.control_plane.api.openapi import document
 from mvm_ci.control_plane.api.problems import HttpError, headers_of, problem, status_of
-from mvm_ci.control_plane.api.requests import Disconnected, Receive, Request, parse_query, read_body
+from mvm_ci.control_plane.api.requests import (
+    NOBODY,
+    Disconnected,
+    Receive,
+    Request,
+    parse_query,
+    read_body,
+)
 from mvm_ci.control_plane.api.routes import Reply, Route, Stream
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.table import ROUTES
-from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.errors import MvmCiError, Refused
+from mvm_ci.ports.access import ALL_NAMESPACES
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +52,8 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._auth = Authentication(services.registry)
+        self._auth = services.auth
+        self._trail = services.trail
         self._openapi = Reply(msgspec.json.encode(document((*ROUTES, _OPENAPI), services.version)))
         self._fixed: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[list[str], dict[str, Route]]] = []
@@ -85,25 +94,46 @@ class Api:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply | Stream:
         route, params = self._find(scope["method"], scope["path"], scope.get("raw_path") or b"")
-        authorization = length = media = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"content-length":
-                length = value
-            elif name == b"content-type":
-                media = value
+        request = Request(params, _NO_QUERY)
+        given = _headers(scope)
         if route.role is not None:
-            await self._auth.require(authorization, route.role)
-        raw = scope["query_string"]
-        query = parse_query(raw, self._queries[id(route)]) if raw else _NO_QUERY
-        body = b""
+            request.caller = await self._auth.caller(given.authorization)
+            request.action = route.audit or f"{route.method} {route.path}"
+            request.address = scope["client"][0] if scope.get("client") else ""
+        try:
+            answer = await self._carry_out(route, request, given, scope["query_string"], receive)
+        except Exception as error:
+            self._failed(route, request, error)
+            raise
+        if route.audit is not None and not request.recorded:
+            if route.hot:
+                self._trail.record_soon(request)
+            else:
+                await self._trail.record(request, DONE)
+        return answer
+
+    async def _carry_out(
+        self, route: Route, request: Request, given: "_Given", raw: bytes, receive: Receive
+    ) -> Reply | Stream:
+        if route.role is not None:
+            request.namespace = request.caller.namespace
+            self._auth.permit(request.caller, route.role, everywhere=route.everywhere)
+            namespace = self._auth.namespace(request.caller, given.namespace)
+            request.namespace = ALL_NAMESPACES if route.everywhere else namespace
+        if raw:
+            request.query = parse_query(raw, self._queries[id(route)])
         if route.body is not None:
-            _check_media(media, route.body.media)
-            body = await read_body(receive, length, route.body.limit)
-        if route is _OPENAPI:
-            return self._openapi
-        return await route.handler(self._services, Request(params, query, body))
+            _check_media(given.media, route.body.media)
+            request.body = await read_body(receive, given.length, route.body.limit)
+        return self._openapi if route is _OPENAPI else await route.handler(self._services, request)
+
+    def _failed(self, route: Route, request: Request, error: Exception) -> None:
+        """Of what is only read nothing is recorded but refusals."""
+        if request.recorded or request.caller is NOBODY or isinstance(error, Disconnected):
+            return
+        code = error.code if isinstance(error, HttpError | MvmCiError) else MvmCiError.code
+        if route.audit is not None or code == Refused.code:
+            self._trail.record_soon(request, code)
 
     def _find(self, method: str, path: str, raw: bytes) -> tuple[Route, Mapping[str, str]]:
         methods = self._fixed.get(path)
@@ -146,6 +176,29 @@ _OPENAPI: Final = Route(
     summary="This document.",
     answer=dict[str, Any],
 )
+
+
+class _Given(NamedTuple):
+    """The headers that matter here."""
+
+    authorization: bytes | None
+    namespace: bytes | None
+    length: bytes | None
+    media: bytes | None
+
+
+def _headers(scope: Scope) -> _Given:
+    authorization = namespace = length = media = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-type":
+            media = value
+        elif name == b"x-namespace":
+            namespace = value
+    return _Given(authorization, namespace, length, media)
 
 
 def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:

@@ -80,6 +80,7 @@ def _many(carry: Carry, verb: str) -> Handler:
     async def handler(services: Services, request: Request) -> Reply:
         asked = decode(_decode_bulk, request.body)
         jobs, complete = await _selected(services, request, asked, verb)
+        request.target = f"{len(jobs)} jobs (dry run)" if asked.dry_run else f"{len(jobs)} jobs"
         changes = ["selected"] * len(jobs) if asked.dry_run else await carry(services, jobs)
         shown = tuple(
             api.ChangeView(id=format_job_id(job), change=change)

@@ -33,6 +33,7 @@ async def submit(services: Services, request: Request) -> Reply:
     checked = await services.submitter.check(asked.jobs, request.namespace)
     submission = services.submitter.hand_over(checked)
     ids = submission.jobs
+    request.target = f"{len(ids)} jobs from {format_job_id(ids[0])}"
     if not asked.wait_s:
         await submission.durable
         if len(submission.new) == len(ids):
@@ -42,6 +43,7 @@ async def submit(services: Services, request: Request) -> Reply:
         return Reply(_encode(api.Submitted(jobs=tuple(end_view(job, found[job]) for job in ids))))
     with services.waiters.expect(submission.new) as ends:
         await submission.durable
+        services.trail.record_soon(request)
         # Jobs that an idempotency key already stood for may have ended: they are not waited for here.
         await ends.wait(asked.wait_s)
         results = ends.results

@@ -18,9 +18,9 @@ _encode = msgspec.json.Encoder().encode
 
 async def push_module(services: Services, request: Request) -> Reply:
     """Stores a module."""
-    return Reply(
-        _encode(module_view(await services.modules.add(request.body, request.query.get("name", ""))))
-    )
+    added = await services.modules.add(request.body, request.query.get("name", ""))
+    request.target = added.digest
+    return Reply(_encode(module_view(added)))
 
 
 async def modules(services: Services, request: Request) -> Reply:

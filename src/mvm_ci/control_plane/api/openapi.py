@@ -8,8 +8,16 @@ from typing import Any
 import msgspec
 
 from mvm_ci.control_plane.api.routes import JOB_ID, JSON, Query, Route
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.wire.api import Problem
 
+_NAMESPACE = {
+    "name": "X-Namespace",
+    "in": "header",
+    "required": False,
+    "description": f"In which namespace a token for all works; {DEFAULT_NAMESPACE} if left out.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
+}
 _REF = "#/components/schemas/{name}"
 
 
@@ -48,6 +56,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "parameters": [
             *(_path_parameter(route.path, name) for name in re.findall(r"{(\w+)}", route.path)),
             *map(_parameter, route.query),
+            *([_NAMESPACE] if route.role is not None else []),
         ],
         "responses": {
             "200": {"description": "Done.", "content": {route.media: {"schema": answer}}},

@@ -10,11 +10,16 @@ import msgspec
 from mvm_ci.control_plane.api.problems import HttpError
 from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
+from mvm_ci.domain.role import Role
+from mvm_ci.ports.access import ApiToken
 
 READ_S: Final = 60.0
 """For a whole body."""
 _DRAIN: Final = 64 << 20
 """Bytes of a body that is too large that are still read: a caller who writes cannot read the answer."""
+
+NOBODY: Final = ApiToken(id="", digest="", name="", role=Role.VIEWER, namespace="", created_ms=0)
+"""The caller where no token is needed."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 T = TypeVar("T")
@@ -39,22 +44,41 @@ class QueryLike(Protocol):
 
 class Request:
     """``params``: the path's; ``query``: the declared parameters that were given, parsed; ``body``: its
-    bytes; ``namespace``: whose jobs and modules the caller works with.
+    bytes; ``namespace``: whose jobs and modules the caller works with; ``caller``: its token.
+
+    For the audit log: ``address`` of the caller; ``action``; ``target``: what it is done to, from the path if
+    the handler says nothing better; ``recorded``: whether the entry is written.
     """
 
-    __slots__ = ("body", "namespace", "params", "query")
+    __slots__ = (
+        "action",
+        "address",
+        "body",
+        "caller",
+        "namespace",
+        "params",
+        "query",
+        "recorded",
+        "target",
+    )
 
     def __init__(
         self,
         params: Mapping[str, str],
         query: Mapping[str, Any],
-        body: bytes,
+        body: bytes = b"",
         namespace: str = DEFAULT_NAMESPACE,
+        caller: ApiToken = NOBODY,
     ) -> None:
         self.params = params
         self.query = query
         self.body = body
         self.namespace = namespace
+        self.caller = caller
+        self.address = ""
+        self.action = ""
+        self.target = " ".join(params.values()) if params else ""
+        self.recorded = False
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

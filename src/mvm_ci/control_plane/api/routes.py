@@ -8,7 +8,7 @@ import msgspec
 
 from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.services import Services
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -67,6 +67,9 @@ class Body(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """``path`` may have ``{name}`` segments; ``role`` None: no token is needed; ``answer`` None: raw
     bytes.
+
+    ``everywhere``: the token must be for all namespaces. ``audit``: what the audit log calls it: every route
+    that changes something has a name; ``hot``: its entries need no commit of their own.
     """
 
     method: str
@@ -78,6 +81,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     media: str = JSON
     body: Body | None = None
     query: tuple[Query, ...] = ()
+    everywhere: bool = False
+    audit: str | None = None
+    hot: bool = False
     errors: tuple[int, ...] = ()
     """Statuses beside those that every route of its kind may answer."""
 
@@ -86,7 +92,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         """All statuses of errors."""
         found = {*self.errors, 500, 503}
         if self.role is not None:
-            found |= {401, 403}
+            found |= {401, 403, 404}
         if self.body is not None:
             found |= {400, 408, 413, 415}
         if self.query:

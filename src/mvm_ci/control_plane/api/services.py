@@ -4,15 +4,21 @@ from collections.abc import Callable
 
 import msgspec
 
+from mvm_ci.control_plane.api.audit import AuditTrail
+from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.schedules import Schedules
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
@@ -26,16 +32,22 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     queue: JobQueue
     reads: JobReads
     registry: Registry
+    access: Access
+    namespaces: Namespaces
+    auth: Authentication
+    trail: AuditTrail
     blobs: BlobStore
     clock: Clock
     submitter: Submitter
     changer: Changer
     explainer: Explainer
     queues: Queues
+    schedules: Schedules
     modules: Modules
     dispatcher: Dispatcher
     waiters: Waiters
     sessions: Sessions
+    fleet: Fleet
     recorder: Recorder
     ticket: Callable[[], str]
     random: Callable[[int], bytes]

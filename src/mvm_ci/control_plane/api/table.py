@@ -2,6 +2,13 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api.tables import jobs, modules, plane, workers
+from mvm_ci.control_plane.api.tables import access, jobs, modules, plane, schedules, workers
 
-ROUTES: Final = (*jobs.ROUTES, *modules.ROUTES, *workers.ROUTES, *plane.ROUTES)
+ROUTES: Final = (
+    *jobs.ROUTES,
+    *modules.ROUTES,
+    *schedules.ROUTES,
+    *workers.ROUTES,
+    *plane.ROUTES,
+    *access.ROUTES,
+)

@@ -13,7 +13,9 @@ from mvm_ci.domain.lane import Concurrency
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
-from mvm_ci.lifecycle.sessions import Session, Sessions
+from mvm_ci.domain.versions import is_older
+from mvm_ci.lifecycle.session import Session
+from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.ports.registry import ModuleInfo, Worker, WorkerState
 from mvm_ci.wire import api
 
@@ -123,10 +125,10 @@ def is_json(data: bytes) -> bool:
     return True
 
 
-def worker_view(worker: Worker, session: Session | None, lease_left_ms: int) -> api.WorkerView:
-    """A worker; ``session``: its open one."""
+def worker_view(worker: Worker, session: Session | None, lease_left_ms: int, version: str) -> api.WorkerView:
+    """A worker; ``session``: its open one; ``version``: the control plane's."""
     state = worker.state.name.lower()
-    if worker.state is WorkerState.ACTIVE and session is not None and session.draining:
+    if worker.state is WorkerState.ACTIVE and session is not None and session.leaving:
         state = WorkerState.DRAINING.name.lower()
     return api.WorkerView(
         id=worker.id,
@@ -142,6 +144,13 @@ def worker_view(worker: Worker, session: Session | None, lease_left_ms: int) -> 
         seen_ms=max(worker.seen_ms, session.seen_ms) if session is not None else worker.seen_ms,
         session=session.id if session is not None else None,
         lease_left_ms=lease_left_ms if session is not None else None,
+        labels=dict(worker.labels),
+        ephemeral=worker.ephemeral,
+        drain_by_ms=worker.drain_by_ms,
+        protocol=worker.protocol,
+        outdated=is_older(worker.version, version),
+        stalled=session is not None and session.stalled,
+        jobs=len(session.placements) if session is not None else 0,
     )
 
 

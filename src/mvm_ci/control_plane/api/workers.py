@@ -10,35 +10,61 @@ from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import worker_view
 from mvm_ci.domain.errors import BadInput, NotFound
 from mvm_ci.domain.ids import WorkerId
+from mvm_ci.domain.labels import matches, parse_labels
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
 from mvm_ci.ports.registry import JoinToken, Worker
 from mvm_ci.wire import api
 
 MAX_USES: Final = 10_000
 MAX_TTL_S: Final = 30 * 86_400
+MAX_TOKEN_NAME: Final = 100
 
 _create_join_token = msgspec.json.Decoder(api.CreateJoinToken)
 _encode = msgspec.json.Encoder().encode
 
 
-async def workers(services: Services, _: Request) -> Reply:
-    """All workers."""
-    found = await services.registry.workers()
+async def workers(services: Services, request: Request) -> Reply:
+    """All workers, or those with the labels asked for."""
+    asked = _labels(request.query.get("label"))
+    found = [worker for worker in await services.registry.workers() if matches(asked, worker.labels)]
     return Reply(_encode(api.WorkerList(workers=tuple(shown_worker(services, worker) for worker in found))))
 
 
+async def worker(services: Services, request: Request) -> Reply:
+    """One worker."""
+    return await _worker(services, _worker_id(request))
+
+
 async def drain_worker(services: Services, request: Request) -> Reply:
-    """Asks a worker to drain."""
-    worker = _worker_id(request)
-    await services.sessions.drain(worker)
-    return await _worker(services, worker)
+    """Drains a worker."""
+    worker_id = _worker_id(request)
+    deadline_s = request.query.get("deadline_s")
+    await services.fleet.drain(worker_id, None if deadline_s is None else round(deadline_s * 1000))
+    return await _worker(services, worker_id)
+
+
+async def resume_worker(services: Services, request: Request) -> Reply:
+    """Ends a drain."""
+    worker_id = _worker_id(request)
+    await services.fleet.resume(worker_id)
+    return await _worker(services, worker_id)
 
 
 async def revoke_worker(services: Services, request: Request) -> Reply:
     """Revokes a worker's key."""
-    worker = _worker_id(request)
-    await services.sessions.revoke(worker)
-    return await _worker(services, worker)
+    worker_id = _worker_id(request)
+    await services.fleet.revoke(worker_id)
+    known = await services.registry.worker(worker_id)
+    # One that was ephemeral is forgotten with its session.
+    return Reply(_encode(shown_worker(services, known) if known is not None else _revoked(worker_id)))
+
+
+async def forget_worker(services: Services, request: Request) -> Reply:
+    """Forgets a worker."""
+    worker_id = _worker_id(request)
+    known = await services.registry.worker(worker_id)
+    await services.fleet.forget(worker_id)
+    return Reply(_encode(shown_worker(services, known) if known is not None else _revoked(worker_id)))
 
 
 async def create_join_token(services: Services, request: Request) -> Reply:
@@ -48,6 +74,8 @@ async def create_join_token(services: Services, request: Request) -> Reply:
         raise BadInput(f"uses: {asked.uses} is not between 1 and {MAX_USES}")
     if not 1 <= asked.ttl_s <= MAX_TTL_S:
         raise BadInput(f"ttl_s: {asked.ttl_s} is not between 1 and {MAX_TTL_S}")
+    if len(asked.name) > MAX_TOKEN_NAME or not asked.name.isprintable():
+        raise BadInput(f"name: not printable, or over {MAX_TOKEN_NAME} characters")
     secret = format_token(TokenKind.JOIN, services.random(TOKEN_BYTES))
     now = services.clock.now_ms()
     token = JoinToken(
@@ -56,7 +84,10 @@ async def create_join_token(services: Services, request: Request) -> Reply:
         created_ms=now,
         expires_ms=now + asked.ttl_s * 1000,
         uses_left=asked.uses,
+        name=asked.name,
+        uses=asked.uses,
     )
+    request.target = f"{token.id} ({token.uses_left} uses)"
     await services.registry.put_join_token(token)
     return Reply(_encode(_join_token_view(token, secret)))
 
@@ -67,22 +98,44 @@ async def join_tokens(services: Services, _: Request) -> Reply:
     return Reply(_encode(api.JoinTokenList(tokens=tuple(_join_token_view(token, None) for token in found))))
 
 
+async def remove_join_token(services: Services, request: Request) -> Reply:
+    """Removes a join token."""
+    token_id = request.params["id"]
+    known = {token.id: token for token in await services.registry.join_tokens()}
+    if token_id not in known or not await services.registry.remove_join_token(token_id):
+        raise NotFound(f"there is no join token {token_id[:80]!r}")
+    return Reply(_encode(_join_token_view(known[token_id], None)))
+
+
+def _labels(text: str | None) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        return parse_labels(text.split(","))
+    except ValueError as error:
+        raise BadInput(f"query parameter label: {text[:80]!r} {error}") from None
+
+
+def _revoked(worker_id: WorkerId) -> api.WorkerView:
+    return api.WorkerView(id=worker_id, name="", state="revoked", connected=False)
+
+
 def _worker_id(request: Request) -> WorkerId:
     return WorkerId(request.params["id"].lower())
 
 
 async def _worker(services: Services, worker_id: WorkerId) -> Reply:
-    worker = await services.registry.worker(worker_id)
-    if worker is None:
+    known = await services.registry.worker(worker_id)
+    if known is None:
         raise NotFound(f"there is no worker {worker_id[:80]!r}")
-    return Reply(_encode(shown_worker(services, worker)))
+    return Reply(_encode(shown_worker(services, known)))
 
 
 def shown_worker(services: Services, worker: Worker) -> api.WorkerView:
     """A worker with what its session shows now."""
     session = services.sessions.of_worker(worker.id)
     left = services.sessions.lease_left_ms(session) if session is not None else 0
-    return worker_view(worker, session, left)
+    return worker_view(worker, session, left, services.version)
 
 
 def _join_token_view(token: JoinToken, secret: str | None) -> api.JoinTokenView:
@@ -92,4 +145,6 @@ def _join_token_view(token: JoinToken, secret: str | None) -> api.JoinTokenView:
         created_ms=token.created_ms,
         expires_ms=token.expires_ms,
         token=secret,
+        name=token.name,
+        uses=token.uses,
     )

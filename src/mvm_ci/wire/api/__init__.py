@@ -6,6 +6,16 @@ Job ids and digests are text; times are Unix milliseconds; errors are ``Problem`
 ``code`` is one of the codes in ``mvm_ci.domain.errors``.
 """
 
+from mvm_ci.wire.api.access import AuditList as AuditList
+from mvm_ci.wire.api.access import AuditView as AuditView
+from mvm_ci.wire.api.access import CreateNamespace as CreateNamespace
+from mvm_ci.wire.api.access import CreateToken as CreateToken
+from mvm_ci.wire.api.access import NamespaceList as NamespaceList
+from mvm_ci.wire.api.access import NamespaceView as NamespaceView
+from mvm_ci.wire.api.access import SetQuota as SetQuota
+from mvm_ci.wire.api.access import TokenList as TokenList
+from mvm_ci.wire.api.access import TokenView as TokenView
+from mvm_ci.wire.api.access import WhoAmI as WhoAmI
 from mvm_ci.wire.api.jobs import AfterSpec as AfterSpec
 from mvm_ci.wire.api.jobs import BackoffSpec as BackoffSpec
 from mvm_ci.wire.api.jobs import BulkRequest as BulkRequest
@@ -31,12 +41,22 @@ from mvm_ci.wire.api.limits import API_PORT as API_PORT
 from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
 from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT
 from mvm_ci.wire.api.limits import MAX_JOBS_PER_REQUEST as MAX_JOBS_PER_REQUEST
+from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
+from mvm_ci.wire.api.limits import MAX_SCHEDULED_JOB as MAX_SCHEDULED_JOB
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
 from mvm_ci.wire.api.modules import ModuleList as ModuleList
 from mvm_ci.wire.api.modules import ModuleView as ModuleView
 from mvm_ci.wire.api.plane import Status as Status
 from mvm_ci.wire.api.plane import Ticket as Ticket
 from mvm_ci.wire.api.problems import Problem as Problem
+from mvm_ci.wire.api.schedules import Backfill as Backfill
+from mvm_ci.wire.api.schedules import Backfilled as Backfilled
+from mvm_ci.wire.api.schedules import PutSchedule as PutSchedule
+from mvm_ci.wire.api.schedules import Removed as Removed
+from mvm_ci.wire.api.schedules import ScheduleList as ScheduleList
+from mvm_ci.wire.api.schedules import ScheduleTimes as ScheduleTimes
+from mvm_ci.wire.api.schedules import ScheduleView as ScheduleView
+from mvm_ci.wire.api.schedules import Triggered as Triggered
 from mvm_ci.wire.api.workers import CreateJoinToken as CreateJoinToken
 from mvm_ci.wire.api.workers import JoinTokenList as JoinTokenList
 from mvm_ci.wire.api.workers import JoinTokenView as JoinTokenView

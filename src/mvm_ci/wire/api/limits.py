@@ -9,3 +9,7 @@ MAX_JOBS_PER_REQUEST: Final = 10_000
 MAX_INPUT: Final = 1 << 20
 """Bytes of one job's input."""
 MAX_WAIT_S: Final = 60.0
+MAX_PAGE: Final = 1_000
+"""Entries of the audit log in one answer."""
+MAX_SCHEDULED_JOB: Final = 16 << 10
+"""Bytes of the definition of a schedule's job, its input included."""

@@ -5,7 +5,7 @@ from typing import Final
 from mvm_ci.control_plane.api import changes, jobs, queues
 from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, Body, Kind, Query, Route
 from mvm_ci.domain.job import JobState
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 _STATE: Final = f"({'|'.join(state.label for state in JobState)})"
@@ -21,7 +21,9 @@ ROUTES: Final = (
         "or the time is over.",
         body=Body(api.MAX_BODY, api.SubmitJobs),
         answer=api.Submitted,
-        errors=(404, 409, 429),
+        audit="job.submit",
+        hot=True,
+        errors=(409, 429),
     ),
     Route(
         method="GET",
@@ -104,12 +106,16 @@ ROUTES: Final = (
         role=Role.SUBMITTER,
         handler=changes.cancel,
         summary="Ask for the end of a job.",
+        audit="job.cancel",
+        hot=True,
         answer=api.CancelView,
     ),
     Route(
         method="POST",
         path="/v1/jobs/{id}/pause",
         role=Role.SUBMITTER,
+        audit="job.pause",
+        hot=True,
         handler=changes.pause,
         summary="Park a job until it is resumed. It keeps its journal, its time and its slot.",
         answer=api.ChangeView,
@@ -119,6 +125,8 @@ ROUTES: Final = (
         method="POST",
         path="/v1/jobs/{id}/resume",
         role=Role.SUBMITTER,
+        audit="job.resume",
+        hot=True,
         handler=changes.resume,
         summary="Let a paused job go on.",
         answer=api.ChangeView,
@@ -128,6 +136,8 @@ ROUTES: Final = (
         method="POST",
         path="/v1/jobs/{id}/retry",
         role=Role.SUBMITTER,
+        audit="job.retry",
+        hot=True,
         handler=changes.retry,
         summary="Let a failed or cancelled job begin a new attempt, and a dead one go on in its attempt.",
         answer=api.ChangeView,
@@ -137,6 +147,8 @@ ROUTES: Final = (
         method="DELETE",
         path="/v1/jobs/{id}",
         role=Role.SUBMITTER,
+        audit="job.delete",
+        hot=True,
         handler=changes.delete,
         summary="Remove a job that has ended, with its journal.",
         answer=api.ChangeView,
@@ -147,6 +159,7 @@ ROUTES: Final = (
             method="POST",
             path=f"/v1/jobs/{verb}",
             role=Role.SUBMITTER,
+            audit=f"jobs.{verb}",
             handler=handler,
             summary=f"{summary} many jobs, by ids or by a filter; dry_run tells which.",
             body=Body(api.MAX_BODY, api.BulkRequest),
@@ -180,6 +193,7 @@ ROUTES: Final = (
         method="POST",
         path="/v1/queues/{name}/pause",
         role=Role.SUBMITTER,
+        audit="queue.pause",
         handler=queues.pause,
         summary="Give nothing of a queue to workers; what runs goes on.",
         answer=api.QueueView,
@@ -188,6 +202,7 @@ ROUTES: Final = (
         method="POST",
         path="/v1/queues/{name}/resume",
         role=Role.SUBMITTER,
+        audit="queue.resume",
         handler=queues.resume,
         summary="Let a queue go on.",
         answer=api.QueueView,

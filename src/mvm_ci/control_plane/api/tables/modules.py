@@ -5,7 +5,7 @@ from typing import Final
 from mvm_ci.control_plane.api import modules
 from mvm_ci.control_plane.api.routes import BYTES, WASM, Body, Kind, Query, Route
 from mvm_ci.domain.module import MAX_MODULE_BYTES
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 ROUTES: Final = (
@@ -18,7 +18,8 @@ ROUTES: Final = (
         body=Body(MAX_MODULE_BYTES, None, (WASM, BYTES)),
         answer=api.ModuleView,
         query=(Query("name", Kind.TEXT, "Its name, instead of the manifest's."),),
-        errors=(422,),
+        audit="module.push",
+        errors=(422, 429),
     ),
     Route(
         method="GET",

@@ -4,7 +4,7 @@ from typing import Final
 
 from mvm_ci.control_plane.api import plane
 from mvm_ci.control_plane.api.routes import Route
-from mvm_ci.ports.registry import Role
+from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
 ROUTES: Final = (

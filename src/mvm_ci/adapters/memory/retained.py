@@ -1,0 +1,74 @@
+"""Retention of jobs in memory."""
+
+import asyncio
+from collections.abc import Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
+from typing import TypeVar
+
+from mvm_ci.adapters.memory.record import Record
+from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.job import FINAL
+from mvm_ci.domain.payload import BlobRef, Payload
+from mvm_ci.domain.retention import Bounds, FinishedJob, digests_in
+from mvm_ci.ports.retention import FinishedPage, References, Removal
+
+T = TypeVar("T")
+
+
+class MemoryRetainedJobs:
+    """A ``RetainedJobs`` on the records of a ``MemoryJobQueue``."""
+
+    def __init__(self, records: MutableMapping[JobId, Record]) -> None:
+        self._records = records
+
+    def finished(self, before: JobId | None, limit: int) -> asyncio.Future[FinishedPage]:
+        ids = sorted((job for job in self._records if before is None or job < before), reverse=True)[:limit]
+        over = (self._records[job] for job in ids if self._records[job].job.state in FINAL)
+        jobs = tuple(FinishedJob(record.job.id, _held(record)) for record in over)
+        return _answered(FinishedPage(jobs, _last(ids, limit)))
+
+    def remove_finished(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        ids = sorted(job for job in self._records if after < job < bounds.before)[:limit]
+        chosen = [job for job in ids if _removable(self._records, job, bounds)]
+        for job in chosen:
+            del self._records[job]
+        return _answered(Removal(len(chosen), _last(ids, limit)))
+
+    def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> asyncio.Future[References]:
+        ids = sorted(job for job in self._records if job > after)[:limit]
+        found: set[Digest] = set()
+        for record in map(self._records.__getitem__, ids):
+            payloads = (record.job.spec.input, record.job.result)
+            found.add(record.job.spec.module)
+            found |= {payload.digest for payload in payloads if isinstance(payload, BlobRef)}
+            for data in record.journal_data():
+                found |= digests_in(data)
+        return _answered(References(frozenset(found & among), _last(ids, limit)))
+
+
+def _removable(records: Mapping[JobId, Record], job: JobId, bounds: Bounds) -> bool:
+    one = records[job].job
+    if one.state not in FINAL or one.finished_ms is None or one.finished_ms >= bounds.ended_before_ms:
+        return False
+    waiting = (record for record in records.values() if record.job.state not in FINAL)
+    return not any(dependency.job == job for record in waiting for dependency in record.after)
+
+
+def _held(record: Record) -> int:
+    job = record.job
+    return _size(job.spec.input) + _size(job.result or b"") + sum(map(len, record.journal_data()))
+
+
+def _size(payload: Payload) -> int:
+    # A reference takes its digest's 32 bytes in the row, too.
+    return payload.size + 32 if isinstance(payload, BlobRef) else len(payload)
+
+
+def _last(ids: list[JobId], limit: int) -> JobId | None:
+    return ids[-1] if len(ids) == limit else None
+
+
+def _answered(result: T) -> asyncio.Future[T]:
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future.set_result(result)
+    return future

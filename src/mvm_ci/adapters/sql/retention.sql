@@ -1,0 +1,21 @@
+-- Retention: pages of jobs by id, and what is removed of them.
+
+-- name: finished_page
+SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}),
+    length(input) + coalesce(input_size, 0) + coalesce(length(result), 0) + coalesce(result_size, 0)
+        + coalesce((SELECT sum(length(data)) FROM journal WHERE journal.job = jobs.id), 0)
+FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2
+
+-- name: removable
+SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND finished_ms < ?3
+FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
+
+-- name: references
+SELECT id, module, CASE WHEN input_size IS NOT NULL THEN input END, CASE WHEN result_size IS NOT NULL THEN result END
+FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2
+
+-- name: journals_between
+SELECT data FROM journal WHERE job > ?1 AND job <= ?2
+
+-- name: remove_modules
+DELETE FROM modules WHERE digest IN (SELECT value FROM json_each(?1))

@@ -1,0 +1,168 @@
+"""Retention: what is over goes after its time, in small batches between all else the stores have to do.
+
+A round removes jobs that are too old or too many, then blobs that nothing refers to any more (mark and
+sweep). What a job that is not over needs stays: its row and journals, the jobs it waits for, and every blob
+they name.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.retention import Bounds, Excess, RetentionPolicy, bounds_by_age
+from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.retention import RetainedJobs
+from mvm_ci.ports.schedules import ScheduleStore
+
+log = structlog.get_logger(__name__)
+
+ROUND_MS: Final = 3_600_000
+"""Between rounds, and before the first: workers come back before what they just stored is judged."""
+PAUSE_MS: Final = 20
+"""Between batches."""
+REMOVE_AT_ONCE: Final = 100
+"""Jobs in one write; a commit of others waits no longer than for these."""
+LOOK_AT_ONCE: Final = 500
+READ_AT_ONCE: Final = 100
+"""Jobs whose journals are read through together."""
+BLOBS_AT_ONCE: Final = 1_000
+MOST_BLOBS: Final = 50_000
+"""Judged in one round; the next round goes on after them."""
+
+
+class Removed(msgspec.Struct):
+    """What was removed since the start."""
+
+    jobs: int = 0
+    modules: int = 0
+    blobs: int = 0
+    blob_bytes: int = 0
+
+
+class Retention:
+    """A duty of the control plane. ``removed`` counts."""
+
+    def __init__(
+        self,
+        jobs: RetainedJobs,
+        registry: Registry,
+        modules: Modules,
+        blobs: BlobStore,
+        schedules: ScheduleStore,
+        clock: Clock,
+        policy: RetentionPolicy,
+    ) -> None:
+        self._jobs = jobs
+        self._modules = modules
+        self._registry = registry
+        self._blobs = blobs
+        self._schedules = schedules
+        self._clock = clock
+        self._policy = policy
+        self._blobs_after: Digest | None = None
+        self.removed = Removed()
+
+    async def run(self) -> None:
+        """Runs until it is cancelled."""
+        while True:
+            await self._clock.sleep(ROUND_MS)
+            for part in (self.remove_jobs, self.remove_modules, self.remove_blobs):
+                await self._carefully(part)
+
+    async def remove_jobs(self) -> None:
+        """Removes the jobs that are too old, then those too many. Raises ``Unavailable``."""
+        by_age = bounds_by_age(self._policy, self._clock.now_ms())
+        if by_age is not None:
+            await self._remove_within(by_age)
+        first = await self._first_too_many()
+        if first is not None:
+            await self._remove_within(Bounds(JobId(first + 1), self._clock.now_ms() + 1))
+
+    async def remove_modules(self) -> None:
+        """Takes modules out of the catalogue that are old, of no kept job and of no schedule.
+
+        Raises ``Unavailable``.
+        """
+        if self._policy.modules_age_ms is None:
+            return
+        oldest_ms = self._clock.now_ms() - self._policy.modules_age_ms
+        infos = await self._registry.modules()
+        old = {info.digest: info.size for info in infos if info.created_ms < oldest_ms}
+        await self._spare_referenced(old)
+        for digest in await self._schedules.modules():
+            old.pop(digest, None)
+        if old:
+            self.removed.modules += await self._modules.remove(old)
+
+    async def remove_blobs(self) -> None:
+        """Removes blobs that nothing refers to and that were put long enough ago. Raises ``Unavailable``."""
+        # Of before the look for references: what is put or asked for during it is kept longer.
+        kept_before_ms = self._clock.now_ms() - self._policy.blob_grace_ms
+        old = await self._old_blobs(kept_before_ms)
+        for module in await self._registry.modules() if old else ():
+            old.pop(module.digest, None)
+        await self._spare_referenced(old)
+        digests = list(old)
+        for at in range(0, len(digests), REMOVE_AT_ONCE):
+            gone = await self._blobs.remove(digests[at : at + REMOVE_AT_ONCE], kept_before_ms)
+            self.removed.blobs += len(gone)
+            self.removed.blob_bytes += sum(old[digest] for digest in gone)
+            await self._clock.sleep(PAUSE_MS)
+
+    async def _spare_referenced(self, old: dict[Digest, int]) -> None:
+        """Takes out of ``old`` what kept jobs refer to."""
+        after: JobId | None = JobId(0)
+        while old and after is not None:
+            references = await self._jobs.references(after, old.keys(), READ_AT_ONCE)
+            for digest in references.found:
+                del old[digest]
+            after = references.last
+            await self._clock.sleep(PAUSE_MS)
+
+    async def _remove_within(self, bounds: Bounds) -> None:
+        after: JobId | None = JobId(0)
+        while after is not None:
+            removal = await self._jobs.remove_finished(after, bounds, REMOVE_AT_ONCE)
+            self.removed.jobs += removal.removed
+            after = removal.last
+            await self._clock.sleep(PAUSE_MS)
+
+    async def _first_too_many(self) -> JobId | None:
+        excess = Excess(self._policy)
+        before: JobId | None = None
+        while excess.limited:
+            page = await self._jobs.finished(before, LOOK_AT_ONCE)
+            first = excess.first_of(page.jobs)
+            if first is not None or page.last is None:
+                return first
+            before = page.last
+            await self._clock.sleep(PAUSE_MS)
+        return None
+
+    async def _old_blobs(self, kept_before_ms: int) -> dict[Digest, int]:
+        """The sizes of the next blobs that are old enough."""
+        old: dict[Digest, int] = {}
+        while len(old) < MOST_BLOBS:
+            page = await self._blobs.stored(self._blobs_after, BLOBS_AT_ONCE)
+            old.update((blob.digest, blob.size) for blob in page if blob.kept_ms < kept_before_ms)
+            self._blobs_after = page[-1].digest if len(page) == BLOBS_AT_ONCE else None
+            if self._blobs_after is None:
+                break
+            await self._clock.sleep(PAUSE_MS)
+        return old
+
+    async def _carefully(self, part: Callable[[], Awaitable[None]]) -> None:
+        before = msgspec.structs.astuple(self.removed)
+        try:
+            await part()
+        except Unavailable as error:
+            log.warning("retention_put_off", error=str(error), again_in_ms=ROUND_MS)
+        if msgspec.structs.astuple(self.removed) != before:
+            log.info("retention_removed", since_start=msgspec.structs.asdict(self.removed))

@@ -1,0 +1,212 @@
+"""Mistakes that the suite must catch: each is a text of the code, what it becomes, and the tests that see it.
+
+A text is short and stands in its file exactly once; whoever changes that line adapts the mutant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CODE: Final = Path("src", "mvm_ci")
+
+
+class Mutant(NamedTuple):
+    """``file`` is below ``CODE``; ``tests`` is the smallest selection that must fail."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+    def applied(self, root: Path) -> str:
+        """The file's text with the mistake in it. Raises ``ValueError`` if ``before`` is not there once."""
+        text = (root / CODE / self.file).read_text()
+        found = text.count(self.before)
+        if found != 1:
+            raise ValueError(f"{self.name}: {self.file} holds its text {found} times, not once")
+        return text.replace(self.before, self.after)
+
+
+EXECUTE: Final = "tests/unit/journal/test_execute.py"
+REQUESTS: Final = "tests/unit/journal/test_requests.py"
+ENGINE: Final = "tests/contract/test_engine.py"
+QUEUE: Final = "tests/contract/test_job_queue.py"
+REPORTS: Final = "tests/contract/test_job_queue_reports.py"
+PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
+
+MUTANTS: Final = (
+    # ---------------------------------------------------------------- a dropped flush
+    Mutant(
+        "a request leaves before its entries are durable",
+        "lifecycle/execute.py",
+        "        self._flush()\n        result = host.http(",
+        "        result = host.http(",
+        (f"{EXECUTE}::test_an_idempotent_request_leaves_after_all_entries_are_durable",),
+    ),
+    Mutant(
+        "a guest sees an answer that could be lost",
+        "lifecycle/execute.py",
+        "        if step.once:\n            self._flush()\n",
+        "",
+        (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
+    ),
+    Mutant(
+        "a runner does not wait until its entries are durable",
+        "engine/runner_host.py",
+        "while self._durable < self._posts:",
+        "while False:",
+        ("tests/unit/engine/test_runner_host.py",),
+    ),
+    # ---------------------------------------------------------------- a stale epoch accepted
+    Mutant(
+        "an end of an older epoch is accepted",
+        "adapters/sql/reports.sql",
+        "AND jobs.epoch = ended.epoch AND jobs.state IN {from complete}",
+        "AND jobs.state IN {from complete}",
+        (f"{REPORTS}::test_another_epoch_is_refused",),
+    ),
+    Mutant(
+        "entries of an older epoch are accepted",
+        "adapters/sql/reports.sql",
+        "SET journal_length = jobs.journal_length + added.entries\nFROM added\n"
+        "WHERE jobs.id = added.job AND jobs.epoch = added.epoch",
+        "SET journal_length = jobs.journal_length + added.entries\nFROM added\nWHERE jobs.id = added.job",
+        (f"{REPORTS}::test_only_the_present_placement_appends",),
+    ),
+    Mutant(
+        "a claim does not raise the epoch",
+        "adapters/sql/jobs.sql",
+        "epoch = epoch + 1",
+        "epoch = epoch",
+        (f"{QUEUE}::test_each_claim_raises_the_epoch",),
+    ),
+    # ---------------------------------------------------------------- a lost wake-up
+    Mutant(
+        "nobody is told when a suspended job must wake",
+        "lifecycle/record.py",
+        "self._waker.arm(wake)",
+        "pass",
+        (f"{PLANE_JOBS}::test_a_suspended_job_wakes_on_time_with_its_journal",),
+    ),
+    Mutant(
+        "a suspension does not look whether its time is past",
+        "adapters/memory/record.py",
+        "self.job.wake_ms is not None and self.job.wake_ms <= now_ms:",
+        "self.job.wake_ms is not None and self.job.wake_ms < 0:",
+        (f"{REPORTS}::test_a_suspension_whose_time_is_past_is_pending_at_once",),
+    ),
+    Mutant(
+        "a job that is pending at once is not handed out",
+        "lifecycle/record.py",
+        "if wake is None or wake <= now:",
+        "if wake is None:",
+        ("tests/integration/control_plane/test_wake_ups.py",),
+    ),
+    Mutant(
+        "a clock set back makes a wait longer",
+        "engine/runner_host.py",
+        "end_s - time.clock_gettime(time.CLOCK_BOOTTIME)",
+        'float("inf")',
+        ("tests/unit/engine/test_runner_host.py",),
+    ),
+    # ---------------------------------------------------------------- reordered entries
+    Mutant(
+        "segments change places when they are sent again",
+        "worker/outbox.py",
+        "for batch in reversed(self._unanswered):",
+        "for batch in self._unanswered:",
+        ("tests/unit/worker/test_outbox_order.py",),
+    ),
+    Mutant(
+        "segments need not begin where the journal ends",
+        "adapters/sql/reports.sql",
+        "jobs.state IN {from lose}\n    AND added.first = jobs.journal_length AND added.entries > 0\n\n"
+        "-- Whether a segment",
+        "jobs.state IN {from lose}\n\n-- Whether a segment",
+        (f"{REPORTS}::test_what_does_not_begin_at_the_end_is_a_gap",),
+    ),
+    # ---------------------------------------------------------------- an effect repeated
+    Mutant(
+        "a recorded answer is ignored",
+        "journal/replay.py",
+        "return Answer(recorded.result, flush=False)",
+        "return Perform(self._key(number), not request.idempotent, digest, summary)",
+        (f"{ENGINE}::test_a_journal_is_replayed_and_its_effects_are_not_repeated",),
+    ),
+    Mutant(
+        "an interrupted request is repeated",
+        "journal/replay.py",
+        "ledger.write(interrupted)\n                return Answer(INTERRUPTED, flush=True)",
+        "return Perform(self._key(number), True, digest, summary)",
+        (f"{REQUESTS}::test_an_intent_without_result_was_interrupted",),
+    ),
+    Mutant(
+        "a request that must not be repeated has no intent",
+        "journal/replay.py",
+        "            if not request.idempotent:\n                ledger.write(HttpIntent(digest, summary))\n",
+        "",
+        (f"{REQUESTS}::test_another_request_has_an_intent",),
+    ),
+    Mutant(
+        "an idempotency key changes from placement to placement",
+        "journal/replay.py",
+        "{self._identity.attempt}-{number}",
+        "{self._identity.attempt}-{id(self)}-{number}",
+        (f"{REQUESTS}::test_keys_count_requests_not_entries",),
+    ),
+    # ---------------------------------------------------------------- leases
+    Mutant(
+        "a lease that ran out is renewed",
+        "domain/lease.py",
+        "if deadline is None or deadline <= now:",
+        "if deadline is None:",
+        ("tests/unit/test_lease.py::test_a_lease_that_ran_out_is_not_renewed",),
+    ),
+    Mutant(
+        "an effect leaves without a lease",
+        "engine/effects.py",
+        "        await self._lease.wait_valid()\n",
+        "",
+        (f"{ENGINE}::test_a_request_waits_for_the_lease",),
+    ),
+    Mutant(
+        "a worker counts its lease from when the answer came",
+        "worker/lease.py",
+        "until = sent_ms + lease_ms",
+        "until = self._clock.lease_ms() + lease_ms",
+        ("tests/unit/worker/test_lease.py",),
+    ),
+    # ---------------------------------------------------------------- acknowledgements
+    Mutant(
+        "a report is accepted twice",
+        "adapters/sql/reports.sql",
+        "jobs.epoch = ended.epoch AND jobs.state IN {from complete}",
+        "jobs.epoch = ended.epoch",
+        (f"{REPORTS}::test_every_end_in_every_state_is_as_the_table_says",),
+    ),
+    Mutant(
+        "what is answered is not committed yet",
+        "adapters/sql/writer.py",
+        '            self._connection.execute("COMMIT")\n',
+        "            batch[0].answer.get_loop().call_soon_threadsafe(self._deliver, batch, outcomes)\n"
+        '            self._connection.execute("COMMIT")\n',
+        ("tests/faults/test_commit.py::test_an_answer_waits_for_the_commit",),
+    ),
+    Mutant(
+        "a refused end is answered as recorded",
+        "lifecycle/record.py",
+        "recording.reports, await recording.reported)",
+        "recording.reports, [True] * len(recording.reports))",
+        (f"{PLANE_JOBS}::test_an_end_that_does_not_fit_the_journal_fails_the_job",),
+    ),
+    Mutant(
+        "a job is acknowledged though it could not be stored",
+        "lifecycle/submit.py",
+        "            await insert\n",
+        "            pass\n",
+        (f"{PLANE_JOBS}::test_a_failed_insert_reaches_the_caller_and_takes_the_jobs_back",),
+    ),
+)

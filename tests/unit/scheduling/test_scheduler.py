@@ -1,0 +1,234 @@
+"""Turns: priority, fairness, labels, limits, pauses; as examples, and as what must hold of any history."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
+from mvm_ci.domain.scheduling.scheduler import Scheduler
+
+ANY: dict[str, str] = {}
+
+
+def scheduler(*lanes: Lane, offers: tuple[dict[str, str], ...] = (ANY,)) -> Scheduler:
+    made = Scheduler()
+    made.offers(offers)
+    for one in lanes:
+        made.ready(one, one.id)
+    return made
+
+
+def take(
+    made: Scheduler, *jobs: int, credit: int = 1, now: int = 0, labels: dict[str, str] = ANY
+) -> int | None:
+    """Whose turn it is; its claim brings ``jobs``."""
+    turn = made.turn(labels, credit, now)
+    if turn is None:
+        return None
+    made.settle(turn, map(JobId, jobs))
+    return turn.lane_id
+
+
+def test_a_higher_priority_goes_first_as_long_as_it_has_jobs() -> None:
+    low, high = lane(priority=1), lane(priority=9)
+    made = scheduler(low, high)
+    assert [take(made, 1) for _ in range(3)] == [high.id] * 3
+    made.emptied(high.id)
+    assert take(made, 1) == low.id
+    made.emptied(low.id)
+    assert take(made) is None
+    assert not made
+
+
+def test_keys_take_turns_and_a_key_that_comes_late_is_not_behind() -> None:
+    big, small = lane(fairness_key="big"), lane(fairness_key="small")
+    made = scheduler(big)
+    assert [take(made, 1) for _ in range(100)] == [big.id] * 100
+    made.ready(small, small.id)
+    got = Counter(take(made, 1) for _ in range(20))
+    assert abs(got[big.id] - got[small.id]) <= 1
+
+
+def test_a_turn_among_others_is_a_share_of_the_credit() -> None:
+    made = scheduler(*(lane(fairness_key=str(number)) for number in range(4)))
+    turn = made.turn(ANY, 64, 0)
+    assert turn is not None
+    assert turn.limit == 16
+
+
+def test_what_has_begun_goes_before_what_has_not() -> None:
+    one = lane()
+    made = scheduler(one)
+    made.ready(one, begun(one.id))
+    assert take(made, 1) == begun(one.id)
+    made.emptied(begun(one.id))
+    assert take(made, 2) == one.id
+
+
+def test_a_worker_gets_only_what_its_labels_allow() -> None:
+    gpu, anything = lane(priority=9, labels=(("gpu", ""),)), lane(priority=1)
+    made = scheduler(gpu, anything, offers=(ANY, {"gpu": "a100"}))
+    assert take(made, 1, labels=ANY) == anything.id
+    assert take(made, 2, labels={"gpu": "a100"}) == gpu.id
+
+
+def test_what_no_worker_can_run_holds_nobody_up() -> None:
+    gpu = lane(priority=9, labels=(("gpu", ""),))
+    made = scheduler(gpu)
+    assert not made
+    assert made.admit(lane(priority=1), 0)
+    made.offers([{"gpu": ""}])
+    assert made
+    assert not made.admit(lane(priority=1), 0)
+
+
+def test_a_new_job_is_placed_at_once_only_if_nothing_goes_before_it() -> None:
+    made = scheduler(lane(priority=5))
+    assert not made.admit(lane(priority=4), 0)
+    assert not made.admit(lane(priority=5), 0)
+    assert made.admit(lane(priority=6), 0)
+
+
+def test_a_paused_queue_waits_and_goes_on() -> None:
+    slow, other = lane(queue="slow", priority=9), lane()
+    made = scheduler(slow, other)
+    made.pause(("default", "slow"))
+    assert take(made, 1) == other.id
+    assert not made.admit(slow, 0)
+    made.ready(slow, begun(slow.id))
+    assert take(made, 1) == other.id
+    assert made.resume(("default", "slow"))
+    assert take(made, 2) == begun(slow.id)
+
+
+def test_at_most_so_many_of_a_key_hold_it_until_their_attempt_ends() -> None:
+    keyed = lane(concurrency=Concurrency(key="deploy", limit=2))
+    made = scheduler(keyed)
+    assert take(made, 1, 2, credit=64) == keyed.id
+    assert take(made) is None
+    assert not made.admit(keyed, 0)
+    # One of them was suspended: it goes on in the slot it holds.
+    made.ready(keyed, begun(keyed.id))
+    assert take(made, 1) == begun(keyed.id)
+    made.emptied(begun(keyed.id))
+    assert made.ended([JobId(2)])
+    assert take(made, 3, credit=64) == keyed.id
+    assert take(made) is None
+
+
+def test_a_claim_that_brings_less_gives_the_slots_back() -> None:
+    keyed = lane(concurrency=Concurrency(key="k", limit=1))
+    made = scheduler(keyed)
+    turn = made.turn(ANY, 5, 0)
+    assert turn is not None
+    assert turn.limit == 1
+    assert made.turn(ANY, 5, 0) is None
+    made.settle(turn, [])
+    assert take(made, 7) == keyed.id
+
+
+def test_the_same_key_in_two_namespaces_is_two_keys() -> None:
+    one = lane("one", concurrency=Concurrency(key="k"))
+    two = lane("two", concurrency=Concurrency(key="k"))
+    made = scheduler(one, two)
+    assert {take(made, 1), take(made, 2)} == {one.id, two.id}
+    assert take(made) is None
+
+
+def test_a_rate_lets_so_many_begin_and_says_when_the_next_may() -> None:
+    rated = lane(concurrency=Concurrency(key="api", limit=None, starts=2, per_ms=1_000))
+    made = Scheduler(now_ms=0)
+    made.offers([ANY])
+    made.ready(rated, rated.id)
+    assert take(made, 1, 2, credit=9, now=1_000) == rated.id
+    assert take(made, now=1_000) is None
+    assert made.next_ms() == 1_500
+    assert take(made, now=1_499) is None
+    assert take(made, 3, credit=9, now=1_500) == rated.id
+    assert take(made, now=1_501) is None
+
+
+def test_a_rate_gives_no_second_helping_after_a_restart() -> None:
+    rated = lane(concurrency=Concurrency(key="api", limit=None, starts=10, per_ms=1_000))
+    made = Scheduler(now_ms=5_000)
+    assert not made.admit(rated, 5_000)
+    assert made.admit(rated, 5_100)
+    assert not made.admit(rated, 5_100)
+
+
+def test_a_namespace_runs_no_more_than_its_quota() -> None:
+    mine = lane("mine")
+    made = scheduler(mine)
+    made.set_running_limits({"mine": 2})
+    assert take(made, 1, 2, credit=9) == mine.id
+    assert take(made) is None
+    # A job that sleeps is at no worker; it needs room to go on.
+    assert made.unplaced([JobId(1)])
+    made.ready(mine, begun(mine.id))
+    assert take(made, 1) == begun(mine.id)
+    assert take(made) is None
+    made.set_running_limits({})
+    assert take(made, 3) is not None
+
+
+def test_slots_of_before_the_start_are_held() -> None:
+    keyed = lane(concurrency=Concurrency(key="k"))
+    made = scheduler(keyed)
+    made.limits.holds(JobId(1), keyed, placed=True)
+    assert take(made) is None
+    made.ended([JobId(1)])
+    assert take(made, 2) == keyed.id
+
+
+def lane_of(pair: tuple[Lane, int]) -> int:
+    return pair[0].id
+
+
+lanes = st.builds(
+    lane,
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(["q", "r"]),
+    st.integers(0, 2),
+    st.sampled_from([(), (("gpu", ""),)]),
+    st.sampled_from(["", "x", "y"]),
+    st.none() | st.builds(Concurrency, key=st.sampled_from(["k", "l"]), limit=st.integers(1, 3)),
+)
+
+
+@given(
+    st.lists(st.tuples(lanes, st.integers(1, 4)), max_size=8, unique_by=lambda pair: pair[0].id), st.data()
+)
+def test_every_job_gets_its_turn_and_no_limit_is_passed(
+    work: list[tuple[Lane, int]], data: st.DataObject
+) -> None:
+    waiting = {
+        one.id: [JobId(100 * number + at) for at in range(count)] for number, (one, count) in enumerate(work)
+    }
+    by_id = {one.id: one for one, _ in work}
+    made = scheduler(*by_id.values(), offers=(ANY, {"gpu": ""}))
+    running: dict[JobId, Lane] = {}
+    for _ in range(400):
+        turn = made.turn({"gpu": ""}, data.draw(st.integers(1, 5)), 0)
+        if turn is None:
+            if not running:
+                break
+            done = data.draw(st.sampled_from(sorted(running)))
+            del running[done]
+            made.ended([done])
+            continue
+        jobs = [waiting[turn.lane_id].pop(0) for _ in range(min(turn.limit, len(waiting[turn.lane_id])))]
+        made.settle(turn, jobs)
+        running.update(dict.fromkeys(jobs, turn.lane))
+        if len(jobs) < turn.limit or not waiting[turn.lane_id]:
+            made.emptied(turn.lane_id)
+        used: Counter[tuple[str, str]] = Counter()
+        for one in running.values():
+            if one.concurrency is not None:
+                used[one.namespace, one.concurrency.key] += 1
+        # Lanes of one key may name other limits: none of them is passed by its own jobs' start.
+        if turn.lane.concurrency is not None and jobs:
+            assert used[turn.lane.namespace, turn.lane.concurrency.key] <= (turn.lane.concurrency.limit or 0)
+    assert not any(waiting.values())
+    assert not made
