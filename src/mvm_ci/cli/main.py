@@ -15,6 +15,7 @@ COMMANDS = {
     "build": Lazy("mvm_ci.cli.build", "build", "Build a Python job into a module."),
     "job": Lazy("mvm_ci.cli.job.group", "job", "Submit jobs and look after them."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
+    "events": Lazy("mvm_ci.cli.events", "events", "Show what happens to jobs."),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push and list modules."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from mvm_ci.client.access import AccessMethods
+from mvm_ci.client.events import EventRoutes
 from mvm_ci.client.follow import Follower
 from mvm_ci.client.problems import error_of
 from mvm_ci.client.schedules import ScheduleRoutes
@@ -22,7 +23,7 @@ _ANSWER_S: Final = 30.0
 _PAGE: Final = 1000
 
 
-class ApiClient(AccessMethods, ScheduleRoutes):
+class ApiClient(AccessMethods, ScheduleRoutes, EventRoutes):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing

@@ -188,6 +188,22 @@ KEEP_MODULES = Setting(
     "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
     "AGE",
 )
+KEEP_EVENTS_AGE = Setting(
+    "--keep-events-for",
+    "MVM_CI_KEEP_EVENTS_FOR",
+    parsers.age,
+    "7d",
+    "How long events are kept; forever for no limit.",
+    "AGE",
+)
+KEEP_EVENTS = Setting(
+    "--keep-events",
+    "MVM_CI_KEEP_EVENTS",
+    parsers.count_limit,
+    "5000000",
+    "How many events are kept, the newest; all for no limit.",
+    "N",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -325,6 +341,8 @@ CONTROL_PLANE: Final = (
     KEEP_COUNT,
     KEEP_BYTES,
     KEEP_MODULES,
+    KEEP_EVENTS_AGE,
+    KEEP_EVENTS,
     STALL,
 )
 WORKER: Final = (
