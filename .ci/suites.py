@@ -18,7 +18,7 @@ BUDGETS = {
     "property": 120,
     "integration": 180,
     "golden": 30,
-    "faults": 180,
+    "faults": 300,
     "e2e": 240,
     "deploy": 600,
 }

@@ -112,6 +112,16 @@ async def test_due_schedules_come_earliest_first(schedules: ScheduleStore) -> No
     assert await schedules.next_due() == NOW - 9
 
 
+async def test_the_modules_of_all_schedules_are_known(schedules: ScheduleStore) -> None:
+    assert await schedules.modules() == set()
+    await schedules.add(schedule("a"))
+    await schedules.add(
+        replace(schedule("b", namespace="other"), job='{"input":{"module":"x"},"module":"bb"}')
+    )
+    await schedules.add(FULL)
+    assert await schedules.modules() == {"aa", "bb"}
+
+
 async def test_a_fire_that_waits_is_due_at_its_own_time(schedules: ScheduleStore) -> None:
     waits = replace(schedule(), next_ms=NOW + 100, waiting=(NOW,), again_ms=NOW + 10)
     await schedules.add(waits)

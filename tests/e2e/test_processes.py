@@ -185,9 +185,9 @@ def test_a_worker_is_looked_after(control: Cluster) -> None:
     assert (shown["state"], shown["labels"]) == ("draining", {"os": "linux", "gpu": ""})
     control.ok("worker", "resume", "one")
     assert control.json("worker", "show", "one")["state"] == "active"
-    assert control.run("worker", "forget", "one").returncode != 0
+    assert control.run("worker", "forget", "one", "--yes").returncode == 6
     assert worker.end() == 0, worker.stderr
-    assert "forgotten" in control.ok("worker", "forget", "one")
+    assert "forgotten" in control.ok("worker", "forget", "one", "--yes")
     assert control.json("worker", "list")["workers"] == []
 
 

@@ -11,6 +11,9 @@ from tests.faults.conftest import HOOKS, Rig, Web
 
 HOUR_MS = 3_600_000
 
+# Far shorter than a jump, and longer than a busy machine may keep a heartbeat waiting.
+pytestmark = pytest.mark.parametrize("rig", ["60s"], indirect=True)
+
 
 @pytest.fixture(autouse=True)
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -18,6 +18,7 @@ LONG: Final = 4_000_000
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("rig", ["8s"], indirect=True)
 def test_a_worker_killed_with_a_job_in_every_phase_costs_none_of_them_anything(rig: Rig, web: Web) -> None:
     hooks, environ = rig.hooked()
     first = rig.worker("first", "--slots", "6", environ=environ)

@@ -41,8 +41,16 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
     store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
     blobs = await asyncio.to_thread(FileBlobStore, tmp_path / "blobs", clock.now_ms)
     policy = RetentionPolicy(jobs_age_ms=None, jobs_count=KEPT, blob_grace_ms=3 * STEP_MS)
-    modules = Modules(store.registry, blobs, clock)
-    retention = Retention(store.retained, store.registry, modules, blobs, store.events, clock, policy)
+    retention = Retention(
+        store.retained,
+        store.registry,
+        Modules(store.registry, blobs, clock),
+        blobs,
+        store.schedules,
+        store.events,
+        clock,
+        policy,
+    )
     jobs = 400
 
     async def load() -> None:

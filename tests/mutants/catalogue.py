@@ -200,7 +200,7 @@ MUTANTS: Final = (
         "lifecycle/record.py",
         "recording.reports, await recording.reported)",
         "recording.reports, [True] * len(recording.reports))",
-        (f"{PLANE_JOBS}::test_a_stale_report_is_refused_and_counted",),
+        (f"{PLANE_JOBS}::test_an_end_that_does_not_fit_the_journal_fails_the_job",),
     ),
     Mutant(
         "a job is acknowledged though it could not be stored",

@@ -286,8 +286,8 @@ GRACE = Setting(
     _TIME,
 )
 STALL = Setting(
-    "--stall",
-    "MVM_CI_STALL",
+    "--stall-timeout",
+    "MVM_CI_STALL_TIMEOUT",
     parsers.positive_duration,
     "2m",
     "After this time a job that its worker did not start is taken back.",

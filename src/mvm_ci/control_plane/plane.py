@@ -171,11 +171,6 @@ class ControlPlane:
         """Where the API listens, once started."""
         return self._server.url
 
-    @property
-    def ticket(self) -> str:
-        """Where workers find it."""
-        return self._endpoint.ticket()
-
     def add_duty(self, name: str, run: Duty) -> None:
         """One more part, which runs from ``start`` on; if it ends, the control plane fails."""
         self._duties[name] = run

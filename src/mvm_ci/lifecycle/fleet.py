@@ -40,13 +40,15 @@ class Fleet:
                 session.link.send(m.Drain())
 
     async def resume(self, worker: WorkerId) -> None:
-        """It gets jobs again. Raises ``Conflict`` for a revoked one."""
+        """It gets jobs again, also if it was stalled: an operator knows better. Raises ``Conflict`` for a
+        revoked one.
+        """
         async with self._sessions.lock(worker):
             await self._set(worker, WorkerState.ACTIVE, None)
             session = self._sessions.of_worker(worker)
             if session is None:
                 return
-            session.draining = False
+            session.draining = session.stalled = False
             session.drain_by_ms = session.handed_over_ms = None
             if not session.held:
                 self._dispatcher.resume(session.id)

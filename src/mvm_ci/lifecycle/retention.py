@@ -20,6 +20,7 @@ from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
+from mvm_ci.ports.schedules import ScheduleStore
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Retention:
         registry: Registry,
         modules: Modules,
         blobs: BlobStore,
+        schedules: ScheduleStore,
         events: EventLog,
         clock: Clock,
         policy: RetentionPolicy,
@@ -65,6 +67,7 @@ class Retention:
         self._modules = modules
         self._registry = registry
         self._blobs = blobs
+        self._schedules = schedules
         self._clock = clock
         self._policy = policy
         self._blobs_after: Digest | None = None
@@ -87,13 +90,18 @@ class Retention:
             await self._remove_within(Bounds(JobId(first + 1), self._clock.now_ms() + 1))
 
     async def remove_modules(self) -> None:
-        """Takes modules out of the catalogue that are old and of no kept job. Raises ``Unavailable``."""
+        """Takes modules out of the catalogue that are old, of no kept job and of no schedule.
+
+        Raises ``Unavailable``.
+        """
         if self._policy.modules_age_ms is None:
             return
         oldest_ms = self._clock.now_ms() - self._policy.modules_age_ms
         infos = await self._registry.modules()
         old = {info.digest: info.size for info in infos if info.created_ms < oldest_ms}
         await self._spare_referenced(old)
+        for digest in await self._schedules.modules():
+            old.pop(digest, None)
         if old:
             self.removed.modules += await self._modules.remove(old)
 

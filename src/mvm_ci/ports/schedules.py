@@ -7,6 +7,7 @@ Whoever writes a schedule has read the rules of its time zone (``cron.is_read``)
 
 from typing import Protocol
 
+from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.schedule import Schedule
 
 
@@ -44,4 +45,8 @@ class ScheduleStore(Protocol):
 
     async def next_due(self) -> int | None:
         """The earliest ``due_ms`` of all; None if nothing is ever due."""
+        ...
+
+    async def modules(self) -> set[Digest]:
+        """The modules that the jobs of all schedules name."""
         ...

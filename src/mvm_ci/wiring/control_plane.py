@@ -124,7 +124,16 @@ async def opened_control_plane(
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
         modules = plane.services.modules
-        keeping = Retention(store.retained, store.registry, modules, blobs, store.events, clock, retention)
+        keeping = Retention(
+            store.retained,
+            store.registry,
+            modules,
+            blobs,
+            store.schedules,
+            store.events,
+            clock,
+            retention,
+        )
         plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import iroh
 import pytest
 
+from mvm_ci.client.waiting import ENDED
 from mvm_ci.testing.cluster import Process, cluster
 from tests.deploy.nat import relay as relays
 from tests.deploy.nat.internet import Internet, inside, internet
@@ -67,6 +69,12 @@ def relay(net: Internet, program: Path, tmp_path: Path) -> Iterator[relays.Relay
 
 
 @pytest.fixture
+def spare(net: Internet, program: Path, tmp_path: Path) -> Iterator[relays.Relay]:
+    with relays.relay(program, net.public, tmp_path, relays.PORT + 1) as made:
+        yield made
+
+
+@pytest.fixture
 def web(net: Internet) -> Iterator[Web]:
     with contextlib.ExitStack() as stack:
         # Beside the guests: what happens to the network is to happen to the worker, not to their requests.
@@ -110,6 +118,18 @@ class Far:
         todo = [("post", f"{url}/before"), ("get", f"{url}/gate"), ("lines", 50), ("post", f"{url}/after")]
         (job,) = self.rig.submit(todo)
         return job
+
+    def relay(self) -> str | None:
+        """The relay that the ticket's file names."""
+        text = self.rig.cluster.ticket.read_text().strip()
+        return iroh.EndpointTicket.from_string(text).endpoint_addr().relay_url()
+
+    def done_once(self, job: str) -> None:
+        """Fails unless the job ends well, here or in another place, with nothing done twice."""
+        self.until(lambda: self.rig.job(job)["state"] in ENDED, f"{job} ended")
+        ended = self.rig.job(job)
+        assert ended["state"] == "completed", f"{ended}{self.rig.cluster.logs()}"
+        assert self.web.posts == {"/before": 1, "/after": 1}
 
     def went_on(self, job: str) -> None:
         """Fails unless the job ends well, in the place where it began, with nothing done twice."""

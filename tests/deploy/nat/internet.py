@@ -177,7 +177,15 @@ def remove_stale() -> None:
     """Removes the namespaces of test runs that are no more."""
     listed = run("ip", "netns", "list")
     names = [line.split()[0] for line in listed.splitlines() if line.startswith(PREFIX)]
-    _remove([name for name in names if not Path("/proc", name.split("-")[3]).exists()])
+    _remove([name for name in names if not _runs(name.split("-")[3])])
+
+
+def _runs(pid: str) -> bool:
+    """Whether there is such a process, other than one that ended and was not waited for."""
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes() != b""
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

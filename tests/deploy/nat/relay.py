@@ -64,12 +64,14 @@ def _check_cargo() -> None:
 class Relay:
     """The relay, in the public part, on plain HTTP; it may be killed and started again."""
 
-    def __init__(self, program: Path, namespace: str, directory: Path) -> None:
+    def __init__(self, program: Path, namespace: str, directory: Path, port: int) -> None:
         self._program = program
         self._namespace = namespace
-        self._config = directory / "relay.toml"
-        self._config.write_text(f'http_bind_addr = "0.0.0.0:{PORT}"\nenable_metrics = false\n')
-        self._log = directory / "relay.log"
+        self._port = port
+        self.url = f"http://{PUBLIC}:{port}"
+        self._config = directory / f"relay-{port}.toml"
+        self._config.write_text(f'http_bind_addr = "0.0.0.0:{port}"\nenable_metrics = false\n')
+        self._log = directory / f"relay-{port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -83,7 +85,7 @@ class Relay:
             )
             deadline = time.monotonic() + _START_S
             while True:
-                with contextlib.suppress(OSError), socket.create_connection((PUBLIC, PORT), timeout=1):
+                with contextlib.suppress(OSError), socket.create_connection((PUBLIC, self._port), timeout=1):
                     return
                 assert self._process.poll() is None, self._log.read_text()
                 assert time.monotonic() < deadline, "the relay does not answer"
@@ -98,9 +100,9 @@ class Relay:
 
 
 @contextlib.contextmanager
-def relay(program: Path, namespace: str, directory: Path) -> Iterator[Relay]:
+def relay(program: Path, namespace: str, directory: Path, port: int = PORT) -> Iterator[Relay]:
     """A running relay; it is gone when the block is."""
-    made = Relay(program, namespace, directory)
+    made = Relay(program, namespace, directory, port)
     try:
         made.start()
         yield made

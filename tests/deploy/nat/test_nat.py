@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.deploy.nat.conftest import PLANE_PORT, WORKER_PORT, Far
 from tests.deploy.nat.internet import PUBLIC, Site
 from tests.deploy.nat.relay import PORT, URL, Relay
@@ -86,6 +88,20 @@ def test_a_relay_that_is_lost_and_comes_back_within_the_lease_costs_nothing(far:
     assert far.web.posts == {"/before": 1}, "an effect left although what came before it was not durable"
     relay.start()
     far.went_on(job)
+
+
+@pytest.mark.timeout(300)  # iroh looks for another relay only now and then
+def test_the_ticket_file_names_another_relay_when_one_is_lost(far: Far, relay: Relay, spare: Relay) -> None:
+    both = ("--relay", relay.url, "--relay", spare.url)
+    far.net.block_direct()
+    far.start(plane=both, worker=both)
+    job = far.submit()
+    far.web.at_the_gate()
+    before = far.relay()
+    (relay if before == relay.url + "/" else spare).kill()
+    far.until(lambda: far.relay() != before, "the ticket names the other relay")
+    far.web.gate.set()
+    far.done_once(job)
 
 
 def test_a_worker_whose_address_changes_goes_on(far: Far, relay: Relay) -> None:

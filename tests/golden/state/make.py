@@ -22,12 +22,14 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
-from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
-from mvm_ci.ports.access import ApiToken
+from mvm_ci.domain.schedule import Schedule
+from mvm_ci.domain.tokens import token_id
+from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, AuditEntry, Namespace
 from mvm_ci.ports.job_queue import Segment
 from mvm_ci.ports.registry import JoinToken, ModuleInfo, Worker, WorkerState
 from tests.contract.jobs import FAILED, MODULE, NOW, SESSION, new_job, placed, reach, report
@@ -60,15 +62,33 @@ async def fill(store: SqlStore) -> None:
     await queue.submit([new_job(TAGGED, session=SESSION, options=options)])
     await store.queues.pause(options.lane.namespace, options.lane.queue, NOW)
     for role in Role:
+        key = role.value.ljust(64, "0")
         token = ApiToken(
-            id=f"t-{role.value}",
-            digest=role.value.ljust(64, "0"),
+            id=token_id(key),
+            digest=key,
             name=f"a {role.value}",
             role=role,
-            namespace=DEFAULT_NAMESPACE,
+            namespace=ALL_NAMESPACES,
             created_ms=NOW,
         )
         await store.access.put_token(token)
+    await store.access.put_namespace(Namespace(name="team", created_ms=NOW, quota=Quota(max_waiting=5)))
+    await store.access.record(
+        AuditEntry(
+            at_ms=NOW,
+            token="at1",
+            name="a viewer",
+            address="127.0.0.1",
+            namespace="team",
+            action="token.create",
+            target="at2",
+            outcome="refused",
+        )
+    )
+    schedule = Schedule(
+        namespace="team", name="nightly", when="0 3 * * *", job='{"module": "m"}', created_ms=NOW
+    )
+    await store.schedules.add(schedule)
     join = JoinToken(id="j1", digest="a" * 64, created_ms=NOW, expires_ms=NOW + 60_000, uses_left=9)
     await registry.put_join_token(join)
     for number, standing in enumerate(WorkerState):

@@ -395,6 +395,16 @@ async def test_a_stalled_worker_gets_one_job_to_show_that_it_works(
     await worker.assigned(2)
 
 
+async def test_an_operator_can_give_a_stalled_worker_jobs_again(stand: Stand, api: httpx.AsyncClient) -> None:
+    worker, _, _ = await holding(stand, api, started=False)
+    await worker.send(m.Credit(1))
+    await pass_time(stand, worker, STALL_MS)
+    assert (await view_of(api, worker))["stalled"] is True
+    await api.post(f"/v1/workers/{worker.endpoint.id}/resume")
+    await worker.assigned()
+    assert (await view_of(api, worker)).get("stalled", False) is False
+
+
 async def test_what_runs_is_left_alone_and_keeps_its_worker_from_being_stalled(
     stand: Stand, api: httpx.AsyncClient
 ) -> None:

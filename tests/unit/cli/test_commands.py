@@ -138,13 +138,52 @@ def test_workers_are_listed(cli: CommandLine) -> None:
     assert set(shown) == set(api.WorkerView.__struct_fields__)
 
 
-@pytest.mark.parametrize(("command", "state"), [("drain", "draining"), ("revoke", "revoked")])
+@pytest.mark.parametrize(
+    ("command", "state"), [("drain", "draining"), ("resume", "active"), ("revoke", "revoked")]
+)
 @pytest.mark.parametrize("text", ["one", WORKER, WORKER[:4]])
 def test_a_worker_is_named_or_identified(cli: CommandLine, command: str, state: str, text: str) -> None:
     cli.api.answer("GET", "/v1/workers", api.WorkerList(workers=(worker_view(),)))
     cli.api.answer("POST", f"/v1/workers/{WORKER}/{command}", worker_view(state=state))
     result = cli("worker", command, text)
     assert (result.exit_code, result.stdout) == (0, f"one {WORKER[:12]}: {state}\n")
+
+
+def test_a_drain_may_have_a_deadline(cli: CommandLine) -> None:
+    cli.api.answer("GET", "/v1/workers", api.WorkerList(workers=(worker_view(),)))
+    cli.api.answer("POST", f"/v1/workers/{WORKER}/drain", worker_view(state="draining"))
+    assert cli("worker", "drain", "one", "--deadline", "10m").exit_code == 0
+    assert cli.api.requests[-1].query == {"deadline_s": ["600"]}
+    assert cli("worker", "drain", "one", "--deadline", "soon").exit_code == 2
+
+
+def test_a_worker_is_shown_with_all_that_is_known(cli: CommandLine) -> None:
+    view = worker_view(
+        labels={"os": "linux", "gpu": ""}, version="0.0.1", outdated=True, stalled=True, jobs=2
+    )
+    cli.api.answer("GET", "/v1/workers", api.WorkerList(workers=(view,)))
+    shown = cli("worker", "show", "one")
+    assert all(part in shown.stdout for part in ("active, stalled", "gpu,os=linux", "0.0.1 (old)", "2 ("))
+    assert set(json.loads(cli("worker", "show", "one", "--json").stdout)) == set(
+        api.WorkerView.__struct_fields__
+    )
+    assert "gpu,os=linux" in cli("worker", "list", "--label", "gpu").stdout
+    assert cli.api.requests[-1].query == {"label": ["gpu"]}
+
+
+def test_a_worker_is_forgotten(cli: CommandLine) -> None:
+    cli.api.answer("GET", "/v1/workers", api.WorkerList(workers=(worker_view(),)))
+    cli.api.answer("DELETE", f"/v1/workers/{WORKER}", worker_view())
+    assert cli("worker", "forget", "one").exit_code == 2
+    assert cli("worker", "forget", "one", "--yes").stdout == f"one {WORKER[:12]}: forgotten\n"
+
+
+@pytest.mark.parametrize("text", ["t1", "fleet"])
+def test_a_join_token_is_revoked_by_id_or_name(cli: CommandLine, text: str) -> None:
+    view = api.JoinTokenView(id="t1", uses_left=3, created_ms=1, expires_ms=2, name="fleet")
+    cli.api.answer("GET", "/v1/join-tokens", api.JoinTokenList(tokens=(view,)))
+    cli.api.answer("DELETE", "/v1/join-tokens/t1", view)
+    assert cli("join-token", "revoke", text).stdout == "t1 fleet: revoked\n"
 
 
 def test_two_workers_of_one_name_are_not_confused(cli: CommandLine) -> None:

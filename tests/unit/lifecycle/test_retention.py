@@ -11,6 +11,7 @@ from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
+from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, JobId, SessionId
@@ -18,6 +19,7 @@ from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.outcome import Completed, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import RetentionPolicy
+from mvm_ci.domain.schedule import Schedule
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.retention import REMOVE_AT_ONCE, ROUND_MS, Retention
 from mvm_ci.ports.job_queue import Report, Segment
@@ -39,8 +41,16 @@ class Rig:
         self.events = MemoryEventLog()
         jobs = MemoryRetainedJobs(self.queue._records)
         self.modules = Modules(self.registry, self.blobs, self.clock)
+        self.schedules = MemoryScheduleStore()
         self.retention = Retention(
-            jobs, self.registry, self.modules, self.blobs, self.events, self.clock, policy
+            jobs,
+            self.registry,
+            self.modules,
+            self.blobs,
+            self.schedules,
+            self.events,
+            self.clock,
+            policy,
         )
         self._ids = 0
 
@@ -198,6 +208,17 @@ async def test_modules_go_when_they_are_old_and_of_no_kept_job() -> None:
     assert {blob.digest for blob in await rig.blobs.stored(None, 10)} == {used.digest, young.digest}
     assert await rig.modules.add(WASM + b"\0\2\1a") != unused
     assert set(await rig.modules.find(asked)) == set(asked)
+
+
+async def test_the_module_of_a_schedule_stays() -> None:
+    rig = Rig(RetentionPolicy(modules_age_ms=DAY, blob_grace_ms=DAY))
+    unused, scheduled = await rig.modules.add(WASM + b"\0\2\1a"), await rig.modules.add(WASM + b"\0\2\1b")
+    job = f'{{"module":"{scheduled.digest}"}}'
+    yearly = Schedule(namespace="default", name="n", when="@yearly", job=job, created_ms=0, paused=True)
+    assert await rig.schedules.add(yearly)
+    rig.clock.jump(2 * DAY)
+    await rig.through(rig.retention.remove_modules)
+    assert set(await rig.modules.find([unused.digest, scheduled.digest])) == {scheduled.digest}
 
 
 async def test_a_module_that_is_added_while_it_is_removed_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ INSERT INTO events (first, count, at_ms, data) VALUES (?1, ?2, ?3, ?4)
 -- The batch that holds the number ?1 begins at or before it.
 -- name: read_events
 SELECT first, count, at_ms, data FROM events
-WHERE first >= coalesce((SELECT first FROM events WHERE first <= ?1 ORDER BY first DESC LIMIT 1), 0)
+WHERE first >= coalesce((SELECT max(first) FROM events WHERE first <= ?1), 0)
     AND first + count > ?1 + 1
 ORDER BY first LIMIT ?2
 

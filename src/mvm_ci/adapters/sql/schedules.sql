@@ -22,3 +22,7 @@ SELECT revision, data FROM schedules WHERE due_ms <= ?1 ORDER BY due_ms, namespa
 
 -- name: next_schedule
 SELECT min(due_ms) FROM schedules WHERE due_ms IS NOT NULL
+
+-- The job is JSON text within the JSON.
+-- name: schedules_modules
+SELECT DISTINCT json_extract(json_extract(data, '$.job'), '$.module') FROM schedules

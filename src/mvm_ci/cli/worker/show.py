@@ -50,6 +50,6 @@ def show(*, worker: str, url: str | None, token_file: str | None, as_json: bool)
         )
     )
     if view.stalled:
-        output.note("it is connected but starts nothing; its log says why, a restart often helps")
+        output.note("it is connected but starts nothing: see its log; 'mvm-ci worker resume' tries it again")
     if view.outdated:
         output.note("its version is older than the control plane's: bring it up to date")
