@@ -140,7 +140,8 @@ async def test_events_are_of_one_namespace(stand: Stand, api: httpx.AsyncClient)
     async with stand.client(Role.SUBMITTER, TEAM) as team:
         (own,) = await submit(team)
         assert [event.get("job") for event in await until(team, 2)] == [None, own["id"]]
-    async with stand.client(**{"x-namespace": TEAM}) as everywhere:
+    async with stand.client() as everywhere:
+        everywhere.headers["x-namespace"] = TEAM
         assert [event.get("job") for event in await until(everywhere, 2)] == [None, own["id"]]
     assert own["id"] not in [event.get("job") for event in await until(api, 2)]
 
