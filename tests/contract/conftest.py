@@ -10,6 +10,7 @@ from blockbuster import blockbuster_ctx
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
+from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
@@ -19,6 +20,7 @@ from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
+from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
@@ -83,4 +85,16 @@ async def schedules(
     else:
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
         yield store.schedules
+        await store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def event_log(
+    request: pytest.FixtureRequest, tmp_path: Path, never_blocking: None
+) -> AsyncIterator[EventLog]:
+    if request.param == "memory":
+        yield MemoryEventLog()
+    else:
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / "state")
+        yield store.events
         await store.close()

@@ -47,6 +47,7 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
         Modules(store.registry, blobs, clock),
         blobs,
         store.schedules,
+        store.events,
         clock,
         policy,
     )

@@ -55,6 +55,8 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_KEEP_JOBS_FOR": ("7d", "forever", "0s"),
     "MVM_CI_KEEP_JOBS": ("1", "all", "0"),
     "MVM_CI_KEEP_MODULES_FOR": ("7d", "forever", "later"),
+    "MVM_CI_KEEP_EVENTS_FOR": ("1d", "forever", "never"),
+    "MVM_CI_KEEP_EVENTS": ("1", "all", "0"),
     "MVM_CI_KEEP_JOBS_SIZE": ("500MiB", "all", "20GB"),
     "CONTROL_PLANE_TICKET": ("ticket-a", "ticket-b", "two\nlines"),
     "MVM_CI_WORKER_NAME": ("one", "two", "\x1b[2J"),

@@ -17,6 +17,7 @@ from mvm_ci.engine import crew
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle import job_request
+from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
 from mvm_ci.ports.guest import GuestLimits
@@ -78,6 +79,7 @@ def _expected() -> dict[str, str]:
         "jitter of a schedule": f"{MAX_JITTER_MS // 3_600_000} h",
         "missed fires made up for": str(MAX_CATCH_UP),
         "times of a backfill": f"{MAX_BACKFILL:,}",
+        "streams of events": str(MAX_LISTENERS),
         "lease of a worker's session": f"{plane.lease_ms // 1000} s",
     }
 

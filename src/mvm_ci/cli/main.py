@@ -16,6 +16,7 @@ COMMANDS = {
     "job": Lazy("mvm_ci.cli.job.group", "job", "Submit jobs and look after them."),
     "queue": Lazy("mvm_ci.cli.queue.group", "queue", "List, pause and resume queues."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
+    "events": Lazy("mvm_ci.cli.events", "events", "Show what happens to jobs."),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push and list modules."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),

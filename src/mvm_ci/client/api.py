@@ -9,6 +9,7 @@ import msgspec
 from mvm_ci.client.access import AccessMethods
 from mvm_ci.client.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.changes import ChangeCalls
+from mvm_ci.client.events import EventRoutes
 from mvm_ci.client.jobs import JobCalls
 from mvm_ci.client.modules import ModuleCalls
 from mvm_ci.client.plane import PlaneCalls
@@ -30,6 +31,7 @@ class AsyncClient(
     WorkerCalls,
     AccessMethods,
     PlaneCalls,
+    EventRoutes,
 ):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 

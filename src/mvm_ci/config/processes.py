@@ -25,12 +25,16 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class KeepConfig:
-    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+    """What is kept of jobs that are over, of unused modules and of events; None: no such limit. ``size``:
+    bytes.
+    """
 
     age_s: float | None
     count: int | None
     size: int | None
     modules_s: float | None
+    events_s: float | None
+    events: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,8 @@ def _keep(source: Source) -> KeepConfig:
         count=source.value(settings.KEEP_COUNT) or None,
         size=source.value(settings.KEEP_BYTES) or None,
         modules_s=source.value(settings.KEEP_MODULES) or None,
+        events_s=source.value(settings.KEEP_EVENTS_AGE) or None,
+        events=source.value(settings.KEEP_EVENTS) or None,
     )
 
 

@@ -1,34 +1,13 @@
 """The table of settings: flag, variable, default, meaning."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 from mvm_ci.config import parsers
+from mvm_ci.config.setting import Setting as Setting
 
-T = TypeVar("T")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _FORMATS: Final = ("auto", "human", "json")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """One setting. ``default`` is shown and, unless it names something (in words or with ``$``), parsed."""
-
-    flag: str | None
-    env: str | None
-    parse: Callable[[str], T]
-    default: str
-    about: str
-    metavar: str = "TEXT"
-
-    @property
-    def key(self) -> str:
-        """The flag's parameter name; also its key in the configuration file."""
-        name = self.flag or (self.env or "").removeprefix("MVM_CI_").lower()
-        return name.lstrip("-").replace("-", "_")
-
-
 _DIR, _FILE, _TIME, _ADDRESS = "DIRECTORY", "FILE", "DURATION", "HOST:PORT"
 URL = Setting(
     "--url",
@@ -204,6 +183,22 @@ KEEP_MODULES = Setting(
     "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
     "AGE",
 )
+KEEP_EVENTS_AGE = Setting(
+    "--keep-events-for",
+    "MVM_CI_KEEP_EVENTS_FOR",
+    parsers.age,
+    "7d",
+    "How long events are kept; forever for no limit.",
+    "AGE",
+)
+KEEP_EVENTS = Setting(
+    "--keep-events",
+    "MVM_CI_KEEP_EVENTS",
+    parsers.count_limit,
+    "5000000",
+    "How many events are kept, the newest; all for no limit.",
+    "N",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -343,6 +338,8 @@ CONTROL_PLANE: Final = (
     KEEP_COUNT,
     KEEP_BYTES,
     KEEP_MODULES,
+    KEEP_EVENTS_AGE,
+    KEEP_EVENTS,
     STALL,
 )
 WORKER: Final = (

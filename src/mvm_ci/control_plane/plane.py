@@ -21,12 +21,14 @@ from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId
-from mvm_ci.domain.job import NewJob
+from mvm_ci.domain.job import JobState, NewJob
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
@@ -49,6 +51,8 @@ from mvm_ci.ports.transport import Endpoint
 log = structlog.get_logger(__name__)
 
 _GC_THRESHOLD = 50_000
+_STOPPING = 10_000
+"""Jobs that workers are to stop, looked up at the start; of others an end may go unheard as an event."""
 Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -80,7 +84,8 @@ class ControlPlane:
         self._endpoint = endpoint
         self._clock = clock
         uncommitted: dict[JobId, NewJob] = {}
-        waiters = Waiters()
+        events = Events(stores.events, clock)
+        waiters = Waiters(events)
         dispatcher = Dispatcher(queue, clock)
         self._waker = Waker(queue, clock, dispatcher.pending)
         self._expirer = Expirer(queue, clock, waiters.ended)
@@ -95,6 +100,7 @@ class ControlPlane:
         )
         waiters.listen(dispatcher)
         waiters.listen(self._dependencies)
+        waiters.listen(events)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
         self.sessions = Sessions(
@@ -146,6 +152,7 @@ class ControlPlane:
             modules=modules,
             dispatcher=dispatcher,
             waiters=waiters,
+            events=events,
             sessions=self.sessions,
             fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
@@ -181,6 +188,7 @@ class ControlPlane:
             self.services.dispatcher.pause_queue(namespace, name)
         await self._dependencies.restore()
         await self._superseder.restore()
+        await self.services.events.start(await self._stopping())
         await self.sessions.restore()
         await self._server.start()
         parts: dict[str, Duty] = {
@@ -203,7 +211,8 @@ class ControlPlane:
         log.info("control_plane_started", api=self.api_url, endpoint=self._endpoint.id)
 
     def _inserted(self, jobs: Sequence[NewJob]) -> None:
-        """These jobs are durable; most of them have nothing that is of interest here."""
+        """These jobs are durable; most of them have nothing that is of interest here but that."""
+        self.services.events.happened(EventKind.SUBMITTED, [job.id for job in jobs])
         for job in jobs:
             options = job.options
             if options.run_at_ms is not None:
@@ -231,10 +240,19 @@ class ControlPlane:
         await self.services.submitter.settle()
         await self._dependencies.close()
         await self._superseder.close()
+        await self.services.events.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+
+    async def _stopping(self) -> list[JobId]:
+        states = (JobState.CANCELLING, JobState.PAUSING)
+        found: list[JobId] = []
+        for namespace in self.services.namespaces.all():  # the lists of one namespace have an index
+            which = JobFilter(namespace=namespace.name, states=states)
+            found += [job.id for job in await self._stores.queue.list_jobs(which, _STOPPING)]
+        return found
 
     async def _occupied(self, namespace: str) -> bool:
         return bool(await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1))

@@ -5,6 +5,7 @@ import msgspec
 from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.disk import Disk
+from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
@@ -19,5 +20,6 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     access: Access
     schedules: ScheduleStore
+    events: EventLog
     blobs: BlobStore
     disk: Disk

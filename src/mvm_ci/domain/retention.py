@@ -26,6 +26,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ``jobs_age_ms`` counts from a job's end; ``jobs_count`` and ``jobs_bytes`` keep the newest ones
     by submission. ``modules_age_ms``: of modules that no kept job is of, since they were added.
     ``blob_grace_ms``: of blobs that nothing refers to; they are stored before something does.
+    ``events_count``: the newest numbers.
     """
 
     jobs_age_ms: int | None = 30 * _DAY_MS
@@ -33,6 +34,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     jobs_bytes: int | None = None
     modules_age_ms: int | None = None
     blob_grace_ms: int = _DAY_MS
+    events_age_ms: int | None = 7 * _DAY_MS
+    events_count: int | None = 5_000_000
 
     def __post_init__(self) -> None:
         limits = (
@@ -41,6 +44,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
             self.jobs_bytes,
             self.modules_age_ms,
             self.blob_grace_ms,
+            self.events_age_ms,
+            self.events_count,
         )
         if any(limit is not None and limit < 1 for limit in limits):
             raise ValueError("a limit of retention must be at least 1")

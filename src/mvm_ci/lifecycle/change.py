@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
@@ -67,7 +68,7 @@ class Changer:
         for job, result in pairs:
             if result.placed is not None and result.session is not None:
                 self._dispatcher.stop(result.session, result.placed)
-                self._waiters.changed((job,))
+                self._waiters.stopping(job)
 
     async def pause(self, jobs: Sequence[JobId]) -> list[Changed]:
         """Parks jobs; tells the workers of those that have one."""
@@ -77,9 +78,9 @@ class Changer:
             for job, result in zip(part, found, strict=True):
                 if result.placed is not None and result.session is not None:
                     self._dispatcher.stop(result.session, result.placed)
-                    self._waiters.changed((job,))
+                    self._waiters.stopping(job)
                 elif result.change is Change.DONE:
-                    self._waiters.rested((job,))
+                    self._waiters.paused((job,))
             results += found
         return results
 
@@ -88,7 +89,9 @@ class Changer:
         results: list[Changed] = []
         for part in _parts(jobs):
             now = self._clock.now_ms()
-            results += await self._queue.resume(part, now)
+            found = await self._queue.resume(part, now)
+            self._waiters.happened(EventKind.RESUMED, _done(part, found))
+            results += found
             # Some wait for a time, or for other jobs which have ended meanwhile.
             self._waker.arm(now)
             self._dispatcher.pending()
@@ -103,6 +106,7 @@ class Changer:
             found = await self._queue.revive(part)
             self._backpressure.added(sum(result.change is Change.DONE for result in found))
             self._dispatcher.pending()
+            self._waiters.happened(EventKind.REVIVED, _done(part, found))
             self._waiters.changed(part)
             results += found
         return results
@@ -115,6 +119,10 @@ class Changer:
             self._submitter.deleted(part)
             self._waiters.changed(part)
         return results
+
+
+def _done(jobs: Sequence[JobId], results: Sequence[Changed]) -> list[JobId]:
+    return [job for job, result in zip(jobs, results, strict=True) if result.change is Change.DONE]
 
 
 def _parts(jobs: Sequence[JobId]) -> list[Sequence[JobId]]:

@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Unavailable
+from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
 from mvm_ci.domain.options import DEFAULT_OPTIONS
@@ -160,6 +161,8 @@ class Recorder:
         own = [placed for placed in placements if placed not in foreign]
         results = await recording.started if recording.started is not None else []
         self._waiters.changed(placed.job for placed in own)
+        begun = [placed.job for placed, current in zip(own, results, strict=True) if current]
+        self._waiters.happened(EventKind.STARTED, begun)
         over = {placed for placed, current in zip(own, results, strict=True) if not current} | foreign
         refused = tuple(placed for placed in placements if placed in over)
         if not refused:
@@ -202,7 +205,7 @@ class Recorder:
         self._dispatcher.left(session, [report.placed.job for report in reports])
         completed: list[tuple[JobId, Payload]] = []
         ended: list[JobId] = []
-        others: list[JobId] = []
+        others: dict[EventKind, list[JobId]] = {}
         rested: list[JobId] = []
         refused: list[Report] = []
         for report, current in zip(reports, results, strict=True):
@@ -215,14 +218,17 @@ class Recorder:
             elif isinstance(report.outcome, Stopped | Parked):
                 rested.append(report.placed.job)
             else:
-                others.append(report.placed.job)
+                others.setdefault(_going_on(report), []).append(report.placed.job)
                 self._arm(report)
         self._waiters.completed(completed)
         self._waiters.ended(ended)
         if others or rested:
-            self._waiters.changed(others)
+            going_on = [job for jobs in others.values() for job in jobs]
+            self._waiters.changed(going_on)
+            for kind, jobs in others.items():
+                self._waiters.happened(kind, jobs)
             self._waiters.rested(rested)
-            await self._end_cancelled([*rested, *self._waiters.awaited(others)])
+            await self._end_cancelled([*rested, *self._waiters.awaited(going_on)])
         if refused:
             self._count_stale("end", [report.placed for report in refused])
             await self._repair(refused)
@@ -244,7 +250,7 @@ class Recorder:
         if jobs:
             found = [job for job in await self._queue.get(jobs) if job is not None]
             self._waiters.ended([job.id for job in found if job.finished_ms is not None])
-            self._waiters.rested(job.id for job in found if job.state is JobState.PAUSED)
+            self._waiters.paused([job.id for job in found if job.state is JobState.PAUSED])
 
     async def _report_failures(self, session: SessionId, items: Sequence[EndedItem]) -> None:
         found = await self._queue.get([item.placed.job for item in items])
@@ -307,6 +313,12 @@ def _put_off(item: EndedItem, now_ms: int) -> Outcome:
     if isinstance(outcome, Suspended) and item.tail is None and outcome.wake_ms <= now_ms:
         return Suspended(now_ms + _WAKE_AGAIN_MS)
     return outcome
+
+
+def _going_on(report: Report) -> EventKind:
+    if isinstance(report.outcome, Suspended):
+        return EventKind.SUSPENDED
+    return EventKind.REQUEUED if report.retry_ms is None else EventKind.RETRYING
 
 
 def _final_failure(report: Report) -> bool:

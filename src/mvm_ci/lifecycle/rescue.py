@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import SessionId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lease import LeaseTable
@@ -53,6 +54,7 @@ class Rescuer:
         self._waiters.ended(rescued.dead)
         self._waiters.ended(rescued.cancelled)
         if rescued.pending:
+            self._waiters.happened(EventKind.REQUEUED, rescued.pending)
             self._waiters.changed(rescued.pending)
             self._dispatcher.pending()
         return rescued

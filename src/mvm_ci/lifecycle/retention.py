@@ -17,6 +17,7 @@ from mvm_ci.domain.retention import Bounds, Excess, RetentionPolicy, bounds_by_a
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
@@ -44,6 +45,7 @@ class Removed(msgspec.Struct):
     modules: int = 0
     blobs: int = 0
     blob_bytes: int = 0
+    events: int = 0
 
 
 class Retention:
@@ -56,9 +58,11 @@ class Retention:
         modules: Modules,
         blobs: BlobStore,
         schedules: ScheduleStore,
+        events: EventLog,
         clock: Clock,
         policy: RetentionPolicy,
     ) -> None:
+        self._events = events
         self._jobs = jobs
         self._modules = modules
         self._registry = registry
@@ -73,7 +77,7 @@ class Retention:
         """Runs until it is cancelled."""
         while True:
             await self._clock.sleep(ROUND_MS)
-            for part in (self.remove_jobs, self.remove_modules, self.remove_blobs):
+            for part in (self.remove_jobs, self.remove_modules, self.remove_blobs, self.trim_events):
                 await self._carefully(part)
 
     async def remove_jobs(self) -> None:
@@ -114,6 +118,16 @@ class Retention:
             gone = await self._blobs.remove(digests[at : at + REMOVE_AT_ONCE], kept_before_ms)
             self.removed.blobs += len(gone)
             self.removed.blob_bytes += sum(old[digest] for digest in gone)
+            await self._clock.sleep(PAUSE_MS)
+
+    async def trim_events(self) -> None:
+        """Removes events that are too old or too many. Raises ``Unavailable``."""
+        age_ms, count = self._policy.events_age_ms, self._policy.events_count
+        before_ms = 0 if age_ms is None else self._clock.now_ms() - age_ms
+        batches = REMOVE_AT_ONCE
+        while batches == REMOVE_AT_ONCE:
+            batches, events = await self._events.trim(before_ms, count, REMOVE_AT_ONCE)
+            self.removed.events += events
             await self._clock.sleep(PAUSE_MS)
 
     async def _spare_referenced(self, old: dict[Digest, int]) -> None:

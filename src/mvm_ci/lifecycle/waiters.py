@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol, Self
 
+from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.payload import Payload
+from mvm_ci.lifecycle.events import Events
 
 
 class Expectation:
@@ -86,10 +88,11 @@ class EndListener(Protocol):
 class Waiters:
     """All waits of this process. Register first, look at the job then: nothing can be missed in between.
 
-    ``ends``: how many jobs it was told have ended.
+    ``ends``: how many jobs it was told have ended; ``events``: told of all that happens, if there are any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events | None = None) -> None:
+        self.events = events
         self.ends = 0
         self._listeners: list[EndListener] = []
         self._waiting: dict[JobId, list[Expectation]] = {}
@@ -172,6 +175,23 @@ class Waiters:
             for job in jobs:
                 for watch in self._watching.get(job, ()):
                     watch.changed.set()
+
+    def happened(self, kind: EventKind, jobs: Sequence[JobId]) -> None:
+        """It happened to these jobs, durably."""
+        if self.events is not None:
+            self.events.happened(kind, jobs)
+
+    def stopping(self, job: JobId) -> None:
+        """The worker of this job has been asked to stop it: its end, or its pause, must be told of."""
+        if self.events is not None:
+            self.events.to_be_stopped(job)
+        self.changed((job,))
+
+    def paused(self, jobs: Sequence[JobId]) -> None:
+        """These jobs are paused, durably."""
+        if self.events is not None:
+            self.events.paused(jobs)
+        self.rested(jobs)
 
     def close(self) -> None:
         """The control plane stops: every wait ends, and new ones do not begin."""

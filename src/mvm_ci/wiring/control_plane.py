@@ -120,12 +120,22 @@ async def opened_control_plane(
             registry=store.registry,
             access=store.access,
             schedules=store.schedules,
+            events=store.events,
             blobs=blobs,
             disk=disk,
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
         modules = plane.services.modules
-        keeping = Retention(store.retained, store.registry, modules, blobs, store.schedules, clock, retention)
+        keeping = Retention(
+            store.retained,
+            store.registry,
+            modules,
+            blobs,
+            store.schedules,
+            store.events,
+            clock,
+            retention,
+        )
         plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()
@@ -137,8 +147,14 @@ async def opened_control_plane(
 def _policy(keep: KeepConfig) -> RetentionPolicy:
     age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
     modules_ms = None if keep.modules_s is None else max(1, round(keep.modules_s * 1000))
+    events_ms = None if keep.events_s is None else max(1, round(keep.events_s * 1000))
     return RetentionPolicy(
-        jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size, modules_age_ms=modules_ms
+        jobs_age_ms=age_ms,
+        jobs_count=keep.count,
+        jobs_bytes=keep.size,
+        modules_age_ms=modules_ms,
+        events_age_ms=events_ms,
+        events_count=keep.events,
     )
 
 

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from mvm_ci.adapters.sql.database import APPLICATION_ID, FILE
 from mvm_ci.adapters.sql.store import SqlStore
+from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
@@ -111,6 +112,8 @@ async def fill(store: SqlStore) -> None:
     await registry.join(join.digest, revoked, NOW)
     await registry.set_worker_state(revoked.id, WorkerState.REVOKED)
     await registry.forget_worker(revoked.id)
+    events = pack(1, NOW, [(EventKind.SUBMITTED, [new_job(RETRIED).id, new_job(WITH_BLOBS).id])])
+    await store.events.append(events, at_once=True)
     await registry.put_module(
         ModuleInfo(digest=MODULE, name="m", kind="core", size=9, created_ms=NOW, allow_hosts=("a.test",))
     )

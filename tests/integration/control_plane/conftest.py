@@ -10,6 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
+from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
@@ -68,6 +69,7 @@ class Stand:
         self.registry: Any = MemoryRegistry()
         self.access: Any = MemoryAccess()
         self.schedules: Any = MemoryScheduleStore()
+        self.events: Any = MemoryEventLog()
         self.disk = RoomyDisk()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
@@ -105,13 +107,14 @@ class Stand:
     async def start(self, **settings: Any) -> None:
         self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])
         self.plane = ControlPlane(
-            ControlPlaneSettings(port=0, **settings),
+            ControlPlaneSettings(**{"port": 0, **settings}),
             Stores(
                 queue=self.queue,
                 queues=self.queues,
                 registry=self.registry,
                 access=self.access,
                 schedules=self.schedules,
+                events=self.events,
                 blobs=self.blobs,
                 disk=self.disk,
             ),
@@ -153,6 +156,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
         stand.access = store.access
         stand.schedules = store.schedules
+        stand.events = store.events
     await stand.prepare()
     await stand.start()
     yield stand

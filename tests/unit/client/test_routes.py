@@ -20,7 +20,7 @@ import pytest
 from mvm_ci.client import AsyncClient, Client
 from mvm_ci.control_plane.api.app import _OPENAPI
 from mvm_ci.control_plane.api.requests import parse_query
-from mvm_ci.control_plane.api.routes import JSON, Route
+from mvm_ci.control_plane.api.routes import EVENT_STREAM, JSON, Route
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.wire import api
 
@@ -28,7 +28,7 @@ ALL = (*ROUTES, _OPENAPI)
 WITHOUT_A_METHOD = {"GET /v1/jobs/{id}/wait": "job(wait_s=...) is the same with another spelling"}
 MADE_OF_OTHERS = {"all_jobs", "close"}
 """Methods that are no route's."""
-STREAMS = {"logs"}
+STREAMS = {"logs", "events"}
 FOLLOWING = {"audit"}
 """Methods that ask for one page after the other."""
 SAMPLES: dict[Any, Any] = {
@@ -96,6 +96,8 @@ class Table:
             # There is one more page, and no third one.
             answer = msgspec.structs.replace(answer, cursor=None if self.answers else "7")
         self.answers.append(answer)
+        if route.media == EVENT_STREAM:
+            return httpx.Response(200, content=b"id: 7\ndata: " + msgspec.json.encode(answer) + b"\n\n")
         return httpx.Response(200, content=msgspec.json.encode(answer) + b"\n" * (route.media != JSON))
 
 
@@ -105,7 +107,7 @@ def arguments(name: str) -> dict[str, Any]:
     del hints["return"]
     found = {parameter: sample(kind) for parameter, kind in hints.items()}
     # Neither ends by itself here.
-    return found | {key: False for key in found if (name, key) == ("logs", "wait")}
+    return found | {key: False for key in found if (name, key) in {("logs", "wait"), ("events", "follow")}}
 
 
 def call(name: str) -> tuple[Table, Any]:

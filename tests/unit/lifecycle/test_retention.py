@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.outcome import Completed, Suspended
@@ -36,11 +38,19 @@ class Rig:
         self.queue = MemoryJobQueue()
         self.registry = MemoryRegistry()
         self.blobs = MemoryBlobStore(self.clock.now_ms)
+        self.events = MemoryEventLog()
         jobs = MemoryRetainedJobs(self.queue._records)
         self.modules = Modules(self.registry, self.blobs, self.clock)
         self.schedules = MemoryScheduleStore()
         self.retention = Retention(
-            jobs, self.registry, self.modules, self.blobs, self.schedules, self.clock, policy
+            jobs,
+            self.registry,
+            self.modules,
+            self.blobs,
+            self.schedules,
+            self.events,
+            self.clock,
+            policy,
         )
         self._ids = 0
 
@@ -253,3 +263,15 @@ async def test_what_was_looked_up_before_a_removal_is_not_remembered_after_it(
     go_on.set()
     assert await finding == {info.digest: info}
     assert await fresh.find([info.digest]) == {}
+
+
+async def test_events_that_are_too_old_go_batch_by_batch_and_the_newest_stays() -> None:
+    rig = Rig(RetentionPolicy(events_age_ms=DAY, events_count=None))
+    for number in range(2 * REMOVE_AT_ONCE + 2):
+        jobs = [JobId(1), JobId(2)]
+        batch = pack(2 * number + 1, rig.clock.now_ms(), [(EventKind.ENDED, jobs)])
+        await rig.events.append(batch, at_once=True)
+    await rig.clock.advance(DAY + 1)
+    await rig.through(rig.retention.trim_events)
+    assert [batch.first for batch in await rig.events.read(0, 10)] == [4 * REMOVE_AT_ONCE + 3]
+    assert rig.retention.removed.events == 2 * (2 * REMOVE_AT_ONCE + 1)

@@ -29,6 +29,7 @@ _FILES: Final = (
     "restore.sql",
     "retention.sql",
     "schedules.sql",
+    "events.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "

@@ -9,6 +9,7 @@ from typing import Self
 
 from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
+from mvm_ci.adapters.sql.event_log import SqlEventLog
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.queues import SqlQueues
@@ -32,6 +33,7 @@ class SqlStore:
         self.retained = SqlRetainedJobs(self._writer, self._reader)
         self.access = SqlAccess(self._writer, self._reader)
         self.schedules = SqlScheduleStore(self._writer, self._reader)
+        self.events = SqlEventLog(self._writer, self._reader)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

@@ -81,10 +81,16 @@ class Writer:
         if self._closed:
             _lost(Unavailable("the job store is closed"))
             return
-        self._soon.append(_Call(handler, argument, None))
-        if self._alarm is None:
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(SOON_S, self._overdue, loop)
+        self._put_off(_Call(handler, argument, None))
+
+    def shared(self, handler: Handler[A, R], argument: A) -> asyncio.Future[R]:
+        """Like ``soon``, for who wants to know when its effect is durable."""
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            answer.set_exception(Unavailable("the job store is closed"))
+        else:
+            self._put_off(_Call(handler, argument, answer))
+        return answer
 
     async def close(self) -> None:
         """Finishes what was called, then closes the connection. Safe to repeat."""
@@ -98,6 +104,12 @@ class Writer:
             finally:
                 self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _put_off(self, call: _Call) -> None:
+        self._soon.append(call)
+        if self._alarm is None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(SOON_S, self._overdue, loop)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._gathered and not self._busy and not self._scheduled:

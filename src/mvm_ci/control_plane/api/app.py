@@ -96,6 +96,7 @@ class Api:
         route, params = self._find(scope["method"], scope["path"], scope.get("raw_path") or b"")
         request = Request(params, _NO_QUERY)
         given = _headers(scope)
+        request.last_event_id = given.last_event_id
         if route.role is not None:
             request.caller = await self._auth.caller(given.authorization)
             request.action = route.audit or f"{route.method} {route.path}"
@@ -185,10 +186,11 @@ class _Given(NamedTuple):
     namespace: bytes | None
     length: bytes | None
     media: bytes | None
+    last_event_id: bytes | None
 
 
 def _headers(scope: Scope) -> _Given:
-    authorization = namespace = length = media = None
+    authorization = namespace = length = media = last_event_id = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = value
@@ -198,7 +200,9 @@ def _headers(scope: Scope) -> _Given:
             media = value
         elif name == b"x-namespace":
             namespace = value
-    return _Given(authorization, namespace, length, media)
+        elif name == b"last-event-id":
+            last_event_id = value
+    return _Given(authorization, namespace, length, media, last_event_id)
 
 
 def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:

@@ -64,6 +64,13 @@ class Authentication:
                 self._known[token.digest] = replace(token, last_used_ms=now)
         return token
 
+    async def still_valid(self, caller: ApiToken) -> bool:
+        """Whether a token that was valid still is: for answers that last. Raises ``Unavailable``."""
+        found = self._known.get(caller.digest) or await self._access.token(caller.digest)
+        if found is None or found.revoked_ms is not None:
+            return False
+        return found.expires_ms is None or found.expires_ms > self._clock.now_ms()
+
     def permit(self, caller: ApiToken, role: Role, *, everywhere: bool) -> None:
         """Raises ``HttpError`` (403) if the caller's role, or its scope, does not allow it."""
         if not caller.role.includes(role):

@@ -44,7 +44,8 @@ class QueryLike(Protocol):
 
 class Request:
     """``params``: the path's; ``query``: the declared parameters that were given, parsed; ``body``: its
-    bytes; ``namespace``: whose jobs and modules the caller works with; ``caller``: its token.
+    bytes; ``namespace``: whose jobs and modules the caller works with; ``caller``: its token;
+    ``last_event_id``: where a stream of events that broke off goes on.
 
     For the audit log: ``address`` of the caller; ``action``; ``target``: what it is done to, from the path if
     the handler says nothing better; ``recorded``: whether the entry is written.
@@ -55,6 +56,7 @@ class Request:
         "address",
         "body",
         "caller",
+        "last_event_id",
         "namespace",
         "params",
         "query",
@@ -76,6 +78,7 @@ class Request:
         self.namespace = namespace
         self.caller = caller
         self.address = ""
+        self.last_event_id: bytes | None = None
         self.action = ""
         self.target = " ".join(params.values()) if params else ""
         self.recorded = False

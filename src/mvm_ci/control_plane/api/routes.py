@@ -12,6 +12,7 @@ from mvm_ci.domain.role import Role
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+EVENT_STREAM: Final = "text/event-stream"
 JOB_ID: Final = "^j[0-7][0-9a-hjkmnp-tv-z]{12}$"
 BYTES: Final = "application/octet-stream"
 WASM: Final = "application/wasm"

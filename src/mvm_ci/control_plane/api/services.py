@@ -8,6 +8,7 @@ from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fleet import Fleet
 from mvm_ci.lifecycle.modules import Modules
@@ -46,6 +47,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     modules: Modules
     dispatcher: Dispatcher
     waiters: Waiters
+    events: Events
     sessions: Sessions
     fleet: Fleet
     recorder: Recorder
