@@ -2,34 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 import msgspec
 
+from mvm_ci.client.calls import CONNECT_S, Calls
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire.api import EventView
 
 _SILENCE_S: Final = 75.0
 """A server that follows writes a comment more often than this."""
-_CONNECT_S: Final = 5.0
 _PATIENCE_S: Final = 60.0
 """How long a lost connection may stay lost."""
 _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _decoder = msgspec.json.Decoder(EventView)
 
 
-class _Http(Protocol):
-    @property
-    def _http(self) -> httpx.AsyncClient: ...
-
-
-class EventRoutes:
+class EventCalls(Calls):
     """The route of events."""
 
     def events(
-        self: _Http,
+        self,
         *,
         after: int | None = None,
         job: str | None = None,
@@ -87,7 +82,7 @@ class _Reader:
         params = self._params | more
         if self._after is not None:
             params["after"] = self._after
-        timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
+        timeout = httpx.Timeout(_SILENCE_S, connect=CONNECT_S)
         async with self._http.stream("GET", "/v1/events", params=params, timeout=timeout) as answer:
             if answer.status_code >= 400:
                 raise error_of(answer.status_code, await answer.aread(), str(self._http.base_url))
