@@ -320,3 +320,12 @@ async def test_waiting_counts_what_is_at_no_worker(queue: JobQueue) -> None:
             await reach(queue, number, present)
     assert await queue.waiting("default") == 4
     assert await queue.waiting("other") == 0
+
+
+async def test_the_oldest_ready_job_is_the_first_of_all_lanes(queue: JobQueue) -> None:
+    assert await queue.oldest_ready() is None
+    await reach(queue, 2, JobState.SUSPENDED)
+    await queue.submit([new_job(9), new_job(7), new_job(4, session=SESSION)])
+    first = replace(DEFAULT_OPTIONS, lane=replace(DEFAULT_OPTIONS.lane, priority=1))
+    await queue.submit([new_job(6, options=first)])
+    assert await queue.oldest_ready() == 6

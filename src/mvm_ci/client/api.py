@@ -9,7 +9,7 @@ import msgspec
 from mvm_ci.client.access import AccessMethods
 from mvm_ci.client.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.changes import ChangeCalls
-from mvm_ci.client.events import EventRoutes
+from mvm_ci.client.events import EventCalls
 from mvm_ci.client.jobs import JobCalls
 from mvm_ci.client.modules import ModuleCalls
 from mvm_ci.client.plane import PlaneCalls
@@ -25,13 +25,13 @@ T = TypeVar("T")
 class AsyncClient(
     JobCalls,
     ChangeCalls,
+    EventCalls,
     QueueCalls,
     ScheduleRoutes,
     ModuleCalls,
     WorkerCalls,
     AccessMethods,
     PlaneCalls,
-    EventRoutes,
 ):
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 

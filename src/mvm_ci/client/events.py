@@ -20,7 +20,7 @@ _PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _decoder = msgspec.json.Decoder(EventView)
 
 
-class EventRoutes(Calls):
+class EventCalls(Calls):
     """The route of events."""
 
     def events(

@@ -17,6 +17,10 @@ class PlaneCalls(Calls):
         """The control plane at a glance."""
         return await self._get("/v1/status", api.Status)
 
+    async def metrics(self) -> bytes:
+        """The figures of the control plane, in Prometheus' text format."""
+        return (await self._send("GET", "/metrics")).content
+
     async def live(self) -> dict[str, str]:
         """Answers if the process does."""
         return await self._get("/livez", dict[str, str])

@@ -16,6 +16,8 @@ from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.links import WorkerLinks
+from mvm_ci.control_plane.loop_lag import LoopLag
+from mvm_ci.control_plane.metrics import Metrics, Watched
 from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
@@ -26,6 +28,7 @@ from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import JobState, NewJob
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.change import Changer
+from mvm_ci.lifecycle.counts import JobCounts
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.events import Events
@@ -99,6 +102,7 @@ class ControlPlane:
             min_free_bytes=settings.min_free_bytes,
         )
         waiters.listen(dispatcher)
+        self._lag = LoopLag()
         waiters.listen(self._dependencies)
         waiters.listen(events)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
@@ -131,6 +135,7 @@ class ControlPlane:
             submitter,
             clock,
         )
+        counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
         submit_fires = partial(submit, submitter)
         self._firing = Firing(stores.schedules, queue, clock, waiters, submit_fires, changer.cancel)
@@ -153,6 +158,24 @@ class ControlPlane:
             dispatcher=dispatcher,
             waiters=waiters,
             events=events,
+            counts=counts,
+            metrics=Metrics(
+                Watched(
+                    version=__version__,
+                    queue=queue,
+                    counts=counts,
+                    clock=clock,
+                    disk=stores.disk,
+                    store=stores.figures,
+                    dispatcher=dispatcher,
+                    sessions=self.sessions,
+                    recorder=recorder,
+                    backpressure=self._backpressure,
+                    waiters=waiters,
+                    events=events,
+                    lag=self._lag,
+                )
+            ),
             sessions=self.sessions,
             fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
@@ -198,6 +221,7 @@ class ControlPlane:
             "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
             "endpoint": self._links.run,
+            "loop lag": self._lag.run,
             **self._duties,
         }
         for name, run in parts.items():

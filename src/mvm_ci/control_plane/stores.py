@@ -10,6 +10,7 @@ from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.schedules import ScheduleStore
+from mvm_ci.ports.store_figures import StoreFigures
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,3 +24,4 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     events: EventLog
     blobs: BlobStore
     disk: Disk
+    figures: StoreFigures

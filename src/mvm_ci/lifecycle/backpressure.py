@@ -1,9 +1,10 @@
 """Back-pressure: a submission is refused, with a time to come back, before something is full."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from mvm_ci.domain.errors import DiskFull, QueueFull
+from mvm_ci.domain.errors import DiskFull, QueueFull, QuotaExceeded
 from mvm_ci.domain.job import FINAL
 from mvm_ci.domain.quota import Quota, Usage, check
 from mvm_ci.lifecycle.waiters import Waiters
@@ -11,6 +12,7 @@ from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.job_queue import JobQueue
 
+_REFUSALS: Final = (QueueFull, QuotaExceeded, DiskFull)
 LOOK_MS: Final = 1_000
 """The disk is looked at, and a full queue is counted anew, this often at most."""
 
@@ -18,7 +20,7 @@ LOOK_MS: Final = 1_000
 class Backpressure:
     """Knows how many jobs have not ended, without counting them: what was submitted less what ended.
 
-    ``quotas``: of namespaces that have one.
+    ``quotas``: of namespaces that have one; ``refused``: submissions, by the error's code.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Backpressure:
         self._looked_ms = -LOOK_MS
         self._free = 0
         self.quotas: Mapping[str, Quota] = {}
+        self.refused: Counter[str] = Counter({error.code: 0 for error in _REFUSALS})
 
     async def restore(self) -> None:
         """Counts. Raises ``Unavailable``."""
@@ -62,6 +65,13 @@ class Backpressure:
 
     async def admit(self, namespace: str, count: int) -> None:
         """Raises ``QueueFull``, ``QuotaExceeded`` or ``DiskFull`` if ``count`` more jobs may not come in."""
+        try:
+            await self._admit(namespace, count)
+        except _REFUSALS as error:
+            self.refused[error.code] += 1
+            raise
+
+    async def _admit(self, namespace: str, count: int) -> None:
         if self.live + count > self._max_jobs:
             if self._clock.now_ms() - self._counted_ms >= LOOK_MS:
                 await self.restore()

@@ -49,6 +49,8 @@ class Dispatcher:
         self._queue = queue
         self._clock = clock
         self.seats = Seats()
+        self.claims = 0
+        """Jobs given to workers since the start."""
         self.scheduler = Scheduler(clock.now_ms())
         self._unread = True
         """The store may have pending jobs in lanes that the scheduler does not know of."""
@@ -249,13 +251,17 @@ class Dispatcher:
         fresh = [job for job in jobs if not job.journal_length]
         if fresh and seat.open:
             items = [Assignment(Placed(job.id, job.epoch), job.attempt, job.spec) for job in fresh]
-            seat.assign(items, self._clock.now_ms())
+            self._assign(seat, items)
         well = True
         for job in jobs:
             # A seat that is gone: the queue gives the job back when the session ends or the worker returns.
             if job.journal_length and seat.open:
                 well &= await self._send_with_journal(seat, job)
         return well
+
+    def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
+        seat.assign(items, self._clock.now_ms())
+        self.claims += len(items)
 
     async def _send_with_journal(self, seat: Seat, job: ClaimedJob) -> bool:
         placed = Placed(job.id, job.epoch)
@@ -269,7 +275,7 @@ class Dispatcher:
             if not fits_frame(sum(len(segment.data) for segment in journal)):
                 journal = ()
             item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
-            seat.assign([item], self._clock.now_ms())
+            self._assign(seat, [item])
         return True
 
     async def _give_back(self, placed: Placed) -> bool:

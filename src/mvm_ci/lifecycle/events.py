@@ -6,6 +6,7 @@ reader that sees it lists its jobs anew. What could not be written is made known
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, Self
@@ -54,8 +55,8 @@ class Events:
         self._stopping: set[JobId] = set()
         self._lost = False
         self._appends: set[asyncio.Future[None]] = set()
-        self.appended = 0
-        """Events since the start."""
+        self.counts: Counter[EventKind] = Counter()
+        """Of what happened since the start."""
 
     async def start(self, stopping: Iterable[JobId]) -> None:
         """Numbers go on, and readers are told of the start. ``stopping``: jobs that a worker has to stop.
@@ -80,6 +81,7 @@ class Events:
         if not self._groups:
             asyncio.get_running_loop().call_soon(self._flush)
         self._groups.append((kind, jobs))
+        self.counts[kind] += len(jobs)
 
     def to_be_stopped(self, job: JobId) -> None:
         """Its worker has been asked to stop this job."""
@@ -108,6 +110,11 @@ class Events:
         listener = Listener(self)
         self._listeners.add(listener)
         return listener
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
 
     def leave(self, listener: Listener) -> None:
         """It listens no more."""
@@ -138,7 +145,6 @@ class Events:
             self._lost = False
         batch = pack(self._next, self._clock.now_ms(), groups)
         self._next += batch.count
-        self.appended += batch.count
         # Where nobody listens, no commit is made for events alone.
         append = asyncio.ensure_future(self._log.append(batch, at_once=bool(self._listeners)))
         self._appends.add(append)

@@ -200,6 +200,7 @@ class Submitter:
         # durable before them, so they may leave before they are durable themselves.
         for seat, items in placed.items():
             seat.assign(items, now)
+            self._dispatcher.claims += len(items)
         waiting = [done for _, done in gathered]
         task = asyncio.get_running_loop().create_task(self._commit(insert, jobs, waiting, placed))
         self._commits.add(task)

@@ -292,6 +292,10 @@ class JobQueue(Protocol):
         """How many jobs there are in each state (states without jobs may be missing)."""
         ...
 
+    def oldest_ready(self) -> Awaitable[JobId | None]:
+        """The pending job with the lowest id; None if none is pending."""
+        ...
+
     def waiting(self, namespace: str) -> Awaitable[int]:
         """How many jobs of a namespace have not ended and are at no worker."""
         ...

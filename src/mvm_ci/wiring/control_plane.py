@@ -123,6 +123,7 @@ async def opened_control_plane(
             events=store.events,
             blobs=blobs,
             disk=disk,
+            figures=store.figures,
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
         modules = plane.services.modules

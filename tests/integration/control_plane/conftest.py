@@ -11,6 +11,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
+from mvm_ci.adapters.memory.figures import MemoryFigures
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
@@ -71,6 +72,7 @@ class Stand:
         self.schedules: Any = MemoryScheduleStore()
         self.events: Any = MemoryEventLog()
         self.disk = RoomyDisk()
+        self.figures: Any = MemoryFigures()
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
         self.endpoint: Any
@@ -117,6 +119,7 @@ class Stand:
                 events=self.events,
                 blobs=self.blobs,
                 disk=self.disk,
+                figures=self.figures,
             ),
             self.endpoint,
             self.clock,
@@ -157,6 +160,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         stand.access = store.access
         stand.schedules = store.schedules
         stand.events = store.events
+        stand.figures = store.figures
     await stand.prepare()
     await stand.start()
     yield stand

@@ -60,6 +60,9 @@ class Reads:
         counted = (job.state for job in jobs if namespace in {None, job.options.lane.namespace})
         return answered(dict(Counter(counted)))
 
+    def oldest_ready(self) -> asyncio.Future[JobId | None]:
+        return answered(min((record.job.id for record in self._in_state(JobState.PENDING)), default=None))
+
     def waiting(self, namespace: str) -> asyncio.Future[int]:
         waiting = self._in_state(*_WAITING)
         return answered(sum(record.job.options.lane.namespace == namespace for record in waiting))

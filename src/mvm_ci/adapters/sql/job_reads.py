@@ -31,6 +31,12 @@ def earliest(statement: str, connection: sqlite3.Connection) -> int | None:
     return None if row is None else row[0]
 
 
+def oldest_ready(connection: sqlite3.Connection) -> JobId | None:
+    """The first pending job."""
+    found = earliest("oldest_ready", connection)
+    return None if found is None else JobId(found)
+
+
 def number(statement: str, values: tuple[Any, ...], connection: sqlite3.Connection) -> int:
     """What a statement counts."""
     row: tuple[int] = connection.execute(QUERIES[statement], values).fetchone()

@@ -30,6 +30,17 @@ FROM lanes CROSS JOIN jobs
 ON jobs.id = (SELECT min(ready.id) FROM jobs AS ready WHERE ready.state = {PENDING} AND ready.lane = lanes.lane)
 WHERE lanes.lane IS NOT NULL
 
+-- The same lanes, and the first job of each by its index: pending jobs are not counted through.
+-- name: oldest_ready
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM jobs WHERE state = {PENDING}
+    UNION ALL
+    SELECT (SELECT min(lane) FROM jobs WHERE state = {PENDING} AND lane > lanes.lane) FROM lanes
+    WHERE lanes.lane IS NOT NULL
+)
+SELECT min((SELECT min(ready.id) FROM jobs AS ready WHERE ready.state = {PENDING} AND ready.lane = lanes.lane))
+FROM lanes WHERE lanes.lane IS NOT NULL
+
 -- name: ahead
 SELECT count(*) FROM (
     SELECT id FROM jobs WHERE state = {PENDING}

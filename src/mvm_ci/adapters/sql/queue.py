@@ -110,6 +110,9 @@ class SqlJobQueue:
     def counts(self, namespace: str | None = None) -> asyncio.Future[dict[JobState, int]]:
         return self._reader.read(partial(job_reads.counts, namespace))
 
+    def oldest_ready(self) -> asyncio.Future[JobId | None]:
+        return self._reader.read(job_reads.oldest_ready)
+
     def waiting(self, namespace: str) -> asyncio.Future[int]:
         return self._reader.read(partial(job_reads.number, "waiting", (namespace,)))
 

@@ -10,6 +10,7 @@ from typing import Self
 from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.event_log import SqlEventLog
+from mvm_ci.adapters.sql.figures import SqlFigures
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.queues import SqlQueues
@@ -34,6 +35,7 @@ class SqlStore:
         self.access = SqlAccess(self._writer, self._reader)
         self.schedules = SqlScheduleStore(self._writer, self._reader)
         self.events = SqlEventLog(self._writer, self._reader)
+        self.figures = SqlFigures(self._writer, directory)
 
     @classmethod
     def open(cls, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> Self:

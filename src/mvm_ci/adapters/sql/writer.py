@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from queue import SimpleQueue
@@ -18,6 +19,8 @@ import structlog
 
 from mvm_ci.adapters.sql.database import meaning
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.histogram import Histogram
+from mvm_ci.ports.store_figures import COMMIT_S
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +47,14 @@ class _Outcome(NamedTuple):
 
 
 class Writer:
-    """Owns the writing connection. Used from one event loop; ``close`` must be awaited in the end."""
+    """Owns the writing connection. Used from one event loop; ``close`` must be awaited in the end.
+
+    ``commit_s``, ``calls``: see ``StoreFigures``.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.commit_s = Histogram(COMMIT_S)
+        self.calls = 0
         self._connection = connection
         self._gathered: list[_Call] = []
         self._soon: list[_Call] = []
@@ -164,11 +172,14 @@ class Writer:
 
     def _commit(self, batch: list[_Call]) -> list[_Outcome]:
         began = False
+        start = time.perf_counter()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             began = True
             outcomes = [_Outcome(result, None) for result in self._carry_out(batch)]
             self._connection.execute("COMMIT")
+            self.commit_s.add(time.perf_counter() - start)
+            self.calls += len(batch)
             return outcomes
         except Exception as error:  # noqa: BLE001 - it belongs to a caller, not to this thread
             failed = [_Outcome(None, meaning(error))] * len(batch)

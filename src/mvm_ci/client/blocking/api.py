@@ -10,7 +10,7 @@ import msgspec
 from mvm_ci.client.blocking.access import AccessMethods
 from mvm_ci.client.blocking.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.blocking.changes import ChangeCalls
-from mvm_ci.client.blocking.events import EventRoutes
+from mvm_ci.client.blocking.events import EventCalls
 from mvm_ci.client.blocking.jobs import JobCalls
 from mvm_ci.client.blocking.modules import ModuleCalls
 from mvm_ci.client.blocking.plane import PlaneCalls
@@ -26,13 +26,13 @@ T = TypeVar("T")
 class Client(
     JobCalls,
     ChangeCalls,
+    EventCalls,
     QueueCalls,
     ScheduleRoutes,
     ModuleCalls,
     WorkerCalls,
     AccessMethods,
     PlaneCalls,
-    EventRoutes,
 ):
     """Talks to one control plane. A context manager; all errors are ``MvmCiError``.
 

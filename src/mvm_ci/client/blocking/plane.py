@@ -18,6 +18,10 @@ class PlaneCalls(Calls):
         """The control plane at a glance."""
         return self._get("/v1/status", api.Status)
 
+    def metrics(self) -> bytes:
+        """The figures of the control plane, in Prometheus' text format."""
+        return (self._send("GET", "/metrics")).content
+
     def live(self) -> dict[str, str]:
         """Answers if the process does."""
         return self._get("/livez", dict[str, str])

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
@@ -20,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def status(services: Services, _: Request) -> Reply:
     """The control plane at a glance."""
-    counts = await services.queue.counts()
+    counts = await services.counts.get()
     known = await services.registry.workers()
     views = [shown_worker(services, worker) for worker in known]
     connected = [view for view in views if view.connected]
@@ -39,6 +40,11 @@ async def status(services: Services, _: Request) -> Reply:
 async def ticket(services: Services, _: Request) -> Reply:
     """Where workers find the control plane."""
     return Reply(_encode(api.Ticket(ticket=services.ticket())))
+
+
+async def metrics(services: Services, _: Request) -> Reply:
+    """All figures, for Prometheus."""
+    return Reply(await services.metrics.text(services.auth.refused), CONTENT_TYPE_LATEST)
 
 
 async def live(_services: Services, _: Request) -> Reply:

@@ -15,6 +15,7 @@ NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
 JOB_ID: Final = "^j[0-7][0-9a-hjkmnp-tv-z]{12}$"
 BYTES: Final = "application/octet-stream"
+TEXT: Final = "text/plain"
 WASM: Final = "application/wasm"
 
 

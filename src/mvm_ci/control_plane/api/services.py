@@ -6,7 +6,9 @@ import msgspec
 
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
+from mvm_ci.control_plane.metrics import Metrics
 from mvm_ci.lifecycle.change import Changer
+from mvm_ci.lifecycle.counts import JobCounts
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
@@ -48,6 +50,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dispatcher: Dispatcher
     waiters: Waiters
     events: Events
+    counts: JobCounts
+    metrics: Metrics
     sessions: Sessions
     fleet: Fleet
     recorder: Recorder

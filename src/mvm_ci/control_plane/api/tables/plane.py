@@ -3,7 +3,7 @@
 from typing import Final
 
 from mvm_ci.control_plane.api import plane
-from mvm_ci.control_plane.api.routes import Route
+from mvm_ci.control_plane.api.routes import TEXT, Route
 from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
@@ -23,6 +23,15 @@ ROUTES: Final = (
         handler=plane.ticket,
         summary="Where workers find the control plane: an address, not a permission.",
         answer=api.Ticket,
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        role=Role.VIEWER,
+        everywhere=True,
+        handler=plane.metrics,
+        summary="Figures of the whole control plane, in Prometheus' text format.",
+        media=TEXT,
     ),
     Route(
         method="GET",

@@ -1,0 +1,35 @@
+"""How often values fell where: a few integers, cheap to add to. Pure."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+
+class Histogram:
+    """``bounds``: upper ends, growing; what is above them all counts, too. One thread adds at a time."""
+
+    __slots__ = ("_counts", "bounds", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self._counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+        """The sum of all values."""
+
+    def add(self, value: float) -> None:
+        """One more value."""
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return sum(self._counts)
+
+    def cumulative(self) -> list[int]:
+        """For each bound, and at last for none: how many values were not above it."""
+        found: list[int] = []
+        sofar = 0
+        for count in self._counts:
+            sofar += count
+            found.append(sofar)
+        return found
