@@ -7,6 +7,7 @@ from ``TRANSITIONS``.
 
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from mvm_ci.domain.job import FINAL, TRANSITIONS, Event, JobState
 
@@ -17,17 +18,19 @@ PAGE = DOCS / "reference" / "job-states.md"
 _S = JobState
 BOX_W, BOX_H = 112, 34
 PLACES = {
-    _S.PENDING: (30, 110),
-    _S.CLAIMED: (330, 80),
-    _S.IN_PROGRESS: (330, 140),
-    _S.SUSPENDED: (100, 320),
-    _S.SCHEDULED: (270, 320),
-    _S.PAUSED: (440, 320),
-    _S.CANCELLING: (600, 235),
-    _S.COMPLETED: (800, 160),
-    _S.FAILED: (800, 105),
-    _S.DEAD: (800, 50),
-    _S.CANCELLED: (800, 300),
+    _S.BLOCKED: (48, 170),
+    _S.SCHEDULED: (48, 265),
+    _S.PENDING: (212, 190),
+    _S.SUSPENDED: (120, 380),
+    _S.CLAIMED: (460, 180),
+    _S.IN_PROGRESS: (460, 240),
+    _S.PAUSING: (500, 370),
+    _S.PAUSED: (360, 480),
+    _S.CANCELLING: (650, 400),
+    _S.COMPLETED: (640, 100),
+    _S.FAILED: (850, 190),
+    _S.DEAD: (850, 250),
+    _S.CANCELLED: (850, 400),
 }
 STYLE = (
     "<style>text{font:13px sans-serif;text-anchor:middle}"
@@ -39,40 +42,56 @@ ARROW_HEAD = (
     '<marker id="m" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     '<path d="M0,0 L8,4 L0,8 z" fill="#567"/></marker>'
 )
-GROUP = (_S.CLAIMED, _S.IN_PROGRESS)
-GROUP_BOX = (310, 50, 152, 144)
-BENDS = {
-    ("placed", _S.PENDING): 34.0,
-    ("PENDING", _S.CLAIMED): 26.0,
-    ("SUSPENDED", _S.CANCELLED): 95.0,
-    ("SCHEDULED", _S.CANCELLED): 60.0,
-    ("PAUSED", _S.CANCELLED): 25.0,
-    ("PENDING", _S.CANCELLED): 450.0,
-    ("PAUSED", _S.PENDING): 12.0,
-}
 Rect = tuple[float, float, float, float]
 
 
+class Group(NamedTuple):
+    """States in a common box, from which comes what all of them share."""
+
+    title: str
+    box: Rect
+    states: tuple[JobState, ...]
+
+
+# The larger one of two that overlap comes first.
+GROUPS = {
+    "waiting": Group("waiting", (20, 110, 330, 320), (_S.BLOCKED, _S.SCHEDULED, _S.PENDING, _S.SUSPENDED)),
+    "unclaimed": Group("may expire", (32, 136, 306, 180), (_S.BLOCKED, _S.SCHEDULED, _S.PENDING)),
+    "placed": Group("placed on a worker", (440, 150, 152, 144), (_S.CLAIMED, _S.IN_PROGRESS)),
+    "ended": Group("may try again", (838, 138, 136, 312), (_S.FAILED, _S.DEAD, _S.CANCELLED)),
+}
+BENDS = {
+    ("unclaimed", _S.FAILED): -320.0,
+    ("ended", _S.PENDING): 480.0,
+    ("placed", _S.PENDING): -30.0,
+    ("PENDING", _S.CLAIMED): -14.0,
+    ("placed", _S.SCHEDULED): -16.0,
+    ("waiting", _S.CANCELLED): 410.0,
+    ("PAUSED", _S.CANCELLED): 30.0,
+}
+
+
 def arrows() -> dict[tuple[str, JobState], list[Event]]:
-    """Events by (source, target). What both placed states share comes from their common box, ``placed``."""
-    shared = {
-        (event, target)
-        for event, target in TRANSITIONS[GROUP[0]].items()
-        if TRANSITIONS[GROUP[1]].get(event) == target
-    }
+    """Events by (source, target). What all states of a group share comes from their common box."""
     found: dict[tuple[str, JobState], list[Event]] = defaultdict(list)
-    for event, target in sorted(shared):
-        found["placed", target].append(event)
+    told: set[tuple[JobState, Event]] = set()
+    for name, group in GROUPS.items():
+        for event, target in TRANSITIONS[group.states[0]].items():
+            if all(TRANSITIONS[state].get(event) == target for state in group.states) and not (
+                told & {(state, event) for state in group.states}
+            ):
+                found[name, target].append(event)
+                told |= {(state, event) for state in group.states}
     for state, events in TRANSITIONS.items():
         for event, target in events.items():
-            if state not in GROUP or (event, target) not in shared:
+            if (state, event) not in told:
                 found[state.name, target].append(event)
     return found
 
 
 def _rect(name: str) -> Rect:
-    if name == "placed":
-        return GROUP_BOX
+    if name in GROUPS:
+        return GROUPS[name].box
     x, y = PLACES[JobState[name]]
     return (x, y, BOX_W, BOX_H)
 
@@ -107,15 +126,15 @@ def _arrow(source: str, target: JobState, events: list[Event], *, bend: float) -
 def picture() -> str:
     """The diagram as SVG."""
     found = arrows()
-    x, y, w, h = GROUP_BOX
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 940 470" aria-label="States of a job">',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -50 1000 660" aria-label="States of a job">',
         STYLE,
-        '<rect width="940" height="470" fill="#fff"/>',
+        '<rect y="-50" width="1000" height="660" fill="#fff"/>',
         ARROW_HEAD,
-        f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" class="g"/>',
-        f'<text x="{x + w // 2}" y="{y + 19}" class="l">placed on a worker</text>',
     ]
+    for title, (x, y, w, h), _ in GROUPS.values():
+        parts.append(f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8" class="g"/>')
+        parts.append(f'<text x="{x + w // 2}" y="{y + 19}" class="l">{title}</text>')
     for (source, target), events in found.items():
         parts.append(_arrow(source, target, events, bend=BENDS.get((source, target), 0.0)))
     for state, (x, y) in PLACES.items():
@@ -136,6 +155,7 @@ def page() -> str:
         "![States of a job and what leads from one to another](../img/job-states.svg)",
         "",
         "What is not in the table is refused and changes nothing. Green states are final.",
+        "An arrow from a dashed box leads from each state in it.",
         "",
         "| event | from | to |",
         "|---|---|---|",

@@ -73,14 +73,14 @@ def test_cancel_a_job_that_sleeps(shared: Cluster, steps: str) -> None:
     assert "cancelled" in shared.ok("job", "cancel", job)
     assert shared.run("job", "wait", job).returncode == 1
     assert shared.state(job) == "cancelled"
-    assert shared.json("job", "cancel", job)["cancelled"] == "already"
+    assert shared.json("job", "cancel", job)["jobs"][0]["change"] == "already"
 
 
 def test_cancel_a_job_that_runs(shared: Cluster, steps: str, gate: Gate) -> None:
     todo = asked(("get", gate.url))
     job = shared.ok("job", "submit", steps, "--allow-host", "127.0.0.1:*", "--input", todo)
     assert gate.arrived.acquire(timeout=60)
-    assert shared.json("job", "cancel", job)["cancelled"] == "stopping"
+    assert shared.json("job", "cancel", job)["jobs"][0]["change"] == "stopping"
     assert shared.run("job", "wait", job).returncode == 1
     assert shared.state(job) == "cancelled"
 

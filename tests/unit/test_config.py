@@ -50,6 +50,8 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "MVM_CI_BIND": ("127.0.0.1:1", "[::1]:2", "127.0.0.1"),
     "MVM_CI_P2P_BIND": ("127.0.0.1:1", "0.0.0.0:0", "x:99999"),
     "MVM_CI_LEASE": ("5s", "1m", "0.5"),
+    "MVM_CI_MAX_JOBS": ("1", "5000", "0"),
+    "MVM_CI_MIN_FREE": ("0", "2GiB", "1.5GiB"),
     "MVM_CI_KEEP_JOBS_FOR": ("7d", "forever", "0s"),
     "MVM_CI_KEEP_JOBS": ("1", "all", "0"),
     "MVM_CI_KEEP_MODULES_FOR": ("7d", "forever", "later"),
@@ -346,3 +348,24 @@ def test_every_setting_is_documented_as_it_is() -> None:
         for setting in ALL.values()
     }
     assert documented == expected
+
+
+def test_what_a_control_plane_takes_is_by_default_what_its_settings_say() -> None:
+    from mvm_ci.control_plane.settings import ControlPlaneSettings
+
+    plane = ControlPlaneSettings()
+    assert settings.MAX_JOBS.parse(settings.MAX_JOBS.default) == plane.max_jobs
+    assert settings.MIN_FREE.parse(settings.MIN_FREE.default) == plane.min_free_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("0", 0), ("2KiB", 2048), ("256MiB", 1 << 28), ("1TiB", 1 << 40)]
+)
+def test_sizes(text: str, bytes_: int) -> None:
+    assert settings.MIN_FREE.parse(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "1.5GiB", "-1", "7", "10MB", "GiB", "1 MiB", "9" * 30])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        settings.MIN_FREE.parse(text)

@@ -6,6 +6,7 @@ from pathlib import Path
 from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.control_plane.api import workers
+from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import labels
 from mvm_ci.domain.job import JobSpec
@@ -15,6 +16,7 @@ from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
 from mvm_ci.engine import crew
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
+from mvm_ci.lifecycle import job_request
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
 from mvm_ci.ports.guest import GuestLimits
@@ -42,6 +44,20 @@ def _expected() -> dict[str, str]:
         "memory of a guest": _mib(defaults["memory_bytes"]),
         "run time of a placement": f"{defaults['timeout_ms'] // 60_000} min",
         "sleep that keeps its slot": f"{ExecutionLimits().suspend_after_ms // 1000} s",
+        "attempts of a job": str(job_request.MAX_ATTEMPTS),
+        "time-outs and pauses of a job": f"{job_request.MAX_TIMEOUT_S / 86_400:.0f} days",
+        "memory limit of a job": f"{job_request.MAX_MEMORY_MB} MiB",
+        "labels of a job": str(labels.MAX_LABELS),
+        "key or value of a label": f"{max(labels.MAX_KEY, labels.MAX_VALUE)} characters",
+        "tags of a job": str(job_request.MAX_TAGS),
+        "keys of a job's metadata": str(job_request.MAX_METADATA),
+        "value in a job's metadata": f"{job_request.MAX_METADATA_VALUE:,} characters",
+        "name of a queue, a tag, any other key": f"{job_request.MAX_KEY} characters",
+        "jobs that a job waits for": str(job_request.MAX_AFTER),
+        "jobs of a concurrency key, and its starts": f"{job_request.MAX_CONCURRENCY:,}",
+        "jobs that one request changes": f"{MOST:,}",
+        "jobs that have not ended": f"{plane.max_jobs:,}",
+        "free space on the disk of the state": _mib(plane.min_free_bytes),
         "losses of a job": str(plane.max_losses),
         "waiting for a job in one request": f"{api.MAX_WAIT_S:.0f} s",
         "entries of a journal": f"{JournalLimits().entries:,}",

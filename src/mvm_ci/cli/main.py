@@ -14,6 +14,7 @@ COMMANDS = {
     "run": Lazy("mvm_ci.cli.run", "run", "Build a Python job, run it and print its result."),
     "build": Lazy("mvm_ci.cli.build", "build", "Build a Python job into a module."),
     "job": Lazy("mvm_ci.cli.job.group", "job", "Submit jobs and look after them."),
+    "queue": Lazy("mvm_ci.cli.queue.group", "queue", "List, pause and resume queues."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push and list modules."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),

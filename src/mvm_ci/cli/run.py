@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mvm_ci.cli.connection import ask
+from mvm_ci.cli.job.request import JobRequest, job_options
 from mvm_ci.cli.options import client_options
 
 if TYPE_CHECKING:
@@ -17,18 +18,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("job", type=click.Path(path_type=Path))
-@click.option(
-    "--input", "input_text", default="null", metavar="JSON|@FILE|-", help="The job's input.  [default: null]"
-)
-@click.option(
-    "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
-)
+@job_options
 @client_options
 def run(
     *,
     job: Path,
-    input_text: str,
-    hosts: tuple[str, ...],
+    request: JobRequest,
     url: str | None,
     token_file: str | None,
     as_json: bool,
@@ -38,21 +33,20 @@ def run(
     JOB is a Python file, or a module that was built (.wasm). What the job writes goes to stderr, its result
     to stdout.
     """
-    from mvm_ci.cli import output
-    from mvm_ci.cli.inputs import read_input
-    from mvm_ci.cli.options import credentials
-    from mvm_ci.wire.api import SubmitJob
+    import msgspec
 
-    job_input = read_input(input_text)
+    from mvm_ci.cli import output
+    from mvm_ci.cli.job.entries import Entries
+    from mvm_ci.cli.options import credentials
+
     credentials(url, token_file)  # what is missing should be said before the build, not after
     data = _module_of(job)
 
     async def work(client: "ApiClient") -> None:
         module = await client.push_module(data)
         output.note(f"module {module.digest[:12]}")
-        spec = SubmitJob(
-            module=module.digest, input=job_input, name=module.name or job.stem, allow_hosts=hosts or None
-        )
+        named = msgspec.structs.replace(module, name=module.name or job.stem)
+        (spec,) = await Entries(client, request, named).jobs([{}])
         await _run(client, spec, as_json=as_json)
 
     ask(url, token_file, work)

@@ -1,20 +1,18 @@
 """The client's methods for tokens, namespaces and the audit log."""
 
-from abc import ABC, abstractmethod
-from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from typing import Any, Final
 
 import httpx
 import msgspec
 
+from mvm_ci.client.calls import Calls, part
 from mvm_ci.domain.role import Role
 from mvm_ci.wire import api
 
-T = TypeVar("T")
 _JSON: Final = {"content-type": "application/json"}
 
 
-class AccessMethods(ABC):
+class AccessMethods(Calls):
     """One method for each route; ``ApiClient`` has them."""
 
     async def whoami(self) -> api.WhoAmI:
@@ -38,7 +36,7 @@ class AccessMethods(ABC):
 
     async def revoke_token(self, token: str) -> api.TokenView:
         """Refuses a token (by its id) from now on, for good."""
-        return self._decode(await self._send("POST", f"/v1/tokens/{_part(token)}/revoke"), api.TokenView)
+        return self._decode(await self._send("POST", f"/v1/tokens/{part(token)}/revoke"), api.TokenView)
 
     async def create_namespace(self, name: str, quota: api.SetQuota) -> api.NamespaceView:
         """A new namespace. ``Conflict`` if there is one of that name."""
@@ -87,18 +85,6 @@ class AccessMethods(ABC):
     async def _send_json(self, method: str, path: str, body: msgspec.Struct) -> httpx.Response:
         return await self._send(method, path, content=msgspec.json.encode(body), headers=_JSON)
 
-    @abstractmethod
-    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
-        """Sends a request. Raises what the API's problem says."""
-
-    @abstractmethod
-    def _decode(self, answer: httpx.Response, kind: type[T]) -> T:
-        """The answer's value. Raises ``ProtocolError``."""
-
 
 def _namespace(name: str) -> str:
-    return f"/v1/namespaces/{_part(name)}"
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")
+    return f"/v1/namespaces/{part(name)}"

@@ -69,7 +69,7 @@ class Follower:
         timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
         async with self._http.stream("GET", self._path, params=params, timeout=timeout) as answer:
             if answer.status_code >= 400:
-                raise error_of(answer.status_code, await answer.aread(), str(self._http.base_url))
+                raise error_of(answer, await answer.aread(), str(self._http.base_url))
             async for text in answer.aiter_lines():
                 self._failures, self._lost_since = 0, None
                 line = _line(text) if text else None

@@ -1,5 +1,6 @@
 """Errors of the API and of the network as the errors of ``mvm_ci.domain.errors``."""
 
+import httpx
 import msgspec
 
 from mvm_ci.domain import errors
@@ -14,10 +15,12 @@ _BY_CODE: dict[str, type[errors.MvmCiError]] = {
         errors.NotFound,
         errors.Refused,
         errors.Conflict,
+        errors.KeyReused,
         errors.StaleEpoch,
         errors.Unavailable,
         errors.QueueFull,
         errors.QuotaExceeded,
+        errors.DiskFull,
         errors.ProtocolError,
         errors.CorruptJournal,
         errors.Misconfigured,
@@ -38,8 +41,9 @@ _BY_STATUS: dict[int, type[errors.MvmCiError]] = {
 }
 
 
-def error_of(status: int, body: bytes, url: str) -> errors.MvmCiError:
+def error_of(answer: httpx.Response, body: bytes, url: str) -> errors.MvmCiError:
     """The error that an answer with a status of 400 or more means. ``url``: who answered, for the message."""
+    status = answer.status_code
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -49,4 +53,9 @@ def error_of(status: int, body: bytes, url: str) -> errors.MvmCiError:
     kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(status, errors.MvmCiError)
     detail = problem.detail or problem.title
     # A wrong token is often the token of another control plane: say which one this is.
-    return kind(f"{url}: {detail}" if status == 401 else detail)
+    error = kind(f"{url}: {detail}" if status == 401 else detail)
+    retry_after = answer.headers.get("retry-after", "")
+    full = errors.QueueFull | errors.DiskFull | errors.QuotaExceeded
+    if isinstance(error, full) and retry_after.isdecimal():
+        error.retry_after_s = int(retry_after)
+    return error

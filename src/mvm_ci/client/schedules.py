@@ -1,73 +1,64 @@
 """The client's methods for schedules."""
 
-from typing import Any, Final, Protocol, TypeVar
-from urllib.parse import quote
+from typing import Any, Final
 
-import httpx
 import msgspec
 
+from mvm_ci.client.calls import Calls, part
 from mvm_ci.wire import api
 
-T = TypeVar("T")
 _JSON: Final = {"content-type": "application/json"}
 
 
-class _Calls(Protocol):
-    """What the methods need of the client."""
-
-    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response: ...  # noqa: ANN401 - httpx's own
-    def _decode(self, answer: httpx.Response, kind: type[T]) -> T: ...
-
-
-class ScheduleRoutes:
+class ScheduleRoutes(Calls):
     """One method for each route of schedules."""
 
-    async def put_schedule(self: _Calls, name: str, schedule: api.PutSchedule) -> api.ScheduleView:
+    async def put_schedule(self, name: str, schedule: api.PutSchedule) -> api.ScheduleView:
         """Makes a schedule, or gives the one of this name a new definition."""
         body = msgspec.json.encode(schedule)
         answer = await self._send("PUT", _path(name), content=body, headers=_JSON)
         return self._decode(answer, api.ScheduleView)
 
-    async def schedules(self: _Calls, *, limit: int = 100, cursor: str | None = None) -> api.ScheduleList:
+    async def schedules(self, *, limit: int = 100, cursor: str | None = None) -> api.ScheduleList:
         """One page of schedules, by name."""
         params: dict[str, Any] = {"limit": limit}
         if cursor:
             params["cursor"] = cursor
         return self._decode(await self._send("GET", "/v1/schedules", params=params), api.ScheduleList)
 
-    async def schedule(self: _Calls, name: str) -> api.ScheduleView:
+    async def schedule(self, name: str) -> api.ScheduleView:
         """One schedule."""
         return self._decode(await self._send("GET", _path(name)), api.ScheduleView)
 
-    async def delete_schedule(self: _Calls, name: str) -> None:
+    async def delete_schedule(self, name: str) -> api.Removed:
         """Removes a schedule; its jobs go on."""
-        await self._send("DELETE", _path(name))
+        return self._decode(await self._send("DELETE", _path(name)), api.Removed)
 
-    async def pause_schedule(self: _Calls, name: str) -> api.ScheduleView:
+    async def pause_schedule(self, name: str) -> api.ScheduleView:
         """Lets a schedule fire no more."""
         return self._decode(await self._send("POST", _path(name, "/pause")), api.ScheduleView)
 
-    async def resume_schedule(self: _Calls, name: str) -> api.ScheduleView:
+    async def resume_schedule(self, name: str) -> api.ScheduleView:
         """Lets a schedule fire again, from its next time on."""
         return self._decode(await self._send("POST", _path(name, "/resume")), api.ScheduleView)
 
-    async def trigger_schedule(self: _Calls, name: str) -> str:
+    async def trigger_schedule(self, name: str) -> str:
         """Submits a schedule's job now; its id."""
         return self._decode(await self._send("POST", _path(name, "/trigger")), api.Triggered).job
 
     async def backfill_schedule(
-        self: _Calls, name: str, from_ms: int, to_ms: int, *, dry_run: bool = False
+        self, name: str, from_ms: int, to_ms: int, *, dry_run: bool = False
     ) -> api.Backfilled:
         """Submits a schedule's job for each of its times from ``from_ms`` on and before ``to_ms``."""
         body = msgspec.json.encode(api.Backfill(from_ms=from_ms, to_ms=to_ms, dry_run=dry_run))
         answer = await self._send("POST", _path(name, "/backfill"), content=body, headers=_JSON)
         return self._decode(answer, api.Backfilled)
 
-    async def schedule_times(self: _Calls, name: str, count: int) -> api.ScheduleTimes:
+    async def schedule_times(self, name: str, count: int) -> api.ScheduleTimes:
         """The next times of a schedule."""
         answer = await self._send("GET", _path(name, "/next"), params={"count": count})
         return self._decode(answer, api.ScheduleTimes)
 
 
 def _path(name: str, below: str = "") -> str:
-    return f"/v1/schedules/{quote(name, safe='')}{below}"
+    return f"/v1/schedules/{part(name)}{below}"

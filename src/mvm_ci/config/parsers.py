@@ -134,6 +134,22 @@ def slot_count(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """How many of something there may be. Raises ``ValueError``."""
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ValueError("is not a number from 1 on")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Bytes in ``256MiB``, ``1GiB`` or ``0``. Raises ``ValueError``."""
+    typed = text.strip()
+    match = _SIZE.fullmatch(typed)
+    if match is None and typed != "0":
+        raise ValueError("is not a size such as 256MiB or 1GiB")
+    return 0 if match is None else int(match[1]) << _BINARY[match[2]]
+
+
 def host_pattern(text: str) -> str:
     """A host that guests may call, as ``domain.network`` describes it. Raises ``ValueError``."""
     from mvm_ci.domain.network import parse_pattern  # noqa: PLC0415 - only who allows a host pays for it

@@ -56,6 +56,8 @@ class ControlPlaneConfig:
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
+    max_jobs: int
+    min_free_bytes: int
     keep: KeepConfig
     stall_s: float
 
@@ -125,6 +127,8 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),
+        max_jobs=source.value(settings.MAX_JOBS),
+        min_free_bytes=source.value(settings.MIN_FREE),
         keep=_keep(source),
         stall_s=source.value(settings.STALL),
     )

@@ -156,6 +156,22 @@ LEASE = Setting(
     "After this silence a worker counts as lost.",
     _TIME,
 )
+MAX_JOBS = Setting(
+    "--max-jobs",
+    "MVM_CI_MAX_JOBS",
+    parsers.count,
+    "10000000",
+    "Jobs that have not ended; more are refused.",
+    "N",
+)
+MIN_FREE = Setting(
+    "--min-free",
+    "MVM_CI_MIN_FREE",
+    parsers.size,
+    "256MiB",
+    "Free space on the disk of the state directory below which jobs are refused.",
+    "SIZE",
+)
 KEEP_AGE = Setting(
     "--keep-jobs-for",
     "MVM_CI_KEEP_JOBS_FOR",
@@ -321,6 +337,8 @@ CONTROL_PLANE: Final = (
     TICKET_OUT,
     CREDENTIALS_OUT,
     LEASE,
+    MAX_JOBS,
+    MIN_FREE,
     KEEP_AGE,
     KEEP_COUNT,
     KEEP_BYTES,

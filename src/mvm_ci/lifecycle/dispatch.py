@@ -69,11 +69,12 @@ class Dispatcher:
         link: Link,
         labels: Mapping[str, str] = NO_LABELS,
         placements: Placements | None = None,
+        slots: int | None = None,
     ) -> None:
         """A worker with these labels is connected; it has no credit yet. What it is given is noted in
         ``placements``.
         """
-        self.seats.add(Seat(session, link, labels, placements))
+        self.seats.add(Seat(session, link, labels, placements, slots))
         self._offer()
 
     def detach(self, session: SessionId, link: Link | None = None) -> None:
@@ -113,7 +114,9 @@ class Dispatcher:
 
     def place(self, lane: Lane, job: JobId) -> Seat | None:
         """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``)."""
-        if not self._known or not self.scheduler.admit(lane, self._clock.now_ms()):
+        now = self._clock.now_ms()
+        self.scheduler.came(lane, now)
+        if not self._known or not self.scheduler.admit(lane, now):
             return None
         seat = self.seats.take(lane.labels)
         self.scheduler.admitted(lane, job if seat is not None else None)
@@ -208,11 +211,12 @@ class Dispatcher:
         now = self._clock.now_ms()
         for seat in sorted(self.seats, key=lambda seat: -seat.credits):
             while seat.credits > 0:
-                turn = self.scheduler.turn(seat.labels, min(seat.credits, CLAIM), now)
+                turn = self.scheduler.turn(seat.labels, min(seat.credits, CLAIM), now, seat.free)
                 if turn is None:
                     break
                 seat.credits -= turn.limit
                 seat.claiming += 1
+                seat.asked += turn.limit
                 claims.append(Claim(seat, turn, self._queue.claim(seat.session, turn.lane_id, turn.limit)))
         failed = False
         for claim in claims:
@@ -235,6 +239,7 @@ class Dispatcher:
             return False
         finally:
             self.scheduler.settle(turn, [job.id for job in jobs])
+            seat.asked -= turn.limit
             seat.unused(turn.limit - len(jobs))
         if len(jobs) < turn.limit and turn.lane_id not in self._renewed:
             self.scheduler.emptied(turn.lane_id)

@@ -26,12 +26,14 @@ _LARGEST_JOURNAL: Final = 2 << 20
 class Seat:
     """A session with a connection. ``credits``: jobs it may still be given; ``open``: until the connection
     is gone. ``withheld``: credits that may not be used; ``labels``: the worker's; ``placements``: what its
-    session has.
+    session has; ``slots``: guests that it runs at once (None: not known); ``asked``: jobs of claims that
+    are under way.
     """
 
     __slots__ = (
         "_late_stops",
         "_sent_ms",
+        "asked",
         "claiming",
         "credits",
         "draining",
@@ -40,6 +42,7 @@ class Seat:
         "open",
         "placements",
         "session",
+        "slots",
         "withheld",
     )
 
@@ -49,8 +52,11 @@ class Seat:
         link: Link,
         labels: Mapping[str, str] = NO_LABELS,
         placements: Placements | None = None,
+        slots: int | None = None,
     ) -> None:
         self.session = session
+        self.slots = slots
+        self.asked = 0
         self.link = link
         self.labels = labels
         self.placements = Placements(lambda: 0) if placements is None else placements
@@ -61,6 +67,11 @@ class Seat:
         self.claiming = 0
         self._late_stops: list[Placed] = []
         self._sent_ms: dict[JobId, int] = {}
+
+    @property
+    def free(self) -> int | None:
+        """Slots without a job; None: not known."""
+        return None if self.slots is None else self.slots - len(self.placements) - self.asked
 
     def unused(self, credits_: int) -> None:
         """Credit that is there, or there again; of no use to a worker that drains."""

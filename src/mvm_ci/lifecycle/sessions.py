@@ -245,7 +245,7 @@ class Sessions:
             )
         )
         session.placements.only(keep)
-        self._dispatcher.attach(session.id, link, session.labels, session.placements)
+        self._dispatcher.attach(session.id, link, session.labels, session.placements, session.slots)
         if session.held:
             self._dispatcher.drain(session.id)
         if session.draining:

@@ -64,6 +64,8 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         config.bind,
         lease_s=config.lease_s,
         stall_ms=max(1, round(config.stall_s * 1000)),
+        max_jobs=config.max_jobs,
+        min_free_bytes=config.min_free_bytes,
     )
     opening = opened_control_plane(config.state_dir, config.p2p, settings, _policy(config.keep))
     async with opening as running:

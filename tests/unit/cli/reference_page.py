@@ -24,7 +24,8 @@ A job is named by its id or at least four characters of its beginning; a module 
 or the beginning of one; a worker by its name, its id or the beginning of one. What is ambiguous is refused,
 with the matches.
 
-A duration is written `250ms`, `90s`, `1h30m` or `7d`; a number alone means seconds. No command asks anything
+A duration is written `250ms`, `90s`, `1h30m` or `7d`; a number alone means seconds. A time has its zone,
+`2030-01-31T18:00:00+01:00`, or counts from now on, `+90m`. No command asks anything
 off a terminal: there, what destroys something needs `--yes`.
 """
 

@@ -250,7 +250,7 @@ def test_cancel(cli: CommandLine, answer: str) -> None:
     result = cli("job", "cancel", JOB)
     assert result.exit_code == 0
     assert ("failed already" in result.stdout) == (answer == "already")
-    assert json.loads(cli("job", "cancel", JOB, "--json").stdout) == {"id": JOB, "cancelled": answer}
+    assert json.loads(cli("job", "cancel", JOB, "--json").stdout)["jobs"] == [{"id": JOB, "change": answer}]
 
 
 def test_journal_reads_every_page(cli: CommandLine) -> None:

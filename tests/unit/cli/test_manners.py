@@ -25,11 +25,11 @@ NO_JSON = {
     ("completion",): "prints a script for a shell",
 }
 DURATIONS = re.compile(
-    r"--(.*-)?(timeout|time-limit|ttl|lease|grace|deadline|delay|backoff|jitter|interval|expires-in|"
+    r"--(.*-)?(timeout|time-limit|ttl|lease|grace|deadline|delay|backoff|jitter|interval|expires-in|start-within|backoff-longest|"
     r"older-than|max-age)$"
 )
 DESTROYS = {"delete", "remove", "forget", "purge", "prune"}
-FINDERS = {"JOB": "find_job", "WORKER": "find_worker", "MODULE": "find_module"}
+FINDERS = {"JOB": "find_job", "WORKER": "find_worker", "MODULE": r"find_module|Entries\("}
 """What an argument that names one of these is looked up with: an id, the beginning of one, a name."""
 PROMPTS = {"prompt", "confirm", "getpass", "input", "getchar", "pause"}
 
@@ -101,7 +101,7 @@ def test_what_names_a_job_a_worker_or_a_module_may_be_the_beginning_of_its_id(pa
     for param in LEAVES[path].params:
         if isinstance(param, click.Argument) and not isinstance(param.type, click.Path):
             finder = FINDERS.get((param.name or "").upper().removesuffix("S"))
-            assert finder is None or finder in source_of(LEAVES[path])
+            assert finder is None or re.search(finder, source_of(LEAVES[path]))
 
 
 def test_no_option_prompts() -> None:

@@ -58,6 +58,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         (404, "not-found", errors.NotFound),
         (409, "stale-epoch", errors.StaleEpoch),
         (409, "illegal-transition", errors.Conflict),
+        (409, "key-reused", errors.KeyReused),
+        (429, "disk-full", errors.DiskFull),
         (503, "unavailable", errors.Unavailable),
         (500, "error", errors.MvmCiError),
     ],
@@ -67,6 +69,15 @@ async def test_a_problem_becomes_its_error(status: int, code: str, kind: type[Ex
     async with client(lambda _: json_answer(problem, status)) as control:
         with pytest.raises(kind, match=r"^(http://[^ ]+: )?what, where$"):
             await control.status()
+
+
+async def test_a_full_queue_says_when_to_come_back() -> None:
+    problem = api.Problem(type="about:blank", title="t", status=429, code="queue-full", detail="full")
+    answer = httpx.Response(429, content=msgspec.json.encode(problem), headers={"retry-after": "17"})
+    async with client(lambda _: answer) as control:
+        with pytest.raises(errors.QueueFull) as caught:
+            await control.status()
+    assert caught.value.retry_after_s == 17
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
-from mvm_ci.domain.scheduling.scheduler import Scheduler
+from mvm_ci.domain.scheduling.scheduler import RECENT_MS, Scheduler
 
 ANY: dict[str, str] = {}
 
@@ -232,3 +232,17 @@ def test_every_job_gets_its_turn_and_no_limit_is_passed(
             assert used[turn.lane.namespace, turn.lane.concurrency.key] <= (turn.lane.concurrency.limit or 0)
     assert not any(waiting.values())
     assert not made
+
+
+def test_a_lower_priority_gets_free_slots_only_while_higher_ones_come() -> None:
+    low, high = lane(priority=1), lane(priority=5)
+    made = scheduler(low)
+    made.came(high, 1_000)
+    assert not made.admit(lane(priority=2), 1_000)
+    assert made.turn(ANY, 64, 1_001, free=0) is None
+    few = made.turn(ANY, 64, 1_001, free=2)
+    assert few is not None
+    assert few.limit == 2
+    later = made.turn(ANY, 64, 1_000 + RECENT_MS, free=0)
+    assert later is not None
+    assert later.limit == 64

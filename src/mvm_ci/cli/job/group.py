@@ -5,13 +5,18 @@ import click
 from mvm_ci.cli.lazy import Lazy, LazyGroup
 
 COMMANDS = {
-    "submit": Lazy("mvm_ci.cli.job.submit", "submit", "Submit a job; print its id."),
+    "submit": Lazy("mvm_ci.cli.job.submit", "submit", "Submit a job, or many; print their ids."),
     "list": Lazy("mvm_ci.cli.job.list", "list_jobs", "List jobs, newest first."),
     "show": Lazy("mvm_ci.cli.job.show", "show", "Show one job."),
     "wait": Lazy("mvm_ci.cli.job.wait", "wait", "Wait for the end of a job."),
     "result": Lazy("mvm_ci.cli.job.result", "result", "Print the result of a job."),
     "logs": Lazy("mvm_ci.cli.job.logs", "logs", "Print what a job wrote."),
-    "cancel": Lazy("mvm_ci.cli.job.cancel", "cancel", "Cancel a job."),
+    "explain": Lazy("mvm_ci.cli.job.explain", "explain", "Say what keeps a job waiting."),
+    "cancel": Lazy("mvm_ci.cli.job.change", "cancel", "Cancel jobs."),
+    "pause": Lazy("mvm_ci.cli.job.change", "pause", "Park jobs until they are resumed."),
+    "resume": Lazy("mvm_ci.cli.job.change", "resume", "Let paused jobs go on."),
+    "retry": Lazy("mvm_ci.cli.job.change", "retry", "Let failed, cancelled or dead jobs try again."),
+    "delete": Lazy("mvm_ci.cli.job.change", "delete", "Remove jobs that have ended, with their journals."),
     "journal": Lazy("mvm_ci.cli.job.journal", "journal", "Show the journal of a job: what it did, where."),
 }
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mvm_ci.cli.connection import ask
+from mvm_ci.cli.job.selection import Selection, selection_options
 from mvm_ci.cli.options import client_options
 
 if TYPE_CHECKING:
@@ -15,34 +16,34 @@ _PAGE: Final = 500
 
 
 @click.command("list")
-@click.option("--state", "states", multiple=True, help="Only jobs in this state; may be repeated.")
-@click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many."
-)
+@selection_options
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--all", "everything", is_flag=True, help="However many there are.")
 @client_options
 def list_jobs(
-    *, states: tuple[str, ...], limit: int, url: str | None, token_file: str | None, as_json: bool
+    *,
+    selection: Selection,
+    limit: int,
+    everything: bool,
+    url: str | None,
+    token_file: str | None,
+    as_json: bool,
 ) -> None:
     """List jobs, newest first."""
     from mvm_ci.cli import output
-    from mvm_ci.domain.errors import BadInput
-    from mvm_ci.domain.job import JobState
-
-    labels = [state.label for state in JobState]
-    wanted = [state.lower().replace("-", "_") for state in states]
-    for state in wanted:
-        if state not in labels:
-            raise BadInput(f"--state: there is no state {state!r}; there are {', '.join(labels)}")
 
     async def work(client: "ApiClient") -> list["JobView"]:
+        which = await selection.find(client)
         found: list[JobView] = []
         cursor: str | None = None
-        while len(found) < limit:
-            page = await client.jobs(states=wanted, limit=min(limit - len(found), _PAGE), cursor=cursor)
+        while everything or len(found) < limit:
+            size = _PAGE if everything else min(limit - len(found), _PAGE)
+            page = await client.jobs(which, limit=size, cursor=cursor)
             found += page.jobs
             cursor = page.cursor
             if cursor is None:
-                break
+                return found
+        output.note(f"there are more than {limit} jobs; --all shows them")
         return found
 
     views = ask(url, token_file, work)

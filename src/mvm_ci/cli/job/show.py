@@ -9,7 +9,7 @@ from mvm_ci.cli.options import client_options
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import JobView
+    from mvm_ci.wire.api import ConcurrencySpec, JobView
 
 
 @click.command()
@@ -34,13 +34,15 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
             ("name", view.name or None),
             ("module", view.module),
             ("worker", view.worker),
-            ("attempt", view.attempt),
+            *_options(view),
+            ("attempt", f"{view.attempt} of {view.max_attempts}"),
             ("placements", view.epoch),
             ("workers lost", view.losses or None),
             ("journal", f"{view.journal_length} entries"),
             ("created", output.when(view.created_ms)),
             ("started", output.when(view.started_ms)),
             ("wakes", output.when(view.wake_ms)),
+            ("expires", output.when(view.expires_ms)),
             ("finished", output.when(view.finished_ms)),
             ("result", None if view.result_size is None else output.size(view.result_size)),
             ("failure", f"{view.failure.kind}: {view.failure.message}" if view.failure else None),
@@ -48,3 +50,30 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
     )
     if view.failure and view.failure.detail:
         click.echo(output.safe_text(view.failure.detail.rstrip()))
+
+
+def _options(view: "JobView") -> tuple[tuple[str, object], ...]:
+    """How the queue treats it."""
+    from mvm_ci.domain.labels import format_labels
+
+    after = (f"{one.job} ({'must complete' if one.needs == 'success' else 'must end'})" for one in view.after)
+    return (
+        ("queue", f"{view.queue}, priority {view.priority}"),
+        ("labels", format_labels(view.labels) or None),
+        ("tags", ", ".join(view.tags) or None),
+        ("metadata", ", ".join(f"{key}={value}" for key, value in view.metadata.items()) or None),
+        ("after", ", ".join(after) or None),
+        ("fairness key", view.fairness_key or None),
+        ("concurrency", None if view.concurrency is None else _concurrency(view.concurrency)),
+        ("idempotency key", view.idempotency_key),
+    )
+
+
+def _concurrency(given: "ConcurrencySpec") -> str:
+    limits = []
+    if given.limit is not None:
+        limits.append(f"{given.limit} at once")
+    if given.starts is not None:
+        limits.append(f"{given.starts} starts in {given.per_s:g} s")
+    more = "" if given.excess == "wait" else f"; {given.excess}"
+    return f"key {given.key}: {', '.join(limits)}{more}"

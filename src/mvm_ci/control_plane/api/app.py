@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -92,7 +93,7 @@ class Api:
                 await _send_reply(send, 200, answer.body, answer.media.encode(), ())
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply | Stream:
-        route, params = self._find(scope["method"], scope["path"])
+        route, params = self._find(scope["method"], scope["path"], scope.get("raw_path") or b"")
         request = Request(params, _NO_QUERY)
         given = _headers(scope)
         if route.role is not None:
@@ -134,11 +135,14 @@ class Api:
         if route.audit is not None or code == Refused.code:
             self._trail.record_soon(request, code)
 
-    def _find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+    def _find(self, method: str, path: str, raw: bytes) -> tuple[Route, Mapping[str, str]]:
         methods = self._fixed.get(path)
         params: Mapping[str, str] = _NO_QUERY
         if methods is None:
             parts = path.split("/")
+            if b"%2f" in raw or b"%2F" in raw:
+                # A name with a slash in it, as that of a queue may have, is one part.
+                parts = [unquote(part) for part in raw.decode("ascii").split("/")]
             for pattern, candidates in self._patterns:
                 found = _match(pattern, parts)
                 if found is not None:

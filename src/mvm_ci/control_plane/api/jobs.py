@@ -1,6 +1,7 @@
 """The routes of jobs."""
 
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -87,7 +88,7 @@ async def listing(services: Services, request: Request) -> Reply:
         queue=query.get("queue"),
         module=query.get("module"),
         name=query.get("name"),
-        tags=_words(query.get("tags", "")),
+        tags=tuple(map(unquote, _words(query.get("tags", "")))),
         created_from_ms=query.get("created_from_ms"),
         created_before_ms=query.get("created_before_ms"),
     )

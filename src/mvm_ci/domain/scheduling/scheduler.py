@@ -1,15 +1,17 @@
 """The scheduler: from which lane a worker's next jobs are claimed.
 
-Priority first, strictly. Among lanes of one priority, fairness keys take turns (``fair``); within a key,
-attempts that have begun go before those that have not, and lanes take turns. A lane is left out while its
-queue is paused, its concurrency key or namespace is full, its rate is used up, or the worker lacks a label.
+Priority first, strictly. A worker is given jobs beyond its free slots, so that it need not wait for the next
+ones; but not of a lower priority than came lately: they would stand in the way of what comes next. Among
+lanes of one priority, fairness keys take turns (``fair``); within a key, attempts that have begun go before
+those that have not, and lanes take turns. A lane is left out while its queue is paused, its concurrency key
+or namespace is full, its rate is used up, or the worker lacks a label.
 
 It knows which lanes *may* have ready jobs, not which jobs: a claim that finds fewer than it asked for tells
 that a lane is empty. So nothing is lost when it is wrong, but a claim.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.labels import matches
@@ -17,6 +19,8 @@ from mvm_ci.domain.lane import Labels, Lane, has_begun
 from mvm_ci.domain.scheduling.fair import FairQueue
 from mvm_ci.domain.scheduling.limits import Key, Limits
 
+RECENT_MS: Final = 5_000
+"""So long after a job of a priority came, lower ones get free slots only."""
 Queue = tuple[str, str]
 """Namespace and name of a queue."""
 
@@ -40,6 +44,7 @@ class Scheduler:
         self._until: dict[int, tuple[int, Lane]] = {}
         self._paused: dict[Queue, dict[int, Lane]] = {}
         self._offers: list[dict[str, str]] = []
+        self._came_ms: dict[int, int] = {}
         self._top = -1
 
     def offers(self, labels: Iterable[Mapping[str, str]]) -> None:
@@ -48,6 +53,10 @@ class Scheduler:
         self._recount()
 
     # ------------------------------------------------------------ what becomes ready
+
+    def came(self, lane: Lane, now_ms: int) -> None:
+        """A new job of this lane came."""
+        self._came_ms[lane.priority] = now_ms
 
     def ready(self, lane: Lane, lane_id: int) -> None:
         """The lane may have ready jobs."""
@@ -77,6 +86,8 @@ class Scheduler:
         """Whether a new job of ``lane`` may be placed at once, before what is ready; reserves its slot."""
         if lane.priority <= self._top or (lane.namespace, lane.queue) in self._paused:
             return False
+        if self._comes_after(lane.priority, now_ms):
+            return False
         if self.limits.unlimited(lane):
             return True
         # Older ones of the lane come first.
@@ -90,10 +101,18 @@ class Scheduler:
         if not self.limits.unlimited(lane):
             self.limits.placed(lane, lane.id, 1, () if job is None else (job,))
 
-    def turn(self, labels: Mapping[str, str], credit: int, now_ms: int) -> Turn | None:
-        """Whose turn it is, for a worker with these labels that can take ``credit`` jobs; None: nobody's."""
+    def turn(
+        self, labels: Mapping[str, str], credit: int, now_ms: int, free: int | None = None
+    ) -> Turn | None:
+        """Whose turn it is, for a worker with these labels that can take ``credit`` jobs, ``free`` of them at
+        once (None: all); None: nobody's.
+        """
         self._release(now_ms)
         for priority in sorted(self._groups, reverse=True):
+            if free is not None and free < credit and self._comes_after(priority, now_ms):
+                credit = free
+                if credit < 1:
+                    return None
             queues = [
                 queue for needed, queue in self._groups[priority].items() if matches(dict(needed), labels)
             ]
@@ -176,6 +195,12 @@ class Scheduler:
         elif room.key is not None:
             self._full.setdefault(room.key, {})[lane_id] = lane
         return 0
+
+    def _comes_after(self, priority: int, now_ms: int) -> bool:
+        """Whether jobs of a higher priority came lately."""
+        return any(
+            higher > priority and now_ms - came_ms < RECENT_MS for higher, came_ms in self._came_ms.items()
+        )
 
     def _freed(self, keys: Iterable[Key]) -> bool:
         found = False

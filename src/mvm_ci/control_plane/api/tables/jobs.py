@@ -38,7 +38,11 @@ ROUTES: Final = (
             Query("queue", Kind.TEXT, "Only jobs of this queue."),
             Query("module", Kind.TEXT, "Only jobs of this module (digest).", pattern="^[0-9a-f]{64}$"),
             Query("name", Kind.TEXT, "Only jobs of this name."),
-            Query("tags", Kind.TEXT, "Only jobs with all of these tags and key=value (comma-separated)."),
+            Query(
+                "tags",
+                Kind.TEXT,
+                "Only jobs with all of these tags and key=value: comma-separated, a comma as %2C, % as %25.",
+            ),
             Query("created_from_ms", Kind.INTEGER, "Only jobs submitted at this time or later."),
             Query("created_before_ms", Kind.INTEGER, "Only jobs submitted before this time."),
             Query("cursor", Kind.TEXT, "The cursor of the page before.", pattern=JOB_ID),

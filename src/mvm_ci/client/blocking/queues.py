@@ -1,0 +1,21 @@
+# Made by tests/unit/client/blocking_twin.py of mvm_ci/client/queues.py: change that one.
+"""The client's methods for queues."""
+
+from mvm_ci.client.blocking.calls import Calls, part
+from mvm_ci.wire import api
+
+
+class QueueCalls(Calls):
+    """Queues: there is no making one, jobs name them."""
+
+    def queues(self) -> tuple[api.QueueView, ...]:
+        """Those that are paused or have ready jobs."""
+        return (self._get("/v1/queues", api.QueueList)).queues
+
+    def pause_queue(self, name: str) -> api.QueueView:
+        """Nothing of a queue goes to workers any more; what runs goes on."""
+        return self._post(f"/v1/queues/{part(name)}/pause", api.QueueView)
+
+    def resume_queue(self, name: str) -> api.QueueView:
+        """A queue goes on."""
+        return self._post(f"/v1/queues/{part(name)}/resume", api.QueueView)

@@ -1,0 +1,74 @@
+"""The pages on jobs and on the Python client, executed: every marked block, in order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mvm_ci.testing.cluster import ROOT, Cluster, cluster
+from tests.e2e.test_tutorial import MARK, Block
+
+DOCS = ROOT / "docs"
+
+
+def blocks(page: str) -> list[Block]:
+    found = MARK.finditer((DOCS / page).read_text())
+    return [Block(one["kind"], one["argument"] or "", one["code"] or "") for one in found]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane, a worker, and the module of the first page."""
+    with cluster(tmp_path_factory.mktemp("pages")) as found:
+        found.control_plane()
+        found.worker("one", "--slots", "2")
+        write_files(found.directory)
+        found.ok("build", "job.py")
+        yield found
+
+
+def write_files(directory: Path) -> None:
+    for block in blocks("jobs.md"):
+        if block.kind == "file":
+            (directory / block.argument).write_text(block.code)
+
+
+def run(made: Cluster, command: list[str]) -> str:
+    done = subprocess.run(
+        command,
+        cwd=made.directory,
+        env=made.environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr + made.logs()
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", ["jobs.md", "client.md"])
+def test_every_example_is_marked(page: str) -> None:
+    text = (DOCS / page).read_text()
+    kinds = [block.kind for block in blocks(page)]
+    assert text.count("\n```") == 2 * len(kinds)
+    assert set(kinds) <= {"file", "run", "python"}
+
+
+def test_the_page_on_jobs_works(made: Cluster) -> None:
+    script = [block.code for block in blocks("jobs.md") if block.kind == "run"]
+    shown = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)])
+    for text in ("queue-paused", "run-at", "no-worker-with-labels", "selected", "deleted", "tries again"):
+        assert text in shown, text
+
+
+def test_the_page_on_the_client_works(made: Cluster) -> None:
+    script = "\n".join(block.code for block in blocks("client.md"))
+    (made.directory / "client.py").write_text(script)
+    shown = run(made, [sys.executable, "-W", "error", "client.py"])
+    assert "{'selected': 2}" in shown
+    assert "priority" in shown
