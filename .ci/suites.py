@@ -13,10 +13,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 BUDGETS = {
-    "unit": 60,
-    "contract": 90,
+    "unit": 90,
+    "contract": 120,
     "property": 120,
-    "integration": 180,
+    "integration": 400,
     "golden": 30,
     "faults": 300,
     "e2e": 240,

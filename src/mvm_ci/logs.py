@@ -41,7 +41,9 @@ def configure_logs(level: str, form: str) -> None:
 
 
 def _human() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()), redact]
+    # Plain: a prettier one shows local variables, and with them keys, inputs and tokens cut by line breaks.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain), redact]
 
 
 def _json() -> list[Processor]:

@@ -16,6 +16,7 @@ log.info("joined", token="mvm_join_abc-DEF_123", nested=dict(header="Bearer mvm_
 logging.getLogger("httpx").info("hidden")
 logging.getLogger("uvicorn.error").warning("with %s", "mvm_api_xyz9")
 try:
+    local = "key_of_" + "nobody"
     raise ValueError("mvm_api_xyz9 in an error")
 except ValueError:
     log.exception("failed")
@@ -46,6 +47,8 @@ def test_for_people() -> None:
     text = logged(form="human")
     assert "joined" in text
     assert "mvm_join_[redacted]" in text
+    assert "ValueError: mvm_api_[redacted] in an error" in text
+    assert "key_of_nobody" not in text
 
 
 def test_levels() -> None:

@@ -13,6 +13,7 @@ from mvm_ci.wire.session import negotiate
 
 MAX_NAME: Final = 100
 MAX_SLOTS: Final = 10_000
+_LARGEST: Final = (1 << 63) - 1
 
 
 def check(hello: m.Hello) -> m.Refused | None:
@@ -45,6 +46,8 @@ def check(hello: m.Hello) -> m.Refused | None:
         raise ProtocolError(f"a Hello whose labels cannot be: one {error}") from None
     if not 0 <= hello.slots <= MAX_SLOTS:
         raise ProtocolError(f"a Hello with {hello.slots} slots")
+    if not all(0 <= placed.job <= _LARGEST and 0 <= placed.epoch <= _LARGEST for placed in hello.running):
+        raise ProtocolError("a Hello with a placement that nobody was given")
     return None
 
 

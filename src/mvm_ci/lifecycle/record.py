@@ -7,7 +7,7 @@ import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.domain.events import EventKind
-from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.ids import JobId, SessionId, is_digest
 from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
 from mvm_ci.domain.options import DEFAULT_OPTIONS
 from mvm_ci.domain.outcome import (
@@ -25,12 +25,14 @@ from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
+from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue, Report
+from mvm_ci.wire.blobs import MAX_BLOB
 from mvm_ci.wire.messages import Append, Appended, Drop, EndedItem, FromControlPlane, Recorded
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,11 @@ _WAKE_AGAIN_MS = 1_000
 """Until a guest that went on sleeping is woken again."""
 MAX_SEGMENT = 256 << 10
 """Bytes of one segment."""
+MAX_ENTRIES = 2 * JournalLimits().entries
+"""Of one journal. Engines stop at half of it: beyond is no engine of ours."""
+MAX_FAILURE = 64 << 10
+"""Characters of a failure's texts, of which engines send less."""
+_LAST_MS = 1 << 53
 
 
 class Batch(msgspec.Struct):
@@ -341,12 +348,27 @@ def _check(batch: Batch) -> None:
     for ended in batch.ended:
         if ended.tail is not None:
             _check_segment(ended.tail)
-        if isinstance(ended.outcome, Completed):
-            result = ended.outcome.result
-            if isinstance(result, bytes) and len(result) > INLINE_LIMIT:
-                raise ProtocolError(f"a result of {len(result)} bytes must be a blob")
+        match ended.outcome:
+            case Completed(result):
+                _check_result(result)
+            case Failed(failure) | Parked(failure):
+                if len(failure.message) + len(failure.detail) > MAX_FAILURE:
+                    raise ProtocolError(f"a failure of more than {MAX_FAILURE} characters")
+            case Suspended(wake_ms):
+                if not 0 <= wake_ms < _LAST_MS:
+                    raise ProtocolError(f"a guest that sleeps until {wake_ms}")
+
+
+def _check_result(result: Payload) -> None:
+    if isinstance(result, bytes):
+        if len(result) > INLINE_LIMIT:
+            raise ProtocolError(f"a result of {len(result)} bytes must be a blob")
+    elif not (is_digest(result.digest) and 0 <= result.size <= MAX_BLOB):
+        raise ProtocolError("a result that can be no blob")
 
 
 def _check_segment(segment: Segment) -> None:
     if len(segment.data) > MAX_SEGMENT or segment.first < 0 or segment.count < 1:
         raise ProtocolError(f"a segment of {segment.count} entries in {len(segment.data)} bytes")
+    if segment.first + segment.count > MAX_ENTRIES:
+        raise ProtocolError(f"a journal of more than {MAX_ENTRIES} entries")

@@ -49,6 +49,9 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = schemas[repr(route.answer)] if route.answer is not None else {"type": "string"}
+    content: dict[str, Any] = {route.media: {"schema": answer}}
+    if route.answer is None:
+        content[JSON] = {"schema": {}}  # bytes that are JSON are called so
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
         "summary": route.summary,
@@ -59,7 +62,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             *([_NAMESPACE] if route.role is not None else []),
         ],
         "responses": {
-            "200": {"description": "Done.", "content": {route.media: {"schema": answer}}},
+            "200": {"description": "Done.", "content": content},
             **{
                 str(status): {
                     "$ref": "#/components/responses/Problem",
