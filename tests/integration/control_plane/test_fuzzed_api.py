@@ -85,9 +85,7 @@ async def test_made_up_requests_are_answered_as_the_document_says(
             case.path_parameters.update({name: names[name] for name in case.path_parameters})
         with requests.Session() as session:
             session.trust_env = False
-            answer = case.call(
-                base_url=stand.plane.api_url, headers=headers, session=session, timeout=TIME_S
-            )
+            answer = case.call(base_url=stand.plane.api_url, headers=headers, session=session, timeout=TIME_S)
             case.validate_response(answer, checks=CHECKS)
 
     await asyncio.to_thread(ask)

@@ -146,7 +146,9 @@ async def test_keys_of_two_namespaces_are_two_keys(stand: Stand, api: httpx.Asyn
     key: dict[str, Any] = {"idempotency_key": MARK, "concurrency": {"key": MARK, "limit": 1}}
     async with stand.client(Role.SUBMITTER, TEAM) as team:
         # In ``default`` the idempotency key stands for another request, and a job holds the concurrency key.
-        (job,) = await submit(team, **{**key, "concurrency": {**key["concurrency"], "excess": "cancel-older"}})
+        (job,) = await submit(
+            team, **{**key, "concurrency": {**key["concurrency"], "excess": "cancel-older"}}
+        )
         assert job["id"] not in other.jobs
         worker = await stand.worker()
         await worker.welcome(credit=1)
