@@ -6,6 +6,7 @@ import msgspec
 
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
+from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.explain import Explainer
@@ -39,6 +40,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     blobs: BlobStore
     clock: Clock
     submitter: Submitter
+    backpressure: Backpressure
     changer: Changer
     explainer: Explainer
     queues: Queues
