@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mvm_ci.control_plane.api.problems import headers_of, status_of
 from mvm_ci.domain.errors import QueueFull, QuotaExceeded, Unavailable
-from mvm_ci.domain.quota import Quota, Usage, check, room_to_run
+from mvm_ci.domain.quota import Quota, Usage, check, running_limits
 
 COUNTS = st.integers(0, 1 << 40)
 LIMITS = st.none() | COUNTS
@@ -37,12 +37,9 @@ def test_the_quota_that_is_exceeded_is_named() -> None:
         check("team", Quota(max_waiting=5, max_bytes=10), Usage(stored=9), Usage(waiting=5, stored=2))
 
 
-@given(QUOTAS, COUNTS)
-def test_there_is_room_to_run_up_to_the_quota(quota: Quota, running: int) -> None:
-    room = room_to_run(quota, running)
-    assert (room is None) == (quota.max_running is None)
-    if room is not None and quota.max_running is not None:
-        assert room == max(quota.max_running - running, 0)
+def test_only_namespaces_with_a_quota_of_running_jobs_are_limited() -> None:
+    quotas = {"a": Quota(max_running=2), "b": Quota(max_waiting=1), "c": Quota(max_running=0)}
+    assert running_limits(quotas) == {"a": 2, "c": 0}
 
 
 @pytest.mark.parametrize("error", [QueueFull("full", 7), QuotaExceeded("over", 7)])

@@ -26,6 +26,7 @@ from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import JobState, NewJob
+from mvm_ci.domain.quota import running_limits
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.counts import JobCounts
@@ -121,6 +122,7 @@ class ControlPlane:
         modules = Modules(registry, blobs, clock)
         namespaces = Namespaces(stores.access, clock, self._occupied)
         self._backpressure.quotas = namespaces.quotas
+        namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         submitter = Submitter(
             queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
@@ -150,6 +152,7 @@ class ControlPlane:
             blobs=blobs,
             clock=clock,
             submitter=submitter,
+            backpressure=self._backpressure,
             changer=changer,
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
@@ -279,7 +282,8 @@ class ControlPlane:
         return found
 
     async def _occupied(self, namespace: str) -> bool:
-        return bool(await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1))
+        jobs = await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1)
+        return bool(jobs or await self._stores.schedules.page(namespace, limit=1))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._failed.done():

@@ -19,3 +19,8 @@ class BlobRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 Payload: TypeAlias = bytes | BlobRef
 """Inline bytes (at most ``INLINE_LIMIT``), or a reference to a blob."""
+
+
+def size_of(payload: Payload) -> int:
+    """Its bytes, wherever they are."""
+    return payload.size if isinstance(payload, BlobRef) else len(payload)

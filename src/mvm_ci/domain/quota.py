@@ -1,5 +1,7 @@
 """What a namespace may hold at most."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from mvm_ci.domain.errors import QuotaExceeded
@@ -13,7 +15,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     max_running: int | None = None
     """Jobs at workers at once. More are never refused: they wait."""
     max_bytes: int | None = None
-    """Stored bytes of inputs, results and modules."""
+    """Stored bytes of the inputs and results of its jobs, as ``JobQueue.stored`` counts them."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ def check(namespace: str, quota: Quota, usage: Usage, asked: Usage) -> None:
             )
 
 
-def room_to_run(quota: Quota, running: int) -> int | None:
-    """How many more jobs may go to workers; None: as many as there are."""
-    return None if quota.max_running is None else max(0, quota.max_running - running)
+def running_limits(quotas: Mapping[str, Quota]) -> dict[str, int]:
+    """How many jobs of each namespace may be at workers at once; no limit for the others."""
+    return {
+        namespace: quota.max_running for namespace, quota in quotas.items() if quota.max_running is not None
+    }

@@ -7,6 +7,7 @@ from typing import Final
 from mvm_ci.domain.errors import DiskFull, QueueFull, QuotaExceeded
 from mvm_ci.domain.job import FINAL
 from mvm_ci.domain.quota import Quota, Usage, check
+from mvm_ci.lifecycle.stored_bytes import StoredBytes
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.disk import Disk
@@ -44,6 +45,7 @@ class Backpressure:
         self._counted_ms = 0
         self._looked_ms = -LOOK_MS
         self._free = 0
+        self._stored = StoredBytes(queue, clock)
         self.quotas: Mapping[str, Quota] = {}
         self.refused: Counter[str] = Counter({error.code: 0 for error in _REFUSALS})
 
@@ -85,6 +87,21 @@ class Backpressure:
             waiting = await self._queue.waiting(namespace)
             check(namespace, quota, Usage(waiting=waiting), Usage(waiting=count))
         await self._check_disk()
+
+    async def admit_bytes(self, namespace: str, size: int) -> None:
+        """Raises ``QuotaExceeded`` if a namespace may not store ``size`` more bytes of inputs, which count as
+        stored from now on; ``Unavailable``.
+        """
+        if await self.has_room_for(namespace, size):
+            self._stored.added(namespace, size)
+
+    async def has_room_for(self, namespace: str, size: int) -> bool:
+        """Raises as ``admit_bytes`` does. False: the namespace has no such quota."""
+        quota = self.quotas.get(namespace)
+        if quota is None or quota.max_bytes is None:
+            return False
+        check(namespace, quota, Usage(stored=await self._stored.used(namespace)), Usage(stored=size))
+        return True
 
     async def _check_disk(self) -> None:
         now = self._clock.now_ms()

@@ -23,7 +23,7 @@ from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.job_queue import JobQueue, Report
+from mvm_ci.ports.job_queue import Holder, JobQueue, Report
 from mvm_ci.wire.messages import Assignment
 
 log = structlog.get_logger(__name__)
@@ -55,14 +55,16 @@ class Dispatcher:
         self._unread = True
         """The store may have pending jobs in lanes that the scheduler does not know of."""
         self._known = False
+        self._uncounted = False
+        """A namespace got a limit of running jobs: what workers have of it is to be counted."""
         self._renewed: set[int] = set()
         self._event = asyncio.Event()
 
     async def restore(self) -> None:
         """After the start: what holds slots, and what is ready. Raises ``Unavailable``."""
-        for holder in await self._queue.holders():
+        for holder in await self._count():
             if holder.begun:
-                self.scheduler.limits.holds(holder.job, holder.lane, placed=holder.placed)
+                self.scheduler.limits.holds(holder.job, holder.lane)
         self.pending()
 
     def attach(
@@ -152,8 +154,12 @@ class Dispatcher:
         self._event.set()
 
     def limit_running(self, limits: Mapping[str, int]) -> None:
-        """How many jobs of each of these namespaces may be at workers at once."""
+        """How many jobs of each of these namespaces may be at workers at once; no limit for the others.
+
+        Lower ones take nothing from workers.
+        """
         self.scheduler.set_running_limits(limits)
+        self._uncounted = bool(self.scheduler.limits.uncounted())
         self._event.set()
 
     def stop(self, session: SessionId, placed: Placed) -> None:
@@ -167,6 +173,10 @@ class Dispatcher:
         seat = self.seats.get(session)
         if seat is not None:
             self.seats.measure(seat.forget(jobs), self._clock.now_ms())
+        self.unplaced(jobs)
+
+    def unplaced(self, jobs: Sequence[JobId]) -> None:
+        """No worker has these jobs any more."""
         if self.scheduler.unplaced(jobs):
             self._event.set()
 
@@ -179,10 +189,34 @@ class Dispatcher:
             else:
                 await first_of(self._clock, max(1, next_ms - self._clock.now_ms()), self._event)
             self._event.clear()
+            if self._uncounted and not await self._recount():
+                continue
             if self._unread and not await self._read():
                 continue
             while any(seat.credits > 0 for seat in self.seats) and await self._round():
                 pass
+
+    async def _count(self) -> list[Holder]:
+        """Counts what workers have of namespaces that got a limit. Returns all that holds slots."""
+        self._uncounted = False
+        accounts = self.scheduler.limits.uncounted()
+        holders = await self._queue.holders()
+        self.scheduler.counted(accounts, [(h.job, h.lane.namespace) for h in holders if h.placed])
+        return holders
+
+    async def _recount(self) -> bool:
+        """The same while jobs come and go. False if the store failed: it is asked again."""
+        try:
+            # An empty write: when it is answered, what was placed before the limit was set can be read.
+            await self._queue.start((), self._clock.now_ms())
+            await self._count()
+        except Unavailable as error:
+            log.warning("running_not_counted", error=str(error), again_in_ms=PAUSE_MS)
+            await self._clock.sleep(PAUSE_MS)
+            self._uncounted = True
+            self._event.set()
+            return False
+        return True
 
     async def _read(self) -> bool:
         """Learns what is ready. False if the store failed: it is asked again."""
@@ -281,7 +315,9 @@ class Dispatcher:
     async def _give_back(self, placed: Placed) -> bool:
         """Always False: the store has failed."""
         try:
-            await self._queue.report([Report(placed=placed, outcome=Released())], self._clock.now_ms())
+            report = Report(placed=placed, outcome=Released())
+            if (await self._queue.report([report], self._clock.now_ms())) == [True]:
+                self.unplaced((placed.job,))
         except Unavailable as error:
             # Its session holds it until it ends: nothing is lost, but it waits.
             log.warning("job_not_given_back", job=placed.job, error=str(error))

@@ -71,6 +71,12 @@ class Keys:
         for key in [key for key, used in self._used.items() if used.job in gone]:
             del self._used[key]
 
+    def forget_before(self, job: JobId) -> None:
+        """Keys of older jobs are as the queue says."""
+        old = [key for key, used in self._used.items() if used.job < job and used.durable.done()]
+        for key in old:
+            del self._used[key]
+
     def forget(self, jobs: Iterable[NewJob]) -> None:
         """These jobs could not be stored."""
         for job in jobs:

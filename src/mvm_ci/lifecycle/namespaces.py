@@ -1,6 +1,6 @@
 """Namespaces: made, limited, removed; and which there are, without asking the store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -14,6 +14,8 @@ from mvm_ci.ports.clock import Clock
 MAX_NAMESPACES: Final = 10_000
 _NO_LIMITS: Final = Quota()
 
+QuotaListener: TypeAlias = Callable[[Mapping[str, Quota]], None]
+"""Told the quotas of all namespaces that have one; neither waits nor raises."""
 Occupied: TypeAlias = Callable[[str], Awaitable[bool]]
 """Whether a namespace still holds jobs or anything else that would be lost with it."""
 
@@ -28,11 +30,17 @@ class Namespaces:
         self._known: dict[str, Namespace] = {}
         self.quotas: dict[str, Quota] = {}
         """Of those that have limits; kept up to date."""
+        self._listeners: list[QuotaListener] = []
+
+    def listen(self, listener: QuotaListener) -> None:
+        """It is told after ``load`` and after every change of a quota."""
+        self._listeners.append(listener)
 
     async def load(self) -> None:
         """Reads them. Raises ``Unavailable``."""
         for namespace in await self._access.namespaces():
             self._enter(namespace)
+        self._tell()
 
     def all(self) -> list[Namespace]:
         """All, by name."""
@@ -53,6 +61,7 @@ class Namespaces:
         if not await self._access.put_namespace(namespace):
             raise Conflict(f"there is a namespace {name!r} already")
         self._enter(namespace)
+        self._tell()
         return namespace
 
     async def set_quota(self, name: str, quota: Quota) -> Namespace:
@@ -62,6 +71,7 @@ class Namespaces:
             raise NotFound(f"there is no namespace {name!r} any more")
         changed = replace(self.find(name), quota=quota)
         self._enter(changed)
+        self._tell()
         return changed
 
     async def delete(self, name: str) -> Namespace:
@@ -78,6 +88,7 @@ class Namespaces:
             self._known.setdefault(name, namespace)
             raise
         self.quotas.pop(name, None)
+        self._tell()
         return namespace
 
     def _enter(self, namespace: Namespace) -> None:
@@ -87,6 +98,10 @@ class Namespaces:
         else:
             self.quotas[namespace.name] = namespace.quota
 
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener(self.quotas)
+
     async def _check_empty(self, name: str) -> None:
         if await self._occupied(name):
-            raise Conflict(f"the namespace {name!r} still holds jobs; delete them first")
+            raise Conflict(f"the namespace {name!r} still holds jobs or schedules; delete them first")

@@ -97,6 +97,7 @@ class Submitter:
         now = self._clock.now_ms()
         checked: list[Checked] = []
         large: list[tuple[JobSpec, bytes]] = []
+        size = 0
         for number, job in enumerate(jobs):
             job_request.check_ranges(number, job)
             module = modules.get(Digest(job.module))
@@ -105,6 +106,7 @@ class Submitter:
                     f"jobs[{number}].module: there is no module {job.module[:80]!r}; upload it first"
                 )
             given = job_request.input_of(number, job)
+            size += len(given)
             spec = JobSpec(
                 module=module.digest,
                 input=given if len(given) <= INLINE_LIMIT else b"",
@@ -120,6 +122,7 @@ class Submitter:
             if len(given) > INLINE_LIMIT:
                 large.append((spec, given))
         await self._check_upstreams(checked, namespace)
+        await self._backpressure.admit_bytes(namespace, size)
         await self._store_inputs(large)
         # The last step: nobody else can use a key between this and hand_over without its being seen.
         return await self._with_keys(checked, namespace)
@@ -167,6 +170,10 @@ class Submitter:
     def deleted(self, jobs: Sequence[JobId]) -> None:
         """These jobs are gone: their idempotency keys may be used anew."""
         self._keys.forget_jobs(jobs)
+
+    def deleted_before(self, job: JobId) -> None:
+        """Older jobs may be gone, or their idempotency keys: these are looked up anew."""
+        self._keys.forget_before(job)
 
     async def settle(self) -> None:
         """Returns when every insert under way was answered."""

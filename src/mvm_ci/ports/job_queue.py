@@ -141,6 +141,7 @@ class Rescued(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[JobId, ...] = ()
     dead: tuple[JobId, ...] = ()
     cancelled: tuple[JobId, ...] = ()
+    paused: tuple[JobId, ...] = ()
 
 
 EVERY_JOB: Final = JobFilter()
@@ -298,6 +299,12 @@ class JobQueue(Protocol):
 
     def waiting(self, namespace: str) -> Awaitable[int]:
         """How many jobs of a namespace have not ended and are at no worker."""
+        ...
+
+    def stored(self, namespace: str) -> Awaitable[int]:
+        """Bytes of the inputs and results of a namespace's jobs, whether inline or blobs; every job counts
+        its own. Looks at each of its jobs.
+        """
         ...
 
     def ahead(self, job: JobId, limit: int) -> Awaitable[int]:

@@ -161,7 +161,7 @@ def test_a_rate_gives_no_second_helping_after_a_restart() -> None:
 def test_a_namespace_runs_no_more_than_its_quota() -> None:
     mine = lane("mine")
     made = scheduler(mine)
-    made.set_running_limits({"mine": 2})
+    limit_running(made, {"mine": 2})
     assert take(made, 1, 2, credit=9) == mine.id
     assert take(made) is None
     # A job that sleeps is at no worker; it needs room to go on.
@@ -173,10 +173,70 @@ def test_a_namespace_runs_no_more_than_its_quota() -> None:
     assert take(made, 3) is not None
 
 
+def limit_running(made: Scheduler, limits: dict[str, int], *placed: int) -> None:
+    """Sets limits, when workers have these jobs of the namespace ``mine``."""
+    made.set_running_limits(limits)
+    made.counted(made.limits.uncounted(), [(JobId(job), "mine") for job in placed])
+
+
+def test_a_namespace_that_gets_a_quota_has_no_room_until_its_jobs_at_workers_are_counted() -> None:
+    mine = lane("mine")
+    made = scheduler(mine, lane("other"))
+    made.set_running_limits({"mine": 3})
+    assert not made.admit(mine, 0)
+    assert take(made, 9) == lane("other").id
+    accounts = made.limits.uncounted()
+    made.emptied(lane("other").id)
+    assert take(made) is None
+    # One of those that are counted has left meanwhile.
+    made.unplaced([JobId(2)])
+    made.counted(accounts, [(JobId(1), "mine"), (JobId(2), "mine"), (JobId(9), "other")])
+    assert take(made, 3, 4, credit=9) == mine.id
+    assert take(made) is None
+    assert made.limits.used(("mine", None)) == 3
+    made.set_running_limits({"mine": 4})
+    assert take(made, 5, credit=9) == mine.id
+    assert take(made) is None
+
+
+def test_a_claim_under_way_counts_in_the_quota_that_is_set_meanwhile() -> None:
+    mine = lane("mine")
+    made = scheduler(mine)
+    before = made.turn(ANY, 5, 0)
+    assert before is not None
+    limit_running(made, {"mine": 3}, 1)
+    # The count saw one of what the claim brought, and it counts once.
+    made.settle(before, map(JobId, (1, 2)))
+    assert made.limits.used(("mine", None)) == 2
+    limited = made.turn(ANY, 5, 0)
+    assert limited is not None
+    assert limited.limit == 1
+    # The quota goes and comes back: the slot that was reserved is not given back twice.
+    made.set_running_limits({})
+    limit_running(made, {"mine": 3}, 1, 2)
+    made.settle(limited, map(JobId, (3,)))
+    assert made.limits.used(("mine", None)) == 3
+    made.ended(map(JobId, (1, 2, 3)))
+    assert made.limits.used(("mine", None)) == 0
+
+
+def test_a_count_does_not_serve_a_namespace_that_was_limited_after_it_began() -> None:
+    mine = lane("mine")
+    made = scheduler(mine)
+    made.set_running_limits({"other": 1})
+    accounts = made.limits.uncounted()
+    made.set_running_limits({"other": 1, "mine": 5})
+    made.counted(accounts, [(JobId(1), "mine")])
+    assert take(made, 2) is None
+    made.counted(made.limits.uncounted(), [(JobId(1), "mine")])
+    assert take(made, 2) == mine.id
+    assert made.limits.used(("mine", None)) == 2
+
+
 def test_slots_of_before_the_start_are_held() -> None:
     keyed = lane(concurrency=Concurrency(key="k"))
     made = scheduler(keyed)
-    made.limits.holds(JobId(1), keyed, placed=True)
+    made.limits.holds(JobId(1), keyed)
     assert take(made) is None
     made.ended([JobId(1)])
     assert take(made, 2) == keyed.id

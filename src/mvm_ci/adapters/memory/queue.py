@@ -73,6 +73,7 @@ class MemoryJobQueue(Changes, Reads):
                 pending=tuple(became.get(JobState.PENDING, ())),
                 dead=tuple(became.get(JobState.DEAD, ())),
                 cancelled=tuple(became.get(JobState.CANCELLED, ())),
+                paused=tuple(became.get(JobState.PAUSED, ())),
             )
         )
 

@@ -11,6 +11,7 @@ from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, Event, Job, JobState, Placed, sources
 from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.options import Dependency
+from mvm_ci.domain.payload import size_of
 from mvm_ci.ports.job_queue import EVERY_JOB, Holder, JobFilter, Keyed
 
 T = TypeVar("T")
@@ -66,6 +67,16 @@ class Reads:
     def waiting(self, namespace: str) -> asyncio.Future[int]:
         waiting = self._in_state(*_WAITING)
         return answered(sum(record.job.options.lane.namespace == namespace for record in waiting))
+
+    def stored(self, namespace: str) -> asyncio.Future[int]:
+        jobs = (record.job for record in self._records.values())
+        payloads = (
+            payload
+            for job in jobs
+            if job.options.lane.namespace == namespace
+            for payload in (job.spec.input, job.result or b"")
+        )
+        return answered(sum(map(size_of, payloads)))
 
     def ahead(self, job: JobId, limit: int) -> asyncio.Future[int]:
         asked = self._records.get(job)

@@ -92,6 +92,7 @@ def _rescue(
         pending=tuple(became.get(JobState.PENDING, ())),
         dead=tuple(became.get(JobState.DEAD, ())),
         cancelled=tuple(became.get(JobState.CANCELLED, ())),
+        paused=tuple(became.get(JobState.PAUSED, ())),
     )
 
 

@@ -31,3 +31,13 @@ SELECT namespace, state, count(*) FROM jobs WHERE state NOT IN ({CLAIMED}, {IN_P
 -- name: waiting
 SELECT count(*) FROM jobs WHERE namespace = ?1
     AND state IN ({PENDING}, {SUSPENDED}, {SCHEDULED}, {PAUSED}, {BLOCKED}) AND state NOT IN ({CLAIMED}, {IN_PROGRESS})
+
+-- Of a blob its size counts, not the digest that stands for it.
+-- name: stored
+SELECT coalesce(sum(size), 0) FROM (
+    SELECT coalesce(input_size, length(input)) + coalesce(result_size, length(result), 0) AS size
+    FROM jobs INDEXED BY jobs_listed WHERE namespace = ?1 AND state NOT IN ({CLAIMED}, {IN_PROGRESS})
+    UNION ALL
+    SELECT coalesce(input_size, length(input)) + coalesce(result_size, length(result), 0)
+    FROM jobs INDEXED BY jobs_placed
+    WHERE session IS NOT NULL AND namespace = ?1 AND state IN ({CLAIMED}, {IN_PROGRESS}))

@@ -116,6 +116,9 @@ class SqlJobQueue:
     def waiting(self, namespace: str) -> asyncio.Future[int]:
         return self._reader.read(partial(job_reads.number, "waiting", (namespace,)))
 
+    def stored(self, namespace: str) -> asyncio.Future[int]:
+        return self._reader.read(partial(job_reads.number, "stored", (namespace,)))
+
     def ahead(self, job: JobId, limit: int) -> asyncio.Future[int]:
         return self._reader.read(partial(job_reads.number, "ahead", (job, limit)))
 

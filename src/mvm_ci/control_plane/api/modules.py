@@ -18,6 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def push_module(services: Services, request: Request) -> Reply:
     """Stores a module."""
+    await services.backpressure.has_room_for(request.namespace, len(request.body))
     added = await services.modules.add(request.body, request.query.get("name", ""))
     request.target = added.digest
     return Reply(_encode(module_view(added)))

@@ -11,6 +11,7 @@ from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.workers import shown_worker
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.ports.access import ALL_NAMESPACES
 from mvm_ci.wire import api
 
 READY_S: Final = 2.0
@@ -19,9 +20,11 @@ READY_S: Final = 2.0
 _encode = msgspec.json.Encoder().encode
 
 
-async def status(services: Services, _: Request) -> Reply:
-    """The control plane at a glance."""
-    counts = await services.counts.get()
+async def status(services: Services, request: Request) -> Reply:
+    """The control plane at a glance; the jobs are those that the caller's token may see."""
+    scope = request.caller.namespace
+    everything = scope == ALL_NAMESPACES
+    counts = await (services.counts.get() if everything else services.queue.counts(scope))
     known = await services.registry.workers()
     views = [shown_worker(services, worker) for worker in known]
     connected = [view for view in views if view.connected]

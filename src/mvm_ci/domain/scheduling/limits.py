@@ -1,6 +1,6 @@
 """What may run at once, and how often it may begin: the accounts of concurrency keys and namespaces."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mvm_ci.domain.ids import JobId
@@ -17,6 +17,27 @@ class Room(NamedTuple):
     jobs: int
     key: Key | None = None
     at_ms: int | None = None
+
+
+class Running:
+    """The account of a namespace's limit of running jobs.
+
+    ``reserved``: slots that were taken before it is known for which jobs. ``counted``: ``jobs`` has those of
+    before there was a limit, too; until then there is no room.
+    """
+
+    __slots__ = ("counted", "jobs", "limit", "reserved")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.reserved = 0
+        self.jobs: set[JobId] = set()
+        self.counted = False
+
+    @property
+    def used(self) -> int:
+        """Slots that are held."""
+        return self.reserved + len(self.jobs)
 
 
 class _Bucket:
@@ -36,18 +57,43 @@ class Limits:
 
     def __init__(self, now_ms: int) -> None:
         self._began_ms = now_ms
-        self._running: dict[str, int] = {}
+        self._running: dict[str, Running] = {}
         self._used: dict[Key, int] = {}
         self._attempts: dict[JobId, Key] = {}
-        self._placements: dict[JobId, Key] = {}
+        self._placements: dict[JobId, str] = {}
+        self._gone: set[JobId] | None = None
+        """What left workers while accounts are uncounted."""
         self._buckets: dict[Key, _Bucket] = {}
 
     def set_running(self, limits: Mapping[str, int]) -> None:
         """How many jobs of each namespace may be at workers at once; no limit for the others.
 
-        Counts what is placed from now on.
+        A namespace that had no limit has no room until what its workers have is ``counted``.
         """
-        self._running = dict(limits)
+        for namespace in self._running.keys() - limits.keys():
+            for job in self._running.pop(namespace).jobs:
+                del self._placements[job]
+        for namespace, limit in limits.items():
+            self._running.setdefault(namespace, Running(limit)).limit = limit
+        self._note_gone()
+
+    def uncounted(self) -> list[Running]:
+        """The accounts that lack the jobs of before."""
+        return [account for account in self._running.values() if not account.counted]
+
+    def counted(self, accounts: Sequence[Running], placed: Iterable[tuple[JobId, str]]) -> list[Key]:
+        """``placed``: jobs that workers had, with their namespaces, at some time after ``accounts`` were
+        ``uncounted``. Returns the keys that have room from now on.
+        """
+        asked = set(accounts)
+        for job, namespace in placed:
+            account = self._running.get(namespace)
+            if account is not None and account in asked and job not in (self._gone or ()):
+                self._place(job, namespace, account)
+        for account in asked:
+            account.counted = True
+        self._note_gone()
+        return [(namespace, None) for namespace, account in self._running.items() if account in asked]
 
     def unlimited(self, lane: Lane) -> bool:
         """Whether nothing ever limits this lane."""
@@ -59,7 +105,7 @@ class Limits:
         running = self._running.get(lane.namespace)
         if running is not None:
             key: Key = (lane.namespace, None)
-            count = running - self._used.get(key, 0)
+            count = running.limit - running.used if running.counted else 0
             if count <= 0:
                 return Room(0, key)
         concurrency = lane.concurrency
@@ -78,36 +124,43 @@ class Limits:
             count = min(count, int(tokens))
         return Room(count)
 
-    def reserve(self, lane: Lane, lane_id: int, count: int) -> None:
-        """Takes ``count`` slots, before it is known for which jobs."""
-        if lane.namespace in self._running:
-            self._add((lane.namespace, None), count)
+    def reserve(self, lane: Lane, lane_id: int, count: int) -> Running | None:
+        """Takes ``count`` slots, before it is known for which jobs; those of the namespace in the account
+        that is returned.
+        """
+        self._reserve_attempts(lane, lane_id, count)
+        account = self.account(lane)
+        if account is not None:
+            account.reserved += count
+        return account
+
+    def account(self, lane: Lane) -> Running | None:
+        """That of the lane's namespace; None: it has no limit."""
+        return self._running.get(lane.namespace)
+
+    def placed(
+        self, lane: Lane, lane_id: int, jobs: Sequence[JobId], reserved: int, account: Running | None
+    ) -> None:
+        """These jobs were placed with ``reserved`` slots, those of the namespace in ``account``; the others
+        are free again.
+        """
+        if account is not None:
+            account.reserved -= reserved
+        # Not the same account, if the limit was set or removed meanwhile.
+        running = self.account(lane)
+        if running is not None:
+            for job in jobs:
+                self._place(job, lane.namespace, running)
         if lane.concurrency is not None and not has_begun(lane_id):
             key = (lane.namespace, lane.concurrency.key)
-            self._add(key, count)
-            bucket = self._buckets.get(key)
-            if bucket is not None:
-                bucket.tokens -= count
+            self._attempts.update(dict.fromkeys(jobs, key))
+        self._reserve_attempts(lane, lane_id, len(jobs) - reserved)
 
-    def placed(self, lane: Lane, lane_id: int, reserved: int, jobs: Iterable[JobId]) -> None:
-        """These jobs were placed with slots reserved for ``reserved``; the others are free again."""
-        taken = 0
-        for job in jobs:
-            taken += 1
-            if lane.namespace in self._running:
-                self._placements[job] = (lane.namespace, None)
-            if lane.concurrency is not None and not has_begun(lane_id):
-                self._attempts[job] = (lane.namespace, lane.concurrency.key)
-        self.reserve(lane, lane_id, taken - reserved)
-
-    def holds(self, job: JobId, lane: Lane, *, placed: bool) -> None:
-        """A job of before this process's start holds its slots."""
+    def holds(self, job: JobId, lane: Lane) -> None:
+        """An attempt of before this process's start holds its slot."""
         if lane.concurrency is not None:
             self._attempts[job] = key = (lane.namespace, lane.concurrency.key)
             self._add(key, 1)
-        if placed and lane.namespace in self._running:
-            self._placements[job] = (lane.namespace, None)
-            self._add((lane.namespace, None), 1)
 
     def has(self, job: JobId) -> bool:
         """Whether a job holds a slot."""
@@ -115,22 +168,48 @@ class Limits:
 
     def unplaced(self, jobs: Iterable[JobId]) -> list[Key]:
         """No worker has these jobs any more; the keys in which slots became free."""
-        return self._free(self._placements, jobs) if self._placements else []
+        if not self._running:
+            return []
+        jobs = tuple(jobs)
+        if self._gone is not None:
+            self._gone.update(jobs)
+        namespaces = {job: found for job in jobs if (found := self._placements.pop(job, None)) is not None}
+        for job, namespace in namespaces.items():
+            self._running[namespace].jobs.discard(job)
+        return [(namespace, None) for namespace in dict.fromkeys(namespaces.values())]
 
     def ended(self, jobs: Iterable[JobId]) -> list[Key]:
         """The attempts of these jobs have ended; the keys in which slots became free."""
         jobs = tuple(jobs)
-        return self.unplaced(jobs) + (self._free(self._attempts, jobs) if self._attempts else [])
+        keys = [key for job in jobs if (key := self._attempts.pop(job, None)) is not None]
+        for key in keys:
+            self._add(key, -1)
+        return self.unplaced(jobs) + keys
 
     def used(self, key: Key) -> int:
         """Slots of a key that are held."""
+        namespace, name = key
+        if name is None:
+            return self._running[namespace].used if namespace in self._running else 0
         return self._used.get(key, 0)
 
-    def _free(self, holders: dict[JobId, Key], jobs: Iterable[JobId]) -> list[Key]:
-        keys = [key for job in jobs if (key := holders.pop(job, None)) is not None]
-        for key in keys:
-            self._add(key, -1)
-        return keys
+    def _place(self, job: JobId, namespace: str, account: Running) -> None:
+        self._placements[job] = namespace
+        account.jobs.add(job)
+
+    def _note_gone(self) -> None:
+        if not self.uncounted():
+            self._gone = None
+        elif self._gone is None:
+            self._gone = set()
+
+    def _reserve_attempts(self, lane: Lane, lane_id: int, count: int) -> None:
+        if lane.concurrency is not None and not has_begun(lane_id):
+            key = (lane.namespace, lane.concurrency.key)
+            self._add(key, count)
+            bucket = self._buckets.get(key)
+            if bucket is not None:
+                bucket.tokens -= count
 
     def _add(self, key: Key, count: int) -> None:
         used = self._used.get(key, 0) + count

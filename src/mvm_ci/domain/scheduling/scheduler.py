@@ -10,14 +10,14 @@ It knows which lanes *may* have ready jobs, not which jobs: a claim that finds f
 that a lane is empty. So nothing is lost when it is wrong, but a claim.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.labels import matches
 from mvm_ci.domain.lane import Labels, Lane, has_begun
 from mvm_ci.domain.scheduling.fair import FairQueue
-from mvm_ci.domain.scheduling.limits import Key, Limits
+from mvm_ci.domain.scheduling.limits import Key, Limits, Running
 
 RECENT_MS: Final = 5_000
 """So long after a job of a priority came, lower ones get free slots only."""
@@ -26,11 +26,14 @@ Queue = tuple[str, str]
 
 
 class Turn(NamedTuple):
-    """Claim up to ``limit`` jobs of a lane: slots for that many are reserved until ``settle``."""
+    """Claim up to ``limit`` jobs of a lane: slots for that many are reserved until ``settle``, those of its
+    namespace in ``account``.
+    """
 
     lane: Lane
     lane_id: int
     limit: int
+    account: Running | None
 
 
 class Scheduler:
@@ -99,7 +102,8 @@ class Scheduler:
     def admitted(self, lane: Lane, job: JobId | None) -> None:
         """What became of the slot that ``admit`` reserved: it is the job's, or nobody's."""
         if not self.limits.unlimited(lane):
-            self.limits.placed(lane, lane.id, 1, () if job is None else (job,))
+            account = self.limits.account(lane)
+            self.limits.placed(lane, lane.id, () if job is None else (job,), 1, account)
 
     def turn(
         self, labels: Mapping[str, str], credit: int, now_ms: int, free: int | None = None
@@ -125,15 +129,14 @@ class Scheduler:
                 limit = self._limit(lane, lane_id, credit, sum(map(len, queues)), now_ms)
                 if limit:
                     queue.charge(key, lane_id, limit)
-                    self.limits.reserve(lane, lane_id, limit)
-                    return Turn(lane, lane_id, limit)
+                    return Turn(lane, lane_id, limit, self.limits.reserve(lane, lane_id, limit))
         return None
 
     def settle(self, turn: Turn, jobs: Iterable[JobId]) -> None:
         """A turn brought these jobs."""
         if not self.limits.unlimited(turn.lane):
             jobs = tuple(jobs)
-            self.limits.placed(turn.lane, turn.lane_id, turn.limit, jobs)
+            self.limits.placed(turn.lane, turn.lane_id, jobs, turn.limit, turn.account)
             if len(jobs) < turn.limit:
                 self._freed([(turn.lane.namespace, None)])
                 if turn.lane.concurrency is not None:
@@ -157,6 +160,10 @@ class Scheduler:
         """See ``Limits.set_running``; lanes that were full are looked at again."""
         self.limits.set_running(limits)
         self._freed(list(self._full))
+
+    def counted(self, accounts: Sequence[Running], placed: Iterable[tuple[JobId, str]]) -> None:
+        """See ``Limits.counted``."""
+        self._freed(self.limits.counted(accounts, placed))
 
     def pause(self, queue: Queue) -> None:
         """Nothing of this queue is claimed from now on."""
