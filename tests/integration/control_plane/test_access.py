@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -58,6 +58,10 @@ async def status_of(stand: Stand, secret: str, path: str = "/v1/whoami", **heade
 # -------------------------------------------------------------------- every route
 
 
+AT_ONCE: Final = {"/v1/jobs/{id}/wait": {"timeout_s": 0}, "/v1/events": {"follow": 0}}
+"""How to ask so that the answer does not wait."""
+
+
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.role], ids=lambda r: f"{r.method} {r.path}")
 async def test_who_may_call_a_route_is_what_its_table_says(stand: Stand, route: Route) -> None:
     path = route.path.replace("{id}", JOB).replace("{name}", "none")
@@ -67,9 +71,7 @@ async def test_who_may_call_a_route_is_what_its_table_says(stand: Stand, route: 
         may = role.includes(route.role) and (scope == ALL_NAMESPACES or not route.everywhere)
         async with stand.client(role, scope) as client:
             # Nothing that a route could carry out: no body, no such job or worker.
-            answer = await client.request(
-                route.method, path, params={"timeout_s": 0} if "wait" in path else {}
-            )
+            answer = await client.request(route.method, path, params=AT_ONCE.get(route.path, {}))
         assert (answer.status_code == 403) == (not may), (role, scope, answer.text)
         assert answer.status_code != 401
         refusals += not may
