@@ -189,6 +189,8 @@ class Dispatcher:
             else:
                 await first_of(self._clock, max(1, next_ms - self._clock.now_ms()), self._event)
             self._event.clear()
+            # Also if nobody has credit: a time that has come is not waited for again.
+            self.scheduler.release(self._clock.now_ms())
             if self._uncounted and not await self._recount():
                 continue
             if self._unread and not await self._read():

@@ -1,6 +1,6 @@
 """Fair turns: keys that have work share what is given out, however much work each of them has."""
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Final
@@ -17,7 +17,7 @@ class FairQueue:
     __slots__ = ("_accounts", "_floor", "_heap", "_lanes", "_serial")
 
     def __init__(self) -> None:
-        self._lanes: dict[str, deque[int]] = {}
+        self._lanes: dict[str, OrderedDict[int, None]] = {}
         self._accounts: dict[str, int] = {}
         self._heap: list[tuple[int, int, str]] = []
         self._floor = 0
@@ -38,20 +38,18 @@ class FairQueue:
         """A lane of ``key`` has work; ``first``: before the key's other lanes."""
         lanes = self._lanes.get(key)
         if lanes is None:
-            lanes = self._lanes[key] = deque()
+            lanes = self._lanes[key] = OrderedDict()
             self._accounts[key] = max(self._accounts.get(key, 0), self._floor)
             self._push(key)
-        if first:
-            lanes.appendleft(lane)
-        else:
-            lanes.append(lane)
+        lanes[lane] = None
+        lanes.move_to_end(lane, last=not first)
 
     def peek(self) -> tuple[int, str, int] | None:
         """Account, key and lane of whose turn it is; None if there is no work."""
         while self._heap:
             account, _, key = self._heap[0]
             if key in self._lanes and self._accounts[key] == account:
-                return account, key, self._lanes[key][0]
+                return account, key, next(iter(self._lanes[key]))
             heappop(self._heap)
         return None
 
@@ -62,8 +60,8 @@ class FairQueue:
             return
         self._floor = max(self._floor, self._accounts[key])
         self._accounts[key] += count
-        if lanes[0] == lane and not lane & 1:
-            lanes.rotate(-1)
+        if next(iter(lanes)) == lane and not lane & 1:
+            lanes.move_to_end(lane)
         self._push(key)
 
     def remove(self, key: str, lane: int) -> bool:
@@ -71,10 +69,11 @@ class FairQueue:
         lanes = self._lanes.get(key)
         if lanes is None or lane not in lanes:
             return False
-        lanes.remove(lane)
+        del lanes[lane]
         if not lanes:
             del self._lanes[key]
-            if len(self._accounts) > _REMEMBERED:
+            # As many steps as keys have come since the last time: few for each.
+            if len(self._accounts) > 2 * len(self._lanes) + _REMEMBERED:
                 self._accounts = {known: self._accounts[known] for known in self._lanes}
         return True
 

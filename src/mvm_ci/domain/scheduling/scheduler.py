@@ -11,6 +11,7 @@ that a lane is empty. So nothing is lost when it is wrong, but a claim.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from mvm_ci.domain.ids import JobId
@@ -45,6 +46,7 @@ class Scheduler:
         self._groups: dict[int, dict[Labels, FairQueue]] = {}
         self._full: dict[Key, dict[int, Lane]] = {}
         self._until: dict[int, tuple[int, Lane]] = {}
+        self._times: list[tuple[int, int]] = []
         self._paused: dict[Queue, dict[int, Lane]] = {}
         self._offers: list[dict[str, str]] = []
         self._came_ms: dict[int, int] = {}
@@ -71,9 +73,12 @@ class Scheduler:
         """The lane has no ready jobs."""
         lane = self._ready.pop(lane_id, None)
         if lane is not None and not self._leave(lane, lane_id):
-            for parked in (*self._full.values(), *self._paused.values()):
-                parked.pop(lane_id, None)
             self._until.pop(lane_id, None)
+            self._paused.get((lane.namespace, lane.queue), {}).pop(lane_id, None)
+            for key in _keys(lane):
+                parked = self._full.get(key, {})
+                if parked.pop(lane_id, None) is not None and not parked:
+                    del self._full[key]
 
     def __bool__(self) -> bool:
         """Whether some lane may be claimed from now by one of the workers that are there."""
@@ -111,7 +116,7 @@ class Scheduler:
         """Whose turn it is, for a worker with these labels that can take ``credit`` jobs, ``free`` of them at
         once (None: all); None: nobody's.
         """
-        self._release(now_ms)
+        self.release(now_ms)
         for priority in sorted(self._groups, reverse=True):
             if free is not None and free < credit and self._comes_after(priority, now_ms):
                 credit = free
@@ -154,7 +159,19 @@ class Scheduler:
 
     def next_ms(self) -> int | None:
         """When a rate lets the next lane go on; None if none waits for that."""
-        return min((at_ms for at_ms, _ in self._until.values()), default=None)
+        while self._times:
+            at_ms, lane_id = self._times[0]
+            if self._until.get(lane_id, (None,))[0] == at_ms:
+                return at_ms
+            heappop(self._times)
+        return None
+
+    def release(self, now_ms: int) -> None:
+        """Lanes whose rate lets them go on by now may be claimed from."""
+        while (at_ms := self.next_ms()) is not None and at_ms <= now_ms:
+            _, lane_id = heappop(self._times)
+            _, lane = self._until.pop(lane_id)
+            self._enter(lane, lane_id)
 
     def set_running_limits(self, limits: Mapping[str, int]) -> None:
         """See ``Limits.set_running``; lanes that were full are looked at again."""
@@ -199,6 +216,7 @@ class Scheduler:
         self._leave(lane, lane_id)
         if room.at_ms is not None:
             self._until[lane_id] = (room.at_ms, lane)
+            heappush(self._times, (room.at_ms, lane_id))
         elif room.key is not None:
             self._full.setdefault(room.key, {})[lane_id] = lane
         return 0
@@ -216,13 +234,6 @@ class Scheduler:
                 self._enter(lane, lane_id)
                 found = True
         return found
-
-    def _release(self, now_ms: int) -> None:
-        if self._until:
-            due = [lane_id for lane_id, (at_ms, _) in self._until.items() if at_ms <= now_ms]
-            for lane_id in due:
-                _, lane = self._until.pop(lane_id)
-                self._enter(lane, lane_id)
 
     def _enter(self, lane: Lane, lane_id: int) -> None:
         parked = self._paused.get((lane.namespace, lane.queue))
@@ -261,3 +272,9 @@ class Scheduler:
             for queue in self._groups[priority].values():
                 for lane_id in queue:
                     yield lane_id, self._ready[lane_id]
+
+
+def _keys(lane: Lane) -> list[Key]:
+    """What may be full for this lane."""
+    own: list[Key] = [(lane.namespace, lane.concurrency.key)] if lane.concurrency is not None else []
+    return [(lane.namespace, None), *own]
