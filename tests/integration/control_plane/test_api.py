@@ -60,9 +60,8 @@ async def test_every_route_asks_for_a_token_with_its_role(stand: Stand, route: A
             assert unknown not in answer.text
     for role in Role:
         async with stand.client(role) as client:
-            answer = await client.request(
-                route.method, path, params={"timeout_s": 0} if "wait" in path else {}
-            )
+            at_once = {"wait": {"timeout_s": 0}, "events": {"follow": 0}}.get(path.rsplit("/", 1)[1], {})
+            answer = await client.request(route.method, path, params=at_once)
             assert (answer.status_code == 403) == (not role.includes(route.role)), role
 
 

@@ -83,6 +83,8 @@ async def test_made_up_requests_are_answered_as_the_document_says(
         if real and case.path_parameters:
             # Else what is asked for is hardly ever there.
             case.path_parameters.update({name: names[name] for name in case.path_parameters})
+        if operation.path == "/v1/events":
+            case.query = {**(case.query or {}), "follow": 0}  # else the answer has no end
         with requests.Session() as session:
             session.trust_env = False
             answer = case.call(base_url=stand.plane.api_url, headers=headers, session=session, timeout=TIME_S)

@@ -22,6 +22,8 @@ OWN: Final = {
     ("POST", "/v1/queues/{name}/resume"): "the same",
 }
 """Routes that act on an object of the caller's of the same name."""
+AT_ONCE: Final = {"/v1/jobs/{id}/wait": {"timeout_s": 0}, "/v1/events": {"follow": 0, "after": 0}}
+"""How to ask so that the answer does not wait."""
 ASKED: Final = [route for route in ROUTES if route.role is not None]
 
 
@@ -80,7 +82,7 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
 
 def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
     """Paths and bodies."""
-    kind = route.path.split("/")[2]
+    kind = route.path.removeprefix("/v1").split("/")[1]
     names = other.jobs if kind == "jobs" else [other.names[kind]] if "{" in route.path else [""]
     paths = [route.path.replace("{id}", name).replace("{name}", name) for name in names]
     if route.path == "/v1/jobs" and route.method == "POST":
@@ -107,7 +109,7 @@ async def test_nothing_of_another_namespace_is_seen_or_touched(
     before = await other.state()
     async with stand.client(Role.ADMIN, TEAM) as outsider:
         for path, body in requests_of(route, other):
-            query = {"timeout_s": "0"} if path.endswith("/wait") else {}
+            query = AT_ONCE.get(route.path, {})
             answer = await outsider.request(route.method, path, json=body, params=query)
             if route.everywhere:
                 assert answer.status_code == 403

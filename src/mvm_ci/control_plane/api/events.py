@@ -25,6 +25,7 @@ LOOK_UP: Final = 500
 """Jobs that are looked up together."""
 KINDS: Final = {kind.label: kind for kind in EventKind}
 _LAST: Final = (1 << 53) - 1
+_DIGITS: Final = 16
 _encode = msgspec.json.Encoder().encode
 
 
@@ -164,6 +165,7 @@ def _after(request: Request) -> int | None:
     if header is None:
         after: int | None = request.query.get("after")
         return after
-    if not header.isdigit() or int(header) > _LAST:
+    # Also no number: superscript digits, and more digits than Python takes.
+    if not (header.isascii() and header.isdigit() and len(header) <= _DIGITS) or int(header) > _LAST:
         raise BadInput("Last-Event-ID: not the number of an event")
     return int(header)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mvm_ci.control_plane.api.routes import JOB_ID, JSON, Query, Route
+from mvm_ci.control_plane.api.routes import BYTES, EVENT_STREAM, JOB_ID, JSON, Query, Route
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.wire.api import Problem
 
@@ -49,8 +49,10 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = schemas[repr(route.answer)] if route.answer is not None else {"type": "string"}
+    if route.media == EVENT_STREAM:
+        answer = _event_of(answer)
     content: dict[str, Any] = {route.media: {"schema": answer}}
-    if route.answer is None:
+    if route.media == BYTES:
         content[JSON] = {"schema": {}}  # bytes that are JSON are called so
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
@@ -82,6 +84,13 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
             "content": {media: {"schema": schema if media == JSON else {}} for media in route.body.media},
         }
     return operation
+
+
+def _event_of(data: dict[str, Any]) -> dict[str, Any]:
+    """One server-sent event; one without data only moves the reader's place."""
+    text = {"type": "string"}
+    carried = {**text, "contentMediaType": JSON, "contentSchema": data}
+    return {"type": "object", "required": ["id"], "properties": {"id": text, "event": text, "data": carried}}
 
 
 def _path_parameter(path: str, name: str) -> dict[str, Any]:
