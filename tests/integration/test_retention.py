@@ -49,6 +49,8 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
         store.schedules,
         clock,
         policy,
+        store.access,
+        lambda _: None,
     )
     jobs = 400
 

@@ -25,12 +25,18 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class KeepConfig:
-    """What is kept of jobs that are over, and of unused modules; None: no such limit. ``size``: bytes."""
+    """What is kept of jobs that are over, of unused modules and of the audit log; None: no such limit.
+
+    ``size``: bytes.
+    """
 
     age_s: float | None
     count: int | None
     size: int | None
     modules_s: float | None
+    journals_s: float | None
+    keys_s: float | None
+    audit_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,9 @@ def _keep(source: Source) -> KeepConfig:
         count=source.value(settings.KEEP_COUNT) or None,
         size=source.value(settings.KEEP_BYTES) or None,
         modules_s=source.value(settings.KEEP_MODULES) or None,
+        journals_s=source.value(settings.KEEP_JOURNALS) or None,
+        keys_s=source.value(settings.KEEP_KEYS) or None,
+        audit_s=source.value(settings.KEEP_AUDIT) or None,
     )
 
 

@@ -188,6 +188,30 @@ KEEP_MODULES = Setting(
     "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
     "AGE",
 )
+KEEP_JOURNALS = Setting(
+    "--keep-journals-for",
+    "MVM_CI_KEEP_JOURNALS_FOR",
+    parsers.age,
+    "forever",
+    "How long the journal and the logs of a job are kept after its end; forever: as long as the job.",
+    "AGE",
+)
+KEEP_KEYS = Setting(
+    "--keep-keys-for",
+    "MVM_CI_KEEP_KEYS_FOR",
+    parsers.age,
+    "30d",
+    "How long an idempotency key is kept after its job's end; forever: as long as the job.",
+    "AGE",
+)
+KEEP_AUDIT = Setting(
+    "--keep-audit-for",
+    "MVM_CI_KEEP_AUDIT_FOR",
+    parsers.age,
+    "365d",
+    "How long entries of the audit log are kept; forever for no limit.",
+    "AGE",
+)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -325,6 +349,9 @@ CONTROL_PLANE: Final = (
     KEEP_COUNT,
     KEEP_BYTES,
     KEEP_MODULES,
+    KEEP_JOURNALS,
+    KEEP_KEYS,
+    KEEP_AUDIT,
     STALL,
 )
 WORKER: Final = (

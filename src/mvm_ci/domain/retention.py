@@ -26,6 +26,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ``jobs_age_ms`` counts from a job's end; ``jobs_count`` and ``jobs_bytes`` keep the newest ones
     by submission. ``modules_age_ms``: of modules that no kept job is of, since they were added.
     ``blob_grace_ms``: of blobs that nothing refers to; they are stored before something does.
+    ``journals_age_ms`` and ``keys_age_ms``: of what goes before its job does, from the job's end.
+    ``audit_age_ms``: of entries of the audit log.
     """
 
     jobs_age_ms: int | None = 30 * _DAY_MS
@@ -33,6 +35,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     jobs_bytes: int | None = None
     modules_age_ms: int | None = None
     blob_grace_ms: int = _DAY_MS
+    journals_age_ms: int | None = None
+    keys_age_ms: int | None = 30 * _DAY_MS
+    audit_age_ms: int | None = 365 * _DAY_MS
 
     def __post_init__(self) -> None:
         limits = (
@@ -41,6 +46,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
             self.jobs_bytes,
             self.modules_age_ms,
             self.blob_grace_ms,
+            self.journals_age_ms,
+            self.keys_age_ms,
+            self.audit_age_ms,
         )
         if any(limit is not None and limit < 1 for limit in limits):
             raise ValueError("a limit of retention must be at least 1")
@@ -53,11 +61,11 @@ class Bounds(msgspec.Struct, frozen=True):
     ended_before_ms: int
 
 
-def bounds_by_age(policy: RetentionPolicy, now_ms: int) -> Bounds | None:
+def bounds_by_age(age_ms: int | None, now_ms: int) -> Bounds | None:
     """What is too old; None if age is no limit."""
-    if policy.jobs_age_ms is None:
+    if age_ms is None:
         return None
-    oldest_ms = max(0, now_ms - policy.jobs_age_ms)
+    oldest_ms = max(0, now_ms - age_ms)
     # An id begins with the time of its making, and no job ends before it was made.
     return Bounds(JobId(oldest_ms << SERIAL_BITS), oldest_ms)
 

@@ -123,7 +123,17 @@ async def opened_control_plane(
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
         modules = plane.services.modules
-        keeping = Retention(store.retained, store.registry, modules, blobs, store.schedules, clock, retention)
+        keeping = Retention(
+            store.retained,
+            store.registry,
+            modules,
+            blobs,
+            store.schedules,
+            clock,
+            retention,
+            store.access,
+            plane.services.submitter.deleted_before,
+        )
         plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()
@@ -133,11 +143,19 @@ async def opened_control_plane(
 
 
 def _policy(keep: KeepConfig) -> RetentionPolicy:
-    age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
-    modules_ms = None if keep.modules_s is None else max(1, round(keep.modules_s * 1000))
     return RetentionPolicy(
-        jobs_age_ms=age_ms, jobs_count=keep.count, jobs_bytes=keep.size, modules_age_ms=modules_ms
+        jobs_age_ms=_age_ms(keep.age_s),
+        jobs_count=keep.count,
+        jobs_bytes=keep.size,
+        modules_age_ms=_age_ms(keep.modules_s),
+        journals_age_ms=_age_ms(keep.journals_s),
+        keys_age_ms=_age_ms(keep.keys_s),
+        audit_age_ms=_age_ms(keep.audit_s),
     )
+
+
+def _age_ms(age_s: float | None) -> int | None:
+    return None if age_s is None else max(1, round(age_s * 1000))
 
 
 async def _follow_ticket(running: RunningControlPlane, file: Path | None, written: str) -> None:
