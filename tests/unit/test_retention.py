@@ -42,7 +42,7 @@ def test_as_many_of_the_newest_are_kept_as_the_limits_allow(
 def test_without_a_limit_nothing_is_looked_at() -> None:
     policy = RetentionPolicy(jobs_age_ms=None, jobs_count=None, jobs_bytes=None)
     assert not Excess(policy).limited
-    assert bounds_by_age(policy, NOW) is None
+    assert bounds_by_age(policy.jobs_age_ms, NOW) is None
 
 
 @given(st.integers(0, 1 << 42), st.integers(1, 1 << 42))

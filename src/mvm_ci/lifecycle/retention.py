@@ -54,6 +54,16 @@ class Removed(msgspec.Struct):
     audit_entries: int = 0
 
 
+class RetainedStores(msgspec.Struct, frozen=True, kw_only=True):
+    """Where there is something to remove, or something that needs it."""
+
+    jobs: RetainedJobs
+    registry: Registry
+    access: Access
+    schedules: ScheduleStore
+    blobs: BlobStore
+
+
 class Retention:
     """A duty of the control plane. ``removed`` counts. ``keys_gone``: told that jobs older than one may have
     lost their idempotency keys.
@@ -61,25 +71,21 @@ class Retention:
 
     def __init__(
         self,
-        jobs: RetainedJobs,
-        registry: Registry,
+        stores: RetainedStores,
         modules: Modules,
-        blobs: BlobStore,
-        schedules: ScheduleStore,
         clock: Clock,
         policy: RetentionPolicy,
-        access: Access,
         keys_gone: Callable[[JobId], None],
     ) -> None:
-        self._access = access
-        self._keys_gone = keys_gone
-        self._jobs = jobs
+        self._jobs = stores.jobs
+        self._registry = stores.registry
+        self._access = stores.access
+        self._schedules = stores.schedules
+        self._blobs = stores.blobs
         self._modules = modules
-        self._registry = registry
-        self._blobs = blobs
-        self._schedules = schedules
         self._clock = clock
         self._policy = policy
+        self._keys_gone = keys_gone
         self._blobs_after: Digest | None = None
         self.removed = Removed()
 

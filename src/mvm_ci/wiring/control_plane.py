@@ -23,7 +23,7 @@ from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.retention import RetentionPolicy
-from mvm_ci.lifecycle.retention import Retention
+from mvm_ci.lifecycle.retention import RetainedStores, Retention
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.network import make_transport
@@ -122,18 +122,16 @@ async def opened_control_plane(
             disk=disk,
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
-        modules = plane.services.modules
-        keeping = Retention(
-            store.retained,
-            store.registry,
-            modules,
-            blobs,
-            store.schedules,
-            clock,
-            retention,
-            store.access,
-            plane.services.submitter.deleted_before,
+        retained = RetainedStores(
+            jobs=store.retained,
+            registry=store.registry,
+            access=store.access,
+            schedules=store.schedules,
+            blobs=blobs,
         )
+        services = plane.services
+        keys_gone = services.submitter.deleted_before
+        keeping = Retention(retained, services.modules, clock, retention, keys_gone)
         plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()

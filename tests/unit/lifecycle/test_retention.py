@@ -20,7 +20,7 @@ from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.domain.schedule import Schedule
 from mvm_ci.lifecycle.modules import Modules
-from mvm_ci.lifecycle.retention import ENTRIES_AT_ONCE, REMOVE_AT_ONCE, ROUND_MS, Retention
+from mvm_ci.lifecycle.retention import ENTRIES_AT_ONCE, REMOVE_AT_ONCE, ROUND_MS, RetainedStores, Retention
 from mvm_ci.ports.access import AuditEntry, AuditFilter
 from mvm_ci.ports.job_queue import Report, Segment
 from mvm_ci.ports.registry import ModuleInfo
@@ -43,17 +43,14 @@ class Rig:
         self.schedules = MemoryScheduleStore()
         self.access = MemoryAccess()
         self.keys_gone: list[JobId] = []
-        self.retention = Retention(
-            jobs,
-            self.registry,
-            self.modules,
-            self.blobs,
-            self.schedules,
-            self.clock,
-            policy,
-            self.access,
-            self.keys_gone.append,
+        stores = RetainedStores(
+            jobs=jobs,
+            registry=self.registry,
+            access=self.access,
+            schedules=self.schedules,
+            blobs=self.blobs,
         )
+        self.retention = Retention(stores, self.modules, self.clock, policy, self.keys_gone.append)
         self._ids = 0
 
     async def job(self, *, payload: bytes | BlobRef = b"in", module: str = "5" * 64) -> JobId:
