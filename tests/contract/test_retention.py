@@ -5,11 +5,12 @@ from msgspec.structs import replace
 
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import FINAL, JobState
+from mvm_ci.domain.lane import lane
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Dependency, Idempotency, Needs
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import Bounds
-from mvm_ci.ports.job_queue import JobQueue, Segment
+from mvm_ci.ports.job_queue import Append, JobQueue, Segment
 from mvm_ci.ports.retention import RetainedJobs
 from tests.contract.jobs import (
     COMPLETED,
@@ -160,3 +161,70 @@ async def test_the_journal_of_an_attempt_that_is_over_counts_as_long_as_it_is_ke
     await queue.append([(placed(1), Segment(first=0, count=1, data=named.encode()))])
     await queue.report([report(1, FAILED, retry_ms=NOW)], NOW)
     assert (await retained.references(START, {named}, 10)).found == {named}
+
+
+@pytest.mark.parametrize("state", JobState)
+async def test_journals_of_jobs_that_are_over_go_alone_but_not_of_dead_ones(
+    queue: JobQueue, retained: RetainedJobs, state: JobState
+) -> None:
+    await reach(queue, 5, state)
+    (before,) = await queue.get([JobId(5)])
+    assert before is not None
+    journal = await queue.journal(JobId(5), before.attempt)
+    goes = state in FINAL - {JobState.DEAD} and bool(journal)
+    assert (await retained.remove_journals(START, EVERYTHING, 10)).removed == goes
+    (after,) = await queue.get([JobId(5)])
+    assert after == (replace(before, journal_length=0) if goes else before)
+    assert await queue.journal(JobId(5), before.attempt) == ([] if goes else journal)
+
+
+async def test_a_job_without_its_journal_keeps_its_result_and_a_failed_one_can_try_again(
+    queue: JobQueue, retained: RetainedJobs
+) -> None:
+    await queue.submit([new_job(number, session=SESSION) for number in (1, 2)])
+    await queue.append([(placed(number), Segment(first=0, count=2, data=b"ab")) for number in (1, 2)])
+    await queue.report([report(1, COMPLETED), report(2, FAILED)], NOW)
+    assert (await retained.remove_journals(START, Bounds(JobId(3), NOW), 10)).removed == 0
+    assert (await retained.remove_journals(START, EVERYTHING, 1)).last == 1
+    assert (await retained.remove_journals(JobId(1), EVERYTHING, 10)).removed == 1
+    (done, _) = await queue.get([JobId(1), JobId(2)])
+    assert done is not None
+    assert (done.result, done.journal_length) == (b'"done"', 0)
+    await queue.revive([JobId(2)])
+    (claimed,) = await claim(queue, SESSION, 10)
+    assert (claimed.attempt, claimed.journal_length) == (2, 0)
+    assert await queue.append([(placed(2, 2), Segment(first=0, count=1, data=b"a"))]) == [Append.DONE]
+
+
+async def test_only_the_keys_of_jobs_that_are_over_for_long_are_forgotten(
+    queue: JobQueue, retained: RetainedJobs
+) -> None:
+    keyed = {n: replace(DEFAULT_OPTIONS, idempotency=Idempotency(f"k{n}", b"r" * 16)) for n in (1, 2, 3)}
+    await queue.submit([new_job(n, session=SESSION, options=options) for n, options in keyed.items()])
+    await queue.report([report(1, COMPLETED)], NOW)
+    await queue.report([report(2, COMPLETED)], NOW + 5)
+    removal = await retained.forget_keys(START, EVERYTHING, 10)
+    assert (removal.removed, removal.last) == (1, None)
+    namespace = DEFAULT_OPTIONS.lane.namespace
+    assert set(await queue.keyed(namespace, ["k1", "k2", "k3"])) == {"k2", "k3"}
+    assert await left(queue) == [1, 2, 3]
+    (job,) = await queue.get([JobId(1)])
+    assert job is not None
+    assert (job.options.idempotency, job.result) == (None, b'"done"')
+    await queue.submit([new_job(4, options=keyed[1])])
+    assert (await queue.keyed(namespace, ["k1"]))["k1"].job == 4
+
+
+async def test_stored_bytes_are_inputs_and_results_of_one_namespace_in_every_state(queue: JobQueue) -> None:
+    large = BlobRef(Digest("7" * 64), 50_000)
+    await queue.submit([new_job(1, session=SESSION, payload=large), new_job(2, payload=b"12345")])
+    other = replace(DEFAULT_OPTIONS, lane=lane("other"))
+    await queue.submit([new_job(3, session=SESSION, payload=b"123", options=other)])
+    namespace = DEFAULT_OPTIONS.lane.namespace
+    assert await queue.stored(namespace) == 50_005
+    await queue.report([report(1, Completed(large)), report(3, COMPLETED)], NOW)
+    assert await queue.stored(namespace) == 100_005
+    assert await queue.stored("other") == 3 + len(b'"done"')
+    await queue.delete([JobId(1)])
+    assert await queue.stored(namespace) == 5
+    assert await queue.stored("none") == 0

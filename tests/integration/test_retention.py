@@ -12,7 +12,7 @@ from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.lifecycle.modules import Modules
-from mvm_ci.lifecycle.retention import Retention
+from mvm_ci.lifecycle.retention import RetainedStores, Retention
 from mvm_ci.ports.job_queue import Report
 from tests.contract.jobs import NOW, SESSION, new_job
 
@@ -41,16 +41,16 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
     store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
     blobs = await asyncio.to_thread(FileBlobStore, tmp_path / "blobs", clock.now_ms)
     policy = RetentionPolicy(jobs_age_ms=None, jobs_count=KEPT, blob_grace_ms=3 * STEP_MS)
-    retention = Retention(
-        store.retained,
-        store.registry,
-        Modules(store.registry, blobs, clock),
-        blobs,
-        store.schedules,
-        store.events,
-        clock,
-        policy,
+    stores = RetainedStores(
+        jobs=store.retained,
+        registry=store.registry,
+        access=store.access,
+        schedules=store.schedules,
+        blobs=blobs,
+        events=store.events,
     )
+    modules = Modules(store.registry, blobs, clock)
+    retention = Retention(stores, modules, clock, policy, lambda _: None)
     jobs = 400
 
     async def load() -> None:

@@ -42,12 +42,12 @@ def test_as_many_of_the_newest_are_kept_as_the_limits_allow(
 def test_without_a_limit_nothing_is_looked_at() -> None:
     policy = RetentionPolicy(jobs_age_ms=None, jobs_count=None, jobs_bytes=None)
     assert not Excess(policy).limited
-    assert bounds_by_age(policy, NOW) is None
+    assert bounds_by_age(policy.jobs_age_ms, NOW) is None
 
 
 @given(st.integers(0, 1 << 42), st.integers(1, 1 << 42))
 def test_what_was_made_within_the_age_is_out_of_bounds(now_ms: int, age_ms: int) -> None:
-    bounds = bounds_by_age(RetentionPolicy(jobs_age_ms=age_ms), now_ms)
+    bounds = bounds_by_age(age_ms, now_ms)
     oldest = max(0, now_ms - age_ms)
     assert bounds == Bounds(JobId(oldest << 20), oldest)
 

@@ -25,8 +25,9 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class KeepConfig:
-    """What is kept of jobs that are over, of unused modules and of events; None: no such limit. ``size``:
-    bytes.
+    """What is kept of jobs that are over, unused modules, events and the audit log; None: no such limit.
+
+    ``size``: bytes.
     """
 
     age_s: float | None
@@ -35,6 +36,9 @@ class KeepConfig:
     modules_s: float | None
     events_s: float | None
     events: int | None
+    journals_s: float | None
+    keys_s: float | None
+    audit_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,9 @@ def _keep(source: Source) -> KeepConfig:
         modules_s=source.value(settings.KEEP_MODULES) or None,
         events_s=source.value(settings.KEEP_EVENTS_AGE) or None,
         events=source.value(settings.KEEP_EVENTS) or None,
+        journals_s=source.value(settings.KEEP_JOURNALS) or None,
+        keys_s=source.value(settings.KEEP_KEYS) or None,
+        audit_s=source.value(settings.KEEP_AUDIT) or None,
     )
 
 

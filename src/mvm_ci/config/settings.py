@@ -4,6 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mvm_ci.config import parsers
+from mvm_ci.config.keeping import KEEP_AGE as KEEP_AGE
+from mvm_ci.config.keeping import KEEP_AUDIT as KEEP_AUDIT
+from mvm_ci.config.keeping import KEEP_BYTES as KEEP_BYTES
+from mvm_ci.config.keeping import KEEP_COUNT as KEEP_COUNT
+from mvm_ci.config.keeping import KEEP_EVENTS as KEEP_EVENTS
+from mvm_ci.config.keeping import KEEP_EVENTS_AGE as KEEP_EVENTS_AGE
+from mvm_ci.config.keeping import KEEP_JOURNALS as KEEP_JOURNALS
+from mvm_ci.config.keeping import KEEP_KEYS as KEEP_KEYS
+from mvm_ci.config.keeping import KEEP_MODULES as KEEP_MODULES
 from mvm_ci.config.setting import Setting as Setting
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
@@ -151,54 +160,6 @@ MIN_FREE = Setting(
     "Free space on the disk of the state directory below which jobs are refused.",
     "SIZE",
 )
-KEEP_AGE = Setting(
-    "--keep-jobs-for",
-    "MVM_CI_KEEP_JOBS_FOR",
-    parsers.age,
-    "30d",
-    "How long a job is kept after its end; forever for no limit.",
-    "AGE",
-)
-KEEP_COUNT = Setting(
-    "--keep-jobs",
-    "MVM_CI_KEEP_JOBS",
-    parsers.count_limit,
-    "1000000",
-    "How many jobs that are over are kept, the newest; all for no limit.",
-    "N",
-)
-KEEP_BYTES = Setting(
-    "--keep-jobs-size",
-    "MVM_CI_KEEP_JOBS_SIZE",
-    parsers.size_limit,
-    "all",
-    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
-    "SIZE",
-)
-KEEP_MODULES = Setting(
-    "--keep-modules-for",
-    "MVM_CI_KEEP_MODULES_FOR",
-    parsers.age,
-    "forever",
-    "How long a module is kept after it was pushed if no kept job is of it; forever for no limit.",
-    "AGE",
-)
-KEEP_EVENTS_AGE = Setting(
-    "--keep-events-for",
-    "MVM_CI_KEEP_EVENTS_FOR",
-    parsers.age,
-    "7d",
-    "How long events are kept; forever for no limit.",
-    "AGE",
-)
-KEEP_EVENTS = Setting(
-    "--keep-events",
-    "MVM_CI_KEEP_EVENTS",
-    parsers.count_limit,
-    "5000000",
-    "How many events are kept, the newest; all for no limit.",
-    "N",
-)
 TICKET = Setting(
     "--ticket", "CONTROL_PLANE_TICKET", parsers.line, "none", "The control plane's ticket.", "TICKET"
 )
@@ -340,6 +301,9 @@ CONTROL_PLANE: Final = (
     KEEP_MODULES,
     KEEP_EVENTS_AGE,
     KEEP_EVENTS,
+    KEEP_JOURNALS,
+    KEEP_KEYS,
+    KEEP_AUDIT,
     STALL,
 )
 WORKER: Final = (

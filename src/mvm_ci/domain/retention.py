@@ -27,6 +27,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     by submission. ``modules_age_ms``: of modules that no kept job is of, since they were added.
     ``blob_grace_ms``: of blobs that nothing refers to; they are stored before something does.
     ``events_count``: the newest numbers.
+    ``journals_age_ms`` and ``keys_age_ms``: of what goes before its job does, from the job's end.
+    ``audit_age_ms``: of entries of the audit log.
     """
 
     jobs_age_ms: int | None = 30 * _DAY_MS
@@ -36,6 +38,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     blob_grace_ms: int = _DAY_MS
     events_age_ms: int | None = 7 * _DAY_MS
     events_count: int | None = 5_000_000
+    journals_age_ms: int | None = None
+    keys_age_ms: int | None = 30 * _DAY_MS
+    audit_age_ms: int | None = 365 * _DAY_MS
 
     def __post_init__(self) -> None:
         limits = (
@@ -46,6 +51,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
             self.blob_grace_ms,
             self.events_age_ms,
             self.events_count,
+            self.journals_age_ms,
+            self.keys_age_ms,
+            self.audit_age_ms,
         )
         if any(limit is not None and limit < 1 for limit in limits):
             raise ValueError("a limit of retention must be at least 1")
@@ -58,11 +66,11 @@ class Bounds(msgspec.Struct, frozen=True):
     ended_before_ms: int
 
 
-def bounds_by_age(policy: RetentionPolicy, now_ms: int) -> Bounds | None:
+def bounds_by_age(age_ms: int | None, now_ms: int) -> Bounds | None:
     """What is too old; None if age is no limit."""
-    if policy.jobs_age_ms is None:
+    if age_ms is None:
         return None
-    oldest_ms = max(0, now_ms - policy.jobs_age_ms)
+    oldest_ms = max(0, now_ms - age_ms)
     # An id begins with the time of its making, and no job ends before it was made.
     return Bounds(JobId(oldest_ms << SERIAL_BITS), oldest_ms)
 

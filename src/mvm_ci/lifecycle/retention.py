@@ -1,12 +1,13 @@
 """Retention: what is over goes after its time, in small batches between all else the stores have to do.
 
-A round removes jobs that are too old or too many, then blobs that nothing refers to any more (mark and
+A round removes jobs that are too old or too many, then journals and idempotency keys of older jobs that stay,
+old entries of the audit log, and blobs that nothing refers to any more (mark and
 sweep). What a job that is not over needs stays: its row and journals, the jobs it waits for, and every blob
 they name.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -15,11 +16,12 @@ from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.retention import Bounds, Excess, RetentionPolicy, bounds_by_age
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.registry import Registry
-from mvm_ci.ports.retention import RetainedJobs
+from mvm_ci.ports.retention import Removal, RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
 
 log = structlog.get_logger(__name__)
@@ -30,12 +32,14 @@ PAUSE_MS: Final = 20
 """Between batches."""
 REMOVE_AT_ONCE: Final = 100
 """Jobs in one write; a commit of others waits no longer than for these."""
+ENTRIES_AT_ONCE: Final = 1_000
 LOOK_AT_ONCE: Final = 500
 READ_AT_ONCE: Final = 100
 """Jobs whose journals are read through together."""
 BLOBS_AT_ONCE: Final = 1_000
 MOST_BLOBS: Final = 50_000
 """Judged in one round; the next round goes on after them."""
+Remove: TypeAlias = Callable[[JobId, Bounds, int], Awaitable[Removal]]
 
 
 class Removed(msgspec.Struct):
@@ -46,30 +50,46 @@ class Removed(msgspec.Struct):
     blobs: int = 0
     blob_bytes: int = 0
     events: int = 0
+    journals: int = 0
+    """Jobs that lost theirs, and stay."""
+    keys: int = 0
+    audit_entries: int = 0
+
+
+class RetainedStores(msgspec.Struct, frozen=True, kw_only=True):
+    """Where there is something to remove, or something that needs it."""
+
+    jobs: RetainedJobs
+    registry: Registry
+    access: Access
+    schedules: ScheduleStore
+    blobs: BlobStore
+    events: EventLog
 
 
 class Retention:
-    """A duty of the control plane. ``removed`` counts."""
+    """A duty of the control plane. ``removed`` counts. ``keys_gone``: told that jobs older than one may have
+    lost their idempotency keys.
+    """
 
     def __init__(
         self,
-        jobs: RetainedJobs,
-        registry: Registry,
+        stores: RetainedStores,
         modules: Modules,
-        blobs: BlobStore,
-        schedules: ScheduleStore,
-        events: EventLog,
         clock: Clock,
         policy: RetentionPolicy,
+        keys_gone: Callable[[JobId], None],
     ) -> None:
-        self._events = events
-        self._jobs = jobs
+        self._jobs = stores.jobs
+        self._registry = stores.registry
+        self._access = stores.access
+        self._schedules = stores.schedules
+        self._blobs = stores.blobs
+        self._events = stores.events
         self._modules = modules
-        self._registry = registry
-        self._blobs = blobs
-        self._schedules = schedules
         self._clock = clock
         self._policy = policy
+        self._keys_gone = keys_gone
         self._blobs_after: Digest | None = None
         self.removed = Removed()
 
@@ -77,17 +97,49 @@ class Retention:
         """Runs until it is cancelled."""
         while True:
             await self._clock.sleep(ROUND_MS)
-            for part in (self.remove_jobs, self.remove_modules, self.remove_blobs, self.trim_events):
+            for part in (
+                self.remove_jobs,
+                self.remove_journals,
+                self.forget_keys,
+                self.prune_audit,
+                self.remove_modules,
+                self.remove_blobs,
+                self.trim_events,
+            ):
                 await self._carefully(part)
 
     async def remove_jobs(self) -> None:
         """Removes the jobs that are too old, then those too many. Raises ``Unavailable``."""
-        by_age = bounds_by_age(self._policy, self._clock.now_ms())
+        by_age = bounds_by_age(self._policy.jobs_age_ms, self._clock.now_ms())
         if by_age is not None:
             await self._remove_within(by_age)
         first = await self._first_too_many()
         if first is not None:
             await self._remove_within(Bounds(JobId(first + 1), self._clock.now_ms() + 1))
+
+    async def remove_journals(self) -> None:
+        """Removes journals, and so logs, that are to go before their jobs. Raises ``Unavailable``."""
+        bounds = bounds_by_age(self._policy.journals_age_ms, self._clock.now_ms())
+        if bounds is not None:
+            self.removed.journals += await self._through(self._jobs.remove_journals, bounds)
+
+    async def forget_keys(self) -> None:
+        """Forgets idempotency keys that are to go before their jobs. Raises ``Unavailable``."""
+        bounds = bounds_by_age(self._policy.keys_age_ms, self._clock.now_ms())
+        if bounds is not None:
+            self.removed.keys += await self._through(self._jobs.forget_keys, bounds)
+            self._keys_gone(bounds.before)
+
+    async def prune_audit(self) -> None:
+        """Removes old entries of the audit log. Raises ``Unavailable``."""
+        if self._policy.audit_age_ms is None:
+            return
+        before_ms = self._clock.now_ms() - self._policy.audit_age_ms
+        removed = ENTRIES_AT_ONCE
+        while removed == ENTRIES_AT_ONCE:
+            removed = await self._access.prune_audit(before_ms, ENTRIES_AT_ONCE)
+            self.removed.audit_entries += removed
+            await self._clock.sleep(PAUSE_MS)
 
     async def remove_modules(self) -> None:
         """Takes modules out of the catalogue that are old, of no kept job and of no schedule.
@@ -141,12 +193,19 @@ class Retention:
             await self._clock.sleep(PAUSE_MS)
 
     async def _remove_within(self, bounds: Bounds) -> None:
+        self.removed.jobs += await self._through(self._jobs.remove_finished, bounds)
+        self._keys_gone(bounds.before)
+
+    async def _through(self, remove: Remove, bounds: Bounds) -> int:
+        """Batch by batch; how many in all."""
+        removed = 0
         after: JobId | None = JobId(0)
         while after is not None:
-            removal = await self._jobs.remove_finished(after, bounds, REMOVE_AT_ONCE)
-            self.removed.jobs += removal.removed
+            removal = await remove(after, bounds, REMOVE_AT_ONCE)
+            removed += removal.removed
             after = removal.last
             await self._clock.sleep(PAUSE_MS)
+        return removed
 
     async def _first_too_many(self) -> JobId | None:
         excess = Excess(self._policy)

@@ -23,7 +23,7 @@ class FinishedPage(msgspec.Struct, frozen=True):
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """How many jobs of a batch are gone."""
+    """How many jobs of a batch are gone, or have lost what was to be removed."""
 
     removed: int
     last: JobId | None
@@ -49,6 +49,18 @@ class RetainedJobs(Protocol):
         With it go its journals and all else that is kept about it, durably and together. A job that is not
         over is never removed, nor one that such a job waits for.
         """
+        ...
+
+    def remove_journals(self, after: JobId, bounds: Bounds, limit: int) -> Awaitable[Removal]:
+        """Removes the journals, of all attempts, of what is within ``bounds`` among the ``limit`` oldest jobs
+        with ids above ``after``; the jobs stay. Counts jobs that had one.
+
+        A dead job keeps its journal: revived, it goes on by it.
+        """
+        ...
+
+    def forget_keys(self, after: JobId, bounds: Bounds, limit: int) -> Awaitable[Removal]:
+        """The same for idempotency keys: from then on the key makes a new job."""
         ...
 
     def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> Awaitable[References]:

@@ -23,7 +23,7 @@ from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.retention import RetentionPolicy
-from mvm_ci.lifecycle.retention import Retention
+from mvm_ci.lifecycle.retention import RetainedStores, Retention
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.network import make_transport
@@ -126,17 +126,17 @@ async def opened_control_plane(
             figures=store.figures,
         )
         plane = ControlPlane(settings, stores, endpoint, clock)
-        modules = plane.services.modules
-        keeping = Retention(
-            store.retained,
-            store.registry,
-            modules,
-            blobs,
-            store.schedules,
-            store.events,
-            clock,
-            retention,
+        retained = RetainedStores(
+            jobs=store.retained,
+            registry=store.registry,
+            access=store.access,
+            schedules=store.schedules,
+            blobs=blobs,
+            events=store.events,
         )
+        services = plane.services
+        keys_gone = services.submitter.deleted_before
+        keeping = Retention(retained, services.modules, clock, retention, keys_gone)
         plane.add_duty("retention", keeping.run)
         stack.push_async_callback(plane.stop)
         await plane.start()
@@ -146,17 +146,21 @@ async def opened_control_plane(
 
 
 def _policy(keep: KeepConfig) -> RetentionPolicy:
-    age_ms = None if keep.age_s is None else max(1, round(keep.age_s * 1000))
-    modules_ms = None if keep.modules_s is None else max(1, round(keep.modules_s * 1000))
-    events_ms = None if keep.events_s is None else max(1, round(keep.events_s * 1000))
     return RetentionPolicy(
-        jobs_age_ms=age_ms,
+        jobs_age_ms=_age_ms(keep.age_s),
         jobs_count=keep.count,
         jobs_bytes=keep.size,
-        modules_age_ms=modules_ms,
-        events_age_ms=events_ms,
+        modules_age_ms=_age_ms(keep.modules_s),
+        journals_age_ms=_age_ms(keep.journals_s),
+        keys_age_ms=_age_ms(keep.keys_s),
+        audit_age_ms=_age_ms(keep.audit_s),
+        events_age_ms=_age_ms(keep.events_s),
         events_count=keep.events,
     )
+
+
+def _age_ms(age_s: float | None) -> int | None:
+    return None if age_s is None else max(1, round(age_s * 1000))
 
 
 async def _follow_ticket(running: RunningControlPlane, file: Path | None, written: str) -> None:

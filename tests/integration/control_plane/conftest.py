@@ -31,6 +31,11 @@ from mvm_ci.wire.messages import ALPN
 from tests.integration.control_plane.scripted_worker import ScriptedWorker
 
 MODULE = Digest("a" * 64)
+AT_ONCE: dict[str, dict[str, int]] = {
+    "/v1/jobs/{id}/wait": {"timeout_s": 0},
+    "/v1/events": {"follow": 0},
+}
+"""How to ask so that the answer does not wait."""
 JOIN = format_token(TokenKind.JOIN, bytes(32))
 
 

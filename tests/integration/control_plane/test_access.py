@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, digest, format_token, token_id
 from mvm_ci.ports.access import ALL_NAMESPACES
-from tests.integration.control_plane.conftest import TEAM, Stand, api_token, submit
+from tests.integration.control_plane.conftest import AT_ONCE, TEAM, Stand, api_token, submit
 
 JOB = "j0000000000000"
 DAY_S = 86_400
@@ -56,10 +56,6 @@ async def status_of(stand: Stand, secret: str, path: str = "/v1/whoami", **heade
 
 
 # -------------------------------------------------------------------- every route
-
-
-AT_ONCE: Final = {"/v1/jobs/{id}/wait": {"timeout_s": 0}, "/v1/events": {"follow": 0}}
-"""How to ask so that the answer does not wait."""
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.role], ids=lambda r: f"{r.method} {r.path}")

@@ -22,7 +22,7 @@ from mvm_ci.journal.entries import ClockRead, Entry, Logged
 from mvm_ci.testing.clock import settle
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.api import MAX_BODY, Problem
-from tests.integration.control_plane.conftest import MODULE, Stand, submit
+from tests.integration.control_plane.conftest import AT_ONCE, MODULE, Stand, submit
 
 JOB = "j0000000000000"
 WASM = (
@@ -60,8 +60,7 @@ async def test_every_route_asks_for_a_token_with_its_role(stand: Stand, route: A
             assert unknown not in answer.text
     for role in Role:
         async with stand.client(role) as client:
-            at_once = {"wait": {"timeout_s": 0}, "events": {"follow": 0}}.get(path.rsplit("/", 1)[1], {})
-            answer = await client.request(route.method, path, params=at_once)
+            answer = await client.request(route.method, path, params=AT_ONCE.get(route.path, {}))
             assert (answer.status_code == 403) == (not role.includes(route.role)), role
 
 

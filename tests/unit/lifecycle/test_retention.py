@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
@@ -21,7 +22,8 @@ from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.domain.schedule import Schedule
 from mvm_ci.lifecycle.modules import Modules
-from mvm_ci.lifecycle.retention import REMOVE_AT_ONCE, ROUND_MS, Retention
+from mvm_ci.lifecycle.retention import ENTRIES_AT_ONCE, REMOVE_AT_ONCE, ROUND_MS, RetainedStores, Retention
+from mvm_ci.ports.access import AuditEntry, AuditFilter
 from mvm_ci.ports.job_queue import Report, Segment
 from mvm_ci.ports.registry import ModuleInfo
 from mvm_ci.testing.clock import FakeClock
@@ -42,16 +44,17 @@ class Rig:
         jobs = MemoryRetainedJobs(self.queue._records)
         self.modules = Modules(self.registry, self.blobs, self.clock)
         self.schedules = MemoryScheduleStore()
-        self.retention = Retention(
-            jobs,
-            self.registry,
-            self.modules,
-            self.blobs,
-            self.schedules,
-            self.events,
-            self.clock,
-            policy,
+        self.access = MemoryAccess()
+        self.keys_gone: list[JobId] = []
+        stores = RetainedStores(
+            jobs=jobs,
+            registry=self.registry,
+            access=self.access,
+            schedules=self.schedules,
+            blobs=self.blobs,
+            events=self.events,
         )
+        self.retention = Retention(stores, self.modules, self.clock, policy, self.keys_gone.append)
         self._ids = 0
 
     async def job(self, *, payload: bytes | BlobRef = b"in", module: str = "5" * 64) -> JobId:
@@ -208,6 +211,48 @@ async def test_modules_go_when_they_are_old_and_of_no_kept_job() -> None:
     assert {blob.digest for blob in await rig.blobs.stored(None, 10)} == {used.digest, young.digest}
     assert await rig.modules.add(WASM + b"\0\2\1a") != unused
     assert set(await rig.modules.find(asked)) == set(asked)
+
+
+async def test_journals_and_keys_go_before_their_jobs_if_they_are_to() -> None:
+    rig = Rig(RetentionPolicy(journals_age_ms=DAY, keys_age_ms=2 * DAY))
+    writing = await rig.job()
+    await rig.queue.append([(Placed(writing, 1), Segment(first=0, count=1, data=b"x"))])
+    await rig.queue.report([Report(placed=Placed(writing, 1), outcome=Completed(b"out"))], rig.clock.now_ms())
+    await rig.clock.advance(DAY + 1)
+    await rig.through(rig.retention.remove_journals)
+    await rig.through(rig.retention.forget_keys)
+    assert (rig.retention.removed.journals, rig.retention.removed.keys) == (1, 0)
+    assert await rig.queue.journal(writing, 1) == []
+    assert await rig.left() == {writing}
+    assert all(job <= writing for job in rig.keys_gone)
+    await rig.clock.advance(DAY)
+    await rig.through(rig.retention.forget_keys)
+    assert rig.keys_gone[-1] > writing
+
+
+async def test_old_entries_of_the_audit_log_go_however_many_batches_it_takes() -> None:
+    rig = Rig(RetentionPolicy(audit_age_ms=DAY))
+
+    def record() -> None:
+        entry = AuditEntry(
+            at_ms=rig.clock.now_ms(),
+            token="t",
+            name="n",
+            address="",
+            namespace="default",
+            action="job.submit",
+            target="",
+            outcome="done",
+        )
+        rig.access.record_soon(entry)
+
+    for _ in range(2 * ENTRIES_AT_ONCE + 1):
+        record()
+    await rig.clock.advance(DAY + 1)
+    record()
+    await rig.through(rig.retention.prune_audit)
+    assert rig.retention.removed.audit_entries == 2 * ENTRIES_AT_ONCE + 1
+    assert len((await rig.access.audit(AuditFilter())).entries) == 1
 
 
 async def test_the_module_of_a_schedule_stays() -> None:

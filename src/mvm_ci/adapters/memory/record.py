@@ -181,3 +181,8 @@ class Record:
     def journal_data(self) -> list[bytes]:
         """What the journals of all attempts hold."""
         return [segment.data for journal in self._journals.values() for _, segment in journal]
+
+    def remove_journals(self) -> None:
+        """Forgets the journals of all attempts."""
+        self._journals.clear()
+        self.job = replace(self.job, journal_length=0)

@@ -5,9 +5,11 @@ from collections.abc import Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import Digest, JobId
-from mvm_ci.domain.job import FINAL
+from mvm_ci.domain.job import FINAL, JobState
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.retention import Bounds, FinishedJob, digests_in
 from mvm_ci.ports.retention import FinishedPage, References, Removal
@@ -34,6 +36,25 @@ class MemoryRetainedJobs:
             del self._records[job]
         return _answered(Removal(len(chosen), _last(ids, limit)))
 
+    def remove_journals(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        chosen, last = self._ended(after, bounds, limit)
+        records = [r for r in chosen if r.job.state is not JobState.DEAD and r.journal_data()]
+        for record in records:
+            record.remove_journals()
+        return _answered(Removal(len(records), last))
+
+    def forget_keys(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        chosen, last = self._ended(after, bounds, limit)
+        records = [record for record in chosen if record.job.options.idempotency is not None]
+        for record in records:
+            record.job = replace(record.job, options=replace(record.job.options, idempotency=None))
+        return _answered(Removal(len(records), last))
+
+    def _ended(self, after: JobId, bounds: Bounds, limit: int) -> tuple[list[Record], JobId | None]:
+        """What is within ``bounds``, and the last one that was looked at."""
+        ids = sorted(job for job in self._records if after < job < bounds.before)[:limit]
+        return [self._records[job] for job in ids if _old(self._records[job], bounds)], _last(ids, limit)
+
     def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> asyncio.Future[References]:
         ids = sorted(job for job in self._records if job > after)[:limit]
         found: set[Digest] = set()
@@ -47,11 +68,16 @@ class MemoryRetainedJobs:
 
 
 def _removable(records: Mapping[JobId, Record], job: JobId, bounds: Bounds) -> bool:
-    one = records[job].job
-    if one.state not in FINAL or one.finished_ms is None or one.finished_ms >= bounds.ended_before_ms:
+    if not _old(records[job], bounds):
         return False
     waiting = (record for record in records.values() if record.job.state not in FINAL)
     return not any(dependency.job == job for record in waiting for dependency in record.after)
+
+
+def _old(record: Record, bounds: Bounds) -> bool:
+    job = record.job
+    ended_ms = job.finished_ms if job.state in FINAL else None
+    return ended_ms is not None and ended_ms < bounds.ended_before_ms
 
 
 def _held(record: Record) -> int:

@@ -1,6 +1,7 @@
 """The job store's side of retention in SQL: removals by the writer, looks by the readers."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -33,6 +34,12 @@ class SqlRetainedJobs:
     def remove_finished(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
         return self._writer.call(_remove, (after, bounds, limit))
 
+    def remove_journals(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        return self._writer.call(_remove_journals, (after, bounds, limit))
+
+    def forget_keys(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        return self._writer.call(_forget_keys, (after, bounds, limit))
+
     def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> asyncio.Future[References]:
         return self._reader.read(partial(_references, after, among, limit))
 
@@ -48,6 +55,32 @@ def _remove_batch(connection: sqlite3.Connection, after: JobId, bounds: Bounds, 
     (answers,) = delete(connection, [[job for job, removable in rows if removable]])
     removed = sum(answer.change is Change.DONE for answer in answers)
     return Removal(removed, rows[-1][0] if len(rows) == limit else None)
+
+
+def _remove_journals(connection: sqlite3.Connection, calls: Sequence[RemoveCall]) -> list[Removal]:
+    names = ("delete_journals", "empty_journals")
+    return [_strip_batch(connection, "journals_removable", names, *call) for call in calls]
+
+
+def _forget_keys(connection: sqlite3.Connection, calls: Sequence[RemoveCall]) -> list[Removal]:
+    return [_strip_batch(connection, "keys_removable", ("forget_keys",), *call) for call in calls]
+
+
+def _strip_batch(
+    connection: sqlite3.Connection,
+    look: str,
+    statements: Sequence[str],
+    after: JobId,
+    bounds: Bounds,
+    limit: int,
+) -> Removal:
+    """Takes from jobs that stay what the first statement finds."""
+    values = (after, bounds.before, bounds.ended_before_ms, limit)
+    rows = connection.execute(QUERIES[look], values).fetchall()
+    chosen = [job for job, removable in rows if removable]
+    for statement in statements if chosen else ():
+        connection.execute(QUERIES[statement], (json.dumps(chosen),))
+    return Removal(len(chosen), rows[-1][0] if len(rows) == limit else None)
 
 
 def _finished(before: int, limit: int, connection: sqlite3.Connection) -> FinishedPage:

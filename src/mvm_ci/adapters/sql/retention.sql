@@ -10,6 +10,21 @@ FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2
 SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND finished_ms < ?3
 FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
 
+-- name: journals_removable
+SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}) AND finished_ms < ?3
+    AND EXISTS (SELECT 1 FROM journal WHERE journal.job = jobs.id)
+FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
+
+-- name: keys_removable
+SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND finished_ms < ?3 AND idempotency IS NOT NULL
+FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
+
+-- name: empty_journals
+UPDATE jobs SET journal_length = 0 WHERE id IN (SELECT value FROM json_each(?1))
+
+-- name: forget_keys
+UPDATE jobs SET idempotency = NULL, request = NULL WHERE id IN (SELECT value FROM json_each(?1))
+
 -- name: references
 SELECT id, module, CASE WHEN input_size IS NOT NULL THEN input END, CASE WHEN result_size IS NOT NULL THEN result END
 FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2
