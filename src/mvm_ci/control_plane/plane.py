@@ -131,7 +131,7 @@ class ControlPlane:
             queue,
             dispatcher,
             waiters,
-            self._waker,
+            (self._waker, self._expirer),
             self._dependencies,
             self._backpressure,
             submitter,

@@ -10,7 +10,7 @@ from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
-from mvm_ci.lifecycle.wake import Waker
+from mvm_ci.lifecycle.wake import Alarm
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import Cancelled, CancelResult, Change, Changed, JobQueue
 
@@ -29,7 +29,7 @@ class Changer:
         queue: JobQueue,
         dispatcher: Dispatcher,
         waiters: Waiters,
-        waker: Waker,
+        alarms: Sequence[Alarm],
         dependencies: Dependencies,
         backpressure: Backpressure,
         submitter: Submitter,
@@ -38,7 +38,7 @@ class Changer:
         self._queue = queue
         self._dispatcher = dispatcher
         self._waiters = waiters
-        self._waker = waker
+        self._alarms = alarms
         self._dependencies = dependencies
         self._backpressure = backpressure
         self._submitter = submitter
@@ -92,8 +92,9 @@ class Changer:
             found = await self._queue.resume(part, now)
             self._waiters.happened(EventKind.RESUMED, _done(part, found))
             results += found
-            # Some wait for a time, or for other jobs which have ended meanwhile.
-            self._waker.arm(now)
+            # Some wait for a time, or for other jobs which have ended meanwhile; some have expired.
+            for alarm in self._alarms:
+                alarm.arm(now)
             self._dispatcher.pending()
             self._waiters.changed(part)
             await self._dependencies.look_again(part)
@@ -104,6 +105,7 @@ class Changer:
         results: list[Changed] = []
         for part in _parts(jobs):
             found = await self._queue.revive(part)
+            self._dependencies.revived(_done(part, found))
             self._backpressure.added(sum(result.change is Change.DONE for result in found))
             self._dispatcher.pending()
             self._waiters.happened(EventKind.REVIVED, _done(part, found))

@@ -8,7 +8,7 @@ import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId
-from mvm_ci.domain.job import NewJob
+from mvm_ci.domain.job import FINAL, JobState, NewJob
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 PAUSE_MS: Final = 1_000
 """Before a store that failed is asked again."""
+READ_AT_ONCE: Final = 500
 
 
 class Dependencies:
@@ -37,6 +38,7 @@ class Dependencies:
         self._waker = waker
         self._waiters = waiters
         self._upstreams: set[JobId] = set()
+        self._revivals = 0
         self._settling: set[asyncio.Task[None]] = set()
 
     async def restore(self) -> None:
@@ -60,10 +62,17 @@ class Dependencies:
 
     async def look_again(self, jobs: Sequence[JobId]) -> None:
         """These jobs were resumed, and may wait for others. Raises ``Unavailable``."""
-        for job in jobs:
-            upstreams = {dependency.job for dependency in await self._queue.dependencies(job)}
-            self._upstreams |= upstreams
-            self._settle(upstreams)
+        upstreams: set[JobId] = set()
+        for job in await self._queue.get(jobs):
+            if job is not None and job.state is JobState.BLOCKED:
+                upstreams.update(dependency.job for dependency in await self._queue.dependencies(job.id))
+        self._upstreams |= upstreams
+        self._settle(upstreams)
+
+    def revived(self, jobs: Sequence[JobId]) -> None:
+        """These jobs had ended, and have not any more: others may wait for their end again."""
+        self._revivals += 1
+        self._upstreams.update(jobs)
 
     async def close(self) -> None:
         """Ends what is under way; the next start does it."""
@@ -80,8 +89,10 @@ class Dependencies:
 
     async def _settle_until_done(self, jobs: Sequence[JobId]) -> None:
         while True:
-            now = self._clock.now_ms()
+            now, revivals = self._clock.now_ms(), self._revivals
             try:
+                # Before it is settled: an end that comes in between has yet to be told of.
+                over = await self._over(jobs)
                 settled = await self._queue.settle(jobs, now)
                 break
             except Unavailable as error:
@@ -93,3 +104,14 @@ class Dependencies:
             self._waker.arm(now)
         self._waiters.changed((*settled.pending, *settled.scheduled))
         self._waiters.ended(settled.cancelled)
+        # What was revived meanwhile only looked as if it had ended.
+        if revivals == self._revivals:
+            self._upstreams -= over
+
+    async def _over(self, jobs: Sequence[JobId]) -> set[JobId]:
+        """Those of these jobs that have ended. Once they are settled, nobody waits for them any more."""
+        over: set[JobId] = set()
+        for at in range(0, len(jobs), READ_AT_ONCE):
+            found = await self._queue.get(jobs[at : at + READ_AT_ONCE])
+            over.update(job.id for job in found if job is not None and job.state in FINAL)
+        return over

@@ -208,14 +208,14 @@ class Sessions:
         log.info("session_resumed", worker=session.worker, session=session.id, keep=len(keep))
         self._welcome(session, hello, link, keep)
         try:
-            await self._stop_cancelled(keep, link)
+            await self._stop_again(keep, link)
         except BaseException:
             self.disconnected(session, link)
             raise
         return session
 
-    async def _stop_cancelled(self, keep: Sequence[Placed], link: Link) -> None:
-        """Tells a worker that came back which of its jobs were cancelled while it was away.
+    async def _stop_again(self, keep: Sequence[Placed], link: Link) -> None:
+        """Tells a worker that came back which of its jobs were cancelled or paused while it was away.
 
         Looked up once it has its seat: whoever cancels from then on tells it directly.
         """
@@ -223,7 +223,7 @@ class Sessions:
         stops = tuple(
             placed
             for placed, job in zip(keep, jobs, strict=True)
-            if job is not None and job.state is JobState.CANCELLING
+            if job is not None and job.state in {JobState.CANCELLING, JobState.PAUSING}
         )
         if stops:
             link.send(m.Stop(stops))

@@ -10,7 +10,7 @@ from msgspec.structs import force_setattr, replace
 from mvm_ci.domain.errors import BadInput, KeyReused, NotFound, TooLarge, Unavailable
 from mvm_ci.domain.ids import Digest, IdSequence, JobId, format_job_id, is_digest
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
-from mvm_ci.domain.options import Dependency, JobOptions
+from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle import job_request
 from mvm_ci.lifecycle.backpressure import Backpressure
@@ -154,11 +154,7 @@ class Submitter:
             job_id = JobId(self._ids.next(now))
             ids.append(job_id)
             if one.upstreams:
-                after = dict.fromkeys(
-                    Dependency(ids[up.job] if up.same_request else JobId(up.job), up.needs)
-                    for up in one.upstreams
-                )
-                options = replace(options, after=tuple(after))
+                options = replace(options, after=_after(one.upstreams, ids))
             if options.idempotency is not None:
                 self._keys.use(options.lane.namespace, options.idempotency, job_id, done)
             jobs.append(NewJob(id=job_id, spec=one.spec, created_ms=now, options=options))
@@ -305,6 +301,16 @@ class Submitter:
             for (spec, _), ref in zip(part, refs, strict=True):
                 stored: Payload = ref
                 force_setattr(spec, "input", stored)
+
+
+def _after(upstreams: Sequence[Upstream], ids: Sequence[JobId]) -> tuple[Dependency, ...]:
+    """``ids``: of the earlier jobs of the request. Two may be one job: success is stricter."""
+    needs: dict[JobId, Needs] = {}
+    for up in upstreams:
+        job = ids[up.job] if up.same_request else JobId(up.job)
+        if up.needs is Needs.SUCCESS or job not in needs:
+            needs[job] = up.needs
+    return tuple(Dependency(job, need) for job, need in needs.items())
 
 
 def _all(first: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> asyncio.Future[None]:
