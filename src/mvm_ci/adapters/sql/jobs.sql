@@ -82,39 +82,28 @@ RETURNING id
 -- name: next_expiry
 SELECT expires_ms FROM jobs WHERE expires_ms IS NOT NULL AND state IN {from expire} ORDER BY expires_ms, id LIMIT 1
 
+-- failed: a job that it needs has ended without success.
 -- name: settle
+WITH asked (job, failed) AS MATERIALIZED (
+    SELECT blocked.id, EXISTS (
+        SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+        WHERE dependencies.job = blocked.id AND dependencies.success = 1
+            AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD}))
+    FROM jobs AS blocked WHERE blocked.state IN {from unblock} AND blocked.id IN (
+        SELECT dependencies.job FROM json_each(?1) AS ended
+        CROSS JOIN dependencies ON dependencies.upstream = ended.value))
 UPDATE jobs SET
     state = CASE
-        WHEN EXISTS (
-            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-            WHERE dependencies.job = jobs.id AND dependencies.success = 1
-                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN {CANCELLED}
+        WHEN asked.failed THEN {CANCELLED}
         WHEN jobs.wake_ms > ?2 THEN {SCHEDULED}
         ELSE {after unblock} END,
-    finished_ms = CASE WHEN EXISTS (
-            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-            WHERE dependencies.job = jobs.id AND dependencies.success = 1
-                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN ?2 END,
-    failure = CASE WHEN EXISTS (
-            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-            WHERE dependencies.job = jobs.id AND dependencies.success = 1
-                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN ?3 ELSE jobs.failure END,
-    wake_ms = CASE WHEN jobs.wake_ms > ?2 AND NOT EXISTS (
-            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-            WHERE dependencies.job = jobs.id AND dependencies.success = 1
-                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})) THEN jobs.wake_ms END
-WHERE jobs.state IN {from unblock}
-    AND jobs.id IN (SELECT dependencies.job FROM json_each(?1) AS ended
-        CROSS JOIN dependencies ON dependencies.upstream = ended.value)
-    AND (
-        EXISTS (
-            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-            WHERE dependencies.job = jobs.id AND dependencies.success = 1
-                AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD}))
-        OR NOT EXISTS (
-            SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-            WHERE dependencies.job = jobs.id
-                AND needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})))
+    finished_ms = CASE WHEN asked.failed THEN ?2 END,
+    failure = CASE WHEN asked.failed THEN ?3 ELSE jobs.failure END,
+    wake_ms = CASE WHEN jobs.wake_ms > ?2 AND NOT asked.failed THEN jobs.wake_ms END
+FROM asked
+WHERE jobs.id = asked.job AND (asked.failed OR NOT EXISTS (
+    SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
+    WHERE dependencies.job = jobs.id AND needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})))
 RETURNING id, state
 
 -- name: upstreams
