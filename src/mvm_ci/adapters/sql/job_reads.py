@@ -84,13 +84,14 @@ def _filtered(
     """Where no index holds just what is asked for: pages, until enough is found."""
     first, last = ids
     found: list[Job] = []
+    size = min(limit, _PAGE)  # enough where everything is asked for
     while True:
-        page = connection.execute(QUERIES[statement], (first, last, _PAGE, *values)).fetchall()
+        page = connection.execute(QUERIES[statement], (first, last, size, *values)).fetchall()
         jobs = sorted(map(rows.job, page), key=lambda job: -job.id)
         found += [job for job in jobs if which.selects(job)]
-        if len(page) < _PAGE or len(found) >= limit:
+        if len(page) < size or len(found) >= limit:
             return found[:limit]
-        last = jobs[-1].id - 1
+        last, size = jobs[-1].id - 1, _PAGE
 
 
 def counts(namespace: str | None, connection: sqlite3.Connection) -> dict[JobState, int]:
