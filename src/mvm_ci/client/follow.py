@@ -1,22 +1,16 @@
 """Following a job's output: reconnects, and goes on after the last line that was seen."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
 
 import httpx
 import msgspec
 
+from mvm_ci.client.calls import CONNECT_S
+from mvm_ci.client.patience import SILENCE_S, Patience
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire.api import LogLine
 
-_SILENCE_S: Final = 75.0
-"""A server that follows writes an empty line more often than this."""
-_CONNECT_S: Final = 5.0
-_PATIENCE_S: Final = 60.0
-"""How long a lost connection may stay lost."""
-_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _decoder = msgspec.json.Decoder(LogLine)
 
 
@@ -27,8 +21,7 @@ class Follower:
         self._http = http
         self._path = path
         self._seen = (0, -1)
-        self._failures = 0
-        self._lost_since: float | None = None
+        self._patience = Patience(http.base_url)
 
     async def present(self) -> AsyncIterator[LogLine]:
         """What there is now. Raises ``Unavailable`` and what the API answers."""
@@ -36,7 +29,7 @@ class Follower:
             async for line in self._read(follow=False):
                 yield line
         except httpx.TransportError as error:
-            raise Unavailable(f"lost the connection to {self._http.base_url}: {error}") from None
+            raise self._patience.over(error) from None
 
     async def to_the_end(self, ended: Callable[[], Awaitable[bool]]) -> AsyncIterator[LogLine]:
         """Everything until the job has ``ended``. Raises ``Unavailable`` when the connection stays lost."""
@@ -51,27 +44,20 @@ class Follower:
                         yield line
                     return
             except (httpx.TransportError, Unavailable) as error:
-                self._lost(error)
-            await asyncio.sleep(_PAUSES[min(self._failures, len(_PAUSES) - 1)])
-            self._failures += 1
-
-    def _lost(self, error: Exception) -> None:
-        now = asyncio.get_running_loop().time()
-        self._lost_since = now if self._lost_since is None else self._lost_since
-        if now - self._lost_since > _PATIENCE_S:
-            raise Unavailable(f"lost the connection to {self._http.base_url}: {error}") from None
+                self._patience.lost(error)
+            await self._patience.pause()
 
     async def _read(self, *, follow: bool) -> AsyncIterator[LogLine]:
         attempt, index = self._seen
         params: dict[str, str | int] = {"follow": 1} if follow else {}
         if attempt:
             params |= {"attempt": attempt, "from": index + 1}
-        timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
+        timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
         async with self._http.stream("GET", self._path, params=params, timeout=timeout) as answer:
             if answer.status_code >= 400:
                 raise error_of(answer, await answer.aread(), str(self._http.base_url))
             async for text in answer.aiter_lines():
-                self._failures, self._lost_since = 0, None
+                self._patience.rewarded()
                 line = _line(text) if text else None
                 if line is not None and (line.attempt, line.index) > self._seen:
                     self._seen = (line.attempt, line.index)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from mvm_ci.client import Client
-from mvm_ci.client.blocking import follow, waiting
+from mvm_ci.client.blocking import patience, waiting
 from mvm_ci.wire import api
 from tests.unit.client.blocking_twin import TWIN, made
 
@@ -25,7 +25,7 @@ def test_nothing_of_asyncio_is_left() -> None:
 
 
 def test_it_waits_and_follows_through_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "_PAUSES", (0.0,))
+    monkeypatch.setattr(patience, "_PAUSES", (0.0,))
     monkeypatch.setattr(waiting, "_PAUSE_S", 0.0)
     text = [
         msgspec.json.encode(api.LogLine(attempt=1, index=at, at_ms=1, stream="stdout", text="x")) + b"\n"

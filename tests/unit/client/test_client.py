@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from mvm_ci.client import ApiClient, follow, waiting
+from mvm_ci.client import ApiClient, patience, waiting
 from mvm_ci.domain import errors
 from mvm_ci.wire import api
 
@@ -44,7 +44,7 @@ class BrokenStream(httpx.AsyncByteStream):
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "_PAUSES", (0.0,))
+    monkeypatch.setattr(patience, "_PAUSES", (0.0,))
     monkeypatch.setattr(waiting, "_PAUSE_S", 0.0)
 
 
@@ -222,8 +222,8 @@ async def test_reading_once_does_not_reconnect() -> None:
 
 
 async def test_following_gives_up_when_the_connection_stays_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "_PATIENCE_S", 0.0)
-    monkeypatch.setattr(follow, "_PAUSES", (0.001,))
+    monkeypatch.setattr(patience, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(patience, "_PAUSES", (0.001,))
 
     def fail(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("down")

@@ -1,23 +1,18 @@
 # Made by tests/unit/client/blocking_twin.py of mvm_ci/client/events.py: change that one.
 """The client's way to events: goes on by itself where a lost connection left off."""
 
-import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import msgspec
 
 from mvm_ci.client.blocking.calls import CONNECT_S, Calls
+from mvm_ci.client.blocking.patience import SILENCE_S, Patience
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.wire.api import EventView
 
-_SILENCE_S: Final = 75.0
-"""A server that follows writes a comment more often than this."""
-_PATIENCE_S: Final = 60.0
-"""How long a lost connection may stay lost."""
-_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _decoder = msgspec.json.Decoder(EventView)
 
 
@@ -52,42 +47,34 @@ class _Reader:
         self._http = http
         self._params = params
         self._after = after
-        self._failures = 0
-        self._lost_since: float | None = None
+        self._patience = Patience(http.base_url)
 
     def present(self) -> Iterator[EventView]:
         try:
             yield from self._read({"follow": 0})
         except httpx.TransportError as error:
-            raise Unavailable(f"lost the connection to {self._http.base_url}: {error}") from None
+            raise self._patience.over(error) from None
 
     def onward(self) -> Iterator[EventView]:
         while True:
             try:
                 yield from self._read({})
             except (httpx.TransportError, Unavailable) as error:
-                self._lost(error)
+                self._patience.lost(error)
             # The stream also ends when the control plane stops.
-            time.sleep(_PAUSES[min(self._failures, len(_PAUSES) - 1)])
-            self._failures += 1
-
-    def _lost(self, error: Exception) -> None:
-        now = time.monotonic()
-        self._lost_since = now if self._lost_since is None else self._lost_since
-        if now - self._lost_since > _PATIENCE_S:
-            raise Unavailable(f"lost the connection to {self._http.base_url}: {error}") from None
+            self._patience.pause()
 
     def _read(self, more: dict[str, Any]) -> Iterator[EventView]:
         params = self._params | more
         if self._after is not None:
             params["after"] = self._after
-        timeout = httpx.Timeout(_SILENCE_S, connect=CONNECT_S)
+        timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
         with self._http.stream("GET", "/v1/events", params=params, timeout=timeout) as answer:
             if answer.status_code >= 400:
                 raise error_of(answer, answer.read(), str(self._http.base_url))
             number, data = self._after, ""  # of the event that is coming in
             for line in answer.iter_lines():
-                self._failures, self._lost_since = 0, None
+                self._patience.rewarded()
                 name, _, value = line.partition(": ")
                 if name == "data":
                     data = value
