@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from mvm_ci.domain.errors import DiskFull, QueueFull, QuotaExceeded
+from mvm_ci.domain.errors import DiskFull, QueueFull, QuotaExceeded, Unavailable
 from mvm_ci.domain.job import FINAL
 from mvm_ci.domain.quota import Quota, Usage, check
 from mvm_ci.lifecycle.stored_bytes import StoredBytes
@@ -102,6 +102,20 @@ class Backpressure:
             return False
         check(namespace, quota, Usage(stored=await self._stored.used(namespace)), Usage(stored=size))
         return True
+
+    async def explained(self, error: Exception) -> Exception:
+        """Why a store failed: ``DiskFull`` if the disk is, else ``error``. It may have filled up since it was
+        looked at last.
+        """
+        if isinstance(error, Unavailable):
+            try:
+                self._looked_ms = self._clock.now_ms() - LOOK_MS
+                await self._check_disk()
+            except DiskFull as full:
+                return full
+            except Unavailable:
+                return error
+        return error
 
     async def _check_disk(self) -> None:
         now = self._clock.now_ms()

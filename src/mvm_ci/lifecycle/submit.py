@@ -249,9 +249,10 @@ class Submitter:
             self._dispatcher.ended([job.id for job in jobs])
             self._backpressure.added(-len(jobs))
             self._keys.forget(jobs)
+            why = await self._backpressure.explained(error)
             for done in waiting:
                 if not done.done():
-                    done.set_exception(error)
+                    done.set_exception(why)
         else:
             for done in waiting:
                 if not done.done():
@@ -297,7 +298,10 @@ class Submitter:
     async def _store_inputs(self, large: Sequence[tuple[JobSpec, bytes]]) -> None:
         for at in range(0, len(large), _PUTS_AT_ONCE):
             part = large[at : at + _PUTS_AT_ONCE]
-            refs = await asyncio.gather(*(self._blobs.put(data) for _, data in part))
+            try:
+                refs = await asyncio.gather(*(self._blobs.put(data) for _, data in part))
+            except Unavailable as error:
+                raise await self._backpressure.explained(error) from error
             for (spec, _), ref in zip(part, refs, strict=True):
                 stored: Payload = ref
                 force_setattr(spec, "input", stored)

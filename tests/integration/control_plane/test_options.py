@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import parse_job_id
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Stopped, Suspended
 from mvm_ci.domain.segment import Segment
@@ -361,6 +362,24 @@ async def test_a_full_disk_refuses_jobs_and_says_when_to_come_back(
     stand.disk.free = 1 << 40
     await stand.clock.advance(1_000)
     await submit(api)
+
+
+async def test_a_disk_that_has_just_filled_up_is_named_too(
+    stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await submit(api)  # the disk was looked at just now
+
+    def fail(_: object) -> asyncio.Future[None]:
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        failed.set_exception(Unavailable("the job store failed"))
+        return failed
+
+    monkeypatch.setattr(stand.queue, "submit", fail)
+    other = await api.post("/v1/jobs", json={"jobs": [{"module": MODULE}]})
+    assert (other.status_code, other.json()["code"]) == (503, "unavailable")
+    stand.disk.free = 1 << 20
+    answer = await api.post("/v1/jobs", json={"jobs": [{"module": MODULE}]})
+    assert (answer.status_code, answer.json()["code"]) == (429, "disk-full")
 
 
 async def test_a_full_queue_refuses_jobs_until_some_have_ended(stand: Stand, api: httpx.AsyncClient) -> None:
