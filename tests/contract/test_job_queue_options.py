@@ -299,6 +299,18 @@ async def test_only_what_has_ended_can_be_deleted(queue: JobQueue, present: JobS
     assert await queue.journal(ONE, 1) == []
 
 
+async def test_a_job_submitted_again_keeps_its_first_tags_and_dependencies(queue: JobQueue) -> None:
+    first = with_options(tags=("blue",))
+    again = with_options(tags=("red",), after=(Dependency(ONE, Needs.END),))
+    await queue.submit([new_job(ONE), new_job(TWO, options=first)])
+    await queue.submit([new_job(TWO, options=again)])
+    assert (await the(queue, TWO)).options.tags == ("blue",)
+    assert await queue.list_jobs(JobFilter(namespace="default", terms=("red",))) == []
+    assert await queue.dependencies(TWO) == []
+    await queue.cancel([ONE], NOW)
+    assert await queue.delete([ONE]) == [DONE]
+
+
 async def test_what_another_job_waits_for_is_not_deleted(queue: JobQueue) -> None:
     await waiting_for(queue, Needs.END)
     await queue.report([report(1, COMPLETED)], NOW)

@@ -31,11 +31,23 @@ RescueCall = tuple[SessionId, int, int, Sequence[Placed]]
 
 
 def submit(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[None]:
-    """Inserts jobs, given as rows."""
+    """Inserts jobs, given as rows. One that is there already is left as it is, terms and dependencies too."""
+    fresh = _fresh(connection, calls) if any(call.terms or call.dependencies for call in calls) else calls
     execute_rows(connection, "submit", [row for call in calls for row in call.jobs])
-    execute_rows(connection, "insert_terms", [row for call in calls for row in call.terms])
-    execute_rows(connection, "insert_dependencies", [row for call in calls for row in call.dependencies])
+    execute_rows(connection, "insert_terms", [row for call in fresh for row in call.terms])
+    execute_rows(connection, "insert_dependencies", [row for call in fresh for row in call.dependencies])
     return [None] * len(calls)
+
+
+def _fresh(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[NewRows]:
+    """The calls, without the terms and dependencies of jobs that are there or in an earlier call already."""
+    known = {job for job, *_ in standing(connection, [row[0] for call in calls for row in call.jobs])}
+    fresh = []
+    for call in calls:
+        terms = [row for row in call.terms if row[2] not in known]
+        fresh.append(NewRows(call.jobs, terms, [row for row in call.dependencies if row[0] not in known]))
+        known |= {row[0] for row in call.jobs}
+    return fresh
 
 
 def claim(
