@@ -1,80 +1,114 @@
-"""The HTTP server: uvicorn inside this process and event loop."""
+"""The HTTP server: takes connections on one socket, inside this process and event loop."""
 
 import asyncio
+import contextlib
 import socket
-from typing import Any, Final
+from email.utils import formatdate
+from typing import Final
 
 import structlog
-import uvicorn
 
+from mvm_ci.control_plane.api.problems import PROBLEM, problem
+from mvm_ci.control_plane.http.connection import Application, Connection
+from mvm_ci.control_plane.http.limits import Limits
 from mvm_ci.domain.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 2_048
-KEEP_ALIVE_S: Final = 75
-MAX_REQUESTS: Final = 10_000
-"""Requests under way; further ones are answered with 503."""
-_LONGER_S: Final = 2.0
+LOOK_S: Final = 1.0
+"""Between two looks at what is overdue."""
+_CUT_S: Final = 2.0
+"""For requests that were cut off to notice."""
 
 
 class ApiServer:
-    """Serves one ASGI application on one TCP socket. ``stop_s``: for requests under way when it stops."""
+    """Serves one application on one TCP socket. ``stop_s``: for requests under way when it stops."""
 
-    def __init__(self, application: Any, host: str, port: int, stop_s: float) -> None:  # noqa: ANN401 (ASGI)
+    def __init__(
+        self, application: Application, host: str, port: int, stop_s: float, limits: Limits | None = None
+    ) -> None:
+        self.application = application
+        self.limits = limits or Limits()
+        self.date = b""
+        self.stopping = False
+        self.tasks: set[asyncio.Task[None]] = set()
         self._host = host
         self._port = port
         self._stop_s = stop_s
-        self._task: asyncio.Task[None] | None = None
-        self._socket: socket.socket | None = None
-        config = uvicorn.Config(
-            application,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(stop_s)),
-            limit_concurrency=MAX_REQUESTS,
-        )
-        self._server = uvicorn.Server(config)
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._url = ""
 
     @property
     def url(self) -> str:
         """Where it listens, once it does."""
-        if self._socket is None:
+        if not self._url:
             raise RuntimeError("the server is not started")
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self._url
 
     async def start(self) -> None:
         """Returns when it listens. Raises ``Misconfigured`` if it cannot."""
-        self._socket = await listen(self._host, self._port)
-        # Step by step instead of serve(), which would take the process's signals and exit it on errors.
-        self._server.config.load()
-        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-        await self._server.startup(sockets=[self._socket])
-        self._task = asyncio.create_task(self._server.main_loop())
+        listening = await listen(self._host, self._port)
+        host, port = listening.getsockname()[:2]
+        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._set_date()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        self._looking = asyncio.create_task(self._look(), name="api-connections")
 
     async def stop(self) -> None:
         """Takes no more requests, lets those under way end, closes the socket."""
-        if self._task is None:
+        if self._server is None or self._looking is None:
             return
-        self._server.should_exit = True
-        task, self._task = self._task, None
-        try:
-            async with asyncio.timeout(self._stop_s + _LONGER_S):
-                await task
-                await self._server.shutdown(sockets=[self._socket] if self._socket is not None else [])
-        except TimeoutError:
-            log.warning("requests_cut_off")
-        finally:
-            if self._socket is not None:
-                self._socket.close()
+        self.stopping = True
+        self._server.close()
+        for connection in list(self._connections):
+            connection.retire()
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=self._stop_s)
+        left = list(self.tasks)
+        if left:
+            log.warning("requests_cut_off", requests=len(left))
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=_CUT_S)
+        for connection in list(self._connections):
+            connection.retire()
+        self._looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._looking
+        self._server = None
+
+    # ------------------------------------------------------------ for its connections
+
+    def joined(self, connection: Connection) -> bool:
+        """False if there are too many."""
+        self._connections.add(connection)
+        return len(self._connections) <= self.limits.connections
+
+    def left(self, connection: Connection) -> None:
+        """It is closed."""
+        self._connections.discard(connection)
+
+    def problem(self, status: int, detail: str) -> tuple[bytes, bytes]:
+        """Body and media type of an error that a connection itself finds."""
+        return problem(status, "unavailable" if status == 503 else "bad-input", detail), PROBLEM
+
+    # ------------------------------------------------------------
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._set_date()
+            now = loop.time()
+            for connection in [one for one in self._connections if one.deadline < now]:
+                connection.expire()
+
+    def _set_date(self) -> None:
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
 
 
 async def listen(host: str, port: int) -> socket.socket:

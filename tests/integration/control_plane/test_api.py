@@ -10,10 +10,9 @@ import msgspec
 import pytest
 from blockbuster import BlockBuster
 
-from mvm_ci.control_plane.api.requests import read_body
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.control_plane.server import listen
-from mvm_ci.domain.errors import Misconfigured, TooLarge
+from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, format_token
@@ -135,16 +134,6 @@ async def test_too_much_is_refused_while_it_is_read(api: httpx.AsyncClient) -> N
     assert problem(await api.post("/v1/jobs", json={"jobs": [large]})).code == "too-large"
     many = await api.post("/v1/jobs", json={"jobs": [{"module": MODULE}] * 10_001})
     assert (many.status_code, problem(many).code) == (413, "too-large")
-
-
-async def test_a_body_over_its_limit_is_not_kept() -> None:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"x" * (1 << 20), "more_body": True}
-
-    with pytest.raises(TooLarge):
-        await read_body(receive, None, 10)
-    with pytest.raises(TooLarge):
-        await read_body(receive, b"11", 10)
 
 
 async def test_query_parameters_are_checked(api: httpx.AsyncClient) -> None:

@@ -1,12 +1,11 @@
-"""The ASGI application: finds the route, asks for a token, reads the body, answers; every error is a
+"""The application: finds the route, asks for a token, reads the body, answers; every error is a
 problem document.
 """
 
-import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -14,37 +13,18 @@ import structlog
 
 from mvm_ci.control_plane.api.audit import DONE
 from mvm_ci.control_plane.api.openapi import document
-from mvm_ci.control_plane.api.problems import HttpError, headers_of, problem, status_of
-from mvm_ci.control_plane.api.requests import (
-    NOBODY,
-    Disconnected,
-    Receive,
-    Request,
-    parse_query,
-    read_body,
-)
+from mvm_ci.control_plane.api.problems import PROBLEM, HttpError, headers_of, problem, status_of
+from mvm_ci.control_plane.api.requests import NOBODY, Request, parse_query, read_body
 from mvm_ci.control_plane.api.routes import Reply, Route, Stream
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.table import ROUTES
+from mvm_ci.control_plane.http.exchange import Disconnected, Exchange, Headers
 from mvm_ci.domain.errors import MvmCiError, Refused
 from mvm_ci.ports.access import ALL_NAMESPACES
 
 log = structlog.get_logger(__name__)
 
-SEND_S: Final = 60.0
-"""For the caller to take one piece of an answer."""
-_PROBLEM: Final = "application/problem+json"
 _NO_QUERY: Final[Mapping[str, Any]] = {}
-
-Scope = dict[str, Any]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = Iterable[tuple[bytes, bytes]]
-
-
-class _Found(msgspec.Struct, frozen=True):
-    route: Route
-    params: dict[str, str]
-    query: dict[str, Any]
 
 
 class Api:
@@ -66,43 +46,41 @@ class Api:
             id(route): {query.name: query for query in route.query} for route in (*ROUTES, _OPENAPI)
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, exchange: Exchange) -> None:
         """One request."""
-        if scope["type"] != "http":
-            raise ValueError(f"this application does not speak {scope['type']}")
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(exchange)
         except Disconnected:
             return
         except HttpError as error:
-            await _send_problem(send, error.status, error.code, str(error), error.headers)
+            _refuse(exchange, error.status, error.code, str(error), error.headers)
         except MvmCiError as error:
             status = status_of(error)
             if status == 500:
-                log.exception("request_failed", path=scope["path"], code=error.code)
-            await _send_problem(send, status, error.code, str(error), headers_of(error))
+                log.exception("request_failed", path=exchange.path, code=error.code)
+            _refuse(exchange, status, error.code, str(error), headers_of(error))
         except Exception:
             number = uuid.uuid4().hex[:12]
-            log.exception("request_failed", path=scope["path"], number=number)
+            log.exception("request_failed", path=exchange.path, number=number)
             detail = f"an error inside the control plane; its log has more under {number}"
-            await _send_problem(send, 500, "error", detail, ())
+            _refuse(exchange, 500, "error", detail, ())
         else:
             if isinstance(answer, Stream):
-                await _send_stream(answer, receive, send)
+                await _stream(exchange, answer)
             else:
-                await _send_reply(send, 200, answer.body, answer.media.encode(), ())
+                exchange.reply(200, answer.body, answer.media.encode())
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply | Stream:
-        route, params = self._find(scope["method"], scope["path"], scope.get("raw_path") or b"")
+    async def _answer(self, exchange: Exchange) -> Reply | Stream:
+        route, params = self._find(exchange.method, exchange.path, exchange.raw_path)
         request = Request(params, _NO_QUERY)
-        given = _headers(scope)
-        request.last_event_id = given.last_event_id
+        headers = exchange.headers
+        request.last_event_id = headers.get(b"last-event-id")
         if route.role is not None:
-            request.caller = await self._auth.caller(given.authorization)
+            request.caller = await self._auth.caller(headers.get(b"authorization"))
             request.action = route.audit or f"{route.method} {route.path}"
-            request.address = scope["client"][0] if scope.get("client") else ""
+            request.address = exchange.address
         try:
-            answer = await self._carry_out(route, request, given, scope["query_string"], receive)
+            answer = await self._carry_out(route, request, exchange)
         except Exception as error:
             self._failed(route, request, error)
             raise
@@ -113,19 +91,18 @@ class Api:
                 await self._trail.record(request, DONE)
         return answer
 
-    async def _carry_out(
-        self, route: Route, request: Request, given: "_Given", raw: bytes, receive: Receive
-    ) -> Reply | Stream:
+    async def _carry_out(self, route: Route, request: Request, exchange: Exchange) -> Reply | Stream:
+        headers = exchange.headers
         if route.role is not None:
             request.namespace = request.caller.namespace
             self._auth.permit(request.caller, route.role, everywhere=route.everywhere)
-            namespace = self._auth.namespace(request.caller, given.namespace)
+            namespace = self._auth.namespace(request.caller, headers.get(b"x-namespace"))
             request.namespace = ALL_NAMESPACES if route.everywhere else namespace
-        if raw:
-            request.query = parse_query(raw, self._queries[id(route)])
+        if exchange.query:
+            request.query = parse_query(exchange.query, self._queries[id(route)])
         if route.body is not None:
-            _check_media(given.media, route.body.media)
-            request.body = await read_body(receive, given.length, route.body.limit)
+            _check_media(headers.get(b"content-type"), route.body.media)
+            request.body = await read_body(exchange, route.body.limit)
         return self._openapi if route is _OPENAPI else await route.handler(self._services, request)
 
     def _failed(self, route: Route, request: Request, error: Exception) -> None:
@@ -179,32 +156,6 @@ _OPENAPI: Final = Route(
 )
 
 
-class _Given(NamedTuple):
-    """The headers that matter here."""
-
-    authorization: bytes | None
-    namespace: bytes | None
-    length: bytes | None
-    media: bytes | None
-    last_event_id: bytes | None
-
-
-def _headers(scope: Scope) -> _Given:
-    authorization = namespace = length = media = last_event_id = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            authorization = value
-        elif name == b"content-length":
-            length = value
-        elif name == b"content-type":
-            media = value
-        elif name == b"x-namespace":
-            namespace = value
-        elif name == b"last-event-id":
-            last_event_id = value
-    return _Given(authorization, namespace, length, media, last_event_id)
-
-
 def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     if len(pattern) != len(parts):
         return None
@@ -227,43 +178,16 @@ def _check_media(given: bytes | None, allowed: tuple[str, ...]) -> None:
         )
 
 
-async def _send_problem(send: Send, status: int, code: str, detail: str, headers: Headers) -> None:
-    await _send_reply(send, status, problem(status, code, detail), _PROBLEM.encode(), headers)
+def _refuse(exchange: Exchange, status: int, code: str, detail: str, headers: Headers) -> None:
+    exchange.reply(status, problem(status, code, detail), PROBLEM, headers)
 
 
-async def _send_reply(send: Send, status: int, body: bytes, media: bytes, headers: Headers) -> None:
-    length = b"%d" % len(body)
-    lines = [(b"content-type", media), (b"content-length", length), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _send_stream(answer: Stream, receive: Receive, send: Send) -> None:
-    """Sends pieces until they end or the caller is gone, whatever comes first."""
-    sending = asyncio.create_task(_send_pieces(answer, send))
-    leaving = asyncio.create_task(_gone(receive))
-    try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        if not sending.done():
-            sending.cancel()
-        await asyncio.wait({sending, leaving})
-    if not sending.cancelled():
-        # An error in the middle of an answer can only break it off: the server closes the connection.
-        sending.result()
-
-
-async def _send_pieces(answer: Stream, send: Send) -> None:
-    headers = [(b"content-type", answer.media.encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def _stream(exchange: Exchange, answer: Stream) -> None:
+    """Sends pieces until they end, or the caller is gone. An error in the middle of an answer can only break
+    it off.
+    """
     async with aclosing(answer.pieces) as pieces:
+        exchange.begin(answer.media.encode())
         async for piece in pieces:
-            async with asyncio.timeout(SEND_S):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+            await exchange.piece(piece)
+    exchange.end()

@@ -8,6 +8,7 @@ import msgspec
 from mvm_ci.domain import errors as e
 from mvm_ci.wire.api import Problem
 
+PROBLEM: Final = b"application/problem+json"
 TITLES: Final = {
     "bad-input": "The request cannot be carried out as it is",
     "bad-module": "The bytes are no module that can run here",

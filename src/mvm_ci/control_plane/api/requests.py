@@ -1,32 +1,22 @@
 """A request as its route sees it, and how it is read: within limits of size and time."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from mvm_ci.control_plane.api.problems import HttpError
+from mvm_ci.control_plane.http.exchange import BodyLate, BodyTooLarge, Exchange
 from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.role import Role
 from mvm_ci.ports.access import ApiToken
 
-READ_S: Final = 60.0
-"""For a whole body."""
-_DRAIN: Final = 64 << 20
-"""Bytes of a body that is too large that are still read: a caller who writes cannot read the answer."""
-
 NOBODY: Final = ApiToken(id="", digest="", name="", role=Role.VIEWER, namespace="", created_ms=0)
 """The caller where no token is needed."""
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 T = TypeVar("T")
-
-
-class Disconnected(Exception):
-    """The caller is gone; nobody waits for an answer."""
 
 
 class QueryLike(Protocol):
@@ -132,52 +122,15 @@ def _value(query: QueryLike, text: str) -> str | int | float | bool:
     return value
 
 
-async def read_body(receive: Receive, announced: bytes | None, limit: int) -> bytes:
+async def read_body(exchange: Exchange, limit: int) -> bytes:
     """The whole body. Raises ``TooLarge`` as soon as it is over ``limit``, ``HttpError`` if it does not
-    come in time.
+    come in time, ``Disconnected``.
     """
     try:
-        async with asyncio.timeout(READ_S):
-            if announced is not None and int(announced) > limit:
-                await _drain(receive)
-                raise TooLarge(f"the body has {int(announced)} bytes; at most {limit} are allowed")
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if message.get("more_body"):
-                body = await _rest(receive, body, limit)
-    except TimeoutError:
-        raise HttpError(408, "bad-input", f"the body did not come within {READ_S:g} s") from None
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    if len(body) > limit:
-        raise TooLarge(f"the body has {len(body)} bytes; at most {limit} are allowed")
-    return body
-
-
-async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
-    chunks = [first]
-    size = len(first)
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunk: bytes = message.get("body", b"")
-        more = message.get("more_body", False)
-        size += len(chunk)
-        if size > limit:
-            chunks.clear()
-            if more:
-                await _drain(receive)
-            raise TooLarge(f"the body has more than the {limit} bytes that are allowed")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _drain(receive: Receive) -> None:
-    left = _DRAIN
-    while left > 0:
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if not message.get("more_body"):
-            return
+        return await exchange.body(limit)
+    except BodyTooLarge as error:
+        if error.announced is None:
+            raise TooLarge(f"the body has more than the {limit} bytes that are allowed") from None
+        raise TooLarge(f"the body has {error.announced} bytes; at most {limit} are allowed") from None
+    except BodyLate as error:
+        raise HttpError(408, "bad-input", f"the body did not come within {error.limit_s:g} s") from None

@@ -1,0 +1,202 @@
+"""One request and its answer, as the application sees them."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from mvm_ci.control_plane.http.limits import DISCARDED, UNREAD
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Disconnected(Exception):
+    """The caller is gone; nobody waits for an answer."""
+
+
+class BodyTooLarge(Exception):
+    """The body has more bytes than are allowed. ``announced``: how many it says it has."""
+
+    def __init__(self, announced: int | None) -> None:
+        super().__init__(announced)
+        self.announced = announced
+
+
+class BodyLate(Exception):
+    """The body did not come in time. ``limit_s``: what it had."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(limit_s)
+        self.limit_s = limit_s
+
+
+class Line(Protocol):
+    """The connection, as an exchange uses it."""
+
+    @property
+    def read_s(self) -> float: ...
+
+    def flow(self) -> None:
+        """The exchange wants more, or less, of its body than before."""
+        ...
+
+    def proceed(self) -> None:
+        """The caller waits to be told that it may send the body."""
+        ...
+
+    def reply(
+        self, exchange: "Exchange", status: int, body: bytes, media: bytes, headers: Headers
+    ) -> None: ...
+
+    def begin(self, exchange: "Exchange", media: bytes) -> None: ...
+
+    async def piece(self, exchange: "Exchange", data: bytes) -> None: ...
+
+    def end(self, exchange: "Exchange") -> None: ...
+
+
+class Exchange:
+    """``path``: unquoted, ``raw_path``: as it came; ``query``: its bytes after the question mark;
+    ``headers``: by name in lower case, the last of several; ``address``: the caller's.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_line",
+        "_size",
+        "_waiting",
+        "address",
+        "answered",
+        "expects",
+        "headers",
+        "keep_alive",
+        "lost",
+        "method",
+        "path",
+        "query",
+        "raw_path",
+        "streaming",
+        "task",
+        "version_1_0",
+        "wanted",
+        "whole",
+    )
+
+    def __init__(self, line: Line, address: str) -> None:
+        self._line = line
+        self.address = address
+        self.method = self.path = ""
+        self.raw_path = self.query = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.expects = False
+        """The caller waits for 100 (Continue) before it sends the body."""
+        self.keep_alive = True
+        self.version_1_0 = False
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._waiting: asyncio.Future[None] | None = None
+        self.wanted = UNREAD
+        """Bytes of the body that may come now; 0: they are thrown away."""
+        self.whole = False
+        self.answered = False
+        self.streaming = False
+        self.lost = False
+        self.task: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------ for the application
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body. Raises ``BodyTooLarge`` as soon as it is over ``limit``, ``BodyLate``,
+        ``Disconnected``.
+        """
+        if not self.whole:
+            await self._rest(limit)
+        if self.lost:
+            raise Disconnected
+        if self._size > limit:
+            raise BodyTooLarge(self._announced())
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def reply(self, status: int, body: bytes, media: bytes, headers: Headers = ()) -> None:
+        """The whole answer."""
+        self._line.reply(self, status, body, media, headers)
+
+    def begin(self, media: bytes) -> None:
+        """Begins an answer in pieces. From here on the loss of the caller cancels the task."""
+        self._line.begin(self, media)
+
+    async def piece(self, data: bytes) -> None:
+        """Sends a piece; waits while the caller does not take what was sent."""
+        await self._line.piece(self, data)
+
+    def end(self) -> None:
+        """The last piece was sent."""
+        self._line.end(self)
+
+    # ------------------------------------------------------------ for the connection
+
+    @property
+    def full(self) -> bool:
+        """No more of the body should come now."""
+        return self._size >= self.wanted > 0
+
+    def came(self, data: bytes) -> bool:
+        """A part of the body; False if this is more than anybody reads."""
+        self._size += len(data)
+        if self.wanted == 0:
+            return self._size <= DISCARDED
+        self._chunks.append(data)
+        if self.full:
+            self._wake()
+        return True
+
+    def complete(self) -> None:
+        """The body is whole."""
+        self.whole = True
+        self._wake()
+
+    def lose(self) -> None:
+        """The caller is gone."""
+        self.lost = True
+        self._wake()
+        if self.streaming and self.task is not None:
+            self.task.cancel()
+
+    def discard(self) -> None:
+        """Nobody wants what is still to come of the body."""
+        self._chunks.clear()
+        self.wanted = 0
+
+    # ------------------------------------------------------------
+
+    async def _rest(self, limit: int) -> None:
+        """Until the body is whole, or longer than ``limit`` and read as far as anybody reads it."""
+        announced = self._announced()
+        if announced is not None and announced > limit:
+            self.discard()
+        else:
+            self.wanted = limit + 1
+        if self.expects:
+            if self.wanted == 0:
+                raise BodyTooLarge(announced)
+            self._line.proceed()
+        try:
+            async with asyncio.timeout(self._line.read_s):
+                while not self.whole and not self.lost:
+                    if self.full:
+                        self.discard()
+                    self._line.flow()
+                    self._waiting = asyncio.get_running_loop().create_future()
+                    await self._waiting
+        except TimeoutError:
+            raise BodyLate(self._line.read_s) from None
+        if self.wanted == 0 and not self.lost:
+            raise BodyTooLarge(announced)
+
+    def _announced(self) -> int | None:
+        length = self.headers.get(b"content-length")
+        return int(length) if length is not None else None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

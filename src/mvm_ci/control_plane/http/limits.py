@@ -1,0 +1,31 @@
+"""What one caller may take of the server."""
+
+from typing import Final
+
+import msgspec
+
+MAX_HEAD: Final = 32 << 10
+"""Bytes of a request's line and headers."""
+MAX_CONNECTIONS: Final = 10_000
+HEAD_S: Final = 10.0
+"""From a request's first byte, or a connection's start, to the end of its headers."""
+KEEP_ALIVE_S: Final = 75.0
+"""Between two requests."""
+READ_S: Final = 60.0
+"""For a whole body."""
+SEND_S: Final = 60.0
+"""For the caller to take what stands in the way of more."""
+UNREAD: Final = 64 << 10
+"""Bytes of a body that are taken before anybody asks for it."""
+DISCARDED: Final = 64 << 20
+"""Bytes of a body nobody wants that are still read: a caller who writes cannot read the answer."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits that a test shortens."""
+
+    head_s: float = HEAD_S
+    keep_alive_s: float = KEEP_ALIVE_S
+    read_s: float = READ_S
+    send_s: float = SEND_S
+    connections: int = MAX_CONNECTIONS
