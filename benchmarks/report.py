@@ -37,7 +37,7 @@ def conditions(*, quick: bool, runs: int) -> dict[str, Any]:
         "cpu": model.partition(":")[2].strip(),
         "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("mvm-ci", "wasmtime", "iroh", "msgspec", "uvicorn")},
+        "packages": {name: version(name) for name in ("mvm-ci", "wasmtime", "iroh", "msgspec", "httptools")},
         "load_average": os.getloadavg()[0],
         "quick": quick,
         "runs": runs,

@@ -7,6 +7,7 @@ from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
+from mvm_ci.control_plane.http import limits as http
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import labels
 from mvm_ci.domain.job import JobSpec
@@ -39,6 +40,12 @@ def _expected() -> dict[str, str]:
         "compiling a module: time": f"{CompileLimits().seconds} s",
         "compiling a module: memory": _mib(CompileLimits().memory_bytes),
         "JSON body of a request": _mib(api.MAX_BODY),
+        "line and headers of a request": f"{http.MAX_HEAD >> 10} KiB",
+        "time for a request's headers": f"{http.HEAD_S:g} s",
+        "time for a request's body": f"{http.READ_S:g} s",
+        "a caller that does not read its answer": f"{http.SEND_S:g} s",
+        "time between two requests of a connection": f"{http.KEEP_ALIVE_S:g} s",
+        "connections to the API": f"{http.MAX_CONNECTIONS:,}",
         "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 log.debug("hidden")
 log.info("joined", token="mvm_join_abc-DEF_123", nested=dict(header="Bearer mvm_api_xyz9"), number=3)
 logging.getLogger("httpx").info("hidden")
-logging.getLogger("uvicorn.error").warning("with %s", "mvm_api_xyz9")
+logging.getLogger("httpx.transport").warning("with %s", "mvm_api_xyz9")
 try:
     local = "key_of_" + "nobody"
     raise ValueError("mvm_api_xyz9 in an error")

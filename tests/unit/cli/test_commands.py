@@ -22,7 +22,7 @@ HEAVY = (
     "rich",
     "structlog",
     "tomllib",
-    "uvicorn",
+    "httptools",
     "uvloop",
     "wasmtime",
     "iroh",

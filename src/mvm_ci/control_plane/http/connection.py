@@ -289,8 +289,8 @@ class Connection(asyncio.Protocol):
         except Disconnected:
             pass
         except Exception:
-            log.exception("request_broken_off", path=exchange.path)
             self._abort()
+            log.exception("request_broken_off", path=exchange.path)
         else:
             if not exchange.answered and not exchange.lost:
                 log.error("request_unanswered", path=exchange.path)
@@ -301,8 +301,8 @@ class Connection(asyncio.Protocol):
 
     def _finish_head(self, exchange: Exchange, head: list[bytes], headers: Headers) -> None:
         head += [b"%b: %b\r\n" % header for header in headers]
-        if self._owner.stopping or (exchange.expects and not exchange.whole):
-            # The caller may or may not send the body that nobody asked for.
+        if self._owner.stopping or exchange.expects:
+            # The caller may or may not send the body that it was not told to.
             exchange.keep_alive = False
         if not exchange.keep_alive:
             head.append(b"connection: close\r\n")
@@ -310,7 +310,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, exchange: Exchange) -> None:
         exchange.answered = True
-        if exchange.whole:
+        if exchange.whole or exchange.expects:
             self._next()
         else:
             exchange.discard()

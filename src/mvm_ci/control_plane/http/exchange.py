@@ -88,7 +88,7 @@ class Exchange:
         self.raw_path = self.query = b""
         self.headers: dict[bytes, bytes] = {}
         self.expects = False
-        """The caller waits for 100 (Continue) before it sends the body."""
+        """The caller waits for 100 (Continue) before it sends a body."""
         self.keep_alive = True
         self.version_1_0 = False
         self._chunks: list[bytes] = []
@@ -153,6 +153,7 @@ class Exchange:
     def complete(self) -> None:
         """The body is whole."""
         self.whole = True
+        self.expects = False
         self._wake()
 
     def lose(self) -> None:
@@ -179,6 +180,7 @@ class Exchange:
         if self.expects:
             if self.wanted == 0:
                 raise BodyTooLarge(announced)
+            self.expects = False
             self._line.proceed()
         try:
             async with asyncio.timeout(self._line.read_s):
