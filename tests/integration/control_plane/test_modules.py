@@ -9,6 +9,7 @@ import pytest
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.role import Role
 from mvm_ci.lifecycle.stored_bytes import COUNT_MS
+from mvm_ci.ports.access import ALL_NAMESPACES
 from mvm_ci.ports.registry import Registry
 from tests.integration.control_plane.conftest import MODULE, TEAM, Stand, submit
 
@@ -76,7 +77,8 @@ async def test_a_deleted_namespace_leaves_no_modules_to_the_next_of_its_name(
         assert (await publish(team, "crawl@1", digest)).status_code == 200
     assert (await api.delete(f"/v1/namespaces/{TEAM}")).status_code == 200
     assert (await api.post("/v1/namespaces", json={"name": TEAM})).status_code == 200
-    async with stand.client(**{"x-namespace": TEAM}) as fresh:
+    in_team = {"x-namespace": TEAM}
+    async with stand.client(Role.ADMIN, ALL_NAMESPACES, **in_team) as fresh:
         assert (await fresh.get("/v1/modules")).json() == {"modules": []}
         assert (await fresh.get("/v1/modules/names")).json() == {"versions": []}
         gone = await fresh.post("/v1/jobs", json={"jobs": [{"module": "crawl"}]})
