@@ -53,18 +53,29 @@ async def find_module(client: "ApiClient", text: str) -> FoundModule:
     """The one module with this published name or ``name@version``, digest, beginning of a digest, or name
     that it was pushed with (the newest of that name).
     """
-    typed = text.lower()
     published = await _find_published(client, text)
     if published is not None:
         return published
-    if set(typed) <= _HEX and SHORTEST <= len(typed) <= _DIGEST:
-        found = {view.digest: view for view in await client.modules(prefix=typed)}
-        if found:
-            return pushed(found[_only(list(found), f"module whose digest begins with {text}")])
+    if may_be_digest(text):
+        try:
+            return pushed(await find_module_by_digest(client, text))
+        except NotFound:
+            pass  # then it is a name that looks like one
     for view in await client.modules():
         if view.name == text:
             return pushed(view)
     raise NotFound(f"there is no module {text!r}, and no file; 'mvm-ci module list' shows what there is")
+
+
+def may_be_digest(text: str) -> bool:
+    """Whether this may be a module's digest, or a beginning that is long enough."""
+    return set(text.lower()) <= _HEX and SHORTEST <= len(text) <= _DIGEST
+
+
+async def find_module_by_digest(client: "ApiClient", text: str) -> "ModuleView":
+    """The one module with this digest, or beginning of a digest."""
+    found = {view.digest: view for view in await client.modules(prefix=text.lower())}
+    return found[_only(list(found), f"module whose digest begins with {text}")]
 
 
 def pushed(view: "ModuleView") -> FoundModule:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from mvm_ci.domain import module_names
-from mvm_ci.domain.errors import BadInput, BadModule, NotFound, VersionTaken
+from mvm_ci.domain.errors import BadInput, BadModule, Conflict, NotFound, VersionTaken
 from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.module import Manifest, inspect
 from mvm_ci.domain.module import ModuleInfo as Inside
@@ -102,6 +102,17 @@ class Modules:
             return await self._catalogue.remove_modules(
                 [holding for holding in holdings if holding not in self._adding]
             )
+
+    async def delete(self, namespace: str, digest: Digest) -> ModuleInfo:
+        """Takes a module out of a namespace; jobs of it go on. Raises ``NotFound``; ``Conflict`` while a
+        version stands for it; ``Unavailable``.
+        """
+        info = (await self.find(namespace, [digest])).get(digest)
+        if info is None:
+            raise NotFound(f"there is no module {digest[:80]!r}")
+        if not await self.remove([Holding(namespace, digest)]):
+            raise Conflict(f"a version stands for the module {digest}, or it is just being pushed")
+        return info
 
     async def empty(self, namespace: str) -> None:
         """Takes all modules and names out of a namespace. Raises ``Unavailable``."""

@@ -18,6 +18,8 @@ from tests.integration.control_plane.conftest import MODULE, TEAM, Stand, submit
 
 MARK: Final = "classified"
 """In everything that the other namespace has."""
+HIDDEN: Final = Digest("b" * 64)
+"""A module that only the other namespace holds."""
 SHARED: Final = {"/v1/workers/{id}": "a fleet works for all namespaces"}
 """Routes by whose id or name everybody sees the same."""
 OWN: Final = {
@@ -57,7 +59,7 @@ class Other:
 
 
 async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
-    mine = ModuleInfo(digest=Digest("b" * 64), name=MARK, kind="core", size=0, created_ms=1)
+    mine = ModuleInfo(digest=HIDDEN, name=MARK, kind="core", size=0, created_ms=1)
     await stand.registry.put_module(DEFAULT_NAMESPACE, mine)
     published = await api.put(f"/v1/modules/names/{MARK}/versions/{MARK}", json={"digest": mine.digest})
     assert published.status_code == 200, published.text
@@ -101,7 +103,7 @@ def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
     """Paths and bodies."""
     kind = route.path.removeprefix("/v1").split("/")[1]
     names = other.jobs if kind == "jobs" else [other.names[kind]] if "{" in route.path else [""]
-    paths = [re.sub(r"{\w+}", name, route.path) for name in names]
+    paths = [re.sub(r"{\w+}", name, route.path.replace("{digest}", HIDDEN)) for name in names]
     if route.path == "/v1/jobs" and route.method == "POST":
         after = [{"job": job} for job in other.jobs]
         return [("/v1/jobs", {"jobs": [{"module": MODULE, "after": after}]})]

@@ -105,6 +105,35 @@ async def test_the_modules_of_a_namespace_count_for_its_quota_once(
     await push(api, 2)
 
 
+async def test_a_module_that_is_deleted_makes_room_and_its_jobs_go_on(
+    stand: Stand, api: httpx.AsyncClient
+) -> None:
+    size = len(WASM + b"\0\2\1%d" % 0)
+    await api.put(f"/v1/namespaces/{TEAM}/quota", json={"max_bytes": size + 9})
+    async with stand.client(Role.SUBMITTER, TEAM) as team, stand.client(Role.OPERATOR, TEAM) as operator:
+        digest = await push(team)
+        await publish(team, "crawl@1", digest)
+        assert (await team.delete(f"/v1/modules/{digest}")).status_code == 403
+        assert (await api.delete(f"/v1/modules/{digest}")).status_code == 404
+        kept = await operator.delete(f"/v1/modules/{digest}")
+        assert (kept.status_code, kept.json()["code"]) == (409, "conflict")
+        await operator.delete(path("crawl@1"))
+        (job,) = await submit(team, module=digest, input=1)
+        assert (await operator.delete(f"/v1/modules/{digest}")).json()["digest"] == digest
+        assert (await operator.delete(f"/v1/modules/{digest}")).status_code == 404
+        gone = await team.post("/v1/jobs", json={"jobs": [{"module": digest}]})
+        assert gone.status_code == 404
+        worker = await stand.worker()
+        await worker.welcome(credit=1)
+        (item,) = await worker.assigned()
+        assert await stand.blobs.get(item.spec.module)
+        await worker.end(item)
+        assert (await team.get(f"/v1/jobs/{job['id']}")).json()["state"] == "completed"
+        await operator.delete(f"/v1/jobs/{job['id']}")
+        await stand.clock.advance(COUNT_MS + 1)
+        await push(team, 1)
+
+
 # -------------------------------------------------------------------- names and versions
 
 

@@ -94,8 +94,17 @@ def test_a_version_is_deleted_when_that_is_meant(cli: CommandLine) -> None:
     assert cli("module", "delete", "crawl@2", "--yes").exit_code == 5
 
 
-@pytest.mark.parametrize("text", ["crawl", DIGEST, "crawl@", "@1", "Crawl@1"])
-def test_only_a_version_can_be_deleted(cli: CommandLine, text: str) -> None:
+@pytest.mark.parametrize("text", [DIGEST, DIGEST[:4], DIGEST[:9].upper()])
+def test_a_module_is_deleted_by_its_digest(cli: CommandLine, text: str) -> None:
+    cli.api.answer("GET", "/v1/modules", api.ModuleList(modules=(module_view(),)))
+    cli.api.answer("DELETE", f"/v1/modules/{DIGEST}", module_view())
+    assert (cli("module", "delete", text).exit_code, cli.api.requests) == (2, [])
+    assert cli("module", "delete", text, "--yes").stdout == f"{DIGEST}: deleted\n"
+    assert cli.api.requests[0].query == {"prefix": [text.lower()]}
+
+
+@pytest.mark.parametrize("text", ["crawl", "abc", f"{DIGEST}0", "crawl@", "@1", "Crawl@1"])
+def test_nothing_is_deleted_by_a_name_alone(cli: CommandLine, text: str) -> None:
     assert (cli("module", "delete", text, "--yes").exit_code, cli.api.requests) == (2, [])
 
 

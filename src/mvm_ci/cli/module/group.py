@@ -10,7 +10,7 @@ COMMANDS = {
     "versions": Lazy(
         "mvm_ci.cli.module.versions", "versions", "List names of modules, or a name's versions."
     ),
-    "delete": Lazy("mvm_ci.cli.module.delete", "delete", "Delete a version of a name; the module stays."),
+    "delete": Lazy("mvm_ci.cli.module.delete", "delete", "Delete a version of a name, or a module."),
 }
 
 

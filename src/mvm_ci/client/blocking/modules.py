@@ -27,6 +27,10 @@ class ModuleCalls(Calls):
         params = {"prefix": prefix} if prefix else {}
         return (self._get("/v1/modules", api.ModuleList, params=params)).modules
 
+    def delete_module(self, digest: str) -> api.ModuleView:
+        """Takes a module out of the namespace; its jobs go on. ``Conflict`` while a version stands for it."""
+        return self._decode(self._send("DELETE", f"/v1/modules/{part(digest)}"), api.ModuleView)
+
     def publish_module(self, name: str, version: str, digest: str) -> api.ModuleVersionView:
         """Makes a version of a name stand for a module, for good. ``VersionTaken`` if it stands for
         another.

@@ -10,7 +10,7 @@ from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import module_view, version_view
 from mvm_ci.domain.errors import BadInput
-from mvm_ci.domain.ids import is_digest
+from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.module_names import check_name, check_version
 from mvm_ci.ports.catalogue import ModuleVersion
 from mvm_ci.wire import api
@@ -42,6 +42,12 @@ async def modules(services: Services, request: Request) -> Reply:
     else:
         found = await services.registry.modules(request.namespace)
     return Reply(_encode(api.ModuleList(modules=tuple(module_view(info) for info in found))))
+
+
+async def delete_module(services: Services, request: Request) -> Reply:
+    """Takes a module out of the namespace; its jobs go on."""
+    deleted = await services.modules.delete(request.namespace, Digest(request.params["digest"]))
+    return Reply(_encode(module_view(deleted)))
 
 
 async def names(services: Services, request: Request) -> Reply:

@@ -39,6 +39,16 @@ ROUTES: Final = (
         ),
     ),
     Route(
+        method="DELETE",
+        path="/v1/modules/{digest}",
+        role=Role.OPERATOR,
+        handler=modules.delete_module,
+        summary="Take a module out of the namespace, if no version stands for it; its jobs go on.",
+        answer=api.ModuleView,
+        audit="module.delete",
+        errors=(409,),
+    ),
+    Route(
         method="GET",
         path="/v1/modules/names",
         role=Role.VIEWER,
