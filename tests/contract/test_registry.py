@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from mvm_ci.domain.errors import NotFound
-from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
-from mvm_ci.ports.registry import Join, JoinToken, ModuleInfo, Registry, Worker, WorkerState
+from mvm_ci.domain.ids import Incarnation, SessionId, WorkerId
+from mvm_ci.ports.registry import Join, JoinToken, Registry, Worker, WorkerState
 
 NOW = 1_700_000_000_000
 TOKEN = JoinToken(id="b", digest="1" * 64, created_ms=NOW, expires_ms=NOW + 100, uses_left=2)
@@ -16,12 +16,6 @@ WORKER = Worker(id=WorkerId("a" * 64), name="one", state=WorkerState.ACTIVE, joi
 
 def worker(number: int) -> Worker:
     return replace(WORKER, id=WorkerId(f"{number:064x}"))
-
-
-def module(digest: str, created_ms: int = NOW, name: str = "m") -> ModuleInfo:
-    padded = Digest(digest.ljust(64, "0"))
-    hosts = ("example.org", "*.example.com")
-    return ModuleInfo(digest=padded, name=name, kind="core", size=9, created_ms=created_ms, allow_hosts=hosts)
 
 
 async def uses_left(registry: Registry) -> int:
@@ -189,40 +183,3 @@ async def test_a_revoked_key_stays_refused_when_its_worker_is_forgotten(registry
     assert await registry.worker(WORKER.id) is None
     assert await registry.join(TOKEN.digest, WORKER, NOW) is Join.REVOKED
     assert await uses_left(registry) == 1
-
-
-# -------------------------------------------------------------------- modules
-
-
-async def test_modules_are_listed_newest_first(registry: Registry) -> None:
-    old, new, twin = module("1", NOW - 1), module("2", NOW), module("3", NOW)
-    for one in (twin, old, new):
-        await registry.put_module(one)
-    assert await registry.modules() == [new, twin, old]
-    assert await registry.modules([old.digest, new.digest, Digest("f" * 64)]) == [new, old]
-
-
-async def test_a_module_that_is_there_stays_as_it_is(registry: Registry) -> None:
-    await registry.put_module(module("1"))
-    await registry.put_module(module("1", name="other"))
-    assert await registry.modules() == [module("1")]
-
-
-async def test_modules_are_found_by_prefix(registry: Registry) -> None:
-    for digest in ("abff", "ab1", "ac", "abf"):
-        await registry.put_module(module(digest))
-    assert await registry.modules_with_prefix("ab", 9) == [module("ab1"), module("abf"), module("abff")]
-    assert await registry.modules_with_prefix("ab") == [module("ab1"), module("abf")]
-    assert await registry.modules_with_prefix("abff") == [module("abff")]
-    assert await registry.modules_with_prefix("f") == []
-    assert await registry.modules_with_prefix("AB") == []
-    assert len(await registry.modules_with_prefix("", 9)) == 4
-
-
-async def test_modules_are_taken_out_of_the_catalogue(registry: Registry) -> None:
-    for letter in "abc":
-        info = ModuleInfo(digest=Digest(letter * 64), name=letter, kind="core", size=1, created_ms=NOW)
-        await registry.put_module(info)
-    assert await registry.remove_modules([Digest("a" * 64), Digest("b" * 64), Digest("f" * 64)]) == 2
-    assert [module.name for module in await registry.modules()] == ["c"]
-    assert await registry.remove_modules([]) == 0

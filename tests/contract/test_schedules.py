@@ -119,7 +119,7 @@ async def test_the_modules_of_all_schedules_are_known(schedules: ScheduleStore) 
         replace(schedule("b", namespace="other"), job='{"input":{"module":"x"},"module":"bb"}')
     )
     await schedules.add(FULL)
-    assert await schedules.modules() == {"aa", "bb"}
+    assert await schedules.modules() == {(schedule("a").namespace, "aa"), ("other", "bb")}
 
 
 async def test_a_fire_that_waits_is_due_at_its_own_time(schedules: ScheduleStore) -> None:

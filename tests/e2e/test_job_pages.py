@@ -1,4 +1,4 @@
-"""The pages on jobs and on the Python client, executed: every marked block, in order."""
+"""The pages on jobs, modules and the Python client, executed: every marked block, in order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_files(directory: Path) -> None:
-    for block in blocks("jobs.md"):
+    for block in [*blocks("jobs.md"), *blocks("modules.md")]:
         if block.kind == "file":
             (directory / block.argument).write_text(block.code)
 
@@ -51,7 +51,7 @@ def run(made: Cluster, command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "client.md"])
+@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md"])
 def test_every_example_is_marked(page: str) -> None:
     text = (DOCS / page).read_text()
     kinds = [block.kind for block in blocks(page)]
@@ -64,6 +64,18 @@ def test_the_page_on_jobs_works(made: Cluster) -> None:
     shown = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)])
     for text in ("queue-paused", "run-at", "no-worker-with-labels", "selected", "deleted", "tries again"):
         assert text in shown, text
+
+
+def test_the_page_on_modules_works(made: Cluster) -> None:
+    script = [block.code for block in blocks("modules.md") if block.kind == "run"]
+    shown = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()
+    results = [line for line in shown if line.startswith('"')]
+    assert results == ['"done"', '"the second version"', '"done"']
+    assert [line.split()[:2] for line in shown if line.startswith("crawl ")] == [
+        ["crawl", "1.1.0"],
+        ["crawl", "1.1.0"],
+        ["crawl", "1.0.0"],
+    ]
 
 
 def test_the_page_on_the_client_works(made: Cluster) -> None:

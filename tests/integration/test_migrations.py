@@ -16,7 +16,9 @@ from mvm_ci.adapters.sql.database import FILE
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.job import JobState
+from mvm_ci.ports.catalogue import ModuleInfo, ModuleVersion
 from mvm_ci.ports.job_queue import Append, Segment
 from tests.contract.jobs import COMPLETED, NOW, OTHER_SESSION, SESSION, claim, new_job, placed, report
 from tests.golden.state.make import HERE, JOURNALED, RETRIED, WITH_BLOBS, facts, make
@@ -142,6 +144,40 @@ async def test_a_step_that_is_cut_short_changes_nothing_and_is_done_at_the_next_
     assert content(directory) == before
     async with opened(directory) as store:
         assert await store.queue.counts()
+
+
+async def test_every_namespace_holds_every_module_that_was_everybodys(tmp_path: Path) -> None:
+    directory = restored(GOLDEN[0], tmp_path / "state")
+    before_modules_had_owners = MIGRATIONS[:6]
+    async with opened(directory, before_modules_had_owners):
+        pass
+    with closing(sqlite3.connect(directory / FILE)) as connection:
+        connection.execute("INSERT INTO namespaces (name, created_ms) VALUES ('team', ?)", (NOW,))
+        connection.execute(
+            "INSERT INTO modules (digest, name, kind, size, created_ms, allow_hosts)"
+            " VALUES (?, 'other', 'component', 7, ?, '[\"b.test\"]')",
+            ("c" * 64, NOW + 1),
+        )
+        connection.commit()
+        known = connection.execute("SELECT digest FROM modules").fetchall()
+    async with opened(directory) as store:
+        modules = await store.registry.modules("default")
+        assert {(module.digest,) for module in modules} == set(known)
+        assert modules[0] == ModuleInfo(
+            digest=Digest("c" * 64),
+            name="other",
+            kind="component",
+            size=7,
+            created_ms=NOW + 1,
+            allow_hosts=("b.test",),
+        )
+        assert await store.registry.modules("team") == modules
+        assert await store.registry.modules("nobody") == []
+        # What jobs are of is there to be named, and so to be asked for again.
+        jobs = await store.queue.list_jobs(limit=1_000)
+        assert {job.spec.module for job in jobs} <= {module.digest for module in modules}
+        version = ModuleVersion(name="m", version="1", digest=jobs[0].spec.module, created_ms=NOW)
+        assert await store.registry.publish("team", version) is not None
 
 
 async def test_what_the_present_version_writes_can_become_a_golden_state(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
         blobs=blobs,
         events=store.events,
     )
-    modules = Modules(store.registry, blobs, clock)
+
+    async def always(namespace: str, size: int) -> None:
+        """There is room for everything."""
+
+    modules = Modules(store.registry, blobs, clock, always)
     retention = Retention(stores, modules, clock, policy, lambda _: None)
     jobs = 400
 

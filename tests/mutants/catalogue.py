@@ -35,6 +35,8 @@ REQUESTS: Final = "tests/unit/journal/test_requests.py"
 ENGINE: Final = "tests/contract/test_engine.py"
 QUEUE: Final = "tests/contract/test_job_queue.py"
 REPORTS: Final = "tests/contract/test_job_queue_reports.py"
+CATALOGUE: Final = "tests/contract/test_catalogue.py"
+PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 
 MUTANTS: Final = (
@@ -208,5 +210,27 @@ MUTANTS: Final = (
         "            await insert\n",
         "            pass\n",
         (f"{PLANE_JOBS}::test_a_failed_insert_reaches_the_caller_and_takes_the_jobs_back",),
+    ),
+    # ---------------------------------------------------------------- another module than was meant
+    Mutant(
+        "a module that a version stands for is removed",
+        "adapters/sql/catalogue.sql",
+        "        WHERE named.namespace = modules.namespace",
+        "        WHERE 0 AND named.namespace = modules.namespace",
+        (f"{CATALOGUE}::test_old_modules_without_a_version_are_told",),
+    ),
+    Mutant(
+        "a module of another namespace is found by its digest",
+        "adapters/sql/catalogue.sql",
+        "WHERE namespace = ?1 AND digest IN",
+        "WHERE ?1 <> '' AND digest IN",
+        (f"{CATALOGUE}::test_namespaces_hold_modules_each_for_itself",),
+    ),
+    Mutant(
+        "a name is remembered as it was before it was published anew",
+        "lifecycle/modules.py",
+        "if changes == self._changes:",
+        "if True:",
+        (f"{PLANE_MODULES}::test_what_was_looked_up_while_a_version_was_published_is_not_remembered",),
     ),
 )

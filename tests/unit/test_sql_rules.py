@@ -264,6 +264,21 @@ USES = {
     "stored": ["jobs USING INDEX jobs_listed (namespace=?)", "jobs USING INDEX jobs_placed"],
     "references": [f"{BY_ID} (rowid>?)"],
     "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
+    "remove_modules": [
+        "modules USING PRIMARY KEY (namespace=? AND digest=?)",
+        "named USING COVERING INDEX module_versions_digest (namespace=? AND digest=?)",
+    ],
+    "publish_module": [
+        "modules USING PRIMARY KEY (namespace=? AND digest=?)",
+        "module_versions USING PRIMARY KEY (namespace=? AND name=?)",
+    ],
+    "published_modules": [
+        "found USING PRIMARY KEY (namespace=? AND name=? AND number=?)",
+        "last USING PRIMARY KEY (namespace=? AND name=?)",
+        "one USING COVERING INDEX module_versions_version (namespace=? AND name=? AND version=?)",
+    ],
+    "module_names": ["module_versions USING PRIMARY KEY (namespace=? AND name>?)"],
+    "module_versions": ["module_versions USING PRIMARY KEY (namespace=? AND name=?)"],
     "replace_schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
     "remove_schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],
     "schedule": ["schedules USING PRIMARY KEY (namespace=? AND name=?)"],

@@ -17,7 +17,7 @@ COMMANDS = {
     "queue": Lazy("mvm_ci.cli.queue.group", "queue", "List, pause and resume queues."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
     "events": Lazy("mvm_ci.cli.events", "events", "Show what happens to jobs."),
-    "module": Lazy("mvm_ci.cli.module.group", "module", "Push and list modules."),
+    "module": Lazy("mvm_ci.cli.module.group", "module", "Push modules, publish versions, list them."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),

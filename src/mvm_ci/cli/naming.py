@@ -1,11 +1,13 @@
 """What people type for a job, a module or a worker: an id, the beginning of one, or a name."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mvm_ci.domain.errors import BadInput, NotFound
 from mvm_ci.domain.ids import job_id_range, parse_job_id
+from mvm_ci.domain.module_names import parse_reference
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
@@ -17,6 +19,17 @@ _JOB_ID: Final = 14
 _DIGEST: Final = 64
 _HEX: Final = frozenset("0123456789abcdef")
 _SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModule:
+    """``reference``: what a job is to name: the published name as it was typed, so that it is what was asked
+    for, or else the digest; ``name``: of its jobs that have none of their own.
+    """
+
+    reference: str
+    digest: str
+    name: str
 
 
 async def find_job(client: "ApiClient", text: str) -> str:
@@ -36,17 +49,52 @@ async def find_job(client: "ApiClient", text: str) -> str:
     return _only(found, f"job whose id begins with {text}")
 
 
-async def find_module(client: "ApiClient", text: str) -> "ModuleView":
-    """The one module with this digest, beginning of a digest, or name (the newest of that name)."""
-    typed = text.lower()
-    if set(typed) <= _HEX and SHORTEST <= len(typed) <= _DIGEST:
-        found = {view.digest: view for view in await client.modules(prefix=typed)}
-        if found:
-            return found[_only(list(found), f"module whose digest begins with {text}")]
+async def find_module(client: "ApiClient", text: str) -> FoundModule:
+    """The one module with this published name or ``name@version``, digest, beginning of a digest, or name
+    that it was pushed with (the newest of that name).
+    """
+    published = await _find_published(client, text)
+    if published is not None:
+        return published
+    if may_be_digest(text):
+        try:
+            return pushed(await find_module_by_digest(client, text))
+        except NotFound:
+            pass  # then it is a name that looks like one
     for view in await client.modules():
         if view.name == text:
-            return view
+            return pushed(view)
     raise NotFound(f"there is no module {text!r}, and no file; 'mvm-ci module list' shows what there is")
+
+
+def may_be_digest(text: str) -> bool:
+    """Whether this may be a module's digest, or a beginning that is long enough."""
+    return set(text.lower()) <= _HEX and SHORTEST <= len(text) <= _DIGEST
+
+
+async def find_module_by_digest(client: "ApiClient", text: str) -> "ModuleView":
+    """The one module with this digest, or beginning of a digest."""
+    found = {view.digest: view for view in await client.modules(prefix=text.lower())}
+    return found[_only(list(found), f"module whose digest begins with {text}")]
+
+
+def pushed(view: "ModuleView") -> FoundModule:
+    """A module that was pushed just now, or found among those that were."""
+    return FoundModule(view.digest, view.digest, view.name)
+
+
+async def _find_published(client: "ApiClient", text: str) -> FoundModule | None:
+    reference = parse_reference(text)
+    if reference is None:
+        return None
+    try:
+        if reference.version is None:
+            view = await client.newest_module(reference.name)
+        else:
+            view = await client.module_version(reference.name, reference.version)
+    except NotFound:
+        return None
+    return FoundModule(text, view.digest, view.name)
 
 
 async def find_worker(client: "ApiClient", text: str) -> "WorkerView":

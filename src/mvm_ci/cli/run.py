@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,19 +34,18 @@ def run(
     JOB is a Python file, or a module that was built (.wasm). What the job writes goes to stderr, its result
     to stdout.
     """
-    import msgspec
-
     from mvm_ci.cli import output
     from mvm_ci.cli.job.entries import Entries
+    from mvm_ci.cli.naming import pushed
     from mvm_ci.cli.options import credentials
 
     credentials(url, token_file)  # what is missing should be said before the build, not after
     data = _module_of(job)
 
     async def work(client: "ApiClient") -> None:
-        module = await client.push_module(data)
+        module = pushed(await client.push_module(data))
         output.note(f"module {module.digest[:12]}")
-        named = msgspec.structs.replace(module, name=module.name or job.stem)
+        named = replace(module, name=module.name or job.stem)
         (spec,) = await Entries(client, request, named).jobs([{}])
         await _run(client, spec, as_json=as_json)
 

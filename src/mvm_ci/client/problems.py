@@ -16,6 +16,7 @@ _BY_CODE: dict[str, type[errors.MvmCiError]] = {
         errors.Refused,
         errors.Conflict,
         errors.KeyReused,
+        errors.VersionTaken,
         errors.StaleEpoch,
         errors.Unavailable,
         errors.QueueFull,

@@ -96,6 +96,7 @@ class ControlPlane:
         self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
         self._backpressure = Backpressure(
             queue,
+            registry,
             clock,
             waiters,
             stores.disk,
@@ -119,8 +120,8 @@ class ControlPlane:
             heartbeat_ms=settings.heartbeat_ms,
             version=__version__,
         )
-        modules = Modules(registry, blobs, clock)
-        namespaces = Namespaces(stores.access, clock, self._occupied)
+        modules = Modules(registry, blobs, clock, self._backpressure.admit_bytes)
+        namespaces = Namespaces(stores.access, clock, self._occupied, modules.empty)
         self._backpressure.quotas = namespaces.quotas
         namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
         self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))

@@ -9,6 +9,7 @@
     ├── Refused                   the caller may not: bad token, revoked key               (401, 403)
     ├── Conflict                  the state forbids it; look again, then decide            (409)
     │   ├── KeyReused             the idempotency key stands for another request
+    │   ├── VersionTaken          the version of that name stands for another module
     │   ├── IllegalTransition     a job's state has no such transition
     │   └── StaleEpoch            the placement is over: stop, and write nothing more
     ├── Unavailable               repeat later: draining, not connected, timed out         (503)
@@ -69,6 +70,12 @@ class KeyReused(Conflict):
     """An idempotency key stands for another request."""
 
     code = "key-reused"
+
+
+class VersionTaken(Conflict):
+    """A version of a module's name stands for another module, for good."""
+
+    code = "version-taken"
 
 
 class IllegalTransition(Conflict):

@@ -9,6 +9,7 @@ from mvm_ci.domain.job import FINAL
 from mvm_ci.domain.quota import Quota, Usage, check
 from mvm_ci.lifecycle.stored_bytes import StoredBytes
 from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.ports.catalogue import Catalogue
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.job_queue import JobQueue
@@ -27,6 +28,7 @@ class Backpressure:
     def __init__(
         self,
         queue: JobQueue,
+        catalogue: Catalogue,
         clock: Clock,
         waiters: Waiters,
         disk: Disk,
@@ -45,7 +47,7 @@ class Backpressure:
         self._counted_ms = 0
         self._looked_ms = -LOOK_MS
         self._free = 0
-        self._stored = StoredBytes(queue, clock)
+        self._stored = StoredBytes(queue, catalogue, clock)
         self.quotas: Mapping[str, Quota] = {}
         self.refused: Counter[str] = Counter({error.code: 0 for error in _REFUSALS})
 
@@ -89,19 +91,14 @@ class Backpressure:
         await self._check_disk()
 
     async def admit_bytes(self, namespace: str, size: int) -> None:
-        """Raises ``QuotaExceeded`` if a namespace may not store ``size`` more bytes of inputs, which count as
-        stored from now on; ``Unavailable``.
+        """Raises ``QuotaExceeded`` if a namespace may not store ``size`` more bytes of inputs or modules,
+        which count as stored from now on; ``Unavailable``.
         """
-        if await self.has_room_for(namespace, size):
-            self._stored.added(namespace, size)
-
-    async def has_room_for(self, namespace: str, size: int) -> bool:
-        """Raises as ``admit_bytes`` does. False: the namespace has no such quota."""
         quota = self.quotas.get(namespace)
         if quota is None or quota.max_bytes is None:
-            return False
+            return
         check(namespace, quota, Usage(stored=await self._stored.used(namespace)), Usage(stored=size))
-        return True
+        self._stored.added(namespace, size)
 
     async def explained(self, error: Exception) -> Exception:
         """Why a store failed: ``DiskFull`` if the disk is, else ``error``. It may have filled up since it was

@@ -18,15 +18,18 @@ QuotaListener: TypeAlias = Callable[[Mapping[str, Quota]], None]
 """Told the quotas of all namespaces that have one; neither waits nor raises."""
 Occupied: TypeAlias = Callable[[str], Awaitable[bool]]
 """Whether a namespace still holds jobs or anything else that would be lost with it."""
+Empty: TypeAlias = Callable[[str], Awaitable[None]]
+"""Takes out of a namespace what goes with it."""
 
 
 class Namespaces:
     """All of them, as the store has them: whoever changes one goes through here. ``load`` comes first."""
 
-    def __init__(self, access: Access, clock: Clock, occupied: Occupied) -> None:
+    def __init__(self, access: Access, clock: Clock, occupied: Occupied, empty: Empty) -> None:
         self._access = access
         self._clock = clock
         self._occupied = occupied
+        self._empty = empty
         self._known: dict[str, Namespace] = {}
         self.quotas: dict[str, Quota] = {}
         """Of those that have limits; kept up to date."""
@@ -75,7 +78,10 @@ class Namespaces:
         return changed
 
     async def delete(self, name: str) -> Namespace:
-        """Removes an empty one and revokes its tokens. Raises ``NotFound``, ``Conflict``, ``BadInput``."""
+        """Removes one without jobs and schedules, with its modules, and revokes its tokens.
+
+        Raises ``NotFound``, ``Conflict``, ``BadInput``.
+        """
         if name == DEFAULT_NAMESPACE:
             raise BadInput(f"the namespace {DEFAULT_NAMESPACE!r} cannot be deleted")
         namespace = self.find(name)
@@ -83,6 +89,7 @@ class Namespaces:
         del self._known[name]
         try:
             await self._check_empty(name)
+            await self._empty(name)
             await self._access.delete_namespace(name, self._clock.now_ms())
         except BaseException:
             self._known.setdefault(name, namespace)

@@ -142,18 +142,22 @@ class Retention:
             await self._clock.sleep(PAUSE_MS)
 
     async def remove_modules(self) -> None:
-        """Takes modules out of the catalogue that are old, of no kept job and of no schedule.
+        """Takes modules out of namespaces that hold them for long, and where nothing is of them: no kept job,
+        no schedule, no version of a name.
 
         Raises ``Unavailable``.
         """
         if self._policy.modules_age_ms is None:
             return
-        oldest_ms = self._clock.now_ms() - self._policy.modules_age_ms
-        infos = await self._registry.modules()
-        old = {info.digest: info.size for info in infos if info.created_ms < oldest_ms}
-        await self._spare_referenced(old)
-        for digest in await self._schedules.modules():
-            old.pop(digest, None)
+        old = await self._registry.nameless(self._clock.now_ms() - self._policy.modules_age_ms)
+        old -= await self._schedules.modules()
+        digests = {holding.digest for holding in old}
+        after: JobId | None = JobId(0)
+        while old and after is not None:
+            references = await self._jobs.references(after, digests, READ_AT_ONCE)
+            old -= references.modules
+            after = references.last
+            await self._clock.sleep(PAUSE_MS)
         if old:
             self.removed.modules += await self._modules.remove(old)
 
@@ -162,8 +166,8 @@ class Retention:
         # Of before the look for references: what is put or asked for during it is kept longer.
         kept_before_ms = self._clock.now_ms() - self._policy.blob_grace_ms
         old = await self._old_blobs(kept_before_ms)
-        for module in await self._registry.modules() if old else ():
-            old.pop(module.digest, None)
+        for digest in await self._registry.held_digests() if old else ():
+            old.pop(digest, None)
         await self._spare_referenced(old)
         digests = list(old)
         for at in range(0, len(digests), REMOVE_AT_ONCE):

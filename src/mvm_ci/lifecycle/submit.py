@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from mvm_ci.domain.errors import BadInput, KeyReused, NotFound, TooLarge, Unavailable
-from mvm_ci.domain.ids import Digest, IdSequence, JobId, format_job_id, is_digest
+from mvm_ci.domain.ids import IdSequence, JobId, format_job_id
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
@@ -92,15 +92,14 @@ class Submitter:
         if len(jobs) > MAX_JOBS_PER_REQUEST:
             raise TooLarge(f"jobs: {len(jobs)} jobs; at most {MAX_JOBS_PER_REQUEST} a request are allowed")
         await self._backpressure.admit(namespace, len(jobs))
-        asked = {job.module for job in jobs}
-        modules = await self._modules.find(Digest(text) for text in asked if is_digest(text))
+        modules = await self._modules.find(namespace, {job.module for job in jobs})
         now = self._clock.now_ms()
         checked: list[Checked] = []
         large: list[tuple[JobSpec, bytes]] = []
         size = 0
         for number, job in enumerate(jobs):
             job_request.check_ranges(number, job)
-            module = modules.get(Digest(job.module))
+            module = modules.get(job.module)
             if module is None:
                 raise NotFound(
                     f"jobs[{number}].module: there is no module {job.module[:80]!r}; upload it first"

@@ -1,16 +1,18 @@
-"""Who may work: join tokens, workers, their sessions; and which modules there are.
+"""Who may work: join tokens, workers, their sessions; and, as ``ports.catalogue`` says, which modules
+there are.
 
 Secrets are never stored: only their SHA-256 (they are random, 256 bits, so no salt or stretching is needed).
 All writes are durable on return and safe to repeat. Errors of the store itself are ``Unavailable``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
 import msgspec
 
-from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
+from mvm_ci.domain.ids import Incarnation, SessionId, WorkerId
+from mvm_ci.ports.catalogue import Catalogue
 
 
 class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,20 +71,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int = 0
 
 
-class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A module in the catalogue; its bytes are in the blob store under ``digest``."""
-
-    digest: Digest
-    name: str
-    kind: str
-    """``core`` or ``component``."""
-    size: int
-    created_ms: int
-    allow_hosts: tuple[str, ...] = ()
-    """What its manifest asks for; a job that names none gets these."""
-
-
-class Registry(Protocol):
+class Registry(Catalogue, Protocol):
     """See the module's docstring."""
 
     async def put_join_token(self, token: JoinToken) -> None:
@@ -138,20 +127,4 @@ class Registry(Protocol):
 
     async def workers(self) -> list[Worker]:
         """All workers, by id."""
-        ...
-
-    async def put_module(self, module: ModuleInfo) -> None:
-        """Enters a module (by digest); one that is there is left as it is."""
-        ...
-
-    async def modules(self, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
-        """Modules, newest first: those named, or all."""
-        ...
-
-    async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
-        """Up to ``limit`` modules whose digest starts with ``prefix`` (lower-case hex), by digest."""
-        ...
-
-    async def remove_modules(self, digests: Sequence[Digest]) -> int:
-        """Takes modules out of the catalogue; how many were there."""
         ...

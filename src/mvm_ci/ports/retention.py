@@ -13,6 +13,7 @@ import msgspec
 
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.retention import Bounds, FinishedJob
+from mvm_ci.ports.catalogue import Holding
 
 
 class FinishedPage(msgspec.Struct, frozen=True):
@@ -30,10 +31,13 @@ class Removal(msgspec.Struct, frozen=True):
 
 
 class References(msgspec.Struct, frozen=True):
-    """Which of the digests asked for a batch of jobs refers to."""
+    """Which of the digests asked for a batch of jobs refers to. ``modules``: those that jobs are of, with the
+    jobs' namespaces.
+    """
 
     found: frozenset[Digest]
     last: JobId | None
+    modules: frozenset[Holding] = frozenset()
 
 
 class RetainedJobs(Protocol):

@@ -7,7 +7,6 @@ Whoever writes a schedule has read the rules of its time zone (``cron.is_read``)
 
 from typing import Protocol
 
-from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.schedule import Schedule
 
 
@@ -47,6 +46,6 @@ class ScheduleStore(Protocol):
         """The earliest ``due_ms`` of all; None if nothing is ever due."""
         ...
 
-    async def modules(self) -> set[Digest]:
-        """The modules that the jobs of all schedules name."""
+    async def modules(self) -> set[tuple[str, str]]:
+        """The namespace of each schedule, and the module of its job as it is named there."""
         ...

@@ -22,6 +22,7 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.payload import BlobRef
@@ -30,8 +31,9 @@ from mvm_ci.domain.role import Role
 from mvm_ci.domain.schedule import Schedule
 from mvm_ci.domain.tokens import token_id
 from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, AuditEntry, Namespace
+from mvm_ci.ports.catalogue import ModuleInfo, ModuleVersion
 from mvm_ci.ports.job_queue import Segment
-from mvm_ci.ports.registry import JoinToken, ModuleInfo, Worker, WorkerState
+from mvm_ci.ports.registry import JoinToken, Worker, WorkerState
 from tests.contract.jobs import FAILED, MODULE, NOW, SESSION, new_job, placed, reach, report
 
 HERE = Path(__file__).parent
@@ -115,8 +117,11 @@ async def fill(store: SqlStore) -> None:
     events = pack(1, NOW, [(EventKind.SUBMITTED, [new_job(RETRIED).id, new_job(WITH_BLOBS).id])])
     await store.events.append(events, at_once=True)
     await registry.put_module(
-        ModuleInfo(digest=MODULE, name="m", kind="core", size=9, created_ms=NOW, allow_hosts=("a.test",))
+        DEFAULT_NAMESPACE,
+        ModuleInfo(digest=MODULE, name="m", kind="core", size=9, created_ms=NOW, allow_hosts=("a.test",)),
     )
+    published = ModuleVersion(name="m", version="1.0", digest=MODULE, created_ms=NOW)
+    await registry.publish(DEFAULT_NAMESPACE, published)
 
 
 async def facts(store: SqlStore) -> dict[str, Any]:
@@ -147,13 +152,16 @@ async def facts(store: SqlStore) -> dict[str, Any]:
     workers = [
         [one.id, one.name, int(one.state), one.session, one.session_open] for one in await registry.workers()
     ]
-    modules = [[one.digest, one.name, one.kind, list(one.allow_hosts)] for one in await registry.modules()]
+    held = await registry.modules(DEFAULT_NAMESPACE)
+    modules = [[one.digest, one.name, one.kind, list(one.allow_hosts)] for one in held]
+    versions = [[one.name, one.version, one.digest] for one in await registry.names(DEFAULT_NAMESPACE)]
     tokens = [await store.access.token(role.value.ljust(64, "0")) for role in Role]
     joins = [[one.id, one.digest, one.expires_ms, one.uses_left] for one in await registry.join_tokens()]
     return {
         "jobs": jobs,
         "workers": workers,
         "modules": modules,
+        "versions": versions,
         "api_tokens": [[one.name, one.role.value] for one in tokens if one is not None],
         "join_tokens": joins,
     }

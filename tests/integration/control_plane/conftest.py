@@ -21,10 +21,12 @@ from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, digest, format_token, token_id
 from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, Namespace
-from mvm_ci.ports.registry import JoinToken, ModuleInfo
+from mvm_ci.ports.catalogue import ModuleInfo
+from mvm_ci.ports.registry import JoinToken
 from mvm_ci.testing.clock import FakeClock
 from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
 from mvm_ci.wire.messages import ALPN
@@ -100,16 +102,11 @@ class Stand:
         await self.registry.put_join_token(
             JoinToken(id="jt1", digest=digest(JOIN), created_ms=0, expires_ms=1 << 60, uses_left=10_000)
         )
-        await self.registry.put_module(
-            ModuleInfo(
-                digest=MODULE,
-                name="noop",
-                kind="core",
-                size=1,
-                created_ms=1,
-                allow_hosts=("api.example.org",),
-            )
+        noop = ModuleInfo(
+            digest=MODULE, name="noop", kind="core", size=0, created_ms=1, allow_hosts=("api.example.org",)
         )
+        for namespace in (DEFAULT_NAMESPACE, TEAM):
+            await self.registry.put_module(namespace, noop)
 
     async def start(self, **settings: Any) -> None:
         self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])

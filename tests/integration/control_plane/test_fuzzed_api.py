@@ -66,7 +66,8 @@ async def test_made_up_requests_are_answered_as_the_document_says(
     stand: Stand, api: httpx.AsyncClient, operation: Any, mode: GenerationMode
 ) -> None:
     job = await completed_job(stand, api)
-    names = {"id": job, "name": "nightly"}
+    names = {"id": job, "name": "nightly", "version": "1.2.0", "digest": MODULE}
+    await api.put("/v1/modules/names/nightly/versions/1.2.0", json={"digest": MODULE})
     await api.put("/v1/schedules/nightly", json={"when": "0 4 * * *", "job": {"module": MODULE}})
     headers = {"authorization": f"Bearer {api_token(Role.ADMIN)}"}
 

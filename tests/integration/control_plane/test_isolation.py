@@ -1,5 +1,6 @@
 """Every route, asked by the administrator of one namespace for what another one holds: it is not there."""
 
+import re
 from typing import Any, Final
 
 import httpx
@@ -7,21 +8,33 @@ import pytest
 
 from mvm_ci.control_plane.api.routes import Route
 from mvm_ci.control_plane.api.table import ROUTES
+from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.role import Role
 from mvm_ci.journal.codec import split
 from mvm_ci.journal.entries import Logged
+from mvm_ci.ports.catalogue import ModuleInfo
 from tests.integration.control_plane.conftest import MODULE, TEAM, Stand, submit
 
 MARK: Final = "classified"
 """In everything that the other namespace has."""
+HIDDEN: Final = Digest("b" * 64)
+"""A module that only the other namespace holds."""
 SHARED: Final = {"/v1/workers/{id}": "a fleet works for all namespaces"}
 """Routes by whose id or name everybody sees the same."""
 OWN: Final = {
     ("PUT", "/v1/schedules/{name}"): "makes one's own schedule of that name",
     ("POST", "/v1/queues/{name}/pause"): "a queue of that name in one's own namespace",
     ("POST", "/v1/queues/{name}/resume"): "the same",
+    ("PUT", "/v1/modules/names/{name}/versions/{version}"): "publishes one's own module under that name",
 }
 """Routes that act on an object of the caller's of the same name."""
+BODIES: Final[dict[tuple[str, str], Any]] = {
+    ("PUT", "/v1/schedules/{name}"): {"when": "0 5 * * *", "job": {"module": MODULE}},
+    ("POST", "/v1/schedules/{name}/backfill"): {"from_ms": 0, "to_ms": 86_400_000},
+    ("PUT", "/v1/modules/names/{name}/versions/{version}"): {"digest": MODULE},
+    ("POST", "/v1/tokens"): {"name": "own", "role": "viewer"},
+}
 AT_ONCE: Final = {"/v1/jobs/{id}/wait": {"timeout_s": 0}, "/v1/events": {"follow": 0, "after": 0}}
 """How to ask so that the answer does not wait."""
 ASKED: Final = [route for route in ROUTES if route.role is not None]
@@ -38,6 +51,7 @@ class Other:
     async def state(self) -> list[Any]:
         """All of it, as its own administrator sees it."""
         paths = ["/v1/jobs", "/v1/schedules", "/v1/queues", "/v1/audit?namespace=default"]
+        paths += ["/v1/modules", "/v1/modules/names", f"/v1/modules/names/{MARK}/versions"]
         paths += [f"/v1/jobs/{job}/{part}" for job in self.jobs for part in ("", "journal", "explain")]
         seen = [(await self.api.get(path.rstrip("/"))).json() for path in paths]
         tokens = (await self.api.get("/v1/tokens")).json()["tokens"]
@@ -45,6 +59,10 @@ class Other:
 
 
 async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
+    mine = ModuleInfo(digest=HIDDEN, name=MARK, kind="core", size=0, created_ms=1)
+    await stand.registry.put_module(DEFAULT_NAMESPACE, mine)
+    published = await api.put(f"/v1/modules/names/{MARK}/versions/{MARK}", json={"digest": mine.digest})
+    assert published.status_code == 200, published.text
     worker = await stand.worker()
     await worker.welcome(credit=1)
     options: dict[str, Any] = {
@@ -55,7 +73,7 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
         "input": MARK,
         "concurrency": {"key": MARK, "limit": 1},
     }
-    request = {"module": MODULE, **options}
+    request = {"module": f"{MARK}@{MARK}", **options}
     made = [await api.post("/v1/jobs", json={"jobs": [{**request, "idempotency_key": MARK}]})]
     (item,) = await worker.assigned()
     (tail,) = split([Logged("stdout", MARK, 7)], 0)
@@ -72,6 +90,7 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
         {
             "schedules": MARK,
             "queues": MARK,
+            "modules": MARK,
             "namespaces": "default",
             "workers": worker.endpoint.id,
             "tokens": token.json()["id"],
@@ -84,20 +103,14 @@ def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
     """Paths and bodies."""
     kind = route.path.removeprefix("/v1").split("/")[1]
     names = other.jobs if kind == "jobs" else [other.names[kind]] if "{" in route.path else [""]
-    paths = [route.path.replace("{id}", name).replace("{name}", name) for name in names]
+    paths = [re.sub(r"{\w+}", name, route.path.replace("{digest}", HIDDEN)) for name in names]
     if route.path == "/v1/jobs" and route.method == "POST":
         after = [{"job": job} for job in other.jobs]
         return [("/v1/jobs", {"jobs": [{"module": MODULE, "after": after}]})]
     if route.body is not None and kind == "jobs":
         filters: list[dict[str, Any]] = [{"ids": other.jobs}, {"filter": {}}, {"filter": {"queue": MARK}}]
         return [(route.path, {**which, "dry_run": dry}) for which in filters for dry in (True, False)]
-    if (route.method, route.path) == ("PUT", "/v1/schedules/{name}"):
-        return [(paths[0], {"when": "0 5 * * *", "job": {"module": MODULE}})]
-    if route.path.endswith("/backfill"):
-        return [(paths[0], {"from_ms": 0, "to_ms": 86_400_000})]
-    if route.path == "/v1/tokens" and route.method == "POST":
-        return [("/v1/tokens", {"name": "own", "role": "viewer"})]
-    return [(path, None) for path in paths]
+    return [(path, BODIES.get(key(route))) for path in paths]
 
 
 @pytest.mark.parametrize("stand", ["memory", "sqlite"], indirect=True)
@@ -114,15 +127,20 @@ async def test_nothing_of_another_namespace_is_seen_or_touched(
             if route.everywhere:
                 assert answer.status_code == 403
             elif route.path == "/v1/modules" and route.method == "POST":
-                assert answer.status_code == 415  # modules are shared
+                assert answer.status_code == 415  # the body is no module
             elif hidden(route):
                 assert answer.status_code == 404, answer.text
             else:
                 assert answer.status_code == 200, answer.text
-                shown = answer.text.replace(f'"name":"{MARK}"', "") if key(route) in OWN else answer.text
+                shown = named(answer.text, MARK) if key(route) in OWN else answer.text
                 assert MARK not in shown
                 assert not any(job in shown for job in other.jobs)
     assert await other.state() == before
+
+
+def named(text: str, name: str) -> str:
+    """An answer without the name and version that the caller has chosen."""
+    return text.replace(f'"name":"{name}"', "").replace(f'"version":"{name}"', "")
 
 
 def key(route: Route) -> tuple[str, str]:

@@ -30,6 +30,11 @@ def module_view(**fields: Any) -> api.ModuleView:
     return api.ModuleView(**defaults | {"created_ms": 1, "allow_hosts": ()} | fields)
 
 
+def version_view(version: str = "1.2.0", **fields: Any) -> api.ModuleVersionView:
+    defaults: dict[str, Any] = {"name": "crawl", "digest": DIGEST, "created_ms": 1_700_000_000_000}
+    return api.ModuleVersionView(version=version, **defaults | fields)
+
+
 def worker_view(**fields: Any) -> api.WorkerView:
     defaults: dict[str, Any] = {"id": WORKER, "name": "one", "state": "active", "connected": True}
     return api.WorkerView(**defaults | fields)

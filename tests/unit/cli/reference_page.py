@@ -20,9 +20,9 @@ INTRODUCTION = """# Command line
 Data goes to stdout, everything else to stderr; `--json` prints data as JSON, with every field always there.
 What the exit codes mean: [Exit codes](exit-codes.md). Where settings come from: [Settings](settings.md).
 
-A job is named by its id or at least four characters of its beginning; a module by a file, a name, its digest
-or the beginning of one; a worker by its name, its id or the beginning of one. What is ambiguous is refused,
-with the matches.
+A job is named by its id or at least four characters of its beginning; a module by a file, a published name or
+`NAME@VERSION`, its digest, the beginning of one, or the name it was pushed with, in this order; a worker by
+its name, its id or the beginning of one. What is ambiguous is refused, with the matches.
 
 A duration is written `250ms`, `90s`, `1h30m` or `7d`; a number alone means seconds. A time has its zone,
 `2030-01-31T18:00:00+01:00`, or counts from now on, `+90m`. No command asks anything

@@ -17,6 +17,7 @@ from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
+from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.outcome import Completed, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import RetentionPolicy
@@ -24,12 +25,16 @@ from mvm_ci.domain.schedule import Schedule
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.retention import ENTRIES_AT_ONCE, REMOVE_AT_ONCE, ROUND_MS, RetainedStores, Retention
 from mvm_ci.ports.access import AuditEntry, AuditFilter
+from mvm_ci.ports.catalogue import Holding, ModuleInfo
 from mvm_ci.ports.job_queue import Report, Segment
-from mvm_ci.ports.registry import ModuleInfo
 from mvm_ci.testing.clock import FakeClock
 
 SESSION = SessionId(7)
 DAY = 86_400_000
+
+
+async def always(namespace: str, size: int) -> None:
+    """There is room for everything."""
 
 
 class Rig:
@@ -42,7 +47,7 @@ class Rig:
         self.blobs = MemoryBlobStore(self.clock.now_ms)
         self.events = MemoryEventLog()
         jobs = MemoryRetainedJobs(self.queue._records)
-        self.modules = Modules(self.registry, self.blobs, self.clock)
+        self.modules = Modules(self.registry, self.blobs, self.clock, always)
         self.schedules = MemoryScheduleStore()
         self.access = MemoryAccess()
         self.keys_gone: list[JobId] = []
@@ -126,7 +131,7 @@ async def test_blobs_go_once_nothing_refers_to_them_and_they_are_old() -> None:
     refs = {name: await rig.blobs.put(name.encode()) for name in names}
     module = refs["module"]
     await rig.registry.put_module(
-        ModuleInfo(digest=module.digest, name="", kind="core", size=module.size, created_ms=0)
+        "team", ModuleInfo(digest=module.digest, name="", kind="core", size=module.size, created_ms=0)
     )
     await rig.job(payload=refs["input"])
     await rig.finished(result=refs["result"])
@@ -195,22 +200,25 @@ WASM = b"\0asm\x01\0\0\0\x07\x10\x02\x03run\0\0\x06memory\x02\0"
 
 async def test_modules_go_when_they_are_old_and_of_no_kept_job() -> None:
     rig = Rig(RetentionPolicy(jobs_age_ms=DAY, modules_age_ms=DAY, blob_grace_ms=DAY))
-    unused, used = await rig.modules.add(WASM + b"\0\2\1a"), await rig.modules.add(WASM + b"\0\2\1b")
+    unused, used = (
+        await rig.modules.add(DEFAULT_NAMESPACE, WASM + b"\0\2\1a"),
+        await rig.modules.add(DEFAULT_NAMESPACE, WASM + b"\0\2\1b"),
+    )
     await rig.job(module=used.digest)
     await rig.clock.advance(DAY + 1)
-    young = await rig.modules.add(WASM + b"\0\2\1c")
+    young = await rig.modules.add(DEFAULT_NAMESPACE, WASM + b"\0\2\1c")
     await rig.through(rig.retention.remove_modules)
     await rig.through(rig.retention.remove_blobs)
     asked = [unused.digest, used.digest, young.digest]
-    assert set(await rig.modules.find(asked)) == {used.digest, young.digest}
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, asked)) == {used.digest, young.digest}
     assert rig.retention.removed.modules == 1
     # A job that was checked just before has its module for a while.
     assert await rig.blobs.get(unused.digest)
     await rig.clock.advance(DAY + 1)
     await rig.through(rig.retention.remove_blobs)
     assert {blob.digest for blob in await rig.blobs.stored(None, 10)} == {used.digest, young.digest}
-    assert await rig.modules.add(WASM + b"\0\2\1a") != unused
-    assert set(await rig.modules.find(asked)) == set(asked)
+    assert await rig.modules.add(DEFAULT_NAMESPACE, WASM + b"\0\2\1a") != unused
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, asked)) == set(asked)
 
 
 async def test_journals_and_keys_go_before_their_jobs_if_they_are_to() -> None:
@@ -257,57 +265,103 @@ async def test_old_entries_of_the_audit_log_go_however_many_batches_it_takes() -
 
 async def test_the_module_of_a_schedule_stays() -> None:
     rig = Rig(RetentionPolicy(modules_age_ms=DAY, blob_grace_ms=DAY))
-    unused, scheduled = await rig.modules.add(WASM + b"\0\2\1a"), await rig.modules.add(WASM + b"\0\2\1b")
+    unused, scheduled = (
+        await rig.modules.add(DEFAULT_NAMESPACE, WASM + b"\0\2\1a"),
+        await rig.modules.add(DEFAULT_NAMESPACE, WASM + b"\0\2\1b"),
+    )
     job = f'{{"module":"{scheduled.digest}"}}'
     yearly = Schedule(namespace="default", name="n", when="@yearly", job=job, created_ms=0, paused=True)
     assert await rig.schedules.add(yearly)
     rig.clock.jump(2 * DAY)
     await rig.through(rig.retention.remove_modules)
-    assert set(await rig.modules.find([unused.digest, scheduled.digest])) == {scheduled.digest}
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, [unused.digest, scheduled.digest])) == {
+        scheduled.digest
+    }
+
+
+async def test_a_module_goes_out_of_each_namespace_by_itself() -> None:
+    rig = Rig(RetentionPolicy(jobs_age_ms=None, modules_age_ms=DAY, blob_grace_ms=DAY))
+    module = await rig.modules.add(DEFAULT_NAMESPACE, WASM)
+    await rig.modules.add("team", WASM)
+    await rig.job(module=module.digest)
+    job = f'{{"module":"{module.digest}"}}'
+    elsewhere = Schedule(namespace="third", name="n", when="@yearly", job=job, created_ms=0, paused=True)
+    assert await rig.schedules.add(elsewhere)
+    rig.clock.jump(2 * DAY)
+    await rig.through(rig.retention.remove_modules)
+    assert await rig.modules.find("team", [module.digest]) == {}
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, [module.digest])) == {module.digest}
+    assert rig.retention.removed.modules == 1
+
+
+async def test_a_module_that_a_version_stands_for_stays_until_that_is_removed() -> None:
+    rig = Rig(RetentionPolicy(jobs_age_ms=None, modules_age_ms=DAY, blob_grace_ms=DAY))
+    module = await rig.modules.add(DEFAULT_NAMESPACE, WASM)
+    await rig.modules.publish(DEFAULT_NAMESPACE, "crawl", "1", module.digest)
+    rig.clock.jump(2 * DAY)
+    await rig.through(rig.retention.remove_modules)
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, ["crawl"])) == {"crawl"}
+    await rig.modules.unpublish(DEFAULT_NAMESPACE, "crawl", "1")
+    await rig.through(rig.retention.remove_modules)
+    assert await rig.modules.find(DEFAULT_NAMESPACE, [module.digest, "crawl"]) == {}
+
+
+async def test_a_version_that_is_published_while_its_module_is_judged_keeps_it() -> None:
+    rig = Rig(RetentionPolicy(jobs_age_ms=None, modules_age_ms=DAY))
+    module = await rig.modules.add(DEFAULT_NAMESPACE, WASM)
+    await rig.job()
+    rig.clock.jump(2 * DAY)
+    judging = asyncio.ensure_future(rig.retention.remove_modules())
+    await asyncio.sleep(0)
+    await rig.modules.publish(DEFAULT_NAMESPACE, "crawl", "1", module.digest)
+    while not judging.done():
+        await rig.clock.advance(1_000)
+    await judging
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, ["crawl"])) == {"crawl"}
 
 
 async def test_a_module_that_is_added_while_it_is_removed_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(RetentionPolicy())
-    info = await rig.modules.add(WASM)
+    info = await rig.modules.add(DEFAULT_NAMESPACE, WASM)
     go_on, reached = asyncio.Event(), asyncio.Event()
     put = rig.registry.put_module
 
-    async def slow(module: ModuleInfo) -> None:
-        await put(module)
+    async def slow(namespace: str, module: ModuleInfo) -> None:
+        await put(namespace, module)
         reached.set()
         await go_on.wait()
 
     monkeypatch.setattr(rig.registry, "put_module", slow)
-    adding = asyncio.ensure_future(rig.modules.add(WASM))
+    adding = asyncio.ensure_future(rig.modules.add(DEFAULT_NAMESPACE, WASM))
     await asyncio.wait_for(reached.wait(), timeout=60)
-    assert await rig.modules.remove([info.digest]) == 0
+    assert await rig.modules.remove([Holding(DEFAULT_NAMESPACE, info.digest)]) == 0
     go_on.set()
     assert await adding == info
-    assert set(await rig.modules.find([info.digest])) == {info.digest}
-    assert await rig.modules.remove([info.digest]) == 1
+    assert set(await rig.modules.find(DEFAULT_NAMESPACE, [info.digest])) == {info.digest}
+    assert await rig.modules.remove([Holding(DEFAULT_NAMESPACE, info.digest)]) == 1
 
 
 async def test_what_was_looked_up_before_a_removal_is_not_remembered_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rig = Rig(RetentionPolicy())
-    info = await rig.modules.add(WASM)
-    fresh = Modules(rig.registry, rig.blobs, rig.clock)
+    info = await rig.modules.add(DEFAULT_NAMESPACE, WASM)
+    fresh = Modules(rig.registry, rig.blobs, rig.clock, always)
     go_on = asyncio.Event()
     look = rig.registry.modules
 
-    async def slow(digests: Any = ()) -> list[ModuleInfo]:
-        found = await look(digests)
+    async def slow(namespace: str, digests: Any = ()) -> list[ModuleInfo]:
+        found = await look(namespace, digests)
         await go_on.wait()
         return found
 
     monkeypatch.setattr(rig.registry, "modules", slow)
-    finding = asyncio.ensure_future(fresh.find([info.digest]))
+    finding = asyncio.ensure_future(fresh.find(DEFAULT_NAMESPACE, [info.digest]))
     await asyncio.sleep(0)
-    assert await fresh.remove([info.digest]) == 1
+    assert await fresh.remove([Holding(DEFAULT_NAMESPACE, info.digest)]) == 1
     go_on.set()
     assert await finding == {info.digest: info}
-    assert await fresh.find([info.digest]) == {}
+    assert await fresh.find(DEFAULT_NAMESPACE, [info.digest]) == {}
 
 
 async def test_events_that_are_too_old_go_batch_by_batch_and_the_newest_stays() -> None:

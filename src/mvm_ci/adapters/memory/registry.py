@@ -1,22 +1,21 @@
 """The registry in memory."""
 
-from collections.abc import Sequence
-
 from msgspec.structs import replace
 
+from mvm_ci.adapters.memory.catalogue import MemoryCatalogue
 from mvm_ci.domain.errors import NotFound
-from mvm_ci.domain.ids import Digest, SessionId, WorkerId
-from mvm_ci.ports.registry import Join, JoinToken, ModuleInfo, Worker, WorkerState
+from mvm_ci.domain.ids import SessionId, WorkerId
+from mvm_ci.ports.registry import Join, JoinToken, Worker, WorkerState
 
 
-class MemoryRegistry:
+class MemoryRegistry(MemoryCatalogue):
     """A ``Registry``."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._join_tokens: dict[str, JoinToken] = {}
         self._workers: dict[WorkerId, Worker] = {}
         self._revoked_keys: set[WorkerId] = set()
-        self._modules: dict[Digest, ModuleInfo] = {}
 
     async def put_join_token(self, token: JoinToken) -> None:
         self._join_tokens.setdefault(token.id, token)
@@ -85,17 +84,3 @@ class MemoryRegistry:
 
     async def workers(self) -> list[Worker]:
         return [self._workers[worker] for worker in sorted(self._workers)]
-
-    async def put_module(self, module: ModuleInfo) -> None:
-        self._modules.setdefault(module.digest, module)
-
-    async def modules(self, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
-        asked = [m for m in self._modules.values() if not digests or m.digest in digests]
-        return sorted(asked, key=lambda module: (-module.created_ms, module.digest))
-
-    async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
-        matching = sorted(digest for digest in self._modules if digest.startswith(prefix))
-        return [self._modules[digest] for digest in matching[:limit]]
-
-    async def remove_modules(self, digests: Sequence[Digest]) -> int:
-        return sum(self._modules.pop(digest, None) is not None for digest in digests)

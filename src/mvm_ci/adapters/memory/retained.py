@@ -12,6 +12,7 @@ from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import FINAL, JobState
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.retention import Bounds, FinishedJob, digests_in
+from mvm_ci.ports.catalogue import Holding
 from mvm_ci.ports.retention import FinishedPage, References, Removal
 
 T = TypeVar("T")
@@ -58,13 +59,18 @@ class MemoryRetainedJobs:
     def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> asyncio.Future[References]:
         ids = sorted(job for job in self._records if job > after)[:limit]
         found: set[Digest] = set()
+        modules: set[Holding] = set()
         for record in map(self._records.__getitem__, ids):
             payloads = (record.job.spec.input, record.job.result)
-            found.add(record.job.spec.module)
+            module = record.job.spec.module
+            found.add(module)
+            if module in among:
+                modules.add(Holding(record.job.options.lane.namespace, module))
             found |= {payload.digest for payload in payloads if isinstance(payload, BlobRef)}
             for data in record.journal_data():
                 found |= digests_in(data)
-        return _answered(References(frozenset(found & among), _last(ids, limit)))
+        kept = frozenset(found & among)
+        return _answered(References(kept, _last(ids, limit), frozenset(modules)))
 
 
 def _removable(records: Mapping[JobId, Record], job: JobId, bounds: Bounds) -> bool:

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.schedule import Schedule
 
 
@@ -44,8 +43,8 @@ class MemoryScheduleStore:
     async def next_due(self) -> int | None:
         return min((due_ms for due_ms, _, _ in self._due()), default=None)
 
-    async def modules(self) -> set[Digest]:
-        return {Digest(msgspec.json.decode(one.job)["module"]) for one in self._schedules.values()}
+    async def modules(self) -> set[tuple[str, str]]:
+        return {(one.namespace, msgspec.json.decode(one.job)["module"]) for one in self._schedules.values()}
 
     def _due(self) -> list[tuple[int, str, str]]:
         schedules = self._schedules.values()

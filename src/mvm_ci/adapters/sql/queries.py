@@ -25,6 +25,7 @@ _FILES: Final = (
     "changes.sql",
     "reports.sql",
     "registry.sql",
+    "catalogue.sql",
     "access.sql",
     "restore.sql",
     "retention.sql",

@@ -3,30 +3,22 @@
 import json
 import sqlite3
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
 
+from mvm_ci.adapters.sql.catalogue import SqlCatalogue
 from mvm_ci.adapters.sql.queries import QUERIES
-from mvm_ci.adapters.sql.reader import Reader
-from mvm_ci.adapters.sql.writer import Writer
 from mvm_ci.domain.errors import NotFound
-from mvm_ci.domain.ids import Digest, SessionId, WorkerId
-from mvm_ci.ports.registry import Join, JoinToken, ModuleInfo, Worker, WorkerState
+from mvm_ci.domain.ids import SessionId, WorkerId
+from mvm_ci.ports.registry import Join, JoinToken, Worker, WorkerState
 
-Statement: TypeAlias = tuple[str, tuple[Any, ...]]
-"""A statement's name and its values."""
 JoinCall: TypeAlias = tuple[str, Worker, int]
 """The digest of a join token, the worker that uses it, the time."""
 
 
-class SqlRegistry:
+class SqlRegistry(SqlCatalogue):
     """A ``Registry``."""
-
-    def __init__(self, writer: Writer, reader: Reader) -> None:
-        self._writer = writer
-        self._reader = reader
 
     async def put_join_token(self, token: JoinToken) -> None:
         await self._write("put_join_token", *msgspec.structs.astuple(token))
@@ -64,34 +56,6 @@ class SqlRegistry:
 
     async def workers(self) -> list[Worker]:
         return [_worker(row) for row in await self._read("workers")]
-
-    async def put_module(self, module: ModuleInfo) -> None:
-        hosts = json.dumps(module.allow_hosts)
-        await self._write(
-            "put_module", module.digest, module.name, module.kind, module.size, module.created_ms, hosts
-        )
-
-    async def modules(self, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
-        if digests:
-            return [_module(row) for row in await self._read("modules_named", json.dumps(digests))]
-        return [_module(row) for row in await self._read("modules")]
-
-    async def modules_with_prefix(self, prefix: str, limit: int = 2) -> list[ModuleInfo]:
-        # "g" comes after every hex digit.
-        return [_module(row) for row in await self._read("modules_between", prefix, prefix + "g", limit)]
-
-    async def remove_modules(self, digests: Sequence[Digest]) -> int:
-        return await self._write("remove_modules", json.dumps(digests))
-
-    async def _write(self, statement: str, *values: Any) -> int:
-        return await self._writer.call(_execute, (statement, values))
-
-    async def _read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return await self._reader.read(partial(_fetch, statement, values))
-
-
-def _execute(connection: sqlite3.Connection, calls: Sequence[Statement]) -> list[int]:
-    return [connection.execute(QUERIES[name], values).rowcount for name, values in calls]
 
 
 def _fetch(statement: str, values: tuple[Any, ...], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -148,15 +112,3 @@ def _worker(row: tuple[Any, ...]) -> Worker:
     values["labels"] = json.loads(values["labels"])
     values["ephemeral"] = bool(values["ephemeral"])
     return Worker(**values)
-
-
-def _module(row: tuple[Any, ...]) -> ModuleInfo:
-    digest, name, kind, size, created_ms, allow_hosts = row
-    return ModuleInfo(
-        digest=digest,
-        name=name,
-        kind=kind,
-        size=size,
-        created_ms=created_ms,
-        allow_hosts=tuple(json.loads(allow_hosts)),
-    )

@@ -1,4 +1,4 @@
--- Join tokens, workers, modules.
+-- Join tokens, workers.
 
 -- name: put_join_token
 INSERT INTO join_tokens (id, digest, created_ms, expires_ms, uses_left, name, uses)
@@ -57,18 +57,3 @@ FROM workers WHERE id = ?1
 SELECT id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms, labels,
     ephemeral, drain_by_ms, protocol
 FROM workers ORDER BY id
-
--- name: put_module
-INSERT INTO modules (digest, name, kind, size, created_ms, allow_hosts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT (digest) DO NOTHING
-
--- name: modules
-SELECT digest, name, kind, size, created_ms, allow_hosts FROM modules ORDER BY created_ms DESC, digest
-
--- name: modules_named
-SELECT digest, name, kind, size, created_ms, allow_hosts
-FROM modules WHERE digest IN (SELECT value FROM json_each(?1)) ORDER BY created_ms DESC, digest
-
--- name: modules_between
-SELECT digest, name, kind, size, created_ms, allow_hosts
-FROM modules WHERE digest >= ?1 AND digest < ?2 ORDER BY digest LIMIT ?3

@@ -14,6 +14,7 @@ from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.retention import Bounds, FinishedJob, digests_in
+from mvm_ci.ports.catalogue import Holding
 from mvm_ci.ports.job_queue import Change
 from mvm_ci.ports.retention import FinishedPage, References, Removal
 
@@ -94,11 +95,14 @@ def _references(
 ) -> References:
     rows = connection.execute(QUERIES["references"], (after, limit)).fetchall()
     found: set[str] = set()
-    for _, module, *blobs in rows:
+    modules: set[Holding] = set()
+    for _, namespace, module, *blobs in rows:
         found.add(module)
+        if module in among:
+            modules.add(Holding(namespace, module))
         found.update(blob.hex() for blob in blobs if blob is not None)
     if rows:
         for (data,) in connection.execute(QUERIES["journals_between"], (after, rows[-1][0])):
             found |= digests_in(data)
     last = rows[-1][0] if len(rows) == limit else None
-    return References(frozenset(Digest(one) for one in found) & among, last)
+    return References(frozenset(Digest(one) for one in found) & among, last, frozenset(modules))

@@ -26,11 +26,9 @@ UPDATE jobs SET journal_length = 0 WHERE id IN (SELECT value FROM json_each(?1))
 UPDATE jobs SET idempotency = NULL, request = NULL WHERE id IN (SELECT value FROM json_each(?1))
 
 -- name: references
-SELECT id, module, CASE WHEN input_size IS NOT NULL THEN input END, CASE WHEN result_size IS NOT NULL THEN result END
+SELECT id, namespace, module, CASE WHEN input_size IS NOT NULL THEN input END,
+    CASE WHEN result_size IS NOT NULL THEN result END
 FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2
 
 -- name: journals_between
 SELECT data FROM journal WHERE job > ?1 AND job <= ?2
-
--- name: remove_modules
-DELETE FROM modules WHERE digest IN (SELECT value FROM json_each(?1))

@@ -10,7 +10,6 @@ import msgspec
 from mvm_ci.adapters.sql.queries import QUERIES
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
-from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.schedule import Schedule
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -52,8 +51,8 @@ class SqlScheduleStore:
         ((earliest,),) = await self._read("next_schedule")
         return None if earliest is None else int(earliest)
 
-    async def modules(self) -> set[Digest]:
-        return {Digest(module) for (module,) in await self._read("schedules_modules")}
+    async def modules(self) -> set[tuple[str, str]]:
+        return {(namespace, module) for namespace, module in await self._read("schedules_modules")}
 
     async def _schedules(self, statement: str, *values: Any) -> list[Schedule]:
         return [_schedule(*row) for row in await self._read(statement, *values)]

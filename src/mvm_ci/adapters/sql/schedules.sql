@@ -25,4 +25,4 @@ SELECT min(due_ms) FROM schedules WHERE due_ms IS NOT NULL
 
 -- The job is JSON text within the JSON.
 -- name: schedules_modules
-SELECT DISTINCT json_extract(json_extract(data, '$.job'), '$.module') FROM schedules
+SELECT DISTINCT namespace, json_extract(json_extract(data, '$.job'), '$.module') FROM schedules

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mvm_ci.cli.job.request import JobRequest
-from mvm_ci.cli.naming import find_job, find_module, read_module_file
+from mvm_ci.cli.naming import FoundModule, find_job, find_module, pushed, read_module_file
 from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.wire.api import MAX_BODY, AfterSpec, SubmitJob
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import ModuleView
 
 Entry = dict[str, msgspec.Raw]
 """Fields of a ``SubmitJob``, not yet checked."""
@@ -52,15 +51,15 @@ def _list(file: str, jobs: msgspec.Raw) -> list[Entry]:
 class Entries:
     """Makes requests of entries; asks for each module and each other job once."""
 
-    def __init__(self, client: "ApiClient", request: JobRequest, module: "str | ModuleView | None") -> None:
+    def __init__(self, client: "ApiClient", request: JobRequest, module: str | FoundModule | None) -> None:
         """``module``: of entries that name none."""
         self._client = client
-        self._modules: dict[str, ModuleView] = {}
+        self._modules: dict[str, FoundModule] = {}
         if module is None or isinstance(module, str):
             self._module = module
         else:
-            self._module = module.digest
-            self._modules[module.digest] = module
+            self._module = module.reference
+            self._modules[module.reference] = module
         self._jobs: dict[str, str] = {}
         self._base = msgspec.json.decode(msgspec.json.encode(request.spec), type=Entry)
         del self._base["module"]
@@ -85,14 +84,16 @@ class Entries:
         module = await self._find_module(job.module)
         after = tuple([await self._after(one) for one in job.after])
         name = job.name if "name" in fields else module.name
-        return msgspec.structs.replace(job, module=module.digest, name=name, after=after)
+        return msgspec.structs.replace(job, module=module.reference, name=name, after=after)
 
-    async def _find_module(self, text: str) -> "ModuleView":
+    async def _find_module(self, text: str) -> FoundModule:
         found = self._modules.get(text)
         if found is None:
             data = read_module_file(text)
             client = self._client
-            found = await find_module(client, text) if data is None else await client.push_module(data)
+            found = (
+                await find_module(client, text) if data is None else pushed(await client.push_module(data))
+            )
             self._modules[text] = found
         return found
 

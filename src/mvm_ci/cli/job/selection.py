@@ -52,7 +52,9 @@ _OPTIONS: Final = (
         metavar="KEY=VALUE",
         help="Only jobs with this metadata; may be repeated.",
     ),
-    click.option("--module", metavar="MODULE", help="Only jobs of this module: its name or digest."),
+    click.option(
+        "--module", metavar="MODULE", help="Only jobs of this module: its name, NAME@VERSION or digest."
+    ),
     click.option("--name", help="Only jobs of this name."),
     click.option(
         "--older-than",

@@ -36,9 +36,9 @@ def submit(
 ) -> None:
     """Submit a job, or many; print their ids.
 
-    MODULE is a file, a module's name, its digest or the beginning of one. With --from each job of the file
-    is an object as POST /v1/jobs takes it; its module may be named like MODULE, and what it leaves out is as
-    MODULE and the options say.
+    MODULE is a file, a module's name or NAME@VERSION, its digest or the beginning of one. With --from each
+    job of the file is an object as POST /v1/jobs takes it; its module may be named like MODULE, and what it
+    leaves out is as MODULE and the options say.
     """
     from mvm_ci.cli import output
     from mvm_ci.cli.job.entries import Entries, read_entries

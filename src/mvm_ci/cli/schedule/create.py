@@ -82,12 +82,12 @@ def create(  # noqa: PLR0913 - one parameter per option
     """Create a schedule, or change the one of this name.
 
     WHEN is a cron expression ('0 9 * * MON-FRI', @daily) or an interval ('every 15m'). MODULE is a file, a
-    module's name, its digest or the beginning of one. "$scheduled_time" in the input becomes the time of the
-    fire.
+    module's name or NAME@VERSION, its digest or the beginning of one; of a published name each fire takes the
+    newest version. "$scheduled_time" in the input becomes the time of the fire.
     """
     from mvm_ci.cli import output
     from mvm_ci.cli.inputs import read_input
-    from mvm_ci.cli.naming import find_module, read_module_file
+    from mvm_ci.cli.naming import find_module, pushed, read_module_file
     from mvm_ci.cli.schedule.showing import print_schedule
     from mvm_ci.domain.schedule import CatchUp, Overlap
     from mvm_ci.wire.api import PutSchedule, SubmitJob
@@ -96,9 +96,9 @@ def create(  # noqa: PLR0913 - one parameter per option
     data = read_module_file(module)
 
     async def work(client: "ApiClient") -> "ScheduleView":
-        found = await find_module(client, module) if data is None else await client.push_module(data)
+        found = await find_module(client, module) if data is None else pushed(await client.push_module(data))
         job = SubmitJob(
-            module=found.digest,
+            module=found.reference,
             input=job_input,
             name=name if job_name is None else job_name,
             allow_hosts=hosts or None,

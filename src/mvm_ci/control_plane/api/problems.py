@@ -23,6 +23,7 @@ TITLES: Final = {
     "quota-exceeded": "The namespace is over its quota",
     "disk-full": "The disk has no room for more",
     "key-reused": "The idempotency key stands for another request",
+    "version-taken": "The version stands for another module",
     "corrupt-journal": "Stored journal entries cannot be read",
     "error": "The control plane failed",
 }

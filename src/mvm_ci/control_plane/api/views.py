@@ -16,7 +16,8 @@ from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.versions import is_older
 from mvm_ci.lifecycle.session import Session
 from mvm_ci.lifecycle.sessions import Sessions
-from mvm_ci.ports.registry import ModuleInfo, Worker, WorkerState
+from mvm_ci.ports.catalogue import ModuleInfo, ModuleVersion
+from mvm_ci.ports.registry import Worker, WorkerState
 from mvm_ci.wire import api
 
 _raw = msgspec.json.Decoder(msgspec.Raw)
@@ -163,6 +164,13 @@ def module_view(info: ModuleInfo) -> api.ModuleView:
         size=info.size,
         created_ms=info.created_ms,
         allow_hosts=info.allow_hosts,
+    )
+
+
+def version_view(version: ModuleVersion) -> api.ModuleVersionView:
+    """A version of a module's name."""
+    return api.ModuleVersionView(
+        name=version.name, version=version.version, digest=version.digest, created_ms=version.created_ms
     )
 
 

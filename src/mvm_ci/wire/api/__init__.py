@@ -46,7 +46,10 @@ from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
 from mvm_ci.wire.api.limits import MAX_SCHEDULED_JOB as MAX_SCHEDULED_JOB
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
 from mvm_ci.wire.api.modules import ModuleList as ModuleList
+from mvm_ci.wire.api.modules import ModuleVersionList as ModuleVersionList
+from mvm_ci.wire.api.modules import ModuleVersionView as ModuleVersionView
 from mvm_ci.wire.api.modules import ModuleView as ModuleView
+from mvm_ci.wire.api.modules import PutModuleVersion as PutModuleVersion
 from mvm_ci.wire.api.plane import Status as Status
 from mvm_ci.wire.api.plane import Ticket as Ticket
 from mvm_ci.wire.api.problems import Problem as Problem

@@ -44,7 +44,9 @@ class AfterSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
 
 class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One job. ``module``: digest; ``input``: any JSON value, which the guest gets as UTF-8 text."""
+    """One job. ``module``: its digest, or its name (the version that was published last), or
+    ``name@version``; ``input``: any JSON value, which the guest gets as UTF-8 text.
+    """
 
     module: str
     # A factory, because the schema generator cannot show a Raw default.
