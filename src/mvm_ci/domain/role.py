@@ -1,6 +1,7 @@
 """What a token allows."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -13,5 +14,7 @@ class Role(StrEnum):
 
     def includes(self, other: "Role") -> bool:
         """Whether this role allows what ``other`` does."""
-        order = list(Role)
-        return order.index(self) <= order.index(other)
+        return _RANK[self] <= _RANK[other]
+
+
+_RANK: Final = {role: rank for rank, role in enumerate(Role)}
