@@ -64,6 +64,7 @@ def _expected() -> dict[str, str]:
         "entries of a journal": f"{JournalLimits().entries:,}",
         "bytes of a journal": _mib(JournalLimits().bytes),
         "output of an execution": _mib(JournalLimits().log_bytes),
+        "`limit` and `tail` of a job's output": f"{api.MAX_LINES:,}",
         "payload inside an entry or a row": f"{INLINE_LIMIT >> 10} KiB",
         "segment of a journal": f"{MAX_SEGMENT >> 10} KiB",
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
