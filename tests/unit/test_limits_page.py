@@ -7,6 +7,8 @@ from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
+from mvm_ci.control_plane.api.requests import READ_S
+from mvm_ci.control_plane.http_limits import HttpLimits
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import labels
 from mvm_ci.domain.job import JobSpec
@@ -32,6 +34,8 @@ def _mib(size: int) -> str:
 
 def _expected() -> dict[str, str]:
     plane = ControlPlaneSettings()
+    http = HttpLimits()
+    assert http.rest_s == READ_S
     spec = JobSpec.__struct_defaults__
     defaults = dict(zip(JobSpec.__struct_fields__[-len(spec) :], spec, strict=True))
     return {
@@ -39,6 +43,11 @@ def _expected() -> dict[str, str]:
         "compiling a module: time": f"{CompileLimits().seconds} s",
         "compiling a module: memory": _mib(CompileLimits().memory_bytes),
         "JSON body of a request": _mib(api.MAX_BODY),
+        "head of an HTTP request, or anything else of it that is no body": f"{http.head_bytes >> 10} KiB",
+        "time of the head of an HTTP request, from its first byte on": f"{http.head_s:g} s",
+        "time of a body": f"{READ_S:g} s",
+        "HTTP connection on which nothing is asked": f"{http.idle_s} s",
+        "HTTP connections": f"{http.connections:,}",
         "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),

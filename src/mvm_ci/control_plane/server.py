@@ -2,34 +2,43 @@
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any, Final
 
 import structlog
 import uvicorn
 
+from mvm_ci.control_plane.http_bounds import BoundedHttp, Doorkeeper
+from mvm_ci.control_plane.http_limits import HttpLimits, affordable
 from mvm_ci.domain.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 2_048
-KEEP_ALIVE_S: Final = 75
-MAX_REQUESTS: Final = 10_000
-"""Requests under way; further ones are answered with 503."""
 _LONGER_S: Final = 2.0
+_LIMITS: Final = HttpLimits()
 
 
 class ApiServer:
     """Serves one ASGI application on one TCP socket. ``stop_s``: for requests under way when it stops."""
 
-    def __init__(self, application: Any, host: str, port: int, stop_s: float) -> None:  # noqa: ANN401 (ASGI)
+    def __init__(
+        self,
+        application: Any,  # noqa: ANN401 (ASGI)
+        host: str,
+        port: int,
+        stop_s: float,
+        limits: HttpLimits = _LIMITS,
+    ) -> None:
         self._host = host
         self._port = port
         self._stop_s = stop_s
         self._task: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
+        door = Doorkeeper(affordable(limits.connections))
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=partial(BoundedHttp, limits, door),  # type: ignore[arg-type]  # it is only called
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -37,9 +46,8 @@ class ApiServer:
             log_config=None,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_keep_alive=limits.idle_s,
             timeout_graceful_shutdown=max(1, round(stop_s)),
-            limit_concurrency=MAX_REQUESTS,
         )
         self._server = uvicorn.Server(config)
 
