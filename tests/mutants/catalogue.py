@@ -36,6 +36,7 @@ ENGINE: Final = "tests/contract/test_engine.py"
 QUEUE: Final = "tests/contract/test_job_queue.py"
 REPORTS: Final = "tests/contract/test_job_queue_reports.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
+QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 
 MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
@@ -208,5 +209,20 @@ MUTANTS: Final = (
         "            await insert\n",
         "            pass\n",
         (f"{PLANE_JOBS}::test_a_failed_insert_reaches_the_caller_and_takes_the_jobs_back",),
+    ),
+    # ---------------------------------------------------------------- quotas
+    Mutant(
+        "a quota of waiting jobs refuses nothing",
+        "lifecycle/backpressure.py",
+        "check(namespace, quota, Usage(waiting=waiting), Usage(waiting=count))",
+        "pass",
+        (f"{QUOTAS}::test_a_submission_that_would_let_more_wait_than_the_quota_is_refused_whole",),
+    ),
+    Mutant(
+        "what is stored already does not count",
+        "lifecycle/backpressure.py",
+        "Usage(stored=await self._stored.used(namespace))",
+        "Usage()",
+        (f"{QUOTAS}::test_inputs_and_results_may_take_no_more_than_the_quota",),
     ),
 )
