@@ -2,7 +2,7 @@
 connections at all.
 """
 
-from asyncio import BaseTransport, TimerHandle, Transport
+from asyncio import TimerHandle, Transport
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -52,8 +52,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._too_large = False
 
-    def connection_made(self, transport: BaseTransport) -> None:
-        assert isinstance(transport, Transport)  # noqa: S101 (for the type checker: the server listens on TCP)
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         if not self._door.admits(len(self.connections)):
             self._refuse(503, "unavailable", "too many connections; come back later")

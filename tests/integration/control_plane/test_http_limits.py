@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from mvm_ci.control_plane.http_limits import HttpLimits
 from mvm_ci.control_plane.server import ApiServer
@@ -312,3 +313,26 @@ async def test_what_is_no_http_is_a_problem() -> None:
         peer = await served.peer()
         await peer.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         assert await peer.refused() == (400, "bad-input")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        lambda: test_half_a_head_and_nothing_more_is_answered_in_time_and_closed(b"GET"),
+        test_half_a_second_head_is_closed_too,
+        test_a_head_in_pieces_is_a_head,
+        test_a_head_of_an_endless_stream_costs_bounded_memory,
+        test_a_head_as_large_as_is_allowed_and_a_large_body_in_one_piece_are_taken,
+        test_trailers_are_held_to_the_same_size,
+        lambda: test_a_connection_that_says_nothing_is_closed(0),
+        test_the_rest_of_a_body_that_nobody_waits_for_has_a_time,
+        test_a_request_that_is_answered_late_is_not_cut_off,
+        test_connections_beyond_the_limit_are_refused_and_those_that_stand_go_on,
+        test_what_is_no_http_is_a_problem,
+    ],
+)
+def test_on_the_loop_of_the_processes_it_is_the_same(
+    scenario: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())

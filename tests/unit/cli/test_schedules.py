@@ -51,7 +51,7 @@ def test_create_sends_the_whole_definition(cli: CommandLine) -> None:
             "input": {"at": "$scheduled_time"},
             "name": "nightly",
             "timeout_s": 90.0,
-            "backoff": {},
+            "backoff": {"base_s": 1.0, "longest_s": 300.0, "factor": 2.0},
         },
     }
 
