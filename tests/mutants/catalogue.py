@@ -38,6 +38,7 @@ REPORTS: Final = "tests/contract/test_job_queue_reports.py"
 CATALOGUE: Final = "tests/contract/test_catalogue.py"
 PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
+QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 
 MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
@@ -232,5 +233,20 @@ MUTANTS: Final = (
         "if changes == self._changes:",
         "if True:",
         (f"{PLANE_MODULES}::test_what_was_looked_up_while_a_version_was_published_is_not_remembered",),
+    ),
+    # ---------------------------------------------------------------- quotas
+    Mutant(
+        "a quota of waiting jobs refuses nothing",
+        "lifecycle/backpressure.py",
+        "check(namespace, quota, Usage(waiting=waiting), Usage(waiting=count))",
+        "pass",
+        (f"{QUOTAS}::test_a_submission_that_would_let_more_wait_than_the_quota_is_refused_whole",),
+    ),
+    Mutant(
+        "what is stored already does not count",
+        "lifecycle/backpressure.py",
+        "Usage(stored=await self._stored.used(namespace))",
+        "Usage()",
+        (f"{QUOTAS}::test_inputs_and_results_may_take_no_more_than_the_quota",),
     ),
 )

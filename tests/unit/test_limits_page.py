@@ -13,11 +13,12 @@ from mvm_ci.domain import labels, module_names
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.module import MAX_MODULE_BYTES
 from mvm_ci.domain.payload import INLINE_LIMIT
+from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
 from mvm_ci.engine import crew
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
-from mvm_ci.lifecycle import job_request
+from mvm_ci.lifecycle import job_request, record
 from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
@@ -29,6 +30,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 
 def _mib(size: int) -> str:
     return f"{size >> 20} MiB"
+
+
+def _quota(most: int | None) -> str:
+    return "none" if most is None else f"{most:,}"
 
 
 def _expected() -> dict[str, str]:
@@ -67,18 +72,24 @@ def _expected() -> dict[str, str]:
         "jobs of a concurrency key, and its starts": f"{job_request.MAX_CONCURRENCY:,}",
         "jobs that one request changes": f"{MOST:,}",
         "jobs that have not ended": f"{plane.max_jobs:,}",
+        "jobs of a namespace that wait (`max_waiting`)": _quota(Quota().max_waiting),
+        "jobs of a namespace at workers (`max_running`)": _quota(Quota().max_running),
+        "stored inputs and results of a namespace (`max_bytes`)": _quota(Quota().max_bytes),
         "free space on the disk of the state": _mib(plane.min_free_bytes),
         "losses of a job": str(plane.max_losses),
         "waiting for a job in one request": f"{api.MAX_WAIT_S:.0f} s",
         "entries of a journal": f"{JournalLimits().entries:,}",
         "bytes of a journal": _mib(JournalLimits().bytes),
         "output of an execution": _mib(JournalLimits().log_bytes),
+        "`limit` and `tail` of a job's output": f"{api.MAX_LINES:,}",
         "payload inside an entry or a row": f"{INLINE_LIMIT >> 10} KiB",
         "segment of a journal": f"{MAX_SEGMENT >> 10} KiB",
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
         "frame between worker and control plane": _mib(messages.MAX_FRAME),
+        "entries of a journal that a worker reports": f"{record.MAX_ENTRIES:,}",
+        "texts of a failure that a worker reports": f"{record.MAX_FAILURE:,} characters",
         "labels of a worker": f"{labels.MAX_LABELS}, of {labels.MAX_KEY} characters each side",
         "uses of a join token": f"{workers.MAX_USES:,}",
         "life of a join token": f"{workers.MAX_TTL_S // 86_400} days",

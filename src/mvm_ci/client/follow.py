@@ -4,22 +4,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import msgspec
+from msgspec.structs import asdict
 
 from mvm_ci.client.calls import CONNECT_S
 from mvm_ci.client.patience import SILENCE_S, Patience
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
-from mvm_ci.wire.api import LogLine
+from mvm_ci.wire.api import LogLine, LogRange
 
 _decoder = msgspec.json.Decoder(LogLine)
 
 
 class Follower:
-    """Reads the output at ``path`` once, line by line; remembers where it is."""
+    """Reads ``which`` part of the output at ``path`` once, line by line; remembers where it is."""
 
-    def __init__(self, http: httpx.AsyncClient, path: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, path: str, which: LogRange) -> None:
         self._http = http
         self._path = path
+        self._which = _query(which)
         self._seen = (0, -1)
         self._patience = Patience(http.base_url)
 
@@ -49,9 +51,9 @@ class Follower:
 
     async def _read(self, *, follow: bool) -> AsyncIterator[LogLine]:
         attempt, index = self._seen
-        params: dict[str, str | int] = {"follow": 1} if follow else {}
-        if attempt:
-            params |= {"attempt": attempt, "from": index + 1}
+        params = {"attempt": attempt, "from": index + 1} if attempt else dict(self._which)
+        if follow:
+            params["follow"] = 1
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
         async with self._http.stream("GET", self._path, params=params, timeout=timeout) as answer:
             if answer.status_code >= 400:
@@ -62,6 +64,11 @@ class Follower:
                 if line is not None and (line.attempt, line.index) > self._seen:
                     self._seen = (line.attempt, line.index)
                     yield line
+
+
+def _query(which: LogRange) -> dict[str, int]:
+    given = {"from" if name == "first" else name: value for name, value in asdict(which).items()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _line(text: str) -> LogLine:

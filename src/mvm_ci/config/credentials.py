@@ -1,15 +1,15 @@
 """The credentials file: where the control plane is, and the token for it. Only its owner may read it."""
 
-import contextlib
 import json
 import os
+import secrets
 import stat
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.durable_files import write_whole
 
 _MAX_FILE: Final = 64 << 10
 
@@ -53,19 +53,8 @@ def write_credentials(path: Path, credentials: Credentials) -> None:
 
 def write_atomically(path: Path, text: str, mode: int) -> None:
     """Replaces a file in one step, so that no reader sees half of it. Raises ``Misconfigured``."""
-    made: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        made = Path(name)
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        made.replace(path)
+        write_whole(path, text, draft=f".{path.name}.{secrets.token_hex(8)}", mode=mode)
     except OSError as error:
-        if made is not None:
-            with contextlib.suppress(OSError):
-                made.unlink()
         raise Misconfigured(f"cannot write {path}: {error.strerror}") from None

@@ -47,6 +47,7 @@ ABOUT: Final = {
     "mvm_ci_stale_reports": "Reports and appends refused because their placement was over.",
     "mvm_ci_submissions_refused": "Submissions refused by back-pressure, by the error's code.",
     "mvm_ci_tokens_refused": "Requests without a valid token.",
+    "mvm_ci_audit_entries": "Entries of the audit log since the start, by outcome: done, or a code.",
     "mvm_ci_waits": "Jobs for whose end, or output, somebody waits.",
     "mvm_ci_event_streams": "Readers that follow the events.",
     "mvm_ci_loop_lag_seconds": "How late the event loop was, twice a second.",
@@ -79,7 +80,7 @@ class Metrics:
         self._watched = watched
         self._process = ProcessCollector(registry=None)
 
-    async def text(self, tokens_refused: int) -> bytes:
+    async def text(self, tokens_refused: int, audited: Mapping[str, int]) -> bytes:
         """All metrics, as of now. Raises ``Unavailable``."""
         watched = self._watched
         families = [
@@ -87,6 +88,7 @@ class Metrics:
             *self._workers(),
             *self._store(await self._free()),
             *self._refused(tokens_refused),
+            _counters("mvm_ci_audit_entries", "outcome", audited),
             *self._process_itself(),
         ]
         # Looks at files, of the process and of the store.

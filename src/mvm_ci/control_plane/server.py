@@ -10,7 +10,7 @@ import structlog
 
 from mvm_ci.control_plane.api.problems import PROBLEM, problem
 from mvm_ci.control_plane.http.connection import Application, Connection
-from mvm_ci.control_plane.http.limits import Limits
+from mvm_ci.control_plane.http.limits import Limits, affordable
 from mvm_ci.domain.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ class ApiServer:
         self._host = host
         self._port = port
         self._stop_s = stop_s
+        self._most = affordable(self.limits.connections)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -86,7 +87,7 @@ class ApiServer:
     def joined(self, connection: Connection) -> bool:
         """False if there are too many."""
         self._connections.add(connection)
-        return len(self._connections) <= self.limits.connections
+        return len(self._connections) <= self._most
 
     def left(self, connection: Connection) -> None:
         """It is closed."""
@@ -94,7 +95,8 @@ class ApiServer:
 
     def problem(self, status: int, detail: str) -> tuple[bytes, bytes]:
         """Body and media type of an error that a connection itself finds."""
-        return problem(status, "unavailable" if status == 503 else "bad-input", detail), PROBLEM
+        code = {431: "too-large", 503: "unavailable"}.get(status, "bad-input")
+        return problem(status, code, detail), PROBLEM
 
     # ------------------------------------------------------------
 

@@ -14,7 +14,6 @@ The directory is 0700, its files 0600. All of this blocks: call it before the ev
 thread.
 """
 
-import os
 import secrets
 import socket
 from asyncio import to_thread
@@ -27,6 +26,7 @@ import structlog
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token, parse_token, token_id
+from mvm_ci.durable_files import write_whole
 from mvm_ci.ports.access import ALL_NAMESPACES, Access, ApiToken
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,7 @@ KEPT: Final = ("endpoint-key", "udp-port", "admin-token")
 ADMIN_NAME: Final = "admin"
 _MARK: Final = "mvm-ci control-plane state"
 _KEY_BYTES: Final = 32
+_VERSION_DRAFT: Final = ".version.new"
 
 
 class StateDirectory:
@@ -57,7 +58,7 @@ class StateDirectory:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             version = path / "version"
             if not version.exists():
-                if any(entry.name != ".version.new" for entry in path.iterdir()):
+                if any(entry.name != _VERSION_DRAFT for entry in path.iterdir()):
                     raise Misconfigured(
                         f"{path} is not empty and no state of a control plane; choose another directory"
                     )
@@ -111,7 +112,7 @@ class StateDirectory:
         """The file's line, written if there is none."""
         try:
             if not file.exists():
-                _write(file, make() + "\n")
+                write_whole(file, make() + "\n", draft=f".{file.name}.new")
             if file.stat().st_mode & 0o077:
                 raise Misconfigured(f"{file} can be read by others: chmod 600 {file}")
             return file.read_text(encoding="utf-8", errors="replace").strip()
@@ -156,7 +157,7 @@ def check_is_state(path: Path) -> None:
 
 def mark_as_state(path: Path) -> None:
     """From now on ``path`` is a state directory. Durable on return. Raises ``OSError``."""
-    _write(path / "version", f"{_MARK} {FORMAT}\n")
+    write_whole(path / "version", f"{_MARK} {FORMAT}\n", draft=_VERSION_DRAFT)
 
 
 def _check_version(path: Path, text: str) -> None:
@@ -167,23 +168,6 @@ def _check_version(path: Path, text: str) -> None:
         raise Misconfigured(
             f"{path} was written by a newer version (format {number}, known up to {FORMAT}); use that version"
         )
-
-
-def _write(file: Path, text: str) -> None:
-    """Whole and durable, or not at all; readable by the owner only."""
-    draft = file.with_name(f".{file.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _free_udp_port(host: str) -> int:

@@ -16,6 +16,8 @@ from mvm_ci.wire.api import JournalEntry, LogLine
 
 PAGE: Final = 64
 """Segments of one read: at most 16 MiB."""
+_STRIDE: Final = 256
+"""Entries that are looked at first for the newest lines."""
 
 
 async def entries(
@@ -35,19 +37,37 @@ async def entries(
 
 
 async def log_lines(
-    queue: JobQueue, job: JobId, attempt: int, first: int = 0
+    queue: JobQueue, job: JobId, attempt: int, first: int = 0, to: int | None = None
 ) -> AsyncIterator[tuple[int, list[LogLine]]]:
-    """The attempt's log lines from entry ``first`` on; with each portion the index at which to go on
-    later.
+    """The attempt's log lines from entry ``first`` on, and before ``to``; with each portion the index at
+    which to go on later.
     """
     async for part in entries(queue, job, attempt, first):
-        if part:
+        inside = part if to is None else [(index, entry) for index, entry in part if index < to]
+        if inside:
             lines = [
                 LogLine(attempt=attempt, index=index, at_ms=entry.at_ms, stream=entry.stream, text=entry.text)
-                for index, entry in part
+                for index, entry in inside
                 if isinstance(entry, Logged)
             ]
-            yield part[-1][0] + 1, lines
+            yield inside[-1][0] + 1, lines
+        if len(inside) < len(part):
+            return
+
+
+async def newest_lines(queue: JobQueue, job: JobId, attempt: int, length: int, count: int) -> list[int]:
+    """Indices of the newest ``count`` log lines among the attempt's first ``length`` entries, oldest first.
+
+    Reads from the end, in strides that double: a long journal costs what its last part costs.
+    """
+    found: list[int] = []
+    end, stride = length, max(count, _STRIDE)
+    while end > 0 and len(found) < count:
+        start = max(0, end - stride)
+        portions = [lines async for _, lines in log_lines(queue, job, attempt, start, end)]
+        found = [line.index for lines in portions for line in lines] + found
+        end, stride = start, 2 * stride
+    return found[-count:]
 
 
 async def journal_entries(

@@ -18,6 +18,7 @@ from mvm_ci.control_plane import archive
 from mvm_ci.control_plane.archive import ArchiveWriter, Manifest, read_archive
 from mvm_ci.control_plane.state import KEPT, check_is_state, mark_as_state
 from mvm_ci.domain.errors import BadInput, Misconfigured, Unavailable
+from mvm_ci.durable_files import sync_directory
 
 _STORE: Final = "store"
 _BLOBS: Final = "blobs"
@@ -60,7 +61,7 @@ def create_backup(state_dir: Path, file: Path, now_ms: int) -> Manifest:
                 out.flush()
                 os.fsync(out.fileno())
         draft.rename(file)
-        _sync(file.parent)
+        sync_directory(file.parent)
     return manifest
 
 
@@ -89,7 +90,7 @@ def restore_backup(file: Path, state_dir: Path, now_ms: int) -> Restored:
                 (state_dir / part).mkdir(mode=0o700, exist_ok=True)
             going_on = begin_anew(state_dir / _STORE, now_ms)
             for directory, _, _ in os.walk(state_dir):
-                _sync(Path(directory))
+                sync_directory(Path(directory))
             mark_as_state(state_dir)
         except BaseException:
             _empty(state_dir, remove=made)
@@ -153,11 +154,3 @@ def _disk(place: Path) -> Iterator[None]:
         raise Unavailable(
             f"{place} cannot be written: {error.strerror}; look at its disk and rights"
         ) from error
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,12 +8,14 @@ from typing import Final
 
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.ids import Incarnation, is_incarnation
+from mvm_ci.durable_files import write_whole
 
 _FORMAT: Final = "1"
 _FORMAT_FILE: Final = "worker-state-version"
 _KEY_FILE: Final = "endpoint.key"
 _INCARNATION_FILE: Final = "incarnation"
 _LOCK_FILE: Final = "lock"
+_DRAFT: Final = ".new"
 _KEY_BYTES: Final = 32
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -81,7 +83,7 @@ class StateDirectory:
             foreign = [
                 entry.name
                 for entry in self._path.iterdir()
-                if entry.name not in {_LOCK_FILE, _FORMAT_FILE + ".new"}
+                if entry.name not in {_LOCK_FILE, _FORMAT_FILE + _DRAFT}
             ]
             if foreign:
                 raise Misconfigured(
@@ -138,16 +140,4 @@ class StateDirectory:
         return f"{boot}/{found.st_dev}/{found.st_ino}"
 
     def _write(self, name: str, text: str) -> None:
-        """Whole or not at all, also when the power fails."""
-        new = self._path / (name + ".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path / name)
-        directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(self._path / name, text + "\n", draft=name + _DRAFT)

@@ -27,6 +27,7 @@ from mvm_ci.domain.tokens import TokenKind, digest, format_token, token_id
 from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, Namespace
 from mvm_ci.ports.catalogue import ModuleInfo
 from mvm_ci.ports.registry import JoinToken
+from mvm_ci.ports.transport import Transport
 from mvm_ci.testing.clock import FakeClock
 from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
 from mvm_ci.wire.messages import ALPN
@@ -71,7 +72,8 @@ class Stand:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.network = MemoryNetwork()
-        self.transport = MemoryTransport(self.network)
+        self.transport: Transport = MemoryTransport(self.network)
+        self.address = "memory:0"
         self.queue: Any = MemoryJobQueue()
         self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
@@ -109,7 +111,7 @@ class Stand:
             await self.registry.put_module(namespace, noop)
 
     async def start(self, **settings: Any) -> None:
-        self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address="memory:0", alpns=[ALPN])
+        self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address=self.address, alpns=[ALPN])
         self.plane = ControlPlane(
             ControlPlaneSettings(**{"port": 0, **settings}),
             Stores(
@@ -137,7 +139,7 @@ class Stand:
         """A worker with a key of its own, not connected yet."""
         self._keys += 1
         key = self._keys.to_bytes(32, "big")
-        endpoint = await self.transport.bind(secret_key=key, address="memory:0", alpns=[ALPN])
+        endpoint = await self.transport.bind(secret_key=key, address=self.address, alpns=[ALPN])
         return ScriptedWorker(endpoint, self.endpoint.ticket(), join_token)
 
     def client(

@@ -69,6 +69,16 @@ async def test_what_was_refused_is_counted(stand: Stand, api: httpx.AsyncClient)
     assert found["mvm_ci_submissions_refused_total disk-full"] == 1
     assert found["mvm_ci_submissions_refused_total queue-full"] == 0
     assert found["mvm_ci_tokens_refused_total"] == 1
+    await submit_when_there_is_room(stand, api)
+    after = await scrape(api)
+    assert after["mvm_ci_audit_entries_total disk-full"] == found["mvm_ci_audit_entries_total disk-full"] == 1
+    assert after["mvm_ci_audit_entries_total done"] == found["mvm_ci_audit_entries_total done"] + 1
+
+
+async def submit_when_there_is_room(stand: Stand, api: httpx.AsyncClient) -> None:
+    stand.disk.free = 1 << 40
+    await stand.clock.advance(2_000)
+    await submit(api)
 
 
 async def test_a_viewer_of_all_namespaces_may_scrape_and_one_of_a_single_one_may_not(stand: Stand) -> None:

@@ -113,6 +113,27 @@ async def test_what_a_lost_worker_had_makes_room(stand: Stand, api: httpx.AsyncC
     await nothing_more(other)
 
 
+# -------------------------------------------------------------------- waiting jobs
+
+
+async def test_a_submission_that_would_let_more_wait_than_the_quota_is_refused_whole(
+    stand: Stand, api: httpx.AsyncClient
+) -> None:
+    await limit(api, max_waiting=3)
+    await submit(api, 2)
+    answer = await api.post("/v1/jobs", json={"jobs": jobs(2)})
+    assert (answer.status_code, answer.json()["code"]) == (429, "quota-exceeded")
+    assert "max_waiting" in answer.text
+    assert int(answer.headers["retry-after"]) > 0
+    assert len((await api.get("/v1/jobs")).json()["jobs"]) == 2
+    await submit(api, 1)
+    worker = await ready(stand, credit=1)
+    await worker.assigned(1)
+    await submit(api, 1)
+    async with stand.client(Role.ADMIN, TEAM) as team:
+        await submit(team, 9)
+
+
 # -------------------------------------------------------------------- stored bytes
 
 

@@ -243,6 +243,14 @@ def test_logs_are_printed_as_they_are(cli: CommandLine) -> None:
     assert [piece["index"] for piece in shown] == [1, 4]
 
 
+def test_logs_asks_for_the_part_that_is_named(cli: CommandLine) -> None:
+    cli.api.answer("GET", f"/v1/jobs/{JOB}/logs", b"")
+    cli("job", "logs", JOB, "--attempt", "2", "--from", "3", "--to", "9", "--limit", "4")
+    assert cli.api.requests[-1].query == {"attempt": ["2"], "from": ["3"], "to": ["9"], "limit": ["4"]}
+    cli("job", "logs", JOB, "-n", "5")
+    assert cli.api.requests[-1].query == {"tail": ["5"]}
+
+
 @pytest.mark.parametrize("answer", ["done", "stopping", "already"])
 def test_cancel(cli: CommandLine, answer: str) -> None:
     cli.api.answer("POST", f"/v1/jobs/{JOB}/cancel", api.CancelView(id=JOB, cancelled=answer))

@@ -11,6 +11,7 @@ import pytest
 from mvm_ci.domain.schedule import CatchUp, Overlap
 from mvm_ci.wire import api
 from tests.unit.cli.fake_api import DIGEST, JOB, CommandLine, module_view, problem
+from tests.unit.cli.test_job_options import EVERY_OPTION
 
 HOUR = 3_600_000
 FIRST = 1_700_035_200_000
@@ -50,8 +51,40 @@ def test_create_sends_the_whole_definition(cli: CommandLine) -> None:
             "input": {"at": "$scheduled_time"},
             "name": "nightly",
             "timeout_s": 90.0,
+            "backoff": {"base_s": 1.0, "longest_s": 300.0, "factor": 2.0},
         },
     }
+
+
+def test_create_takes_what_describes_a_job_but_what_is_of_one_time(cli: CommandLine) -> None:
+    cli.api.answer("GET", "/v1/modules", api.ModuleList(modules=(module_view(),)))
+    cli.api.answer("PUT", "/v1/schedules/n", schedule_view(name="n"))
+    once = ("--run-at", "--after", "--idempotency-key", "--name")
+    options = [
+        part
+        for name, value in zip(EVERY_OPTION[::2], EVERY_OPTION[1::2], strict=True)
+        if name not in once
+        for part in (name, value)
+    ]
+    every = (
+        "--input",
+        "1",
+        "--allow-host",
+        "a.test",
+        "--time-limit",
+        "9s",
+        "--memory",
+        "9",
+        "--job-name",
+        "j",
+    )
+    done = cli("schedule", "create", "n", "@daily", "hello", *options, *every)
+    assert done.exit_code == 0, done.output
+    job = json.loads(cli.api.requests[-1].body)["job"]
+    assert set(job) == set(api.SubmitJob.__struct_fields__) - {"run_at_ms", "after", "idempotency_key"}
+    assert (job["name"], job["priority"], job["concurrency"]["key"]) == ("j", 9, "db")
+    for name in once:
+        assert cli("schedule", "create", "n", "@daily", "hello", name, "x").exit_code == 2
 
 
 def test_create_pauses_only_if_it_is_told(cli: CommandLine) -> None:

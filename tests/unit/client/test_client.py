@@ -213,6 +213,32 @@ async def test_following_resumes_after_the_last_line_and_shows_none_twice() -> N
     ]
 
 
+async def test_a_part_of_the_output_is_asked_for_until_a_line_was_seen() -> None:
+    asked: list[dict[str, str]] = []
+    answers = [
+        httpx.Response(200, content=msgspec.json.encode(piece(7)) + b"\n"),
+        json_answer(api.JobView(id=JOB, state="completed")),
+        httpx.Response(200),
+        httpx.Response(200),
+    ]
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/logs"):
+            asked.append(dict(request.url.params))
+        return answers.pop(0)
+
+    async with client(handle) as control:
+        newest = control.logs(JOB, api.LogRange(tail=3), wait=True)
+        assert [line.index async for line in newest] == [7]
+        part = control.logs(JOB, api.LogRange(attempt=2, first=3, to=9, limit=4))
+        assert [line async for line in part] == []
+    assert asked == [
+        {"follow": "1", "tail": "3"},
+        {"attempt": "1", "from": "8"},
+        {"attempt": "2", "from": "3", "to": "9", "limit": "4"},
+    ]
+
+
 async def test_reading_once_does_not_reconnect() -> None:
     async with client(lambda _: httpx.Response(200, stream=BrokenStream(piece(1)))) as control:
         lines = control.logs(JOB)

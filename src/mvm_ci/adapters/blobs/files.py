@@ -18,6 +18,7 @@ from mvm_ci.adapters.blobs.removal import inventory, removal, wall_ms
 from mvm_ci.domain.errors import Misconfigured, NotFound, Unavailable
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.durable_files import sync_directory
 from mvm_ci.ports.blob_store import StoredBlob
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -82,7 +83,7 @@ class FileBlobStore:
             # The names of the file and of directories that may be new are to last, too, even where they were
             # made just now by another call.
             for directory in (file.parent, file.parent.parent, self._directory):
-                _sync_directory(directory)
+                sync_directory(directory)
         except OSError as error:
             raise Unavailable(f"the blob {ref.digest} cannot be stored: {error.strerror}") from error
         return ref
@@ -168,11 +169,3 @@ class FileBlobStore:
             _log.error("blob_damaged", digest=digest, size=len(data))
             raise NotFound(f"the blob {digest} is damaged")
         return data
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,7 @@
-"""The options that describe a job; ``job submit`` and ``run`` share them."""
+"""The options that describe a job: ``job submit``, ``run`` and ``schedule create`` share them."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +63,6 @@ _JOB: Final = (
         metavar="JSON|@FILE|-",
         help="The job's input.  [default: null]",
     ),
-    click.option("--name", help="A name to recognise it by.  [default: the module's]"),
     click.option(
         "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
     ),
@@ -96,12 +96,6 @@ _JOB: Final = (
         help="Label that its worker must have; may be repeated.",
     ),
     click.option(
-        "--run-at",
-        callback=as_unix_ms,
-        metavar="TIME",
-        help="Not before: 2030-01-31T18:00:00Z, or +90m from now.",
-    ),
-    click.option(
         "--start-within",
         callback=as_seconds,
         metavar="DURATION",
@@ -125,6 +119,15 @@ _JOB: Final = (
         metavar="KEY",
         help="Jobs take turns by this key, a tenant's name for instance.",
     ),
+)
+_ONCE: Final = (
+    click.option("--name", help="A name to recognise it by.  [default: the module's]"),
+    click.option(
+        "--run-at",
+        callback=as_unix_ms,
+        metavar="TIME",
+        help="Not before: 2030-01-31T18:00:00Z, or +90m from now.",
+    ),
     click.option(
         "--after",
         multiple=True,
@@ -136,6 +139,11 @@ _JOB: Final = (
         "--idempotency-key", metavar="KEY", help="The same key and job again: the same job, not another."
     ),
 )
+"""Of a job that is submitted once."""
+_TEMPLATE: Final = (
+    click.option("--job-name", "name", metavar="NAME", help="Of the jobs.  [default: the schedule's]"),
+)
+"""Of jobs that are submitted again and again: each has a time and a key of its own."""
 _PAUSES: Final = (
     click.option(
         "--backoff",
@@ -197,9 +205,9 @@ def _request(
     hosts: tuple[str, ...],
     time_limit: float,
     memory: int,
-    run_at: int | None,
     start_within: float | None,
-    after: "tuple[AfterSpec, ...]",
+    run_at: int | None = None,
+    after: "tuple[AfterSpec, ...]" = (),
     **of_the_same_name: Any,  # noqa: ANN401 - fields of SubmitJob
 ) -> JobRequest:
     from mvm_ci.cli.inputs import read_input
@@ -250,6 +258,15 @@ def _concurrency(
 
 def job_options(command: Command) -> Command:
     """All that describes a job; the command gets ``request``, a ``JobRequest``."""
-    command = gathered("request", _JOB, _request, takes=("backoff", "concurrency"))(command)
+    return _options(command, (*_ONCE, *_JOB))
+
+
+def template_options(command: Command) -> Command:
+    """All that describes the jobs of a schedule, likewise."""
+    return _options(command, (*_TEMPLATE, *_JOB))
+
+
+def _options(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
+    command = gathered("request", options, _request, takes=("backoff", "concurrency"))(command)
     command = gathered("concurrency", _TURNS, _concurrency)(command)
     return gathered("backoff", _PAUSES, _backoff)(command)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mvm_ci.cli.connection import ask
+from mvm_ci.cli.job.request import JobRequest, template_options
 from mvm_ci.cli.options import as_seconds, client_options
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("schedule", metavar="NAME")
 @click.argument("when")
 @click.argument("module")
 @click.option(
@@ -37,31 +38,11 @@ if TYPE_CHECKING:
     help="What a fire does while the last job has not ended.",
 )
 @click.option("--paused", is_flag=True, help="Let it fire nothing until it is resumed.")
-@click.option(
-    "--input", "input_text", default="null", metavar="JSON|@FILE|-", help="The job's input.  [default: null]"
-)
-@click.option("--job-name", metavar="NAME", help="Of the jobs.  [default: the schedule's]")
-@click.option(
-    "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
-)
-@click.option(
-    "--max-attempts", type=click.IntRange(1, 100), default=1, show_default=True, help="Tries if it fails."
-)
-@click.option(
-    "--time-limit", default="1h", callback=as_seconds, metavar="DURATION", help="For one try.  [default: 1h]"
-)
-@click.option(
-    "--memory",
-    type=click.IntRange(1, 4096),
-    default=256,
-    show_default=True,
-    metavar="MIB",
-    help="Its memory limit.",
-)
+@template_options
 @client_options
 def create(  # noqa: PLR0913 - one parameter per option
     *,
-    name: str,
+    schedule: str,
     when: str,
     module: str,
     time_zone: str,
@@ -69,12 +50,7 @@ def create(  # noqa: PLR0913 - one parameter per option
     catch_up: str,
     overlap: str,
     paused: bool,
-    input_text: str,
-    job_name: str | None,
-    hosts: tuple[str, ...],
-    max_attempts: int,
-    time_limit: float,
-    memory: int,
+    request: JobRequest,
     url: str | None,
     token_file: str | None,
     as_json: bool,
@@ -85,27 +61,20 @@ def create(  # noqa: PLR0913 - one parameter per option
     module's name or NAME@VERSION, its digest or the beginning of one; of a published name each fire takes the
     newest version. "$scheduled_time" in the input becomes the time of the fire.
     """
+    from msgspec.structs import replace
+
     from mvm_ci.cli import output
-    from mvm_ci.cli.inputs import read_input
     from mvm_ci.cli.naming import find_module, pushed, read_module_file
     from mvm_ci.cli.schedule.showing import print_schedule
     from mvm_ci.domain.schedule import CatchUp, Overlap
-    from mvm_ci.wire.api import PutSchedule, SubmitJob
+    from mvm_ci.wire.api import PutSchedule
 
-    job_input = read_input(input_text)
     data = read_module_file(module)
 
     async def work(client: "ApiClient") -> "ScheduleView":
         found = await find_module(client, module) if data is None else pushed(await client.push_module(data))
-        job = SubmitJob(
-            module=found.reference,
-            input=job_input,
-            name=name if job_name is None else job_name,
-            allow_hosts=hosts or None,
-            max_attempts=max_attempts,
-            timeout_s=time_limit,
-            memory_mb=memory,
-        )
+        name = schedule if request.name is None else request.name
+        job = replace(request.spec, module=found.reference, name=name)
         asked = PutSchedule(
             when=when,
             time_zone=time_zone,
@@ -115,7 +84,7 @@ def create(  # noqa: PLR0913 - one parameter per option
             job=job,
             paused=True if paused else None,
         )
-        return await client.put_schedule(name, asked)
+        return await client.put_schedule(schedule, asked)
 
     view = ask(url, token_file, work)
     if as_json:

@@ -14,6 +14,7 @@ from mvm_ci.wire import api
 
 _PAGE: Final = 1000
 _ALL: Final = api.JobSelection()
+_WHOLE: Final = api.LogRange()
 
 
 class JobCalls(Calls):
@@ -73,9 +74,9 @@ class JobCalls(Calls):
             params["attempt"] = attempt
         return self._get(job_path(job, "/journal"), api.JournalView, params=params)
 
-    def logs(self, job: str, *, wait: bool = False) -> Iterator[api.LogLine]:
-        """The output of a job, from its beginning; ``wait``: to its end, through lost connections."""
-        follower = Follower(self._http, job_path(job, "/logs"))
+    def logs(self, job: str, which: api.LogRange = _WHOLE, *, wait: bool = False) -> Iterator[api.LogLine]:
+        """The output of a job, or a part of it; ``wait``: to its end, through lost connections."""
+        follower = Follower(self._http, job_path(job, "/logs"), which)
 
         def ended() -> bool:
             return (self.job(job)).state in STANDING

@@ -1,6 +1,7 @@
 """The audit log's one writer: who did what through the API, and who was refused."""
 
 import re
+from collections import Counter
 from typing import Final
 
 import structlog
@@ -18,11 +19,15 @@ _SECRET: Final = re.compile(r"mvm_(api|join)_[\w-]*")
 
 
 class AuditTrail:
-    """Writes entries. A failure to write is logged and changes no answer: what was done is done."""
+    """Writes entries. A failure to write is logged and changes no answer: what was done is done.
+
+    ``entries``: how many there were to write, by outcome.
+    """
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._access = access
         self._clock = clock
+        self.entries: Counter[str] = Counter({DONE: 0})
 
     async def record(self, request: Request, outcome: str) -> None:
         """Returns when the entry is durable, or could not be written."""
@@ -37,6 +42,7 @@ class AuditTrail:
         self._access.record_soon(self._entry(request, outcome))
 
     def _entry(self, request: Request, outcome: str) -> AuditEntry:
+        self.entries[outcome] += 1
         target = request.target
         if "mvm_" in target:  # a secret where an id belongs
             target = _SECRET.sub(r"mvm_\1_...", target)

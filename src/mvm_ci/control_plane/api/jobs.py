@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from mvm_ci.control_plane.api.logs import follow, until_now
+from mvm_ci.control_plane.api.logs import asked_range, first_position, follow, until_now
 from mvm_ci.control_plane.api.requests import Request, decode
 from mvm_ci.control_plane.api.routes import BYTES, JSON, Reply, Stream
 from mvm_ci.control_plane.api.selection import job_filter, narrowed, parse_id
@@ -120,12 +120,13 @@ async def result(services: Services, request: Request) -> Reply:
 
 async def logs(services: Services, request: Request) -> Stream:
     """Log lines, to the present end or as they come."""
-    query = request.query
+    follows: bool = request.query.get("follow", False)
+    asked = asked_range(request.query, follows=follows)
     job = await find(services, request, job_id_of(request))
-    start = (query.get("attempt", 1), query.get("from", 0))
-    if query.get("follow"):
+    start = await first_position(services, job, asked)
+    if follows:
         return Stream(follow(services, job.id, start))
-    return Stream(until_now(services, job, start))
+    return Stream(until_now(services, job, start, asked))
 
 
 async def journal(services: Services, request: Request) -> Reply:

@@ -47,7 +47,9 @@ async def ticket(services: Services, _: Request) -> Reply:
 
 async def metrics(services: Services, _: Request) -> Reply:
     """All figures, for Prometheus."""
-    return Reply(await services.metrics.text(services.auth.refused), CONTENT_TYPE_LATEST)
+    return Reply(
+        await services.metrics.text(services.auth.refused, services.trail.entries), CONTENT_TYPE_LATEST
+    )
 
 
 async def live(_services: Services, _: Request) -> Reply:

@@ -65,10 +65,12 @@ class Connection(asyncio.Protocol):
         self._coming: Exchange | None = None
         """Whose bytes are being read."""
         self._in_head = False
-        self._fed = 0
-        """Bytes of the head that is being read, but for what came together with its first."""
+        self._events = 0
+        """What the parser found: without a new one, it only gathers."""
+        self._gathered = 0
+        """Bytes since the last of them."""
         self._parsed = 0
-        """Bytes of its target and of its headers so far."""
+        """Bytes of the request's target and headers so far."""
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._line: deque[Exchange] = deque()
@@ -96,7 +98,7 @@ class Connection(asyncio.Protocol):
         """Bytes came."""
         if self._closing or self._deaf or self._parser is None:
             return
-        head = self._headers if self._in_head else None
+        events = self._events
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -104,9 +106,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._spoilt(str(error))
             return
-        if self._in_head and head is self._headers:
-            self._fed += len(data)
-        if max(self._fed, self._parsed) > MAX_HEAD:
+        self._gathered = 0 if self._events != events else self._gathered + len(data)
+        if max(self._gathered, self._parsed) > MAX_HEAD:
             self._refuse(431, f"a request's line and headers have at most {MAX_HEAD} bytes")
         else:
             self.flow()
@@ -139,8 +140,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        self._events += 1
         self._in_head = True
-        self._fed = self._parsed = 0
+        self._parsed = 0
         self._url = b""
         self._headers = {}
         self._expect()
@@ -151,15 +153,16 @@ class Connection(asyncio.Protocol):
         self._parsed += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._headers[name.lower()] = value
+        """One header; one that comes behind a body says nothing here."""
+        if self._in_head:
+            self._headers[name.lower()] = value
         self._parsed += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         """The head is whole: the request can be answered."""
         parser = cast("httptools.HttpRequestParser", self._parser)
+        self._events += 1
         self._in_head = False
-        self._fed = 0
         if self._parsed > MAX_HEAD:
             return
         exchange = Exchange(self, self._address)
@@ -178,11 +181,13 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
+        self._events += 1
         if self._coming is not None and not self._coming.came(body):
             self._abort()
 
     def on_message_complete(self) -> None:
         """A request is whole."""
+        self._events += 1
         exchange, self._coming = self._coming, None
         if exchange is not None:
             exchange.complete()

@@ -1,5 +1,6 @@
 """What one caller may take of the server."""
 
+import resource
 from typing import Final
 
 import msgspec
@@ -19,6 +20,8 @@ UNREAD: Final = 64 << 10
 """Bytes of a body that are taken before anybody asks for it."""
 DISCARDED: Final = 64 << 20
 """Bytes of a body nobody wants that are still read: a caller who writes cannot read the answer."""
+_SPARE: Final = 256
+"""Open files that are kept for the store, the blobs and the workers' side."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,3 +32,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     read_s: float = READ_S
     send_s: float = SEND_S
     connections: int = MAX_CONNECTIONS
+
+
+def affordable(connections: int) -> int:
+    """``connections``, or as many as the process may have open files for, and some to spare."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return connections
+    return min(connections, max(files - _SPARE, files // 2))

@@ -32,6 +32,7 @@ from mvm_ci.wire.api.jobs import JobView as JobView
 from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
 from mvm_ci.wire.api.jobs import JournalView as JournalView
 from mvm_ci.wire.api.jobs import LogLine as LogLine
+from mvm_ci.wire.api.jobs import LogRange as LogRange
 from mvm_ci.wire.api.jobs import QueueList as QueueList
 from mvm_ci.wire.api.jobs import QueueView as QueueView
 from mvm_ci.wire.api.jobs import Reason as Reason
@@ -42,6 +43,7 @@ from mvm_ci.wire.api.limits import API_PORT as API_PORT
 from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
 from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT
 from mvm_ci.wire.api.limits import MAX_JOBS_PER_REQUEST as MAX_JOBS_PER_REQUEST
+from mvm_ci.wire.api.limits import MAX_LINES as MAX_LINES
 from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
 from mvm_ci.wire.api.limits import MAX_SCHEDULED_JOB as MAX_SCHEDULED_JOB
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S

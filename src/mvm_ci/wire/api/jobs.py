@@ -164,6 +164,19 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class LogRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines of a job's output: from entry ``first`` of ``attempt`` (None: its first) on; before entry
+    ``to`` of that same attempt; ``limit``: no more lines than that; ``tail``: only the newest so many, and
+    then none of ``first``, ``to`` and ``limit``.
+    """
+
+    attempt: int | None = None
+    first: int | None = None
+    to: int | None = None
+    limit: int | None = None
+    tail: int | None = None
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One journal entry for people. ``kind``: its type's name; ``summary``: one line; ``fields``: the rest
     as JSON.

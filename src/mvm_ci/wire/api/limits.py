@@ -11,5 +11,7 @@ MAX_INPUT: Final = 1 << 20
 MAX_WAIT_S: Final = 60.0
 MAX_PAGE: Final = 1_000
 """Entries of the audit log in one answer."""
+MAX_LINES: Final = 10_000
+"""``limit`` and ``tail`` of a job's output."""
 MAX_SCHEDULED_JOB: Final = 16 << 10
 """Bytes of the definition of a schedule's job, its input included."""

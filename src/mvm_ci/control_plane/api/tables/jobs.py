@@ -90,13 +90,21 @@ ROUTES: Final = (
         path="/v1/jobs/{id}/logs",
         role=Role.VIEWER,
         handler=jobs.logs,
-        summary="The guest's output over all attempts: one LogLine a line. follow: to the job's end; "
-        "an empty line every 15 s breaks the silence.",
+        summary="The guest's output over all attempts, or a part of it: one LogLine a line; index + 1 of the "
+        "last one is the from with which to go on. follow: to the job's end; an empty line every 15 s breaks "
+        "the silence.",
         answer=api.LogLine,
         media=NDJSON,
         query=(
             Query("attempt", Kind.INTEGER, "The attempt to begin with; 1 if left out.", least=1),
             _FROM,
+            Query(
+                "to",
+                Kind.INTEGER,
+                "Index of the journal entry to stop before, in that attempt.",
+            ),
+            Query("limit", Kind.INTEGER, "So many lines at most; all if left out.", 1, api.MAX_LINES),
+            Query("tail", Kind.INTEGER, "Only the newest so many lines.", 1, api.MAX_LINES),
             Query("follow", Kind.FLAG, "Send lines as they become durable, until the job has ended."),
         ),
     ),

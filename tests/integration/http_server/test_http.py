@@ -301,6 +301,25 @@ async def test_a_head_that_does_not_end_is_not_waited_for(dial: Dial, begun: byt
     assert said == b"" if not begun else b"408 Request Timeout" in said
 
 
+async def test_a_second_head_has_no_more_time_than_the_first(dial: Dial) -> None:
+    caller = await dial(SHORT)
+    caller.send(GET + GET[:9])
+    assert (await caller.answer())[2] == b"GET /a "
+    assert (await caller.answer())[0] == 408
+    assert await caller.closed()
+
+
+async def test_trailers_are_no_headers_and_are_held_to_the_same_size(dial: Dial) -> None:
+    caller = await dial()
+    chunked = b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+    caller.send(chunked + b"expect: 100-continue\r\n\r\n" + GET)
+    assert (await caller.answer())[2] == b"POST /a ab"
+    assert (await caller.answer())[2] == b"GET /a "
+    caller.send(chunked + b"a: ")
+    with pytest.raises(ConnectionError):
+        await send_for_ever(caller, b"b" * (1 << 16))
+
+
 async def test_an_idle_connection_is_closed(dial: Dial) -> None:
     caller = await dial(SHORT)
     caller.send(GET)
