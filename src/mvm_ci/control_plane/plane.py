@@ -209,11 +209,12 @@ class ControlPlane:
         newest = await self._stores.queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self._backpressure.restore()
-        await self.services.dispatcher.restore()
+        holders = await self.services.dispatcher.restore()
         for namespace, name in await self._stores.queues.paused():
             self.services.dispatcher.pause_queue(namespace, name)
         await self._dependencies.restore()
-        await self._superseder.restore()
+        # A crash may have come between a job and what follows from it.
+        self._superseder.look(holder.lane for holder in holders)
         await self.services.events.start(await self._stopping())
         await self.sessions.restore()
         await self._server.start()

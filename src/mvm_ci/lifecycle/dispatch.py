@@ -60,12 +60,14 @@ class Dispatcher:
         self._renewed: set[int] = set()
         self._event = asyncio.Event()
 
-    async def restore(self) -> None:
-        """After the start: what holds slots, and what is ready. Raises ``Unavailable``."""
-        for holder in await self._count():
+    async def restore(self) -> list[Holder]:
+        """After the start: what is ready, and what holds slots, which it returns. Raises ``Unavailable``."""
+        holders = await self._count()
+        for holder in holders:
             if holder.begun:
                 self.scheduler.limits.holds(holder.job, holder.lane)
         self.pending()
+        return holders
 
     def attach(
         self,
