@@ -55,6 +55,8 @@ class Rescuer:
             self._dispatcher.unplaced(jobs)
         self._waiters.ended(rescued.dead)
         self._waiters.ended(rescued.cancelled)
+        if rescued.paused:
+            self._waiters.paused(rescued.paused)
         if rescued.pending:
             self._waiters.happened(EventKind.REQUEUED, rescued.pending)
             self._waiters.changed(rescued.pending)
