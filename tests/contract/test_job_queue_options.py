@@ -181,6 +181,16 @@ async def test_what_waits_for_an_end_only_goes_on_after_a_failure(queue: JobQueu
     assert await queue.wake(NOW + 50, 9) == 1
 
 
+@pytest.mark.parametrize("needs", Needs)
+async def test_what_waits_for_a_job_that_is_not_there_is_cancelled(queue: JobQueue, needs: Needs) -> None:
+    await queue.submit([new_job(1, session=SESSION)])
+    await queue.report([report(1, COMPLETED)], NOW)
+    after = (Dependency(ONE, needs), Dependency(THREE, needs))
+    await queue.submit([new_job(2, options=with_options(after=after))])
+    assert await queue.settle([ONE, THREE], NOW) == Settled(cancelled=(TWO,))
+    assert (await the(queue, TWO)).failure == UNMET
+
+
 async def test_a_paused_job_that_waits_is_not_forgotten(queue: JobQueue) -> None:
     await waiting_for(queue, Needs.SUCCESS)
     assert await queue.pause([TWO]) == [DONE]

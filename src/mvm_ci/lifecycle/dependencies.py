@@ -93,9 +93,12 @@ class Dependencies:
             self._upstreams -= over
 
     async def _over(self, jobs: Sequence[JobId]) -> set[JobId]:
-        """Those of these jobs that have ended. Once they are settled, nobody waits for them any more."""
+        """Those of these jobs that have ended, or are not there: jobs that wait are stored after them. Once
+        they are settled, nobody waits for them any more.
+        """
         over: set[JobId] = set()
         for at in range(0, len(jobs), READ_AT_ONCE):
-            found = await self._queue.get(jobs[at : at + READ_AT_ONCE])
-            over.update(job.id for job in found if job is not None and job.state in FINAL)
+            asked = jobs[at : at + READ_AT_ONCE]
+            found = zip(asked, await self._queue.get(asked), strict=True)
+            over.update(id_ for id_, job in found if job is None or job.state in FINAL)
         return over

@@ -207,7 +207,8 @@ class JobQueue(Protocol):
         """Looks at the blocked jobs that wait for ``ended``, and at all that follows from them.
 
         Those for which all jobs have ended as they must are pending, or scheduled if they have a time; those
-        that need the success of one that ended otherwise are cancelled (``DEPENDENCY``).
+        that need the success of one that ended otherwise, or wait for one that is not there, are cancelled
+        (``DEPENDENCY``).
         """
         ...
 

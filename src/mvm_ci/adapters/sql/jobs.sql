@@ -82,13 +82,13 @@ RETURNING id
 -- name: next_expiry
 SELECT expires_ms FROM jobs WHERE expires_ms IS NOT NULL AND state IN {from expire} ORDER BY expires_ms, id LIMIT 1
 
--- failed: a job that it needs has ended without success.
+-- failed: a job that it needs has ended without success, or is not there: it could not be stored, or was deleted.
 -- name: settle
 WITH asked (job, failed) AS MATERIALIZED (
     SELECT blocked.id, EXISTS (
-        SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-        WHERE dependencies.job = blocked.id AND dependencies.success = 1
-            AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD}))
+        SELECT 1 FROM dependencies LEFT JOIN jobs AS needed ON needed.id = dependencies.upstream
+        WHERE dependencies.job = blocked.id AND (needed.id IS NULL
+            OR dependencies.success = 1 AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})))
     FROM jobs AS blocked WHERE blocked.state IN {from unblock} AND blocked.id IN (
         SELECT dependencies.job FROM json_each(?1) AS ended
         CROSS JOIN dependencies ON dependencies.upstream = ended.value))
