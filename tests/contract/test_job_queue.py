@@ -208,7 +208,9 @@ async def test_a_lost_session_returns_its_jobs(queue: JobQueue) -> None:
     await reach(queue, 5, JobState.SUSPENDED)
     await queue.submit([new_job(6, session=OTHER_SESSION)])
     rescued = await queue.rescue(SESSION, NOW + 7, max_losses=1)
-    assert rescued == Rescued(pending=(JobId(1), JobId(2)), cancelled=(JobId(3),))
+    assert rescued == Rescued(
+        placed=tuple(map(placed, (1, 2, 3))), pending=(JobId(1), JobId(2)), cancelled=(JobId(3),)
+    )
     assert await queue.held(SESSION) == []
     assert await queue.held(OTHER_SESSION) == [placed(6)]
     one, two, three = await queue.get([JobId(1), JobId(2), JobId(3)])
@@ -226,10 +228,10 @@ async def test_a_job_that_is_lost_too_often_is_dead(queue: JobQueue) -> None:
     await queue.submit([new_job(1, session=SESSION)])
     for epoch in (1, 2):
         await queue.start([placed(1, epoch)], NOW)
-        assert await queue.rescue(SESSION, NOW, max_losses=2) == Rescued(pending=(JobId(1),))
+        assert (await queue.rescue(SESSION, NOW, max_losses=2)).pending == (JobId(1),)
         await claim(queue, SESSION, 1)
     await queue.start([placed(1, 3)], NOW)
-    assert await queue.rescue(SESSION, NOW + 9, max_losses=2) == Rescued(dead=(JobId(1),))
+    assert (await queue.rescue(SESSION, NOW + 9, max_losses=2)).dead == (JobId(1),)
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.losses, job.finished_ms, job.session) == (JobState.DEAD, 3, NOW + 9, None)

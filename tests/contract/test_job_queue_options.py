@@ -107,9 +107,9 @@ async def test_holders_are_the_placed_jobs_and_those_of_a_key(queue: JobQueue) -
     await queue.report([report(4, Suspended(NOW + 50))], NOW)
     found = {holder.job: holder for holder in await queue.holders()}
     assert found == {
-        ONE: Holder(job=ONE, lane=lane(), begun=True, placed=True),
-        TWO: Holder(job=TWO, lane=keyed, begun=False, placed=False),
-        FOUR: Holder(job=FOUR, lane=keyed, begun=True, placed=False),
+        ONE: Holder(job=ONE, lane=lane(), begun=True, placed=placed(1)),
+        TWO: Holder(job=TWO, lane=keyed, begun=False, placed=None),
+        FOUR: Holder(job=FOUR, lane=keyed, begun=True, placed=None),
     }
     assert await queue.with_key("default", "k") == [FOUR, TWO]
     assert await queue.with_key("other", "k") == []

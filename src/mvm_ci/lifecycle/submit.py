@@ -1,7 +1,8 @@
 """Submit: a request's jobs become jobs of the queue, and go straight to workers that have credit."""
 
 import asyncio
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -246,7 +247,7 @@ class Submitter:
             for seat, items in placed.items():
                 dropped = tuple(item.placed for item in items)
                 seat.link.send(Drop(dropped))
-                self._dispatcher.left(seat.session, [item.job for item in dropped])
+                self._dispatcher.left(seat.session, dropped)
             self._dispatcher.ended([job.id for job in jobs])
             self._backpressure.added(-len(jobs))
             self._keys.forget(jobs)
@@ -318,7 +319,7 @@ def _after(upstreams: Sequence[Upstream], ids: Sequence[JobId]) -> tuple[Depende
     return tuple(Dependency(job, need) for job, need in needs.items())
 
 
-def _all(futures: Set[asyncio.Future[None]]) -> asyncio.Future[None]:
+def _all(futures: AbstractSet[asyncio.Future[None]]) -> asyncio.Future[None]:
     """Done when all are. Whoever gives up waiting for it cancels none of them: others wait, too."""
 
     async def wait() -> None:

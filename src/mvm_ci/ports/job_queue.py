@@ -90,12 +90,14 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that counts in its lane's limits. ``begun``: it holds a slot of its concurrency key."""
+    """A job that counts in its lane's limits. ``begun``: it holds a slot of its concurrency key; ``placed``:
+    its placement, if a worker has it.
+    """
 
     job: JobId
     lane: Lane
     begun: bool
-    placed: bool
+    placed: Placed | None
 
 
 class Keyed(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +138,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rescued(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the jobs of a session that ended."""
+    """What became of the jobs of a session that ended. ``placed``: the placements that are over by it."""
 
+    placed: tuple[Placed, ...] = ()
     pending: tuple[JobId, ...] = ()
     dead: tuple[JobId, ...] = ()
     cancelled: tuple[JobId, ...] = ()

@@ -19,7 +19,8 @@ async def test_what_counts_in_limits_is_read_once_and_a_crash_before_a_supersedi
     options = JobOptions(lane=lane(concurrency=Concurrency(key="site", excess=Excess.CANCEL_OLDER)))
     spec = JobSpec(module=MODULE, input=b"")
     older, newer = JobId(1), JobId(2)
-    await stand.queue.submit([NewJob(id=job, spec=spec, created_ms=0, options=options) for job in (1, 2)])
+    new = [NewJob(id=job, spec=spec, created_ms=0, options=options) for job in (older, newer)]
+    await stand.queue.submit(new)
     read, reads = stand.queue.holders, []
 
     def counted() -> Any:

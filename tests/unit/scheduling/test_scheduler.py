@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
 from mvm_ci.domain.scheduling.scheduler import RECENT_MS, Scheduler
 
@@ -20,6 +21,10 @@ def scheduler(*lanes: Lane, offers: tuple[dict[str, str], ...] = (ANY,)) -> Sche
     return made
 
 
+def placed(*jobs: int, epoch: int = 1) -> list[Placed]:
+    return [Placed(JobId(job), epoch) for job in jobs]
+
+
 def take(
     made: Scheduler, *jobs: int, credit: int = 1, now: int = 0, labels: dict[str, str] = ANY
 ) -> int | None:
@@ -27,7 +32,7 @@ def take(
     turn = made.turn(labels, credit, now)
     if turn is None:
         return None
-    made.settle(turn, map(JobId, jobs))
+    made.settle(turn, placed(*jobs))
     return turn.lane_id
 
 
@@ -165,7 +170,7 @@ def test_a_namespace_runs_no_more_than_its_quota() -> None:
     assert take(made, 1, 2, credit=9) == mine.id
     assert take(made) is None
     # A job that sleeps is at no worker; it needs room to go on.
-    assert made.unplaced([JobId(1)])
+    assert made.unplaced(placed(1))
     made.ready(mine, begun(mine.id))
     assert take(made, 1) == begun(mine.id)
     assert take(made) is None
@@ -173,10 +178,10 @@ def test_a_namespace_runs_no_more_than_its_quota() -> None:
     assert take(made, 3) is not None
 
 
-def limit_running(made: Scheduler, limits: dict[str, int], *placed: int) -> None:
+def limit_running(made: Scheduler, limits: dict[str, int], *there: int) -> None:
     """Sets limits, when workers have these jobs of the namespace ``mine``."""
     made.set_running_limits(limits)
-    made.counted(made.limits.uncounted(), [(JobId(job), "mine") for job in placed])
+    made.counted(made.limits.uncounted(), [(job, "mine") for job in placed(*there)])
 
 
 def test_a_namespace_that_gets_a_quota_has_no_room_until_its_jobs_at_workers_are_counted() -> None:
@@ -189,8 +194,8 @@ def test_a_namespace_that_gets_a_quota_has_no_room_until_its_jobs_at_workers_are
     made.emptied(lane("other").id)
     assert take(made) is None
     # One of those that are counted has left meanwhile.
-    made.unplaced([JobId(2)])
-    made.counted(accounts, [(JobId(1), "mine"), (JobId(2), "mine"), (JobId(9), "other")])
+    made.unplaced(placed(2))
+    made.counted(accounts, list(zip(placed(1, 2, 9), ("mine", "mine", "other"), strict=True)))
     assert take(made, 3, 4, credit=9) == mine.id
     assert take(made) is None
     assert made.limits.used(("mine", None)) == 3
@@ -206,7 +211,7 @@ def test_a_claim_under_way_counts_in_the_quota_that_is_set_meanwhile() -> None:
     assert before is not None
     limit_running(made, {"mine": 3}, 1)
     # The count saw one of what the claim brought, and it counts once.
-    made.settle(before, map(JobId, (1, 2)))
+    made.settle(before, placed(1, 2))
     assert made.limits.used(("mine", None)) == 2
     limited = made.turn(ANY, 5, 0)
     assert limited is not None
@@ -214,7 +219,7 @@ def test_a_claim_under_way_counts_in_the_quota_that_is_set_meanwhile() -> None:
     # The quota goes and comes back: the slot that was reserved is not given back twice.
     made.set_running_limits({})
     limit_running(made, {"mine": 3}, 1, 2)
-    made.settle(limited, map(JobId, (3,)))
+    made.settle(limited, placed(3))
     assert made.limits.used(("mine", None)) == 3
     made.ended(map(JobId, (1, 2, 3)))
     assert made.limits.used(("mine", None)) == 0
@@ -226,9 +231,9 @@ def test_a_count_does_not_serve_a_namespace_that_was_limited_after_it_began() ->
     made.set_running_limits({"other": 1})
     accounts = made.limits.uncounted()
     made.set_running_limits({"other": 1, "mine": 5})
-    made.counted(accounts, [(JobId(1), "mine")])
+    made.counted(accounts, [(placed(1)[0], "mine")])
     assert take(made, 2) is None
-    made.counted(made.limits.uncounted(), [(JobId(1), "mine")])
+    made.counted(made.limits.uncounted(), [(placed(1)[0], "mine")])
     assert take(made, 2) == mine.id
     assert made.limits.used(("mine", None)) == 2
 
@@ -240,6 +245,34 @@ def test_slots_of_before_the_start_are_held() -> None:
     assert take(made) is None
     made.ended([JobId(1)])
     assert take(made, 2) == keyed.id
+
+
+def test_what_is_told_late_of_an_earlier_placement_frees_nothing() -> None:
+    mine = lane("mine")
+    made = scheduler(mine)
+    limit_running(made, {"mine": 1})
+    assert take(made, 1) == mine.id
+    made.unplaced(placed(1))
+    turn = made.turn(ANY, 1, 0)
+    assert turn is not None
+    made.settle(turn, placed(1, epoch=2))
+    assert not made.unplaced(placed(1, epoch=1))
+    assert made.limits.used(("mine", None)) == 1
+    made.unplaced(placed(1, epoch=2))
+    assert made.limits.used(("mine", None)) == 0
+
+
+def test_a_count_takes_the_newest_placement_of_a_job_and_none_that_is_over() -> None:
+    made = scheduler(lane("mine"))
+    made.set_running_limits({"mine": 3})
+    accounts = made.limits.uncounted()
+    # While it was counted: 1 moved to another worker, 2 moved and left that one, too, 3 ended.
+    made.unplaced(placed(1, 2))
+    made.unplaced(placed(2, epoch=2))
+    made.ended([JobId(3)])
+    there = [*placed(1, epoch=2), *placed(2, 3)]
+    made.counted(accounts, [(one, "mine") for one in there])
+    assert made.limits.used(("mine", None)) == 1
 
 
 def lane_of(pair: tuple[Lane, int]) -> int:
@@ -279,7 +312,7 @@ def test_every_job_gets_its_turn_and_no_limit_is_passed(
             made.ended([done])
             continue
         jobs = [waiting[turn.lane_id].pop(0) for _ in range(min(turn.limit, len(waiting[turn.lane_id])))]
-        made.settle(turn, jobs)
+        made.settle(turn, placed(*jobs))
         running.update(dict.fromkeys(jobs, turn.lane))
         if len(jobs) < turn.limit or not waiting[turn.lane_id]:
             made.emptied(turn.lane_id)

@@ -63,13 +63,14 @@ class MemoryJobQueue(Changes, Reads):
         self, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed] = ()
     ) -> asyncio.Future[Rescued]:
         became: dict[JobState, list[JobId]] = {}
-        for placed in self._held(session):
-            if placed not in keep:
-                record = self._records[placed.job]
-                record.lose(now_ms, max_losses)
-                became.setdefault(record.job.state, []).append(placed.job)
+        lost = tuple(placed for placed in self._held(session) if placed not in keep)
+        for placed in lost:
+            record = self._records[placed.job]
+            record.lose(now_ms, max_losses)
+            became.setdefault(record.job.state, []).append(placed.job)
         return answered(
             Rescued(
+                placed=lost,
                 pending=tuple(became.get(JobState.PENDING, ())),
                 dead=tuple(became.get(JobState.DEAD, ())),
                 cancelled=tuple(became.get(JobState.CANCELLED, ())),

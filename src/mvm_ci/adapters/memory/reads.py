@@ -100,7 +100,7 @@ class Reads:
                     job=record.job.id,
                     lane=record.job.options.lane,
                     begun=record.begun,
-                    placed=record.job.state in PLACED,
+                    placed=Placed(record.job.id, record.job.epoch) if record.job.state in PLACED else None,
                 )
                 for record in live
                 if record.job.options.lane.concurrency is not None or record.job.state in PLACED

@@ -116,8 +116,13 @@ def upstreams(connection: sqlite3.Connection) -> list[JobId]:
 def holders(connection: sqlite3.Connection) -> list[Holder]:
     """Jobs that count in limits."""
     return [
-        Holder(job=job, lane=rows.lane_of(*lane), begun=has_begun(lane_id), placed=bool(placed))
-        for job, lane_id, *lane, placed in connection.execute(QUERIES["holders"])
+        Holder(
+            job=job,
+            lane=rows.lane_of(*lane),
+            begun=has_begun(lane_id),
+            placed=None if epoch is None else Placed(job, epoch),
+        )
+        for job, lane_id, *lane, epoch in connection.execute(QUERIES["holders"])
     ]
 
 

@@ -84,11 +84,12 @@ def _rescue(
     connection: sqlite3.Connection, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed]
 ) -> Rescued:
     kept = json.dumps([(placed.job, placed.epoch) for placed in keep])
-    rows = connection.execute(QUERIES["rescue"], (session, now_ms, max_losses, kept)).fetchall()
+    rows = sorted(connection.execute(QUERIES["rescue"], (session, now_ms, max_losses, kept)).fetchall())
     became: dict[JobState, list[JobId]] = {}
-    for job, state in sorted(rows):
+    for job, _, state in rows:
         became.setdefault(JobState(state), []).append(job)
     return Rescued(
+        placed=tuple(Placed(job, epoch) for job, epoch, _ in rows),
         pending=tuple(became.get(JobState.PENDING, ())),
         dead=tuple(became.get(JobState.DEAD, ())),
         cancelled=tuple(became.get(JobState.CANCELLED, ())),

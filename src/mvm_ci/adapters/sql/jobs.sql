@@ -62,7 +62,7 @@ UPDATE jobs SET
     session = NULL
 WHERE session = ?1 AND state IN {from lose}
     AND (id, epoch) NOT IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?4))
-RETURNING id, state
+RETURNING id, epoch, state
 
 -- name: wake
 UPDATE jobs SET state = {PENDING}, wake_ms = NULL
@@ -125,10 +125,10 @@ SELECT job, upstream, success FROM json_each(?1) AS asked CROSS JOIN dependencie
 ORDER BY job, upstream
 
 -- name: holders
-SELECT id, lane, namespace, queue, priority, options, session IS NOT NULL FROM jobs INDEXED BY jobs_placed
+SELECT id, lane, namespace, queue, priority, options, epoch FROM jobs INDEXED BY jobs_placed
 WHERE session IS NOT NULL
 UNION ALL
-SELECT id, lane, namespace, queue, priority, options, 0 FROM jobs INDEXED BY jobs_keyed
+SELECT id, lane, namespace, queue, priority, options, NULL FROM jobs INDEXED BY jobs_keyed
 WHERE concurrency IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND session IS NULL
 
 -- name: with_key

@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.labels import matches
 from mvm_ci.domain.lane import Labels, Lane, has_begun
 from mvm_ci.domain.scheduling.fair import FairQueue
@@ -108,7 +109,8 @@ class Scheduler:
         """What became of the slot that ``admit`` reserved: it is the job's, or nobody's."""
         if not self.limits.unlimited(lane):
             account = self.limits.account(lane)
-            self.limits.placed(lane, lane.id, () if job is None else (job,), 1, account)
+            placed = () if job is None else (Placed(job, 1),)
+            self.limits.placed(lane, lane.id, placed, 1, account)
 
     def turn(
         self, labels: Mapping[str, str], credit: int, now_ms: int, free: int | None = None
@@ -137,7 +139,7 @@ class Scheduler:
                     return Turn(lane, lane_id, limit, self.limits.reserve(lane, lane_id, limit))
         return None
 
-    def settle(self, turn: Turn, jobs: Iterable[JobId]) -> None:
+    def settle(self, turn: Turn, jobs: Iterable[Placed]) -> None:
         """A turn brought these jobs."""
         if not self.limits.unlimited(turn.lane):
             jobs = tuple(jobs)
@@ -149,9 +151,9 @@ class Scheduler:
 
     # ------------------------------------------------------------ what makes room
 
-    def unplaced(self, jobs: Iterable[JobId]) -> bool:
-        """No worker has these jobs any more. Whether a lane may go on by that."""
-        return self._freed(self.limits.unplaced(jobs))
+    def unplaced(self, placements: Iterable[Placed]) -> bool:
+        """No worker has these any more. Whether a lane may go on by that."""
+        return self._freed(self.limits.unplaced(placements))
 
     def ended(self, jobs: Iterable[JobId]) -> bool:
         """The attempts of these jobs have ended. Whether a lane may go on by that."""
@@ -178,9 +180,9 @@ class Scheduler:
         self.limits.set_running(limits)
         self._freed(list(self._full))
 
-    def counted(self, accounts: Sequence[Running], placed: Iterable[tuple[JobId, str]]) -> None:
+    def counted(self, accounts: Sequence[Running], there: Iterable[tuple[Placed, str]]) -> None:
         """See ``Limits.counted``."""
-        self._freed(self.limits.counted(accounts, placed))
+        self._freed(self.limits.counted(accounts, there))
 
     def pause(self, queue: Queue) -> None:
         """Nothing of this queue is claimed from now on."""
