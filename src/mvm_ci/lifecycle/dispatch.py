@@ -258,7 +258,7 @@ class Dispatcher:
                 seat.claiming += 1
                 seat.asked += turn.limit
                 claims.append(Claim(seat, turn, self._queue.claim(seat.session, turn.lane_id, turn.limit)))
-        # All are settled before anything is sent, which may take its time: what was claimed may end meanwhile.
+        # All are settled before anything is sent: that may take its time, and what was claimed may end.
         answers = [await self._settle(claim) for claim in claims]
         well = None not in answers
         for claim, jobs in zip(claims, answers, strict=True):

@@ -1,6 +1,8 @@
 """Turns: priority, fairness, labels, limits, pauses; as examples, and as what must hold of any history."""
 
 from collections import Counter
+from collections.abc import Collection
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -275,6 +277,53 @@ def test_a_count_takes_the_newest_placement_of_a_job_and_none_that_is_over() -> 
     assert made.limits.used(("mine", None)) == 1
 
 
+def full_of(mine: int, *lanes: Lane) -> Scheduler:
+    """A scheduler in whose namespace ``mine`` jobs run, as many as may."""
+    made = scheduler(*lanes)
+    limit_running(made, {"mine": mine}, *range(1, mine + 1))
+    assert take(made, credit=9) is None
+    return made
+
+
+def test_a_free_slot_goes_to_the_highest_priority_however_long_others_wait() -> None:
+    low, high = lane("mine", priority=1), lane("mine", priority=9)
+    made = full_of(1, low, high)
+    assert made.ended([JobId(1)])
+    assert take(made, 2) == high.id
+
+
+def test_a_free_slot_is_not_kept_for_what_no_worker_can_run() -> None:
+    gpu, plain = lane("mine", labels=(("gpu", ""),), priority=9), lane("mine")
+    made = full_of(1, gpu, plain)
+    limit_running(made, {"mine": 0}, 1)
+    assert take(made, credit=9, labels={"gpu": ""}) is None
+    limit_running(made, {"mine": 1})
+    assert take(made, credit=9, labels={"gpu": ""}) is None
+    made.ended([JobId(1)])
+    assert take(made, 2) == plain.id
+
+
+def test_a_lane_that_does_not_use_its_slot_lets_in_the_next_one() -> None:
+    paused, keyed = lane("mine", "slow"), lane("mine", concurrency=Concurrency(key="k"))
+    empty, plain = lane("mine", fairness_key="x"), lane("mine", fairness_key="y")
+    made = full_of(3, paused, keyed, empty, plain)
+    made.limits.holds(JobId(9), keyed)
+    made.pause(("mine", "slow"))
+    made.ended([JobId(1)])
+    # One is paused, one's key is full, one is empty: whoever comes first of them does not hold up the last.
+    got = [take(made) for _ in range(2)]
+    assert got[0] in {empty.id, plain.id}
+    made.emptied(empty.id)
+    assert take(made, 4) == plain.id
+    made.emptied(plain.id)
+    made.ended([JobId(9), JobId(2)])
+    assert take(made, 5) == keyed.id
+    made.ended([JobId(3)])
+    made.resume(("mine", "slow"))
+    made.emptied(keyed.id)
+    assert take(made, 6) == paused.id
+
+
 def lane_of(pair: tuple[Lane, int]) -> int:
     return pair[0].id
 
@@ -286,43 +335,81 @@ lanes = st.builds(
     st.integers(0, 2),
     st.sampled_from([(), (("gpu", ""),)]),
     st.sampled_from(["", "x", "y"]),
-    st.none() | st.builds(Concurrency, key=st.sampled_from(["k", "l"]), limit=st.integers(1, 3)),
+    st.none()
+    | st.builds(
+        Concurrency,
+        key=st.sampled_from(["k", "l"]),
+        limit=st.integers(1, 3),
+        starts=st.none() | st.integers(1, 2),
+        per_ms=st.just(10),
+    ),
 )
+quotas = st.dictionaries(st.sampled_from(["a", "b"]), st.integers(1, 3))
+QUEUES = [(namespace, queue) for namespace in ("a", "b") for queue in ("q", "r")]
+
+
+def pause_or_resume(made: Scheduler, chance: Random, often: float) -> None:
+    """Pauses queues, so often, and lets them go on, twice as often; 0: lets all go on."""
+    for queue in QUEUES:
+        if made.paused(queue) and (not often or chance.random() < 2 * often):
+            made.resume(queue)
+        elif chance.random() < often:
+            made.pause(queue)
+
+
+def check_limits(last: Lane, running: Collection[Lane], quotas: dict[str, int]) -> None:
+    at_workers = Counter(one.namespace for one in running)
+    assert all(at_workers[namespace] <= quota for namespace, quota in quotas.items())
+    # Lanes of one key may name other limits: none of them is passed by its own jobs' start.
+    key = last.concurrency
+    if key is not None:
+        same = [one.concurrency for one in running if one.namespace == last.namespace]
+        assert sum(one is not None and one.key == key.key for one in same) <= (key.limit or 0)
 
 
 @given(
-    st.lists(st.tuples(lanes, st.integers(1, 4)), max_size=8, unique_by=lambda pair: pair[0].id), st.data()
+    st.lists(st.tuples(lanes, st.integers(1, 4)), max_size=12, unique_by=lambda pair: pair[0].id),
+    quotas,
+    st.integers(0, 1 << 32),
 )
 def test_every_job_gets_its_turn_and_no_limit_is_passed(
-    work: list[tuple[Lane, int]], data: st.DataObject
+    work: list[tuple[Lane, int]], quotas: dict[str, int], seed: int
 ) -> None:
+    chance = Random(seed)
     waiting = {
         one.id: [JobId(100 * number + at) for at in range(count)] for number, (one, count) in enumerate(work)
     }
     by_id = {one.id: one for one, _ in work}
     made = scheduler(*by_id.values(), offers=(ANY, {"gpu": ""}))
+    made.set_running_limits(quotas)
+    made.counted(made.limits.uncounted(), [])
     running: dict[JobId, Lane] = {}
-    for _ in range(400):
-        turn = made.turn({"gpu": ""}, data.draw(st.integers(1, 5)), 0)
+    now = 0
+    for step in range(1_000):
+        # At first queues are paused and workers differ; then every worker can do everything.
+        wild = step < 100
+        pause_or_resume(made, chance, 0.05 if wild else 0.0)
+        labels = ANY if wild and chance.random() < 0.5 else {"gpu": ""}
+        turn = made.turn(labels, chance.randint(1, 5), now)
         if turn is None:
-            if not running:
+            if running and (not wild or chance.random() < 0.5):
+                done = chance.choice(sorted(running))
+                del running[done]
+                made.ended([done])
+            elif (next_ms := made.next_ms()) is not None:
+                now = next_ms
+            elif not wild and not running:
                 break
-            done = data.draw(st.sampled_from(sorted(running)))
-            del running[done]
-            made.ended([done])
             continue
+        assert not made.paused((turn.lane.namespace, turn.lane.queue))
         jobs = [waiting[turn.lane_id].pop(0) for _ in range(min(turn.limit, len(waiting[turn.lane_id])))]
         made.settle(turn, placed(*jobs))
         running.update(dict.fromkeys(jobs, turn.lane))
-        if len(jobs) < turn.limit or not waiting[turn.lane_id]:
+        # As the dispatcher tells it: where a claim brought less than it asked for.
+        if len(jobs) < turn.limit:
             made.emptied(turn.lane_id)
-        used: Counter[tuple[str, str]] = Counter()
-        for one in running.values():
-            if one.concurrency is not None:
-                used[one.namespace, one.concurrency.key] += 1
-        # Lanes of one key may name other limits: none of them is passed by its own jobs' start.
-        if turn.lane.concurrency is not None and jobs:
-            assert used[turn.lane.namespace, turn.lane.concurrency.key] <= (turn.lane.concurrency.limit or 0)
+        if jobs:
+            check_limits(turn.lane, running.values(), quotas)
     assert not any(waiting.values())
     assert not made
 
