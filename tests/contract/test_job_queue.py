@@ -168,7 +168,7 @@ async def test_a_job_without_a_worker_is_cancelled_at_once(queue: JobQueue, stat
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.finished_ms, job.wake_ms) == (JobState.CANCELLED, NOW + 5, None)
-    assert await queue.wake(NOW * 2, 9) == 0
+    assert (await queue.wake(NOW * 2, 9)).jobs == 0
     assert await claim(queue, SESSION, 9) == []
 
 
@@ -274,17 +274,17 @@ async def test_jobs_are_woken_when_their_time_has_come(queue: JobQueue) -> None:
     await queue.report([report(1, Suspended(NOW + 30)), report(3, Suspended(NOW + 10))], NOW)
     await queue.report([report(2, FAILED, retry_ms=NOW + 20)], NOW)
     assert await queue.next_wake() == NOW + 10
-    assert await queue.wake(NOW + 9, 9) == 0
-    assert await queue.wake(NOW + 20, 1) == 1
+    assert (await queue.wake(NOW + 9, 9)).jobs == 0
+    assert (await queue.wake(NOW + 20, 1)).jobs == 1
     assert await states(queue, 1, 2, 3) == [JobState.SUSPENDED, JobState.SCHEDULED, JobState.PENDING]
     assert await queue.next_wake() == NOW + 20
-    assert await queue.wake(NOW + 20, 9) == 1
-    assert await queue.wake(NOW + 20, 9) == 0
+    assert (await queue.wake(NOW + 20, 9)).jobs == 1
+    assert (await queue.wake(NOW + 20, 9)).jobs == 0
     assert await queue.next_wake() == NOW + 30
     (second,) = await queue.get([JobId(2)])
     assert second is not None
     assert second.wake_ms is None
-    assert await queue.wake(NOW + 40, 9) == 1
+    assert (await queue.wake(NOW + 40, 9)).jobs == 1
     assert await queue.next_wake() is None
     assert sorted(job.id for job in await claim(queue, SESSION, 9)) == [1, 2, 3]
 

@@ -91,7 +91,7 @@ class ControlPlane:
         events = Events(stores.events, clock)
         waiters = Waiters(events)
         dispatcher = Dispatcher(queue, clock)
-        self._waker = Waker(queue, clock, dispatcher.pending)
+        self._waker = Waker(queue, clock, dispatcher.renewed)
         self._expirer = Expirer(queue, clock, waiters.ended)
         self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
         self._backpressure = Backpressure(

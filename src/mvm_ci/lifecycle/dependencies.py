@@ -82,8 +82,8 @@ class Dependencies:
         # Before it is settled: an end that comes in between has yet to be told of.
         over = await self._over(jobs)
         settled = await self._queue.settle(jobs, now)
-        if settled.pending:
-            self._dispatcher.pending()
+        if settled.lanes:
+            self._dispatcher.renewed(settled.lanes)
         if settled.scheduled:
             self._waker.arm(now)
         self._waiters.changed((*settled.pending, *settled.scheduled))

@@ -130,12 +130,17 @@ class Dispatcher:
 
     def ready(self, lane: Lane) -> None:
         """New jobs of this lane are pending, or are about to in a call to the queue that was made already."""
-        self.scheduler.ready(lane, lane.id)
-        self._renewed.add(lane.id)
+        self.renewed({lane.id: lane})
+
+    def renewed(self, lanes: Mapping[int, Lane]) -> None:
+        """Jobs of these lanes, by number, are pending."""
+        for lane_id, lane in lanes.items():
+            self.scheduler.ready(lane, lane_id)
+        self._renewed.update(lanes)
         self._event.set()
 
     def pending(self) -> None:
-        """Jobs have become pending, whichever."""
+        """Jobs have become pending, whichever: all lanes are read."""
         self._unread = True
         self._event.set()
 
@@ -232,9 +237,7 @@ class Dispatcher:
             await self._clock.sleep(PAUSE_MS)
             self.pending()
             return False
-        for lane_id, lane in lanes.items():
-            self.scheduler.ready(lane, lane_id)
-        self._renewed.update(lanes)
+        self.renewed(lanes)
         self._known = True
         return True
 

@@ -82,11 +82,21 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of jobs that waited for others: ready now, waiting for their time, cancelled."""
+    """What became of jobs that waited for others: ready now, waiting for their time, cancelled. ``lanes``: of
+    those that are ready, by number.
+    """
 
+    lanes: dict[int, Lane] = {}
     pending: tuple[JobId, ...] = ()
     scheduled: tuple[JobId, ...] = ()
     cancelled: tuple[JobId, ...] = ()
+
+
+class Woken(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs became ready because their time has come, and their lanes, by number."""
+
+    jobs: int = 0
+    lanes: dict[int, Lane] = {}
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,8 +279,8 @@ class JobQueue(Protocol):
         """The placements that the session holds now (claimed, in progress or cancelling)."""
         ...
 
-    def wake(self, now_ms: int, limit: int) -> Awaitable[int]:
-        """Makes suspended and scheduled jobs whose time has come pending, earliest first; their number."""
+    def wake(self, now_ms: int, limit: int) -> Awaitable[Woken]:
+        """Makes suspended and scheduled jobs whose time has come pending, earliest first."""
         ...
 
     def next_wake(self) -> Awaitable[int | None]:

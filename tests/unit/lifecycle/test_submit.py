@@ -62,7 +62,7 @@ class Rig:
         self.registry, self.link = MemoryRegistry(), RecordingLink()
         blobs = MemoryBlobStore()
         self.dispatcher = Dispatcher(self.queue, self.clock)
-        waker = Waker(self.queue, self.clock, self.dispatcher.pending)
+        waker = Waker(self.queue, self.clock, self.dispatcher.renewed)
         dependencies = Dependencies(self.queue, self.clock, self.dispatcher, waker, self.waiters)
         self.waiters.listen(dependencies)
         self.backpressure = Backpressure(

@@ -112,6 +112,7 @@ class Changes(Reads):
             asked = cancelled
         return answered(
             Settled(
+                lanes=self._lanes(became.get(JobState.PENDING, ())),
                 pending=tuple(sorted(became.get(JobState.PENDING, ()))),
                 scheduled=tuple(sorted(became.get(JobState.SCHEDULED, ()))),
                 cancelled=tuple(sorted(became.get(JobState.CANCELLED, ()))),

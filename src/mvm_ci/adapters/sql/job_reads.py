@@ -105,7 +105,7 @@ def counts(namespace: str | None, connection: sqlite3.Connection) -> dict[JobSta
 
 def ready_lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
     """Lanes with pending jobs."""
-    return {lane_id: rows.lane_of(*lane) for lane_id, *lane in connection.execute(QUERIES["ready_lanes"])}
+    return rows.lanes_of(connection.execute(QUERIES["ready_lanes"]))
 
 
 def upstreams(connection: sqlite3.Connection) -> list[JobId]:

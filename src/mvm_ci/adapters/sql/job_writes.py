@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
-from mvm_ci.adapters.sql.rows import claimed_job
+from mvm_ci.adapters.sql.rows import claimed_job, lanes_of
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, JobState, Placed
-from mvm_ci.ports.job_queue import Rescued
+from mvm_ci.ports.job_queue import Rescued, Woken
 
 _PLACED = frozenset(int(state) for state in PLACED)
 StartRow = tuple[JobId, int, int]
@@ -97,6 +97,11 @@ def _rescue(
     )
 
 
-def wake(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[int]:
+def wake(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[Woken]:
     """Makes jobs pending whose time has come."""
-    return [connection.execute(QUERIES["wake"], call).rowcount for call in calls]
+    return [_wake(connection, *call) for call in calls]
+
+
+def _wake(connection: sqlite3.Connection, now_ms: int, limit: int) -> Woken:
+    found = connection.execute(QUERIES["wake"], (now_ms, limit)).fetchall()
+    return Woken(jobs=len(found), lanes=lanes_of(found))

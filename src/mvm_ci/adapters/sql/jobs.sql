@@ -68,6 +68,7 @@ RETURNING id, epoch, state
 UPDATE jobs SET state = {PENDING}, wake_ms = NULL
 WHERE state IN {from wake} AND id IN (
     SELECT id FROM jobs WHERE state IN {from wake} AND wake_ms <= ?1 ORDER BY wake_ms, id LIMIT ?2)
+RETURNING lane, namespace, queue, priority, options
 
 -- name: next_wake
 SELECT wake_ms FROM jobs WHERE state IN {from wake} ORDER BY wake_ms, id LIMIT 1
@@ -104,7 +105,7 @@ FROM asked
 WHERE jobs.id = asked.job AND (asked.failed OR NOT EXISTS (
     SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
     WHERE dependencies.job = jobs.id AND needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})))
-RETURNING id, state
+RETURNING lane, namespace, queue, priority, options, id, state
 
 -- name: upstreams
 SELECT DISTINCT dependencies.upstream FROM jobs CROSS JOIN dependencies ON dependencies.job = jobs.id
