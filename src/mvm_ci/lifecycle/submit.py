@@ -256,6 +256,7 @@ class Submitter:
                 if not done.done():
                     done.set_exception(why)
         else:
+            self._backpressure.durable(len(jobs))
             for done in waiting:
                 if not done.done():
                     done.set_result(None)

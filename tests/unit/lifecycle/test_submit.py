@@ -8,10 +8,10 @@ import pytest
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
-from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.errors import QueueFull, Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId, format_job_id
 from mvm_ci.domain.job import JobState, NewJob
-from mvm_ci.lifecycle.backpressure import Backpressure
+from mvm_ci.lifecycle.backpressure import LOOK_MS, RECOUNT_MS, Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
@@ -152,3 +152,72 @@ async def test_a_job_does_not_run_if_what_it_waits_for_could_not_be_stored(rig: 
     assert rig.link.sent == []
     assert await rig.state(job) is JobState.CANCELLED
     running.cancel()
+
+
+async def full(max_jobs: int) -> Rig:
+    """A queue that is full but for the jobs of one insert, which is under way."""
+    made = Rig(max_jobs)
+    await made.prepare()
+    await made.backpressure.restore()
+    for _ in range(max_jobs - 1):
+        await made.submit()
+        await made.queue.take()
+    await made.submit()
+    return made
+
+
+async def test_a_count_does_not_miss_what_is_under_way() -> None:
+    rig = await full(3)
+    rig.clock.jump(LOOK_MS)
+    # It is counted anew, and the store has two.
+    with pytest.raises(QueueFull):
+        await rig.submit()
+    await rig.queue.take()
+    assert rig.backpressure.live == 3
+    with pytest.raises(QueueFull):
+        await rig.submit()
+    # And again when all is durable, or nothing more is under way.
+    rig.clock.jump(LOOK_MS)
+    with pytest.raises(QueueFull):
+        await rig.submit()
+    assert rig.backpressure.live == 3
+
+
+async def test_what_becomes_durable_during_a_count_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = await full(3)
+    rig.clock.jump(LOOK_MS)
+    counts = rig.queue.counts
+
+    async def slow(namespace: str | None = None) -> dict[JobState, int]:
+        found = await counts(namespace)
+        await rig.queue.take()
+        return found
+
+    monkeypatch.setattr(rig.queue, "counts", slow)
+    with pytest.raises(QueueFull):
+        await rig.submit()
+    assert rig.backpressure.live == 3
+
+
+async def test_jobs_that_could_not_be_stored_take_no_room_whenever_it_was_counted() -> None:
+    rig = await full(3)
+    rig.clock.jump(LOOK_MS)
+    with pytest.raises(QueueFull):
+        await rig.submit()
+    await rig.queue.fail()
+    assert rig.backpressure.live == 2
+    await rig.submit()
+
+
+async def test_a_count_that_went_wrong_is_made_anew_though_there_seems_to_be_room() -> None:
+    rig = await full(3)
+    await rig.queue.take()
+    # An end that two parts told of.
+    rig.waiters.ended([JobId(1), JobId(1)])
+    assert rig.backpressure.live == 1
+    rig.clock.jump(RECOUNT_MS)
+    with pytest.raises(QueueFull):
+        await rig.submit()
+    assert rig.backpressure.live == 3
