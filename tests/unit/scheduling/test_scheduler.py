@@ -165,6 +165,42 @@ def test_a_rate_gives_no_second_helping_after_a_restart() -> None:
     assert not made.admit(rated, 5_100)
 
 
+def test_a_rate_counts_from_the_start_whenever_the_key_is_first_heard_of() -> None:
+    hourly = lane(concurrency=Concurrency(key="report", limit=None, starts=1, per_ms=3_600_000))
+    made = Scheduler(now_ms=5_000)
+    assert not made.admit(hourly, 5_000 + 3_599_999)
+    late = Scheduler(now_ms=5_000)
+    assert late.admit(hourly, 5_000 + 3_600_000)
+    # A clock that was set back costs no more than that.
+    back = Scheduler(now_ms=3_600_000)
+    assert not back.admit(hourly, 0)
+    assert back.admit(hourly, 3_600_000)
+
+
+def test_keys_whose_rate_is_not_used_any_more_are_forgotten_and_get_no_second_helping() -> None:
+    made = Scheduler(now_ms=0)
+    keys = [
+        lane(concurrency=Concurrency(key=str(number), limit=None, starts=2, per_ms=1_000))
+        for number in range(20_000)
+    ]
+
+    def starts(rated: Lane, now: int) -> int:
+        """How many may start now, and do."""
+        count = 0
+        while made.admit(rated, now):
+            made.admitted(rated, JobId(1))
+            made.ended([JobId(1)])
+            count += 1
+        return count
+
+    for number, rated in enumerate(keys):
+        assert starts(rated, 10_000 + number) == 2
+        if number >= 500:
+            # Half of it is back, whatever was forgotten meanwhile.
+            assert starts(keys[number - 500], 10_000 + number) == 1
+    assert len(made.limits._buckets) < 4_000
+
+
 def test_a_namespace_runs_no_more_than_its_quota() -> None:
     mine = lane("mine")
     made = scheduler(mine)

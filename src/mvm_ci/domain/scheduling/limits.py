@@ -10,6 +10,8 @@ from mvm_ci.domain.lane import Concurrency, Lane, has_begun
 Key = tuple[str, str | None]
 """Namespace and concurrency key; None: the namespace's own limit of running jobs."""
 _UNLIMITED = 1 << 30
+_BUCKETS = 1_000
+"""So many buckets are kept before it is looked which of them are full again."""
 _NEVER, _FOR_EVER = -1, 1 << 62
 """Epochs before and after all."""
 _NOWHERE = ("", _NEVER)
@@ -45,13 +47,14 @@ class Running:
 
 
 class _Bucket:
-    """Tokens of a rate. Empty at first: a restart of the process must not give a key a second helping."""
+    """Tokens of a rate, as they were at ``at_ms``; ``per_ms`` later it is full, whatever was taken before."""
 
-    __slots__ = ("at_ms", "tokens")
+    __slots__ = ("at_ms", "per_ms", "tokens")
 
-    def __init__(self, now_ms: int, tokens: float) -> None:
-        self.tokens = tokens
-        self.at_ms = now_ms
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = at_ms
+        self.per_ms = 0
+        self.tokens = 0.0
 
 
 class Limits:
@@ -70,6 +73,7 @@ class Limits:
         self._gone: dict[JobId, int] | None = None
         """The last epoch of what left workers while accounts are uncounted."""
         self._buckets: dict[Key, _Bucket] = {}
+        self._most_buckets = _BUCKETS
 
     def set_running(self, limits: Mapping[str, int]) -> None:
         """How many jobs of each namespace may be at workers at once; no limit for the others.
@@ -241,10 +245,23 @@ class Limits:
     def _tokens(self, key: Key, concurrency: Concurrency, starts: int, now_ms: int) -> float:
         bucket = self._buckets.get(key)
         if bucket is None:
-            # What the time since this process's start has brought, at most a whole helping.
-            full = min(float(starts), (now_ms - self._began_ms) * starts / concurrency.per_ms)
-            bucket = self._buckets[key] = _Bucket(now_ms, full)
+            self._forget_full(now_ms)
+            # It was empty when this process began, which does not know what started before: a restart must
+            # not give a key a second helping.
+            bucket = self._buckets[key] = _Bucket(self._began_ms)
         passed = max(0, now_ms - bucket.at_ms)
         bucket.tokens = min(float(starts), bucket.tokens + passed * starts / concurrency.per_ms)
         bucket.at_ms = now_ms
+        # Lanes of one key may name other rates.
+        bucket.per_ms = max(bucket.per_ms, concurrency.per_ms)
         return bucket.tokens
+
+    def _forget_full(self, now_ms: int) -> None:
+        """A full bucket is as good as none. Looked for when twice as many are there as were left the last
+        time: few steps for each.
+        """
+        if len(self._buckets) >= self._most_buckets:
+            self._buckets = {
+                key: bucket for key, bucket in self._buckets.items() if now_ms - bucket.at_ms < bucket.per_ms
+            }
+            self._most_buckets = 2 * len(self._buckets) + _BUCKETS
