@@ -380,10 +380,6 @@ def test_a_lane_that_is_paused_while_its_namespace_is_full_does_not_keep_its_key
     assert take(made, 4) == (other if first is paused else paused).id
 
 
-def lane_of(pair: tuple[Lane, int]) -> int:
-    return pair[0].id
-
-
 def test_a_lower_priority_gets_free_slots_only_while_higher_ones_come() -> None:
     low, high = lane(priority=1), lane(priority=5)
     made = scheduler(low)
