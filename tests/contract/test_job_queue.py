@@ -168,7 +168,7 @@ async def test_a_job_without_a_worker_is_cancelled_at_once(queue: JobQueue, stat
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.finished_ms, job.wake_ms) == (JobState.CANCELLED, NOW + 5, None)
-    assert await queue.wake(NOW * 2, 9) == 0
+    assert (await queue.wake(NOW * 2, 9)).jobs == 0
     assert await claim(queue, SESSION, 9) == []
 
 
@@ -208,7 +208,9 @@ async def test_a_lost_session_returns_its_jobs(queue: JobQueue) -> None:
     await reach(queue, 5, JobState.SUSPENDED)
     await queue.submit([new_job(6, session=OTHER_SESSION)])
     rescued = await queue.rescue(SESSION, NOW + 7, max_losses=1)
-    assert rescued == Rescued(pending=(JobId(1), JobId(2)), cancelled=(JobId(3),))
+    assert rescued == Rescued(
+        placed=tuple(map(placed, (1, 2, 3))), pending=(JobId(1), JobId(2)), cancelled=(JobId(3),)
+    )
     assert await queue.held(SESSION) == []
     assert await queue.held(OTHER_SESSION) == [placed(6)]
     one, two, three = await queue.get([JobId(1), JobId(2), JobId(3)])
@@ -226,10 +228,10 @@ async def test_a_job_that_is_lost_too_often_is_dead(queue: JobQueue) -> None:
     await queue.submit([new_job(1, session=SESSION)])
     for epoch in (1, 2):
         await queue.start([placed(1, epoch)], NOW)
-        assert await queue.rescue(SESSION, NOW, max_losses=2) == Rescued(pending=(JobId(1),))
+        assert (await queue.rescue(SESSION, NOW, max_losses=2)).pending == (JobId(1),)
         await claim(queue, SESSION, 1)
     await queue.start([placed(1, 3)], NOW)
-    assert await queue.rescue(SESSION, NOW + 9, max_losses=2) == Rescued(dead=(JobId(1),))
+    assert (await queue.rescue(SESSION, NOW + 9, max_losses=2)).dead == (JobId(1),)
     (job,) = await queue.get([JobId(1)])
     assert job is not None
     assert (job.state, job.losses, job.finished_ms, job.session) == (JobState.DEAD, 3, NOW + 9, None)
@@ -272,17 +274,17 @@ async def test_jobs_are_woken_when_their_time_has_come(queue: JobQueue) -> None:
     await queue.report([report(1, Suspended(NOW + 30)), report(3, Suspended(NOW + 10))], NOW)
     await queue.report([report(2, FAILED, retry_ms=NOW + 20)], NOW)
     assert await queue.next_wake() == NOW + 10
-    assert await queue.wake(NOW + 9, 9) == 0
-    assert await queue.wake(NOW + 20, 1) == 1
+    assert (await queue.wake(NOW + 9, 9)).jobs == 0
+    assert (await queue.wake(NOW + 20, 1)).jobs == 1
     assert await states(queue, 1, 2, 3) == [JobState.SUSPENDED, JobState.SCHEDULED, JobState.PENDING]
     assert await queue.next_wake() == NOW + 20
-    assert await queue.wake(NOW + 20, 9) == 1
-    assert await queue.wake(NOW + 20, 9) == 0
+    assert (await queue.wake(NOW + 20, 9)).jobs == 1
+    assert (await queue.wake(NOW + 20, 9)).jobs == 0
     assert await queue.next_wake() == NOW + 30
     (second,) = await queue.get([JobId(2)])
     assert second is not None
     assert second.wake_ms is None
-    assert await queue.wake(NOW + 40, 9) == 1
+    assert (await queue.wake(NOW + 40, 9)).jobs == 1
     assert await queue.next_wake() is None
     assert sorted(job.id for job in await claim(queue, SESSION, 9)) == [1, 2, 3]
 

@@ -18,6 +18,7 @@ from mvm_ci.ports.job_queue import (
     JobQueue,
     Keyed,
     Settled,
+    Woken,
 )
 from tests.contract.jobs import (
     COMPLETED,
@@ -95,7 +96,7 @@ async def test_a_job_whose_attempt_has_begun_goes_on_in_the_odd_lane(queue: JobQ
 
 async def test_a_new_attempt_begins_in_the_even_lane(queue: JobQueue) -> None:
     await reach(queue, 1, JobState.SCHEDULED)
-    assert await queue.wake(NOW + 1000, 9) == 1
+    assert (await queue.wake(NOW + 1000, 9)).jobs == 1
     assert await queue.ready_lanes() == {lane().id: lane()}
 
 
@@ -107,9 +108,9 @@ async def test_holders_are_the_placed_jobs_and_those_of_a_key(queue: JobQueue) -
     await queue.report([report(4, Suspended(NOW + 50))], NOW)
     found = {holder.job: holder for holder in await queue.holders()}
     assert found == {
-        ONE: Holder(job=ONE, lane=lane(), begun=True, placed=True),
-        TWO: Holder(job=TWO, lane=keyed, begun=False, placed=False),
-        FOUR: Holder(job=FOUR, lane=keyed, begun=True, placed=False),
+        ONE: Holder(job=ONE, lane=lane(), begun=True, placed=placed(1)),
+        TWO: Holder(job=TWO, lane=keyed, begun=False, placed=None),
+        FOUR: Holder(job=FOUR, lane=keyed, begun=True, placed=None),
     }
     assert await queue.with_key("default", "k") == [FOUR, TWO]
     assert await queue.with_key("other", "k") == []
@@ -159,7 +160,8 @@ async def test_a_job_waits_until_the_other_has_ended(queue: JobQueue, needs: Nee
     await waiting_for(queue, needs)
     assert await queue.settle([ONE], NOW) == Settled()
     await queue.report([report(1, COMPLETED)], NOW)
-    assert await queue.settle([ONE], NOW) == Settled(pending=(TWO,))
+    settled = await queue.settle([ONE], NOW)
+    assert settled == Settled(lanes={lane().id: lane()}, pending=(TWO,))
     assert await queue.settle([ONE], NOW) == Settled()
     assert await state(queue, TWO) is JobState.PENDING
 
@@ -169,7 +171,8 @@ async def test_what_needs_a_success_is_cancelled_by_a_failure_and_so_on(queue: J
     await queue.submit([new_job(3, options=with_options(after=(Dependency(TWO),)))])
     await queue.submit([new_job(4, options=with_options(after=(Dependency(TWO, Needs.END),)))])
     await queue.report([report(1, FAILED)], NOW)
-    assert await queue.settle([ONE], NOW + 3) == Settled(pending=(FOUR,), cancelled=(TWO, THREE))
+    settled = await queue.settle([ONE], NOW + 3)
+    assert settled == Settled(lanes={lane().id: lane()}, pending=(FOUR,), cancelled=(TWO, THREE))
     job = await the(queue, THREE)
     assert (job.state, job.failure, job.finished_ms) == (JobState.CANCELLED, UNMET, NOW + 3)
 
@@ -178,7 +181,17 @@ async def test_what_waits_for_an_end_only_goes_on_after_a_failure(queue: JobQueu
     await waiting_for(queue, Needs.END, run_at_ms=NOW + 50)
     await queue.report([report(1, FAILED)], NOW)
     assert await queue.settle([ONE], NOW) == Settled(scheduled=(TWO,))
-    assert await queue.wake(NOW + 50, 9) == 1
+    assert (await queue.wake(NOW + 50, 9)).jobs == 1
+
+
+@pytest.mark.parametrize("needs", Needs)
+async def test_what_waits_for_a_job_that_is_not_there_is_cancelled(queue: JobQueue, needs: Needs) -> None:
+    await queue.submit([new_job(1, session=SESSION)])
+    await queue.report([report(1, COMPLETED)], NOW)
+    after = (Dependency(ONE, needs), Dependency(THREE, needs))
+    await queue.submit([new_job(2, options=with_options(after=after))])
+    assert await queue.settle([ONE, THREE], NOW) == Settled(cancelled=(TWO,))
+    assert (await the(queue, TWO)).failure == UNMET
 
 
 async def test_a_paused_job_that_waits_is_not_forgotten(queue: JobQueue) -> None:
@@ -188,6 +201,16 @@ async def test_a_paused_job_that_waits_is_not_forgotten(queue: JobQueue) -> None
     assert await queue.settle([ONE], NOW) == Settled()
     assert await queue.resume([TWO], NOW) == [DONE]
     assert await queue.settle([ONE], NOW) == Settled(cancelled=(TWO,))
+
+
+async def test_a_wake_tells_in_which_lanes_jobs_are_ready_now(queue: JobQueue) -> None:
+    slow = lane(queue="slow")
+    later = [new_job(n, options=JobOptions(lane=slow, run_at_ms=NOW + n)) for n in (1, 2, 3)]
+    await queue.submit([new_job(4), new_job(5, session=SESSION), *later])
+    await queue.report([report(5, Suspended(NOW + 2))], NOW)
+    woken = await queue.wake(NOW + 2, 9)
+    assert woken == Woken(jobs=3, lanes={slow.id: slow, begun(lane().id): lane()})
+    assert await queue.wake(NOW + 2, 9) == Woken()
 
 
 # -------------------------------------------------------------------- keys
@@ -239,7 +262,7 @@ async def test_a_job_at_no_worker_is_paused_at_once_and_goes_on_where_it_was(
     assert await queue.pause([ONE]) == [DONE]
     assert await state(queue, ONE) is JobState.PAUSED
     assert await queue.pause([ONE]) == [ALREADY]
-    assert await queue.wake(NOW * 2, 9) == 0
+    assert (await queue.wake(NOW * 2, 9)).jobs == 0
     assert await queue.expire(NOW * 2, 9) == []
     assert await queue.ready_lanes() == ({lane().id: lane()} if waits is JobState.BLOCKED else {})
     assert await queue.resume([ONE], NOW) == [DONE]

@@ -102,7 +102,7 @@ async def test_jobs_of_every_version_go_on(golden: Path, tmp_path: Path) -> None
         rescued = await queue.rescue(SESSION, NOW, 100)
         assert rescued.cancelled == tuple(job.id for job in cancelled)
         # Suspended, scheduled and tried again.
-        assert await queue.wake(NOW + 60_000, 100) == 3
+        assert (await queue.wake(NOW + 60_000, 100)).jobs == 3
         ids = {1 + int(state) for state in (JobState.PENDING, JobState.CLAIMED, JobState.IN_PROGRESS)}
         ids |= {1 + int(JobState.SUSPENDED), 1 + int(JobState.SCHEDULED), RETRIED}
         claimed = await claim(queue, OTHER_SESSION, 100)

@@ -167,6 +167,8 @@ class BothStores(RuleBasedStateMachine):
         settled = self.both(lambda queue: queue.settle(sorted(ended), self.now_ms))
         for job in (*settled.pending, *settled.scheduled, *settled.cancelled):
             assert self.seen[job].state is JobState.BLOCKED
+        assert bool(settled.lanes) == bool(settled.pending)
+        assert settled.lanes.items() <= self.both(lambda queue: queue.ready_lanes()).items()
 
     @rule(limit=st.integers(0, 3), later=delays)
     def expire(self, limit: int, later: int) -> None:
@@ -214,7 +216,9 @@ class BothStores(RuleBasedStateMachine):
     def wake(self, limit: int, later: int) -> None:
         self.now_ms += later
         due = sum(job.state in WAITS and (job.wake_ms or 0) <= self.now_ms for job in self.seen.values())
-        assert self.both(lambda queue: queue.wake(self.now_ms, limit)) == min(due, limit)
+        woken = self.both(lambda queue: queue.wake(self.now_ms, limit))
+        assert woken.jobs == min(due, limit)
+        assert woken.lanes.items() <= self.both(lambda queue: queue.ready_lanes()).items()
 
     # ---------------------------------------------------------------- calls that do make sense
 

@@ -91,7 +91,7 @@ class ControlPlane:
         events = Events(stores.events, clock)
         waiters = Waiters(events)
         dispatcher = Dispatcher(queue, clock)
-        self._waker = Waker(queue, clock, dispatcher.pending)
+        self._waker = Waker(queue, clock, dispatcher.renewed)
         self._expirer = Expirer(queue, clock, waiters.ended)
         self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
         self._backpressure = Backpressure(
@@ -210,11 +210,12 @@ class ControlPlane:
         newest = await self._stores.queue.list_jobs(limit=1)
         self.services.submitter.continue_after(newest[0].id if newest else 0)
         await self._backpressure.restore()
-        await self.services.dispatcher.restore()
+        holders = await self.services.dispatcher.restore()
         for namespace, name in await self._stores.queues.paused():
             self.services.dispatcher.pause_queue(namespace, name)
         await self._dependencies.restore()
-        await self._superseder.restore()
+        # A crash may have come between a job and what follows from it.
+        self._superseder.look(holder.lane for holder in holders)
         await self.services.events.start(await self._stopping())
         await self.sessions.restore()
         await self._server.start()

@@ -17,10 +17,13 @@ from mvm_ci.ports.job_queue import JobQueue
 _REFUSALS: Final = (QueueFull, QuotaExceeded, DiskFull)
 LOOK_MS: Final = 1_000
 """The disk is looked at, and a full queue is counted anew, this often at most."""
+RECOUNT_MS: Final = 3_600_000
+"""So old a count is made anew in any case: an end that two parts told of made it too low."""
 
 
 class Backpressure:
-    """Knows how many jobs have not ended, without counting them: what was submitted less what ended.
+    """Knows how many jobs have not ended, mostly without counting them: what the store had at the last count,
+    and what came, less what ended since.
 
     ``quotas``: of namespaces that have one; ``refused``: submissions, by the error's code.
     """
@@ -42,7 +45,9 @@ class Backpressure:
         self._disk = disk
         self._max_jobs = max_jobs
         self._min_free = min_free_bytes
-        self._live = 0
+        self._counted = 0
+        self._added = 0
+        self._durable = 0
         self._ends = 0
         self._counted_ms = 0
         self._looked_ms = -LOOK_MS
@@ -53,19 +58,26 @@ class Backpressure:
 
     async def restore(self) -> None:
         """Counts. Raises ``Unavailable``."""
-        counts = await self._queue.counts()
-        self._live = sum(count for state, count in counts.items() if state not in FINAL)
-        self._ends = self._waiters.ends
         self._counted_ms = self._clock.now_ms()
+        # What is under way now may be in the count or not: it is taken as not. So the figure may be too high
+        # for a moment, which the next count mends, but not too low.
+        durable = self._durable
+        counts = await self._queue.counts()
+        self._counted = sum(count for state, count in counts.items() if state not in FINAL) - durable
+        self._ends = self._waiters.ends
 
     @property
     def live(self) -> int:
         """Jobs that have not ended."""
-        return max(0, self._live - (self._waiters.ends - self._ends))
+        return max(0, self._counted + self._added - (self._waiters.ends - self._ends))
 
     def added(self, count: int) -> None:
-        """So many jobs were handed to the queue, or revived."""
-        self._live += count
+        """So many jobs were handed to the queue; negative: they could not be stored."""
+        self._added += count
+
+    def durable(self, count: int) -> None:
+        """So many of the jobs that were ``added`` are durable."""
+        self._durable += count
 
     async def admit(self, namespace: str, count: int) -> None:
         """Raises ``QueueFull``, ``QuotaExceeded`` or ``DiskFull`` if ``count`` more jobs may not come in."""
@@ -76,14 +88,14 @@ class Backpressure:
             raise
 
     async def _admit(self, namespace: str, count: int) -> None:
+        age_ms = self._clock.now_ms() - self._counted_ms
+        if not 0 <= age_ms < (LOOK_MS if self.live + count > self._max_jobs else RECOUNT_MS):
+            await self.restore()
         if self.live + count > self._max_jobs:
-            if self._clock.now_ms() - self._counted_ms >= LOOK_MS:
-                await self.restore()
-            if self.live + count > self._max_jobs:
-                raise QueueFull(
-                    f"{self.live} jobs have not ended; with {count} more, the limit of {self._max_jobs} "
-                    "were passed"
-                )
+            raise QueueFull(
+                f"{self.live} jobs have not ended; with {count} more, the limit of {self._max_jobs} "
+                "were passed"
+            )
         quota = self.quotas.get(namespace)
         if quota is not None and quota.max_waiting is not None:
             waiting = await self._queue.waiting(namespace)

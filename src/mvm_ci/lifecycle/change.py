@@ -105,10 +105,12 @@ class Changer:
         results: list[Changed] = []
         for part in _parts(jobs):
             found = await self._queue.revive(part)
-            self._dependencies.revived(_done(part, found))
-            self._backpressure.added(sum(result.change is Change.DONE for result in found))
+            revived = _done(part, found)
+            self._dependencies.revived(revived)
+            self._backpressure.added(len(revived))
+            self._backpressure.durable(len(revived))
             self._dispatcher.pending()
-            self._waiters.happened(EventKind.REVIVED, _done(part, found))
+            self._waiters.happened(EventKind.REVIVED, revived)
             self._waiters.changed(part)
             results += found
         return results

@@ -1,24 +1,18 @@
 """Dependencies: jobs that wait for others become ready, or are cancelled, when those have ended."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
-import structlog
-
-from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, JobState, NewJob
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.until_done import UntilDone
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 
-log = structlog.get_logger(__name__)
-
-PAUSE_MS: Final = 1_000
-"""Before a store that failed is asked again."""
 READ_AT_ONCE: Final = 500
 
 
@@ -39,7 +33,7 @@ class Dependencies:
         self._waiters = waiters
         self._upstreams: set[JobId] = set()
         self._revivals = 0
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling = UntilDone(clock, "dependencies_not_settled")
 
     async def restore(self) -> None:
         """After the start. Raises ``Unavailable``."""
@@ -76,30 +70,20 @@ class Dependencies:
 
     async def close(self) -> None:
         """Ends what is under way; the next start does it."""
-        for task in self._settling:
-            task.cancel()
-        await asyncio.gather(*self._settling, return_exceptions=True)
+        await self._settling.close()
 
     def _settle(self, upstreams: Iterable[JobId]) -> None:
         jobs = sorted(upstreams)
         if jobs:
-            task = asyncio.get_running_loop().create_task(self._settle_until_done(jobs))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            self._settling.begin(partial(self._try_to_settle, jobs))
 
-    async def _settle_until_done(self, jobs: Sequence[JobId]) -> None:
-        while True:
-            now, revivals = self._clock.now_ms(), self._revivals
-            try:
-                # Before it is settled: an end that comes in between has yet to be told of.
-                over = await self._over(jobs)
-                settled = await self._queue.settle(jobs, now)
-                break
-            except Unavailable as error:
-                log.warning("dependencies_not_settled", error=str(error), again_in_ms=PAUSE_MS)
-                await self._clock.sleep(PAUSE_MS)
-        if settled.pending:
-            self._dispatcher.pending()
+    async def _try_to_settle(self, jobs: Sequence[JobId]) -> None:
+        now, revivals = self._clock.now_ms(), self._revivals
+        # Before it is settled: an end that comes in between has yet to be told of.
+        over = await self._over(jobs)
+        settled = await self._queue.settle(jobs, now)
+        if settled.lanes:
+            self._dispatcher.renewed(settled.lanes)
         if settled.scheduled:
             self._waker.arm(now)
         self._waiters.changed((*settled.pending, *settled.scheduled))
@@ -109,9 +93,12 @@ class Dependencies:
             self._upstreams -= over
 
     async def _over(self, jobs: Sequence[JobId]) -> set[JobId]:
-        """Those of these jobs that have ended. Once they are settled, nobody waits for them any more."""
+        """Those of these jobs that have ended, or are not there: jobs that wait are stored after them. Once
+        they are settled, nobody waits for them any more.
+        """
         over: set[JobId] = set()
         for at in range(0, len(jobs), READ_AT_ONCE):
-            found = await self._queue.get(jobs[at : at + READ_AT_ONCE])
-            over.update(job.id for job in found if job is not None and job.state in FINAL)
+            asked = jobs[at : at + READ_AT_ONCE]
+            found = zip(asked, await self._queue.get(asked), strict=True)
+            over.update(id_ for id_, job in found if job is None or job.state in FINAL)
         return over

@@ -60,12 +60,14 @@ class Dispatcher:
         self._renewed: set[int] = set()
         self._event = asyncio.Event()
 
-    async def restore(self) -> None:
-        """After the start: what holds slots, and what is ready. Raises ``Unavailable``."""
-        for holder in await self._count():
+    async def restore(self) -> list[Holder]:
+        """After the start: what is ready, and what holds slots, which it returns. Raises ``Unavailable``."""
+        holders = await self._count()
+        for holder in holders:
             if holder.begun:
                 self.scheduler.limits.holds(holder.job, holder.lane)
         self.pending()
+        return holders
 
     def attach(
         self,
@@ -128,12 +130,17 @@ class Dispatcher:
 
     def ready(self, lane: Lane) -> None:
         """New jobs of this lane are pending, or are about to in a call to the queue that was made already."""
-        self.scheduler.ready(lane, lane.id)
-        self._renewed.add(lane.id)
+        self.renewed({lane.id: lane})
+
+    def renewed(self, lanes: Mapping[int, Lane]) -> None:
+        """Jobs of these lanes, by number, are pending."""
+        for lane_id, lane in lanes.items():
+            self.scheduler.ready(lane, lane_id)
+        self._renewed.update(lanes)
         self._event.set()
 
     def pending(self) -> None:
-        """Jobs have become pending, whichever."""
+        """Jobs have become pending, whichever: all lanes are read."""
         self._unread = True
         self._event.set()
 
@@ -168,16 +175,16 @@ class Dispatcher:
         if seat is not None:
             seat.stop(placed)
 
-    def left(self, session: SessionId, jobs: Sequence[JobId]) -> None:
-        """These jobs are not at the session's worker any more."""
+    def left(self, session: SessionId, placements: Sequence[Placed]) -> None:
+        """These are not at the session's worker any more."""
         seat = self.seats.get(session)
         if seat is not None:
-            self.seats.measure(seat.forget(jobs), self._clock.now_ms())
-        self.unplaced(jobs)
+            self.seats.measure(seat.forget(placements), self._clock.now_ms())
+        self.unplaced(placements)
 
-    def unplaced(self, jobs: Sequence[JobId]) -> None:
-        """No worker has these jobs any more."""
-        if self.scheduler.unplaced(jobs):
+    def unplaced(self, placements: Sequence[Placed]) -> None:
+        """These are over."""
+        if self.scheduler.unplaced(placements):
             self._event.set()
 
     async def run(self) -> None:
@@ -203,7 +210,7 @@ class Dispatcher:
         self._uncounted = False
         accounts = self.scheduler.limits.uncounted()
         holders = await self._queue.holders()
-        self.scheduler.counted(accounts, [(h.job, h.lane.namespace) for h in holders if h.placed])
+        self.scheduler.counted(accounts, [(h.placed, h.lane.namespace) for h in holders if h.placed])
         return holders
 
     async def _recount(self) -> bool:
@@ -230,9 +237,7 @@ class Dispatcher:
             await self._clock.sleep(PAUSE_MS)
             self.pending()
             return False
-        for lane_id, lane in lanes.items():
-            self.scheduler.ready(lane, lane_id)
-        self._renewed.update(lanes)
+        self.renewed(lanes)
         self._known = True
         return True
 
@@ -256,32 +261,34 @@ class Dispatcher:
                 seat.claiming += 1
                 seat.asked += turn.limit
                 claims.append(Claim(seat, turn, self._queue.claim(seat.session, turn.lane_id, turn.limit)))
-        failed = False
-        for claim in claims:
+        # All are settled before anything is sent: that may take its time, and what was claimed may end.
+        answers = [await self._settle(claim) for claim in claims]
+        well = None not in answers
+        for claim, jobs in zip(claims, answers, strict=True):
             try:
-                failed |= not await self._fill(claim)
+                well &= await self._send(claim.seat, jobs or ())
             finally:
                 claim.seat.claimed()
-        if failed:
+        if not well:
             await self._clock.sleep(PAUSE_MS)
         return bool(claims)
 
-    async def _fill(self, claim: Claim) -> bool:
-        """Sends what was claimed for a seat. False if the store failed."""
+    async def _settle(self, claim: Claim) -> list[ClaimedJob] | None:
+        """What a claim brought, noted in limits and credit. None if the store failed."""
         seat, turn = claim.seat, claim.turn
         jobs: list[ClaimedJob] = []
         try:
             jobs = await claim.jobs
         except Unavailable as error:
             log.warning("claim_failed", error=str(error), again_in_ms=PAUSE_MS)
-            return False
+            return None
         finally:
-            self.scheduler.settle(turn, [job.id for job in jobs])
+            self.scheduler.settle(turn, (Placed(job.id, job.epoch) for job in jobs))
             seat.asked -= turn.limit
             seat.unused(turn.limit - len(jobs))
         if len(jobs) < turn.limit and turn.lane_id not in self._renewed:
             self.scheduler.emptied(turn.lane_id)
-        return await self._send(seat, jobs)
+        return jobs
 
     async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> bool:
         fresh = [job for job in jobs if not job.journal_length]
@@ -319,7 +326,7 @@ class Dispatcher:
         try:
             report = Report(placed=placed, outcome=Released())
             if (await self._queue.report([report], self._clock.now_ms())) == [True]:
-                self.unplaced((placed.job,))
+                self.unplaced((placed,))
         except Unavailable as error:
             # Its session holds it until it ends: nothing is lost, but it waits.
             log.warning("job_not_given_back", job=placed.job, error=str(error))

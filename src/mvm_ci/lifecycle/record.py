@@ -209,7 +209,7 @@ class Recorder:
     async def _after_reports(
         self, session: SessionId, reports: Sequence[Report], results: Sequence[bool]
     ) -> None:
-        self._dispatcher.left(session, [report.placed.job for report in reports])
+        self._dispatcher.left(session, [report.placed for report in reports])
         completed: list[tuple[JobId, Payload]] = []
         ended: list[JobId] = []
         others: dict[EventKind, list[JobId]] = {}

@@ -51,10 +51,11 @@ class Rescuer:
 
     async def _rescue(self, session: SessionId, keep: Sequence[Placed]) -> Rescued:
         rescued = await self._queue.rescue(session, self._clock.now_ms(), self._max_losses, keep)
-        for jobs in (rescued.pending, rescued.dead, rescued.cancelled, rescued.paused):
-            self._dispatcher.unplaced(jobs)
+        self._dispatcher.unplaced(rescued.placed)
         self._waiters.ended(rescued.dead)
         self._waiters.ended(rescued.cancelled)
+        if rescued.paused:
+            self._waiters.paused(rescued.paused)
         if rescued.pending:
             self._waiters.happened(EventKind.REQUEUED, rescued.pending)
             self._waiters.changed(rescued.pending)

@@ -122,9 +122,10 @@ class Seat:
             stops, self._late_stops = tuple(self._late_stops), []
             self.link.send(Stop(stops))
 
-    def forget(self, jobs: Sequence[JobId]) -> list[int]:
-        """These jobs have left the worker; when they were sent (only those sent on this connection)."""
-        return [sent for job in jobs if (sent := self._sent_ms.pop(job, None)) is not None]
+    def forget(self, placements: Sequence[Placed]) -> list[int]:
+        """These have left the worker; when they were sent (only those sent on this connection)."""
+        sent_ms = self._sent_ms
+        return [sent for one in placements if (sent := sent_ms.pop(one.job, None)) is not None]
 
     @property
     def sent(self) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -138,7 +139,7 @@ class Submitter:
         done: asyncio.Future[None] = loop.create_future()
         ids: list[JobId] = []
         jobs: list[NewJob] = []
-        before: list[asyncio.Future[None]] = []
+        shared: set[asyncio.Future[None]] = set()
         self._keys.check(checked)
         for one in checked:
             options = one.options
@@ -146,7 +147,7 @@ class Submitter:
             if options.idempotency is not None and known is None:
                 known, durable = self._keys.find(options.lane.namespace, options.idempotency)
                 if durable is not None:
-                    before.append(durable)
+                    shared.add(durable)
             if known is not None:
                 ids.append(known)
                 continue
@@ -156,10 +157,11 @@ class Submitter:
                 options = replace(options, after=_after(one.upstreams, ids))
             if options.idempotency is not None:
                 self._keys.use(options.lane.namespace, options.idempotency, job_id, done)
+                shared.add(done)
             jobs.append(NewJob(id=job_id, spec=one.spec, created_ms=now, options=options))
         self._gather(jobs, done)
         self._backpressure.added(len(jobs))
-        durable = done if not before else _all(done, before)
+        durable = done if not shared else _all({done, *shared})
         return Submission(ids, {job.id: job for job in jobs}, durable)
 
     def deleted(self, jobs: Sequence[JobId]) -> None:
@@ -244,7 +246,7 @@ class Submitter:
             for seat, items in placed.items():
                 dropped = tuple(item.placed for item in items)
                 seat.link.send(Drop(dropped))
-                self._dispatcher.left(seat.session, [item.job for item in dropped])
+                self._dispatcher.left(seat.session, dropped)
             self._dispatcher.ended([job.id for job in jobs])
             self._backpressure.added(-len(jobs))
             self._keys.forget(jobs)
@@ -253,6 +255,7 @@ class Submitter:
                 if not done.done():
                     done.set_exception(why)
         else:
+            self._backpressure.durable(len(jobs))
             for done in waiting:
                 if not done.done():
                     done.set_result(None)
@@ -316,9 +319,12 @@ def _after(upstreams: Sequence[Upstream], ids: Sequence[JobId]) -> tuple[Depende
     return tuple(Dependency(job, need) for job, need in needs.items())
 
 
-def _all(first: asyncio.Future[None], others: Sequence[asyncio.Future[None]]) -> asyncio.Future[None]:
+def _all(futures: AbstractSet[asyncio.Future[None]]) -> asyncio.Future[None]:
+    """Done when all are. Whoever gives up waiting for it cancels none of them: others wait, too."""
+
     async def wait() -> None:
-        for future in (first, *others):
-            await asyncio.shield(future)
+        await asyncio.wait(futures)
+        for future in futures:
+            future.result()
 
     return asyncio.ensure_future(wait())

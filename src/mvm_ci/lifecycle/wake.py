@@ -2,12 +2,13 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.lane import Lane
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 
@@ -78,18 +79,20 @@ class Alarm(ABC):
 
 
 class Waker(Alarm):
-    """Suspended and scheduled jobs become pending when their time has come; ``woken`` is told."""
+    """Suspended and scheduled jobs become pending when their time has come; ``woken`` is told in which lanes,
+    by number.
+    """
 
-    def __init__(self, queue: JobQueue, clock: Clock, woken: Callable[[], None]) -> None:
+    def __init__(self, queue: JobQueue, clock: Clock, woken: Callable[[Mapping[int, Lane]], None]) -> None:
         super().__init__(clock)
         self._queue = queue
         self._woken = woken
 
     async def due(self, now_ms: int) -> bool:
-        count = await self._queue.wake(now_ms, BATCH)
-        if count:
-            self._woken()
-        return count == BATCH
+        woken = await self._queue.wake(now_ms, BATCH)
+        if woken.jobs:
+            self._woken(woken.lanes)
+        return woken.jobs == BATCH
 
     async def following(self) -> int | None:
         return await self._queue.next_wake()

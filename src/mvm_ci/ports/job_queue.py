@@ -82,20 +82,32 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of jobs that waited for others: ready now, waiting for their time, cancelled."""
+    """What became of jobs that waited for others: ready now, waiting for their time, cancelled. ``lanes``: of
+    those that are ready, by number.
+    """
 
+    lanes: dict[int, Lane] = {}
     pending: tuple[JobId, ...] = ()
     scheduled: tuple[JobId, ...] = ()
     cancelled: tuple[JobId, ...] = ()
 
 
+class Woken(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs became ready because their time has come, and their lanes, by number."""
+
+    jobs: int = 0
+    lanes: dict[int, Lane] = {}
+
+
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that counts in its lane's limits. ``begun``: it holds a slot of its concurrency key."""
+    """A job that counts in its lane's limits. ``begun``: it holds a slot of its concurrency key; ``placed``:
+    its placement, if a worker has it.
+    """
 
     job: JobId
     lane: Lane
     begun: bool
-    placed: bool
+    placed: Placed | None
 
 
 class Keyed(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +148,9 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rescued(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the jobs of a session that ended."""
+    """What became of the jobs of a session that ended. ``placed``: the placements that are over by it."""
 
+    placed: tuple[Placed, ...] = ()
     pending: tuple[JobId, ...] = ()
     dead: tuple[JobId, ...] = ()
     cancelled: tuple[JobId, ...] = ()
@@ -207,7 +220,8 @@ class JobQueue(Protocol):
         """Looks at the blocked jobs that wait for ``ended``, and at all that follows from them.
 
         Those for which all jobs have ended as they must are pending, or scheduled if they have a time; those
-        that need the success of one that ended otherwise are cancelled (``DEPENDENCY``).
+        that need the success of one that ended otherwise, or wait for one that is not there, are cancelled
+        (``DEPENDENCY``).
         """
         ...
 
@@ -265,8 +279,8 @@ class JobQueue(Protocol):
         """The placements that the session holds now (claimed, in progress or cancelling)."""
         ...
 
-    def wake(self, now_ms: int, limit: int) -> Awaitable[int]:
-        """Makes suspended and scheduled jobs whose time has come pending, earliest first; their number."""
+    def wake(self, now_ms: int, limit: int) -> Awaitable[Woken]:
+        """Makes suspended and scheduled jobs whose time has come pending, earliest first."""
         ...
 
     def next_wake(self) -> Awaitable[int | None]:

@@ -27,7 +27,7 @@ WAITS = NewJob(
 async def parts() -> tuple[MemoryJobQueue, Dependencies]:
     queue, clock, waiters = MemoryJobQueue(), FakeClock(), Waiters()
     dispatcher = Dispatcher(queue, clock)
-    waker = Waker(queue, clock, dispatcher.pending)
+    waker = Waker(queue, clock, dispatcher.renewed)
     dependencies = Dependencies(queue, clock, dispatcher, waker, waiters)
     waiters.listen(dependencies)
     await queue.submit([NewJob(id=UPSTREAM, spec=SPEC, created_ms=0)])

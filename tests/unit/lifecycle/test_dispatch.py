@@ -5,9 +5,12 @@ import pytest
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId
-from mvm_ci.domain.job import ClaimedJob, JobSpec, JobState, NewJob
+from mvm_ci.domain.job import ClaimedJob, JobSpec, JobState, NewJob, Placed
 from mvm_ci.domain.lane import lane
+from mvm_ci.domain.outcome import Released
+from mvm_ci.domain.segment import Segment
 from mvm_ci.lifecycle.dispatch import PAUSE_MS, Dispatcher
+from mvm_ci.ports.job_queue import Report
 from mvm_ci.testing.clock import FakeClock, settle
 from mvm_ci.wire.messages import Assign
 from tests.unit.lifecycle.recording_link import RecordingLink
@@ -133,4 +136,85 @@ async def test_credit_that_a_claim_did_not_use_is_no_use_to_a_worker_that_drains
     answered.set()
     await settle()
     assert dispatcher.seats.take() is None
+    running.cancel()
+
+
+class Claims:
+    """Claims of a queue that are answered when a test says so, each by itself."""
+
+    def __init__(self, queue: MemoryJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._claim = queue.claim
+        self.asked: list[tuple[tuple[SessionId, int, int], asyncio.Future[list[ClaimedJob]]]] = []
+        monkeypatch.setattr(queue, "claim", self)
+
+    def __call__(self, session: SessionId, lane: int, limit: int) -> asyncio.Future[list[ClaimedJob]]:
+        answer: asyncio.Future[list[ClaimedJob]] = asyncio.get_running_loop().create_future()
+        self.asked.append(((session, lane, limit), answer))
+        return answer
+
+    async def answer(self, number: int) -> None:
+        asked, answer = self.asked[number]
+        answer.set_result(await self._claim(*asked))
+
+
+async def test_what_a_claim_brought_counts_before_another_one_s_journals_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue, clock = MemoryJobQueue(), FakeClock()
+    await backlog(queue, 2)
+    # They have begun before, and have journals.
+    tail = Segment(0, 1, b"entry")
+    begun = await queue.claim(TWO, lane().id, 2)
+    reports = [Report(placed=Placed(job.id, 1), outcome=Released(), tail=tail) for job in begun]
+    assert await queue.report(reports, 0) == [True, True]
+    dispatcher = Dispatcher(queue, clock)
+    dispatcher.limit_running({"default": 2})
+    read: asyncio.Future[list[Segment]] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(queue, "journal", lambda *_: read)
+    links = {ONE: RecordingLink(), TWO: RecordingLink()}
+    for session, link in links.items():
+        dispatcher.attach(session, link)
+        dispatcher.credit(session, 1)
+    dispatcher.pending()
+    running = asyncio.create_task(dispatcher.run())
+    await settle()
+    # While the first one's journal is read, the second one's session ends.
+    (held,) = await queue.held(TWO)
+    rescued = await queue.rescue(TWO, clock.now_ms(), 3)
+    dispatcher.detach(TWO)
+    dispatcher.unplaced(rescued.placed)
+    assert rescued.placed == (held,)
+    read.set_result([tail])
+    await settle()
+    assert jobs(links[ONE]) == [begun[0].id]
+    assert dispatcher.scheduler.limits.used(("default", None)) == 1
+    running.cancel()
+
+
+async def test_a_claim_that_fails_among_others_neither_loses_nor_doubles_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue, clock = MemoryJobQueue(), FakeClock()
+    await backlog(queue, 4)
+    dispatcher = Dispatcher(queue, clock)
+    dispatcher.limit_running({"default": 4})
+    claims = Claims(queue, monkeypatch)
+    links = {ONE: RecordingLink(), TWO: RecordingLink()}
+    for session, link in links.items():
+        dispatcher.attach(session, link)
+        dispatcher.credit(session, 2)
+    dispatcher.pending()
+    running = asyncio.create_task(dispatcher.run())
+    await settle()
+    await claims.answer(0)
+    claims.asked[1][1].set_exception(Unavailable("the disk is full"))
+    await settle()
+    assert [jobs(link) for link in links.values()] == [[1, 2], []]
+    assert dispatcher.scheduler.limits.used(("default", None)) == 2
+    await clock.advance(PAUSE_MS)
+    await claims.answer(2)
+    await settle()
+    assert [jobs(link) for link in links.values()] == [[1, 2], [3, 4]]
+    assert len(claims.asked) == 3
+    assert dispatcher.scheduler.limits.used(("default", None)) == 4
     running.cancel()

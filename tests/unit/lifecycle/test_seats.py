@@ -65,4 +65,4 @@ def test_a_stop_never_overtakes_its_assignment() -> None:
     seat.stop(placed)
     assert link.sent == [Assign((item,)), Stop((placed,)), Stop((placed,))]
     assert seat.sent == 1
-    assert seat.forget([placed.job, placed.job]) == [0]
+    assert seat.forget([placed, placed]) == [0]

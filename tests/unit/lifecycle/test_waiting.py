@@ -1,6 +1,7 @@
 """Waiters and the waker."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -8,10 +9,11 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
+from mvm_ci.domain.lane import Lane, begun, lane
 from mvm_ci.domain.outcome import Suspended
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import LONGEST_NAP_MS, PAUSE_MS, Waker
-from mvm_ci.ports.job_queue import Report
+from mvm_ci.ports.job_queue import Report, Woken
 from mvm_ci.testing.clock import FakeClock
 
 A, B = JobId(1), JobId(2)
@@ -71,16 +73,17 @@ async def suspended(queue: MemoryJobQueue, job: JobId, wake_ms: int, now_ms: int
     await queue.report([Report(placed=Placed(job, 1), outcome=Suspended(wake_ms))], now_ms)
 
 
-class Woken:
+class Told:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self) -> None:
+    def __call__(self, lanes: Mapping[int, Lane]) -> None:
+        assert lanes == {begun(lane().id): lane()}
         self.times += 1
 
 
 async def test_jobs_wake_in_time_also_those_armed_later_for_sooner() -> None:
-    queue, clock, woken = MemoryJobQueue(), FakeClock(), Woken()
+    queue, clock, woken = MemoryJobQueue(), FakeClock(), Told()
     now = clock.now_ms()
     await suspended(queue, A, now + 10 * LONGEST_NAP_MS, now)
     waker = Waker(queue, clock, woken)
@@ -99,11 +102,11 @@ async def test_jobs_wake_in_time_also_those_armed_later_for_sooner() -> None:
 
 
 async def test_a_store_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, clock, woken = MemoryJobQueue(), FakeClock(), Woken()
+    queue, clock, woken = MemoryJobQueue(), FakeClock(), Told()
     await suspended(queue, A, clock.now_ms() + 10, clock.now_ms())
     wake = queue.wake
 
-    def fail(now_ms: int, limit: int) -> asyncio.Future[int]:
+    def fail(now_ms: int, limit: int) -> asyncio.Future[Woken]:
         raise Unavailable("the disk is full")
 
     monkeypatch.setattr(queue, "wake", fail)

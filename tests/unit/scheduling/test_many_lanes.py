@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lane import Concurrency, Lane, lane
 from mvm_ci.domain.scheduling import fair
 from mvm_ci.domain.scheduling.fair import FairQueue
@@ -79,3 +80,37 @@ def test_a_lane_that_waits_for_its_rate_can_be_claimed_from_when_its_time_has_co
     assert (bool(made), made.next_ms()) == (False, 100)
     made.release(100)
     assert (bool(made), made.next_ms()) == (True, None)
+
+
+def test_a_slot_that_becomes_free_is_not_offered_to_every_lane_of_its_namespace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Scheduler()
+    made.offers([{}])
+    lanes = [lane(fairness_key=str(number)) for number in range(500)]
+    for one in lanes:
+        made.ready(one, one.id)
+    made.set_running_limits({"default": 2})
+    made.counted(
+        made.limits.uncounted(), [(Placed(JobId(1), 1), "default"), (Placed(JobId(2), 1), "default")]
+    )
+    assert made.turn({}, 64, 0) is None
+    looked: list[int] = []
+    room = made.limits.room
+
+    def count(lane: Lane, lane_id: int, now_ms: int) -> Any:
+        looked.append(lane_id)
+        return room(lane, lane_id, now_ms)
+
+    monkeypatch.setattr(made.limits, "room", count)
+    served: set[int] = set()
+    for job in range(1, 501):
+        assert made.ended([JobId(job)])
+        turn = made.turn({}, 64, 0)
+        assert turn is not None
+        served.add(turn.lane_id)
+        made.settle(turn, [Placed(JobId(job + 2), 1)])
+        assert made.turn({}, 64, 0) is None
+    # Each key had its turn, and each end cost two looks: at who goes on, and that there is no more room.
+    assert len(served) == 500
+    assert len(looked) <= 2 * 500

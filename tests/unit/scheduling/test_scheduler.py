@@ -1,11 +1,9 @@
-"""Turns: priority, fairness, labels, limits, pauses; as examples, and as what must hold of any history."""
+"""Turns: priority, fairness, labels, limits, pauses."""
 
 from collections import Counter
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
 from mvm_ci.domain.scheduling.scheduler import RECENT_MS, Scheduler
 
@@ -20,6 +18,10 @@ def scheduler(*lanes: Lane, offers: tuple[dict[str, str], ...] = (ANY,)) -> Sche
     return made
 
 
+def placed(*jobs: int, epoch: int = 1) -> list[Placed]:
+    return [Placed(JobId(job), epoch) for job in jobs]
+
+
 def take(
     made: Scheduler, *jobs: int, credit: int = 1, now: int = 0, labels: dict[str, str] = ANY
 ) -> int | None:
@@ -27,7 +29,7 @@ def take(
     turn = made.turn(labels, credit, now)
     if turn is None:
         return None
-    made.settle(turn, map(JobId, jobs))
+    made.settle(turn, placed(*jobs))
     return turn.lane_id
 
 
@@ -158,6 +160,42 @@ def test_a_rate_gives_no_second_helping_after_a_restart() -> None:
     assert not made.admit(rated, 5_100)
 
 
+def test_a_rate_counts_from_the_start_whenever_the_key_is_first_heard_of() -> None:
+    hourly = lane(concurrency=Concurrency(key="report", limit=None, starts=1, per_ms=3_600_000))
+    made = Scheduler(now_ms=5_000)
+    assert not made.admit(hourly, 5_000 + 3_599_999)
+    late = Scheduler(now_ms=5_000)
+    assert late.admit(hourly, 5_000 + 3_600_000)
+    # A clock that was set back costs no more than that.
+    back = Scheduler(now_ms=3_600_000)
+    assert not back.admit(hourly, 0)
+    assert back.admit(hourly, 3_600_000)
+
+
+def test_keys_whose_rate_is_not_used_any_more_are_forgotten_and_get_no_second_helping() -> None:
+    made = Scheduler(now_ms=0)
+    keys = [
+        lane(concurrency=Concurrency(key=str(number), limit=None, starts=2, per_ms=1_000))
+        for number in range(20_000)
+    ]
+
+    def starts(rated: Lane, now: int) -> int:
+        """How many may start now, and do."""
+        count = 0
+        while made.admit(rated, now):
+            made.admitted(rated, JobId(1))
+            made.ended([JobId(1)])
+            count += 1
+        return count
+
+    for number, rated in enumerate(keys):
+        assert starts(rated, 10_000 + number) == 2
+        if number >= 500:
+            # Half of it is back, whatever was forgotten meanwhile.
+            assert starts(keys[number - 500], 10_000 + number) == 1
+    assert len(made.limits._buckets) < 4_000
+
+
 def test_a_namespace_runs_no_more_than_its_quota() -> None:
     mine = lane("mine")
     made = scheduler(mine)
@@ -165,7 +203,7 @@ def test_a_namespace_runs_no_more_than_its_quota() -> None:
     assert take(made, 1, 2, credit=9) == mine.id
     assert take(made) is None
     # A job that sleeps is at no worker; it needs room to go on.
-    assert made.unplaced([JobId(1)])
+    assert made.unplaced(placed(1))
     made.ready(mine, begun(mine.id))
     assert take(made, 1) == begun(mine.id)
     assert take(made) is None
@@ -173,10 +211,10 @@ def test_a_namespace_runs_no_more_than_its_quota() -> None:
     assert take(made, 3) is not None
 
 
-def limit_running(made: Scheduler, limits: dict[str, int], *placed: int) -> None:
+def limit_running(made: Scheduler, limits: dict[str, int], *there: int) -> None:
     """Sets limits, when workers have these jobs of the namespace ``mine``."""
     made.set_running_limits(limits)
-    made.counted(made.limits.uncounted(), [(JobId(job), "mine") for job in placed])
+    made.counted(made.limits.uncounted(), [(job, "mine") for job in placed(*there)])
 
 
 def test_a_namespace_that_gets_a_quota_has_no_room_until_its_jobs_at_workers_are_counted() -> None:
@@ -189,8 +227,8 @@ def test_a_namespace_that_gets_a_quota_has_no_room_until_its_jobs_at_workers_are
     made.emptied(lane("other").id)
     assert take(made) is None
     # One of those that are counted has left meanwhile.
-    made.unplaced([JobId(2)])
-    made.counted(accounts, [(JobId(1), "mine"), (JobId(2), "mine"), (JobId(9), "other")])
+    made.unplaced(placed(2))
+    made.counted(accounts, list(zip(placed(1, 2, 9), ("mine", "mine", "other"), strict=True)))
     assert take(made, 3, 4, credit=9) == mine.id
     assert take(made) is None
     assert made.limits.used(("mine", None)) == 3
@@ -206,7 +244,7 @@ def test_a_claim_under_way_counts_in_the_quota_that_is_set_meanwhile() -> None:
     assert before is not None
     limit_running(made, {"mine": 3}, 1)
     # The count saw one of what the claim brought, and it counts once.
-    made.settle(before, map(JobId, (1, 2)))
+    made.settle(before, placed(1, 2))
     assert made.limits.used(("mine", None)) == 2
     limited = made.turn(ANY, 5, 0)
     assert limited is not None
@@ -214,7 +252,7 @@ def test_a_claim_under_way_counts_in_the_quota_that_is_set_meanwhile() -> None:
     # The quota goes and comes back: the slot that was reserved is not given back twice.
     made.set_running_limits({})
     limit_running(made, {"mine": 3}, 1, 2)
-    made.settle(limited, map(JobId, (3,)))
+    made.settle(limited, placed(3))
     assert made.limits.used(("mine", None)) == 3
     made.ended(map(JobId, (1, 2, 3)))
     assert made.limits.used(("mine", None)) == 0
@@ -226,9 +264,9 @@ def test_a_count_does_not_serve_a_namespace_that_was_limited_after_it_began() ->
     made.set_running_limits({"other": 1})
     accounts = made.limits.uncounted()
     made.set_running_limits({"other": 1, "mine": 5})
-    made.counted(accounts, [(JobId(1), "mine")])
+    made.counted(accounts, [(placed(1)[0], "mine")])
     assert take(made, 2) is None
-    made.counted(made.limits.uncounted(), [(JobId(1), "mine")])
+    made.counted(made.limits.uncounted(), [(placed(1)[0], "mine")])
     assert take(made, 2) == mine.id
     assert made.limits.used(("mine", None)) == 2
 
@@ -242,56 +280,104 @@ def test_slots_of_before_the_start_are_held() -> None:
     assert take(made, 2) == keyed.id
 
 
-def lane_of(pair: tuple[Lane, int]) -> int:
-    return pair[0].id
+def test_what_is_told_late_of_an_earlier_placement_frees_nothing() -> None:
+    mine = lane("mine")
+    made = scheduler(mine)
+    limit_running(made, {"mine": 1})
+    assert take(made, 1) == mine.id
+    made.unplaced(placed(1))
+    turn = made.turn(ANY, 1, 0)
+    assert turn is not None
+    made.settle(turn, placed(1, epoch=2))
+    assert not made.unplaced(placed(1, epoch=1))
+    assert made.limits.used(("mine", None)) == 1
+    made.unplaced(placed(1, epoch=2))
+    assert made.limits.used(("mine", None)) == 0
 
 
-lanes = st.builds(
-    lane,
-    st.sampled_from(["a", "b"]),
-    st.sampled_from(["q", "r"]),
-    st.integers(0, 2),
-    st.sampled_from([(), (("gpu", ""),)]),
-    st.sampled_from(["", "x", "y"]),
-    st.none() | st.builds(Concurrency, key=st.sampled_from(["k", "l"]), limit=st.integers(1, 3)),
-)
+def test_a_count_takes_the_newest_placement_of_a_job_and_none_that_is_over() -> None:
+    made = scheduler(lane("mine"))
+    made.set_running_limits({"mine": 3})
+    accounts = made.limits.uncounted()
+    # While it was counted: 1 moved to another worker, 2 moved and left that one, too, 3 ended.
+    made.unplaced(placed(1, 2))
+    made.unplaced(placed(2, epoch=2))
+    made.ended([JobId(3)])
+    there = [*placed(1, epoch=2), *placed(2, 3)]
+    made.counted(accounts, [(one, "mine") for one in there])
+    assert made.limits.used(("mine", None)) == 1
 
 
-@given(
-    st.lists(st.tuples(lanes, st.integers(1, 4)), max_size=8, unique_by=lambda pair: pair[0].id), st.data()
-)
-def test_every_job_gets_its_turn_and_no_limit_is_passed(
-    work: list[tuple[Lane, int]], data: st.DataObject
-) -> None:
-    waiting = {
-        one.id: [JobId(100 * number + at) for at in range(count)] for number, (one, count) in enumerate(work)
-    }
-    by_id = {one.id: one for one, _ in work}
-    made = scheduler(*by_id.values(), offers=(ANY, {"gpu": ""}))
-    running: dict[JobId, Lane] = {}
-    for _ in range(400):
-        turn = made.turn({"gpu": ""}, data.draw(st.integers(1, 5)), 0)
-        if turn is None:
-            if not running:
-                break
-            done = data.draw(st.sampled_from(sorted(running)))
-            del running[done]
-            made.ended([done])
-            continue
-        jobs = [waiting[turn.lane_id].pop(0) for _ in range(min(turn.limit, len(waiting[turn.lane_id])))]
-        made.settle(turn, jobs)
-        running.update(dict.fromkeys(jobs, turn.lane))
-        if len(jobs) < turn.limit or not waiting[turn.lane_id]:
-            made.emptied(turn.lane_id)
-        used: Counter[tuple[str, str]] = Counter()
-        for one in running.values():
-            if one.concurrency is not None:
-                used[one.namespace, one.concurrency.key] += 1
-        # Lanes of one key may name other limits: none of them is passed by its own jobs' start.
-        if turn.lane.concurrency is not None and jobs:
-            assert used[turn.lane.namespace, turn.lane.concurrency.key] <= (turn.lane.concurrency.limit or 0)
-    assert not any(waiting.values())
-    assert not made
+def full_of(mine: int, *lanes: Lane) -> Scheduler:
+    """A scheduler in whose namespace ``mine`` jobs run, as many as may."""
+    made = scheduler(*lanes)
+    limit_running(made, {"mine": mine}, *range(1, mine + 1))
+    assert take(made, credit=9) is None
+    return made
+
+
+def test_a_free_slot_goes_to_the_highest_priority_however_long_others_wait() -> None:
+    low, high = lane("mine", priority=1), lane("mine", priority=9)
+    made = full_of(1, low, high)
+    assert made.ended([JobId(1)])
+    assert take(made, 2) == high.id
+
+
+def test_a_free_slot_is_not_kept_for_what_no_worker_can_run() -> None:
+    gpu, plain = lane("mine", labels=(("gpu", ""),), priority=9), lane("mine")
+    made = full_of(1, gpu, plain)
+    limit_running(made, {"mine": 0}, 1)
+    assert take(made, credit=9, labels={"gpu": ""}) is None
+    limit_running(made, {"mine": 1})
+    assert take(made, credit=9, labels={"gpu": ""}) is None
+    made.ended([JobId(1)])
+    assert take(made, 2) == plain.id
+
+
+def test_a_lane_that_does_not_use_its_slot_lets_in_the_next_one() -> None:
+    paused, keyed = lane("mine", "slow"), lane("mine", concurrency=Concurrency(key="k"))
+    empty, plain = lane("mine", fairness_key="x"), lane("mine", fairness_key="y")
+    made = full_of(3, paused, keyed, empty, plain)
+    made.limits.holds(JobId(9), keyed)
+    made.pause(("mine", "slow"))
+    made.ended([JobId(1)])
+    # One is paused, one's key is full, one is empty: whoever comes first of them does not hold up the last.
+    got = [take(made) for _ in range(2)]
+    assert got[0] in {empty.id, plain.id}
+    made.emptied(empty.id)
+    assert take(made, 4) == plain.id
+    made.emptied(plain.id)
+    made.ended([JobId(9), JobId(2)])
+    assert take(made, 5) == keyed.id
+    made.ended([JobId(3)])
+    made.resume(("mine", "slow"))
+    made.emptied(keyed.id)
+    assert take(made, 6) == paused.id
+
+
+def test_a_lane_that_is_paused_while_its_namespace_is_full_does_not_keep_its_key_s_slot() -> None:
+    key = Concurrency(key="k")
+    paused, other, plain = (
+        lane("mine", "slow", concurrency=key),
+        lane("mine", concurrency=key),
+        lane("mine", "plain"),
+    )
+    made = scheduler(paused, other)
+    limit_running(made, {"mine": 2}, 1)
+    assert take(made, 2) in {paused.id, other.id}
+    made.unplaced(placed(2))
+    # The key is full, the namespace is not: both wait for the key.
+    assert take(made) is None
+    made.ready(plain, plain.id)
+    assert take(made, 3) == plain.id
+    # The key's job ends; whoever is let in finds the namespace full.
+    made.ended([JobId(2)])
+    assert take(made) is None
+    first = paused if paused.id not in made._full["mine", "k"]._lanes else other
+    made.pause((first.namespace, first.queue))
+    made.emptied(plain.id)
+    made.ended([JobId(1)])
+    assert take(made, 4) == (other if first is paused else paused).id
 
 
 def test_a_lower_priority_gets_free_slots_only_while_higher_ones_come() -> None:

@@ -99,7 +99,9 @@ class Changes(Reads):
             cancelled: set[JobId] = set()
             blocked = [r for r in self._in_state(JobState.BLOCKED) if asked & {d.job for d in r.after}]
             # What one pass cancels is looked at in the next.
-            for record, failed, met in [(r, self._failed(r), self._met(r)) for r in blocked]:
+            for record, failed, met in [
+                (r, self._failed(r) or self._lacks(r), self._met(r)) for r in blocked
+            ]:
                 if failed:
                     record.move(Event.CANCEL, now_ms=now_ms, failure=UNMET)
                     cancelled.add(record.job.id)
@@ -110,6 +112,7 @@ class Changes(Reads):
             asked = cancelled
         return answered(
             Settled(
+                lanes=self._lanes(became.get(JobState.PENDING, ())),
                 pending=tuple(sorted(became.get(JobState.PENDING, ()))),
                 scheduled=tuple(sorted(became.get(JobState.SCHEDULED, ()))),
                 cancelled=tuple(sorted(became.get(JobState.CANCELLED, ()))),
@@ -121,6 +124,10 @@ class Changes(Reads):
         needed = [d.job for d in record.after if d.needs is Needs.SUCCESS and d.job in self._records]
         states = {self._records[job].job.state for job in needed}
         return bool(states & (FINAL - {JobState.COMPLETED}))
+
+    def _lacks(self, record: Record) -> bool:
+        """Whether a job that this one waits for is not there."""
+        return any(dependency.job not in self._records for dependency in record.after)
 
     def _met(self, record: Record) -> bool:
         """Whether all that this one waits for has ended as it must."""

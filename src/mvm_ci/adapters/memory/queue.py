@@ -8,7 +8,7 @@ from mvm_ci.adapters.memory.reads import Reads, answered
 from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
-from mvm_ci.ports.job_queue import Append, Report, Rescued, Segment
+from mvm_ci.ports.job_queue import Append, Report, Rescued, Segment, Woken
 
 
 class MemoryJobQueue(Changes, Reads):
@@ -63,13 +63,14 @@ class MemoryJobQueue(Changes, Reads):
         self, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed] = ()
     ) -> asyncio.Future[Rescued]:
         became: dict[JobState, list[JobId]] = {}
-        for placed in self._held(session):
-            if placed not in keep:
-                record = self._records[placed.job]
-                record.lose(now_ms, max_losses)
-                became.setdefault(record.job.state, []).append(placed.job)
+        lost = tuple(placed for placed in self._held(session) if placed not in keep)
+        for placed in lost:
+            record = self._records[placed.job]
+            record.lose(now_ms, max_losses)
+            became.setdefault(record.job.state, []).append(placed.job)
         return answered(
             Rescued(
+                placed=lost,
                 pending=tuple(became.get(JobState.PENDING, ())),
                 dead=tuple(became.get(JobState.DEAD, ())),
                 cancelled=tuple(became.get(JobState.CANCELLED, ())),
@@ -77,12 +78,12 @@ class MemoryJobQueue(Changes, Reads):
             )
         )
 
-    def wake(self, now_ms: int, limit: int) -> asyncio.Future[int]:
+    def wake(self, now_ms: int, limit: int) -> asyncio.Future[Woken]:
         due = [(wake_ms, job_id) for wake_ms, job_id in self._waiting() if wake_ms <= now_ms]
-        woken = sorted(due)[:limit]
-        for _, job_id in woken:
+        woken = [job_id for _, job_id in sorted(due)[:limit]]
+        for job_id in woken:
             self._records[job_id].move(Event.WAKE)
-        return answered(len(woken))
+        return answered(Woken(jobs=len(woken), lanes=self._lanes(woken)))
 
     def journal(
         self, job: JobId, attempt: int, first: int = 0, limit: int = 1000

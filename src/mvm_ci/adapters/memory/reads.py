@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -85,8 +85,11 @@ class Reads:
         return answered(min(len(before), limit))
 
     def ready_lanes(self) -> asyncio.Future[dict[int, Lane]]:
-        pending = self._in_state(JobState.PENDING)
-        return answered({record.lane_id: record.job.options.lane for record in pending})
+        return answered(self._lanes(record.job.id for record in self._in_state(JobState.PENDING)))
+
+    def _lanes(self, jobs: Iterable[JobId]) -> dict[int, Lane]:
+        records = (self._records[job] for job in jobs)
+        return {record.lane_id: record.job.options.lane for record in records}
 
     def upstreams(self) -> asyncio.Future[list[JobId]]:
         blocked = self._in_state(JobState.BLOCKED)
@@ -100,7 +103,7 @@ class Reads:
                     job=record.job.id,
                     lane=record.job.options.lane,
                     begun=record.begun,
-                    placed=record.job.state in PLACED,
+                    placed=Placed(record.job.id, record.job.epoch) if record.job.state in PLACED else None,
                 )
                 for record in live
                 if record.job.options.lane.concurrency is not None or record.job.state in PLACED

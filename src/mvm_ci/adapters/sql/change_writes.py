@@ -3,13 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from mvm_ci.adapters.sql.job_writes import standing
 from mvm_ci.adapters.sql.queries import QUERIES
-from mvm_ci.adapters.sql.rows import failure_text
+from mvm_ci.adapters.sql.rows import failure_text, lanes_of
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, JobState, Placed
+from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.outcome import EXPIRED, UNMET, Failure
 from mvm_ci.ports.job_queue import Cancelled, CancelResult, Change, Changed, Settled
 
@@ -102,14 +104,17 @@ def settle(connection: sqlite3.Connection, calls: Sequence[tuple[Sequence[JobId]
 
 def _settle(connection: sqlite3.Connection, ended: Sequence[JobId], now_ms: int) -> Settled:
     became: dict[JobState, list[JobId]] = {}
+    lanes: dict[int, Lane] = {}
     text = failure_text(UNMET)
     while ended:
         rows = connection.execute(QUERIES["settle"], (json.dumps(ended), now_ms, text)).fetchall()
-        for job, state in sorted(rows):
+        lanes |= lanes_of(row for row in rows if row[-1] == JobState.PENDING)
+        for *_, job, state in sorted(rows, key=itemgetter(-2)):
             became.setdefault(JobState(state), []).append(job)
         # What was cancelled has ended, too.
-        ended = [job for job, state in rows if state == JobState.CANCELLED]
+        ended = [job for *_, job, state in rows if state == JobState.CANCELLED]
     return Settled(
+        lanes=lanes,
         pending=tuple(became.get(JobState.PENDING, ())),
         scheduled=tuple(became.get(JobState.SCHEDULED, ())),
         cancelled=tuple(became.get(JobState.CANCELLED, ())),

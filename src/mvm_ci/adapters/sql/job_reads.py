@@ -105,7 +105,7 @@ def counts(namespace: str | None, connection: sqlite3.Connection) -> dict[JobSta
 
 def ready_lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
     """Lanes with pending jobs."""
-    return {lane_id: rows.lane_of(*lane) for lane_id, *lane in connection.execute(QUERIES["ready_lanes"])}
+    return rows.lanes_of(connection.execute(QUERIES["ready_lanes"]))
 
 
 def upstreams(connection: sqlite3.Connection) -> list[JobId]:
@@ -116,8 +116,13 @@ def upstreams(connection: sqlite3.Connection) -> list[JobId]:
 def holders(connection: sqlite3.Connection) -> list[Holder]:
     """Jobs that count in limits."""
     return [
-        Holder(job=job, lane=rows.lane_of(*lane), begun=has_begun(lane_id), placed=bool(placed))
-        for job, lane_id, *lane, placed in connection.execute(QUERIES["holders"])
+        Holder(
+            job=job,
+            lane=rows.lane_of(*lane),
+            begun=has_begun(lane_id),
+            placed=None if epoch is None else Placed(job, epoch),
+        )
+        for job, lane_id, *lane, epoch in connection.execute(QUERIES["holders"])
     ]
 
 

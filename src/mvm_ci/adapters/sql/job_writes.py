@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
-from mvm_ci.adapters.sql.rows import claimed_job
+from mvm_ci.adapters.sql.rows import claimed_job, lanes_of
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, JobState, Placed
-from mvm_ci.ports.job_queue import Rescued
+from mvm_ci.ports.job_queue import Rescued, Woken
 
 _PLACED = frozenset(int(state) for state in PLACED)
 StartRow = tuple[JobId, int, int]
@@ -96,11 +96,12 @@ def _rescue(
     connection: sqlite3.Connection, session: SessionId, now_ms: int, max_losses: int, keep: Sequence[Placed]
 ) -> Rescued:
     kept = json.dumps([(placed.job, placed.epoch) for placed in keep])
-    rows = connection.execute(QUERIES["rescue"], (session, now_ms, max_losses, kept)).fetchall()
+    rows = sorted(connection.execute(QUERIES["rescue"], (session, now_ms, max_losses, kept)).fetchall())
     became: dict[JobState, list[JobId]] = {}
-    for job, state in sorted(rows):
+    for job, _, state in rows:
         became.setdefault(JobState(state), []).append(job)
     return Rescued(
+        placed=tuple(Placed(job, epoch) for job, epoch, _ in rows),
         pending=tuple(became.get(JobState.PENDING, ())),
         dead=tuple(became.get(JobState.DEAD, ())),
         cancelled=tuple(became.get(JobState.CANCELLED, ())),
@@ -108,6 +109,11 @@ def _rescue(
     )
 
 
-def wake(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[int]:
+def wake(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[Woken]:
     """Makes jobs pending whose time has come."""
-    return [connection.execute(QUERIES["wake"], call).rowcount for call in calls]
+    return [_wake(connection, *call) for call in calls]
+
+
+def _wake(connection: sqlite3.Connection, now_ms: int, limit: int) -> Woken:
+    found = connection.execute(QUERIES["wake"], (now_ms, limit)).fetchall()
+    return Woken(jobs=len(found), lanes=lanes_of(found))

@@ -62,12 +62,13 @@ UPDATE jobs SET
     session = NULL
 WHERE session = ?1 AND state IN {from lose}
     AND (id, epoch) NOT IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?4))
-RETURNING id, state
+RETURNING id, epoch, state
 
 -- name: wake
 UPDATE jobs SET state = {PENDING}, wake_ms = NULL
 WHERE state IN {from wake} AND id IN (
     SELECT id FROM jobs WHERE state IN {from wake} AND wake_ms <= ?1 ORDER BY wake_ms, id LIMIT ?2)
+RETURNING lane, namespace, queue, priority, options
 
 -- name: next_wake
 SELECT wake_ms FROM jobs WHERE state IN {from wake} ORDER BY wake_ms, id LIMIT 1
@@ -82,13 +83,13 @@ RETURNING id
 -- name: next_expiry
 SELECT expires_ms FROM jobs WHERE expires_ms IS NOT NULL AND state IN {from expire} ORDER BY expires_ms, id LIMIT 1
 
--- failed: a job that it needs has ended without success.
+-- failed: a job that it needs has ended without success, or is not there: it could not be stored, or was deleted.
 -- name: settle
 WITH asked (job, failed) AS MATERIALIZED (
     SELECT blocked.id, EXISTS (
-        SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
-        WHERE dependencies.job = blocked.id AND dependencies.success = 1
-            AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD}))
+        SELECT 1 FROM dependencies LEFT JOIN jobs AS needed ON needed.id = dependencies.upstream
+        WHERE dependencies.job = blocked.id AND (needed.id IS NULL
+            OR dependencies.success = 1 AND needed.state IN ({FAILED}, {CANCELLED}, {DEAD})))
     FROM jobs AS blocked WHERE blocked.state IN {from unblock} AND blocked.id IN (
         SELECT dependencies.job FROM json_each(?1) AS ended
         CROSS JOIN dependencies ON dependencies.upstream = ended.value))
@@ -104,7 +105,7 @@ FROM asked
 WHERE jobs.id = asked.job AND (asked.failed OR NOT EXISTS (
     SELECT 1 FROM dependencies JOIN jobs AS needed ON needed.id = dependencies.upstream
     WHERE dependencies.job = jobs.id AND needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})))
-RETURNING id, state
+RETURNING lane, namespace, queue, priority, options, id, state
 
 -- name: upstreams
 SELECT DISTINCT dependencies.upstream FROM jobs CROSS JOIN dependencies ON dependencies.job = jobs.id
@@ -125,10 +126,10 @@ SELECT job, upstream, success FROM json_each(?1) AS asked CROSS JOIN dependencie
 ORDER BY job, upstream
 
 -- name: holders
-SELECT id, lane, namespace, queue, priority, options, session IS NOT NULL FROM jobs INDEXED BY jobs_placed
+SELECT id, lane, namespace, queue, priority, options, epoch FROM jobs INDEXED BY jobs_placed
 WHERE session IS NOT NULL
 UNION ALL
-SELECT id, lane, namespace, queue, priority, options, 0 FROM jobs INDEXED BY jobs_keyed
+SELECT id, lane, namespace, queue, priority, options, NULL FROM jobs INDEXED BY jobs_keyed
 WHERE concurrency IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND session IS NULL
 
 -- name: with_key

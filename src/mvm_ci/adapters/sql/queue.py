@@ -24,6 +24,7 @@ from mvm_ci.ports.job_queue import (
     Rescued,
     Segment,
     Settled,
+    Woken,
 )
 
 
@@ -86,7 +87,7 @@ class SqlJobQueue:
     ) -> asyncio.Future[Rescued]:
         return self._writer.call(job_writes.rescue, (session, now_ms, max_losses, tuple(keep)))
 
-    def wake(self, now_ms: int, limit: int) -> asyncio.Future[int]:
+    def wake(self, now_ms: int, limit: int) -> asyncio.Future[Woken]:
         return self._writer.call(job_writes.wake, (now_ms, limit))
 
     def held(self, session: SessionId) -> asyncio.Future[list[Placed]]:

@@ -1,5 +1,6 @@
 """Jobs and reports as rows, and back."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
@@ -127,6 +128,12 @@ def lane_of(namespace: str, queue: str, priority: int, options: str) -> Lane:
     """The lane of a stored job."""
     rare = _decode_options(options)
     return lane(namespace, queue, priority, rare.labels, rare.fairness_key, rare.concurrency)
+
+
+def lanes_of(found: Iterable[Row]) -> dict[int, Lane]:
+    """Lanes by number, of rows that begin with it and what ``lane_of`` takes. Many may be of one lane."""
+    lanes = {row[0]: row[1:5] for row in found}
+    return {lane_id: lane_of(*lane) for lane_id, lane in lanes.items()}
 
 
 def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -> JobSpec:

@@ -4,11 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lane import Concurrency, Lane, has_begun
 
 Key = tuple[str, str | None]
 """Namespace and concurrency key; None: the namespace's own limit of running jobs."""
 _UNLIMITED = 1 << 30
+_BUCKETS = 1_000
+"""So many buckets are kept before it is looked which of them are full again."""
+_NEVER, _FOR_EVER = -1, 1 << 62
+"""Epochs before and after all."""
+_NOWHERE = ("", _NEVER)
 
 
 class Room(NamedTuple):
@@ -41,18 +47,20 @@ class Running:
 
 
 class _Bucket:
-    """Tokens of a rate. Empty at first: a restart of the process must not give a key a second helping."""
+    """Tokens of a rate, as they were at ``at_ms``; ``per_ms`` later it is full, whatever was taken before."""
 
-    __slots__ = ("at_ms", "tokens")
+    __slots__ = ("at_ms", "per_ms", "tokens")
 
-    def __init__(self, now_ms: int, tokens: float) -> None:
-        self.tokens = tokens
-        self.at_ms = now_ms
+    def __init__(self, at_ms: int) -> None:
+        self.at_ms = at_ms
+        self.per_ms = 0
+        self.tokens = 0.0
 
 
 class Limits:
     """Slots of a concurrency key are held from the start of an attempt to its end, also while it sleeps or is
-    paused; those of a namespace while a worker has the job.
+    paused; those of a namespace while a worker has the job. What is told late of an earlier placement frees
+    nothing.
     """
 
     def __init__(self, now_ms: int) -> None:
@@ -60,10 +68,12 @@ class Limits:
         self._running: dict[str, Running] = {}
         self._used: dict[Key, int] = {}
         self._attempts: dict[JobId, Key] = {}
-        self._placements: dict[JobId, str] = {}
-        self._gone: set[JobId] | None = None
-        """What left workers while accounts are uncounted."""
+        self._placements: dict[JobId, tuple[str, int]] = {}
+        """Namespace and epoch."""
+        self._gone: dict[JobId, int] | None = None
+        """The last epoch of what left workers while accounts are uncounted."""
         self._buckets: dict[Key, _Bucket] = {}
+        self._most_buckets = _BUCKETS
 
     def set_running(self, limits: Mapping[str, int]) -> None:
         """How many jobs of each namespace may be at workers at once; no limit for the others.
@@ -81,15 +91,21 @@ class Limits:
         """The accounts that lack the jobs of before."""
         return [account for account in self._running.values() if not account.counted]
 
-    def counted(self, accounts: Sequence[Running], placed: Iterable[tuple[JobId, str]]) -> list[Key]:
-        """``placed``: jobs that workers had, with their namespaces, at some time after ``accounts`` were
+    def counted(self, accounts: Sequence[Running], there: Iterable[tuple[Placed, str]]) -> list[Key]:
+        """``there``: what workers had, with its namespace, at some time after ``accounts`` were
         ``uncounted``. Returns the keys that have room from now on.
         """
         asked = set(accounts)
-        for job, namespace in placed:
+        for placed, namespace in there:
             account = self._running.get(namespace)
-            if account is not None and account in asked and job not in (self._gone or ()):
-                self._place(job, namespace, account)
+            known = self._placements.get(placed.job)
+            if (
+                account is not None
+                and account in asked
+                and placed.epoch > (self._gone or {}).get(placed.job, _NEVER)
+                and (known is None or known[1] < placed.epoch)
+            ):
+                self._place(placed, namespace, account)
         for account in asked:
             account.counted = True
         self._note_gone()
@@ -139,7 +155,7 @@ class Limits:
         return self._running.get(lane.namespace)
 
     def placed(
-        self, lane: Lane, lane_id: int, jobs: Sequence[JobId], reserved: int, account: Running | None
+        self, lane: Lane, lane_id: int, jobs: Sequence[Placed], reserved: int, account: Running | None
     ) -> None:
         """These jobs were placed with ``reserved`` slots, those of the namespace in ``account``; the others
         are free again.
@@ -149,11 +165,11 @@ class Limits:
         # Not the same account, if the limit was set or removed meanwhile.
         running = self.account(lane)
         if running is not None:
-            for job in jobs:
-                self._place(job, lane.namespace, running)
+            for placed in jobs:
+                self._place(placed, lane.namespace, running)
         if lane.concurrency is not None and not has_begun(lane_id):
             key = (lane.namespace, lane.concurrency.key)
-            self._attempts.update(dict.fromkeys(jobs, key))
+            self._attempts.update((placed.job, key) for placed in jobs)
         self._reserve_attempts(lane, lane_id, len(jobs) - reserved)
 
     def holds(self, job: JobId, lane: Lane) -> None:
@@ -166,25 +182,28 @@ class Limits:
         """Whether a job holds a slot."""
         return job in self._attempts or job in self._placements
 
-    def unplaced(self, jobs: Iterable[JobId]) -> list[Key]:
-        """No worker has these jobs any more; the keys in which slots became free."""
+    def unplaced(self, placements: Iterable[Placed]) -> list[Key]:
+        """No worker has these any more; the key of each slot that became free."""
         if not self._running:
             return []
-        jobs = tuple(jobs)
+        placements = tuple(placements)
         if self._gone is not None:
-            self._gone.update(jobs)
-        namespaces = {job: found for job in jobs if (found := self._placements.pop(job, None)) is not None}
-        for job, namespace in namespaces.items():
-            self._running[namespace].jobs.discard(job)
-        return [(namespace, None) for namespace in dict.fromkeys(namespaces.values())]
+            self._gone.update((placed.job, placed.epoch) for placed in placements)
+        return [
+            self._take_away(placed.job)
+            for placed in placements
+            if self._placements.get(placed.job, _NOWHERE)[1] == placed.epoch
+        ]
 
     def ended(self, jobs: Iterable[JobId]) -> list[Key]:
-        """The attempts of these jobs have ended; the keys in which slots became free."""
+        """The attempts of these jobs have ended; the key of each slot that became free."""
         jobs = tuple(jobs)
         keys = [key for job in jobs if (key := self._attempts.pop(job, None)) is not None]
         for key in keys:
             self._add(key, -1)
-        return self.unplaced(jobs) + keys
+        if self._gone is not None:
+            self._gone.update(dict.fromkeys(jobs, _FOR_EVER))
+        return [self._take_away(job) for job in jobs if job in self._placements] + keys
 
     def used(self, key: Key) -> int:
         """Slots of a key that are held."""
@@ -193,15 +212,20 @@ class Limits:
             return self._running[namespace].used if namespace in self._running else 0
         return self._used.get(key, 0)
 
-    def _place(self, job: JobId, namespace: str, account: Running) -> None:
-        self._placements[job] = namespace
-        account.jobs.add(job)
+    def _place(self, placed: Placed, namespace: str, account: Running) -> None:
+        self._placements[placed.job] = (namespace, placed.epoch)
+        account.jobs.add(placed.job)
+
+    def _take_away(self, job: JobId) -> Key:
+        namespace, _ = self._placements.pop(job)
+        self._running[namespace].jobs.discard(job)
+        return namespace, None
 
     def _note_gone(self) -> None:
         if not self.uncounted():
             self._gone = None
         elif self._gone is None:
-            self._gone = set()
+            self._gone = {}
 
     def _reserve_attempts(self, lane: Lane, lane_id: int, count: int) -> None:
         if lane.concurrency is not None and not has_begun(lane_id):
@@ -221,10 +245,23 @@ class Limits:
     def _tokens(self, key: Key, concurrency: Concurrency, starts: int, now_ms: int) -> float:
         bucket = self._buckets.get(key)
         if bucket is None:
-            # What the time since this process's start has brought, at most a whole helping.
-            full = min(float(starts), (now_ms - self._began_ms) * starts / concurrency.per_ms)
-            bucket = self._buckets[key] = _Bucket(now_ms, full)
+            self._forget_full(now_ms)
+            # It was empty when this process began, which does not know what started before: a restart must
+            # not give a key a second helping.
+            bucket = self._buckets[key] = _Bucket(self._began_ms)
         passed = max(0, now_ms - bucket.at_ms)
         bucket.tokens = min(float(starts), bucket.tokens + passed * starts / concurrency.per_ms)
         bucket.at_ms = now_ms
+        # Lanes of one key may name other rates.
+        bucket.per_ms = max(bucket.per_ms, concurrency.per_ms)
         return bucket.tokens
+
+    def _forget_full(self, now_ms: int) -> None:
+        """A full bucket is as good as none. Looked for when twice as many are there as were left the last
+        time: few steps for each.
+        """
+        if len(self._buckets) >= self._most_buckets:
+            self._buckets = {
+                key: bucket for key, bucket in self._buckets.items() if now_ms - bucket.at_ms < bucket.per_ms
+            }
+            self._most_buckets = 2 * len(self._buckets) + _BUCKETS

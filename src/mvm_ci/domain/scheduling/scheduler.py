@@ -8,17 +8,24 @@ or namespace is full, its rate is used up, or the worker lacks a label.
 
 It knows which lanes *may* have ready jobs, not which jobs: a claim that finds fewer than it asked for tells
 that a lane is empty. So nothing is lost when it is wrong, but a claim.
+
+Where a key or namespace is full, its lanes are parked. A slot that becomes free lets one of them in again (of
+each priority and set of labels). A lane that was let in and does not use the slot, because something else
+holds it back or because it has fewer jobs, lets in the next one.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.labels import matches
 from mvm_ci.domain.lane import Labels, Lane, has_begun
 from mvm_ci.domain.scheduling.fair import FairQueue
 from mvm_ci.domain.scheduling.limits import Key, Limits, Running
+from mvm_ci.domain.scheduling.parked import Parked
 
 RECENT_MS: Final = 5_000
 """So long after a job of a priority came, lower ones get free slots only."""
@@ -44,7 +51,7 @@ class Scheduler:
         self.limits = Limits(now_ms)
         self._ready: dict[int, Lane] = {}
         self._groups: dict[int, dict[Labels, FairQueue]] = {}
-        self._full: dict[Key, dict[int, Lane]] = {}
+        self._full: dict[Key, Parked] = {}
         self._until: dict[int, tuple[int, Lane]] = {}
         self._times: list[tuple[int, int]] = []
         self._paused: dict[Queue, dict[int, Lane]] = {}
@@ -72,13 +79,9 @@ class Scheduler:
     def emptied(self, lane_id: int) -> None:
         """The lane has no ready jobs."""
         lane = self._ready.pop(lane_id, None)
-        if lane is not None and not self._leave(lane, lane_id):
+        if lane is not None and not self._leave(lane, lane_id) and not self._unpark(lane, lane_id):
             self._until.pop(lane_id, None)
             self._paused.get((lane.namespace, lane.queue), {}).pop(lane_id, None)
-            for key in _keys(lane):
-                parked = self._full.get(key, {})
-                if parked.pop(lane_id, None) is not None and not parked:
-                    del self._full[key]
 
     def __bool__(self) -> bool:
         """Whether some lane may be claimed from now by one of the workers that are there."""
@@ -108,7 +111,8 @@ class Scheduler:
         """What became of the slot that ``admit`` reserved: it is the job's, or nobody's."""
         if not self.limits.unlimited(lane):
             account = self.limits.account(lane)
-            self.limits.placed(lane, lane.id, () if job is None else (job,), 1, account)
+            placed = () if job is None else (Placed(job, 1),)
+            self.limits.placed(lane, lane.id, placed, 1, account)
 
     def turn(
         self, labels: Mapping[str, str], credit: int, now_ms: int, free: int | None = None
@@ -137,21 +141,20 @@ class Scheduler:
                     return Turn(lane, lane_id, limit, self.limits.reserve(lane, lane_id, limit))
         return None
 
-    def settle(self, turn: Turn, jobs: Iterable[JobId]) -> None:
+    def settle(self, turn: Turn, jobs: Iterable[Placed]) -> None:
         """A turn brought these jobs."""
         if not self.limits.unlimited(turn.lane):
             jobs = tuple(jobs)
             self.limits.placed(turn.lane, turn.lane_id, jobs, turn.limit, turn.account)
             if len(jobs) < turn.limit:
-                self._freed([(turn.lane.namespace, None)])
-                if turn.lane.concurrency is not None:
-                    self._freed([(turn.lane.namespace, turn.lane.concurrency.key)])
+                for key in _keys(turn.lane):
+                    self._let_in(key, turn.limit - len(jobs))
 
     # ------------------------------------------------------------ what makes room
 
-    def unplaced(self, jobs: Iterable[JobId]) -> bool:
-        """No worker has these jobs any more. Whether a lane may go on by that."""
-        return self._freed(self.limits.unplaced(jobs))
+    def unplaced(self, placements: Iterable[Placed]) -> bool:
+        """No worker has these any more. Whether a lane may go on by that."""
+        return self._freed(self.limits.unplaced(placements))
 
     def ended(self, jobs: Iterable[JobId]) -> bool:
         """The attempts of these jobs have ended. Whether a lane may go on by that."""
@@ -176,11 +179,11 @@ class Scheduler:
     def set_running_limits(self, limits: Mapping[str, int]) -> None:
         """See ``Limits.set_running``; lanes that were full are looked at again."""
         self.limits.set_running(limits)
-        self._freed(list(self._full))
+        self._let_all_in(list(self._full))
 
-    def counted(self, accounts: Sequence[Running], placed: Iterable[tuple[JobId, str]]) -> None:
+    def counted(self, accounts: Sequence[Running], there: Iterable[tuple[Placed, str]]) -> None:
         """See ``Limits.counted``."""
-        self._freed(self.limits.counted(accounts, placed))
+        self._let_all_in(self.limits.counted(accounts, there))
 
     def pause(self, queue: Queue) -> None:
         """Nothing of this queue is claimed from now on."""
@@ -188,8 +191,11 @@ class Scheduler:
             self._paused[queue] = {
                 lane_id: lane
                 for lane_id, lane in self._ready.items()
-                if (lane.namespace, lane.queue) == queue and self._leave(lane, lane_id)
+                if (lane.namespace, lane.queue) == queue
+                and (self._leave(lane, lane_id) or self._unpark(lane, lane_id))
             }
+            # Others may use what these had room for.
+            self._let_all_in({key for lane in self._paused[queue].values() for key in _keys(lane)})
 
     def resume(self, queue: Queue) -> bool:
         """The queue goes on. Whether it was paused."""
@@ -218,7 +224,12 @@ class Scheduler:
             self._until[lane_id] = (room.at_ms, lane)
             heappush(self._times, (room.at_ms, lane_id))
         elif room.key is not None:
-            self._full.setdefault(room.key, {})[lane_id] = lane
+            self._full.setdefault(room.key, Parked()).add(lane, lane_id)
+        # Others of the namespace may use what this one may not. (Where it is full, nothing helps them.)
+        if room.key != (lane.namespace, None):
+            for key in _keys(lane):
+                if key != room.key or room.at_ms is not None:
+                    self._let_in(key, 1)
         return 0
 
     def _comes_after(self, priority: int, now_ms: int) -> bool:
@@ -227,13 +238,41 @@ class Scheduler:
             higher > priority and now_ms - came_ms < RECENT_MS for higher, came_ms in self._came_ms.items()
         )
 
-    def _freed(self, keys: Iterable[Key]) -> bool:
+    def _freed(self, keys: Sequence[Key]) -> bool:
+        """A slot of each of these keys became free."""
+        if not keys or not self._full:
+            return False
         found = False
-        for key in keys:
-            for lane_id, lane in self._full.pop(key, {}).items():
-                self._enter(lane, lane_id)
-                found = True
+        for key, count in Counter(keys).items():
+            found |= self._let_in(key, count)
         return found
+
+    def _let_in(self, key: Key, count: int) -> bool:
+        """Up to ``count`` lanes of each kind that wait for ``key`` may be claimed from. Whether there are
+        any.
+        """
+        parked = self._full.get(key)
+        if parked is None:
+            return False
+        for lane_id, lane in parked.take(count):
+            self._enter(lane, lane_id)
+        if not parked:
+            del self._full[key]
+        return True
+
+    def _let_all_in(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._let_in(key, len(self._full.get(key, ())))
+
+    def _unpark(self, lane: Lane, lane_id: int) -> bool:
+        """Takes a lane out of those that wait for slots. False if it was not there."""
+        for key in _keys(lane):
+            parked = self._full.get(key)
+            if parked is not None and parked.remove(lane_id):
+                if not parked:
+                    del self._full[key]
+                return True
+        return False
 
     def _enter(self, lane: Lane, lane_id: int) -> None:
         parked = self._paused.get((lane.namespace, lane.queue))
