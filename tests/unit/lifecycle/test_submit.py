@@ -18,7 +18,7 @@ from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.submit import Submission, Submitter
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
-from mvm_ci.ports.registry import ModuleInfo
+from mvm_ci.ports.catalogue import ModuleInfo
 from mvm_ci.testing.clock import FakeClock, settle
 from mvm_ci.wire.api import AfterSpec, SubmitJob
 from tests.unit.lifecycle.recording_link import RecordingLink
@@ -66,12 +66,18 @@ class Rig:
         dependencies = Dependencies(self.queue, self.clock, self.dispatcher, waker, self.waiters)
         self.waiters.listen(dependencies)
         self.backpressure = Backpressure(
-            self.queue, self.clock, self.waiters, Disk(), max_jobs=max_jobs, min_free_bytes=0
+            self.queue,
+            self.registry,
+            self.clock,
+            self.waiters,
+            Disk(),
+            max_jobs=max_jobs,
+            min_free_bytes=0,
         )
         self.submitter = Submitter(
             self.queue,
             blobs,
-            Modules(self.registry, blobs, self.clock),
+            Modules(self.registry, blobs, self.clock, self.backpressure.admit_bytes),
             self.dispatcher,
             self.backpressure,
             self.clock,
@@ -81,7 +87,7 @@ class Rig:
 
     async def prepare(self) -> None:
         info = ModuleInfo(digest=MODULE, name="noop", kind="core", size=1, created_ms=1, allow_hosts=())
-        await self.registry.put_module(info)
+        await self.registry.put_module("default", info)
 
     async def submit(self, **fields: object) -> Submission:
         checked = await self.submitter.check([SubmitJob(module=MODULE, **fields)], "default")  # type: ignore[arg-type]
