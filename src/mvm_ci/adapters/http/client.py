@@ -53,7 +53,7 @@ class GuestHttpClient:
         self._policy = policy
         self._before_send = before_send
         self._resolve = resolve or _system_resolve
-        self._tls = tls or _system_trust()
+        self._tls = tls
         self._room = asyncio.Semaphore(_CONNECTIONS)
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -143,17 +143,24 @@ class GuestHttpClient:
             raise Failed("dns", f"{target.host} has no address")
         return addresses
 
+    async def _trust(self) -> ssl.SSLContext:
+        # Reading the system's certificates takes longer than a worker's handshake: only when they are needed.
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(_system_trust)
+        return self._tls
+
     async def _connect(
         self, target: Target, addresses: Sequence[str]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reason = ""
+        trust = await self._trust() if target.secure else None
         for address in addresses:
             try:
                 async with asyncio.timeout(_CONNECT_S):
                     return await asyncio.open_connection(
                         address,
                         target.port,
-                        ssl=self._tls if target.secure else None,
+                        ssl=trust,
                         server_hostname=target.host if target.secure else None,
                     )
             except ssl.SSLError as error:
