@@ -107,7 +107,9 @@ def _kind(data: bytes) -> Sort:
         raise BadModule(
             "a WebAssembly binary of an unknown version" if len(data) >= 8 else "the header is cut off"
         )
-    raise BadModule("not a WebAssembly module: it does not start with \\0asm")
+    raise BadModule(
+        "not a WebAssembly module: it does not start with \\0asm; a source is built first, by mvm-ci build"
+    )
 
 
 def _sections(data: bytes) -> list[tuple[int, int, int]]:
