@@ -15,6 +15,7 @@ COMMANDS = {
     "build": Lazy("mvm_ci.cli.build", "build", "Build a Python job into a module."),
     "job": Lazy("mvm_ci.cli.job.group", "job", "Submit jobs and look after them."),
     "queue": Lazy("mvm_ci.cli.queue.group", "queue", "List, pause and resume queues."),
+    "limits": Lazy("mvm_ci.cli.limits", "limits", "Show the concurrency keys that are in use or waited for."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
     "events": Lazy("mvm_ci.cli.events", "events", "Show what happens to jobs."),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push modules, publish versions, list them."),

@@ -1,4 +1,4 @@
-"""The client's methods for queues."""
+"""The client's methods for queues and limits."""
 
 from mvm_ci.client.calls import Calls, part
 from mvm_ci.wire import api
@@ -10,6 +10,10 @@ class QueueCalls(Calls):
     async def queues(self) -> tuple[api.QueueView, ...]:
         """Those that are paused or have ready jobs."""
         return (await self._get("/v1/queues", api.QueueList)).queues
+
+    async def limits(self) -> api.LimitList:
+        """The concurrency keys that are in use or waited for, by name."""
+        return await self._get("/v1/limits", api.LimitList)
 
     async def pause_queue(self, name: str) -> api.QueueView:
         """Nothing of a queue goes to workers any more; what runs goes on."""

@@ -173,6 +173,26 @@ def test_explain_names_each_reason_and_its_remedy(cli: CommandLine) -> None:
     assert json.loads(cli("job", "explain", JOB, "--json").stdout)["ahead"] == 3
 
 
+def test_limits(cli: CommandLine) -> None:
+    rate = api.LimitView(key="deploy", running=1, waiting=True, limit=2, starts=3, per_s=60.0, next_ms=1)
+    held = api.LimitView(key="z", running=1, waiting=False, limit=1)
+    cli.api.answer("GET", "/v1/limits", api.LimitList(keys=(rate, held), running=4, max_running=5))
+    shown = cli("limits")
+    first, second = shown.stdout.splitlines()[1:]
+    assert first.split()[:7] == ["deploy", "1", "2", "3", "in", "60", "s"]
+    assert second.split() == ["z", "1", "1", "none", "no"]
+    assert "4 jobs of this namespace, of at most 5" in shown.stderr
+    assert json.loads(cli("limits", "--json").stdout)["keys"][1] == {
+        "key": "z",
+        "running": 1,
+        "waiting": False,
+        "limit": 1,
+        "starts": None,
+        "per_s": None,
+        "next_ms": None,
+    }
+
+
 def test_queues(cli: CommandLine) -> None:
     views = (api.QueueView(name="a", paused=True), api.QueueView(name="b", paused=False))
     cli.api.answer("GET", "/v1/queues", api.QueueList(queues=views))

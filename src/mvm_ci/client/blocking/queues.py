@@ -1,5 +1,5 @@
 # Made by tests/unit/client/blocking_twin.py of mvm_ci/client/queues.py: change that one.
-"""The client's methods for queues."""
+"""The client's methods for queues and limits."""
 
 from mvm_ci.client.blocking.calls import Calls, part
 from mvm_ci.wire import api
@@ -11,6 +11,10 @@ class QueueCalls(Calls):
     def queues(self) -> tuple[api.QueueView, ...]:
         """Those that are paused or have ready jobs."""
         return (self._get("/v1/queues", api.QueueList)).queues
+
+    def limits(self) -> api.LimitList:
+        """The concurrency keys that are in use or waited for, by name."""
+        return self._get("/v1/limits", api.LimitList)
 
     def pause_queue(self, name: str) -> api.QueueView:
         """Nothing of a queue goes to workers any more; what runs goes on."""

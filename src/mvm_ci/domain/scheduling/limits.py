@@ -67,6 +67,8 @@ class Limits:
         self._began_ms = now_ms
         self._running: dict[str, Running] = {}
         self._used: dict[Key, int] = {}
+        self._rules: dict[Key, Concurrency] = {}
+        """Of the keys that are used, as they were named last."""
         self._attempts: dict[JobId, Key] = {}
         self._placements: dict[JobId, tuple[str, int]] = {}
         """Namespace and epoch."""
@@ -176,6 +178,7 @@ class Limits:
         """An attempt of before this process's start holds its slot."""
         if lane.concurrency is not None:
             self._attempts[job] = key = (lane.namespace, lane.concurrency.key)
+            self._rules[key] = lane.concurrency
             self._add(key, 1)
 
     def has(self, job: JobId) -> bool:
@@ -212,6 +215,15 @@ class Limits:
             return self._running[namespace].used if namespace in self._running else 0
         return self._used.get(key, 0)
 
+    def keys(self, namespace: str) -> list[tuple[Concurrency, int]]:
+        """The concurrency keys of a namespace of which slots are held, and how many."""
+        return [(rule, self._used[key]) for key, rule in self._rules.items() if key[0] == namespace]
+
+    def running(self, namespace: str) -> tuple[int, int] | None:
+        """Jobs that workers have, and may have; None: the namespace has no limit."""
+        account = self._running.get(namespace)
+        return None if account is None else (account.used, account.limit)
+
     def _place(self, placed: Placed, namespace: str, account: Running) -> None:
         self._placements[placed.job] = (namespace, placed.epoch)
         account.jobs.add(placed.job)
@@ -230,6 +242,7 @@ class Limits:
     def _reserve_attempts(self, lane: Lane, lane_id: int, count: int) -> None:
         if lane.concurrency is not None and not has_begun(lane_id):
             key = (lane.namespace, lane.concurrency.key)
+            self._rules[key] = lane.concurrency
             self._add(key, count)
             bucket = self._buckets.get(key)
             if bucket is not None:
@@ -241,6 +254,7 @@ class Limits:
             self._used[key] = used
         else:
             self._used.pop(key, None)
+            self._rules.pop(key, None)
 
     def _tokens(self, key: Key, concurrency: Concurrency, starts: int, now_ms: int) -> float:
         bucket = self._buckets.get(key)

@@ -39,6 +39,8 @@ from mvm_ci.wire.api.jobs import Reason as Reason
 from mvm_ci.wire.api.jobs import SubmitJob as SubmitJob
 from mvm_ci.wire.api.jobs import SubmitJobs as SubmitJobs
 from mvm_ci.wire.api.jobs import Submitted as Submitted
+from mvm_ci.wire.api.keys import LimitList as LimitList
+from mvm_ci.wire.api.keys import LimitView as LimitView
 from mvm_ci.wire.api.limits import API_PORT as API_PORT
 from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
 from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api import changes, jobs, queues
+from mvm_ci.control_plane.api import changes, jobs, limits, queues
 from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, Body, Kind, Query, Route
 from mvm_ci.domain.job import JobState
 from mvm_ci.domain.role import Role
@@ -214,6 +214,14 @@ ROUTES: Final = (
         handler=queues.resume,
         summary="Let a queue go on.",
         answer=api.QueueView,
+    ),
+    Route(
+        method="GET",
+        path="/v1/limits",
+        role=Role.VIEWER,
+        handler=limits.listing,
+        summary="The concurrency keys that are in use or waited for, and the running jobs of a quota.",
+        answer=api.LimitList,
     ),
     Route(
         method="GET",
