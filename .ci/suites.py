@@ -19,7 +19,7 @@ BUDGETS = {
     "integration": 400,
     "golden": 30,
     "faults": 300,
-    "e2e": 240,
+    "e2e": 300,
     "deploy": 600,
 }
 OTHER = 60
