@@ -10,6 +10,7 @@ from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, Event, Job, JobState, Placed, sources
 from mvm_ci.domain.lane import Lane
+from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.payload import size_of
 from mvm_ci.ports.job_queue import EVERY_JOB, Holder, JobFilter, Keyed
@@ -30,6 +31,10 @@ class Reads:
 
     def __init__(self) -> None:
         self._records: dict[JobId, Record] = {}
+        self._levels: dict[tuple[str, str], Level] = {}
+
+    def levels(self, now_ms: int) -> asyncio.Future[list[Level]]:
+        return answered([level for level in self._levels.values() if level.full_ms > now_ms])
 
     def held(self, session: SessionId) -> asyncio.Future[list[Placed]]:
         return answered(self._held(session))
