@@ -122,13 +122,13 @@ def test_starts_of_a_key_s_lanes_without_a_rate_count_in_that_of_the_others() ->
 
 
 class Step(NamedTuple):
-    """``kind``: "submit" or "claim" ``count`` jobs, "wait", "back" (the clock is set) or "restart".
+    """``kind``: "submit" or "claim" ``size`` jobs, "wait", "back" (the clock is set) or "restart".
     ``dies``: the process ends before ("lost") or after ("stored") the store has it; ``fails``: the store
     does not take it.
     """
 
     kind: str
-    count: int
+    size: int
     asked: int
     fate: str
 
@@ -161,7 +161,7 @@ class World:
 
     async def submit(self, step: Step) -> None:
         jobs = []
-        for _ in range(step.count):
+        for _ in range(step.size):
             if self.made.admit(self.lane, self.real + self.skew):
                 job = self.new(SESSION)
                 self.made.admitted(self.lane, job.id)
@@ -174,7 +174,7 @@ class World:
             self.made.ended([job.id for job in jobs])
 
     async def claim(self, step: Step) -> None:
-        await self.queue.submit([self.new(None) for _ in range(step.count)])
+        await self.queue.submit([self.new(None) for _ in range(step.size)])
         self.made.ready(self.lane, self.lane.id)
         turn = self.made.turn(ANY, step.asked, self.real + self.skew)
         if turn is None:
@@ -191,9 +191,9 @@ class World:
 
     async def go(self, step: Step) -> None:
         if step.kind == "wait":
-            self.real += step.count * step.asked * 3
+            self.real += step.size * step.asked * 3
         elif step.kind == "back":
-            self.skew -= step.count * step.asked * 10
+            self.skew -= step.size * step.asked * 10
         elif step.kind == "submit":
             await self.submit(step)
         elif step.kind == "claim":
