@@ -285,7 +285,6 @@ USES = {
     "schedules": ["schedules USING PRIMARY KEY (namespace=? AND name>?)"],
     "schedules_due": ["schedules USING INDEX schedules_due (due_ms<?)"],
     "next_schedule": ["schedules USING COVERING INDEX schedules_due"],
-    "levels": ["rates USING INDEX rates_full (full_ms>?)"],
     "forget_full_levels": [
         "rates USING PRIMARY KEY (namespace=? AND key=?)",
         "rates USING COVERING INDEX rates_full (full_ms<?)",

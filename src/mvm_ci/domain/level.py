@@ -17,3 +17,8 @@ class Level(NamedTuple):
     def unused(self, count: int) -> "Level":
         """The same, where ``count`` starts that were counted did not come to be."""
         return self._replace(tokens=self.tokens + count)
+
+    def by(self, now_ms: int) -> "Level":
+        """The same on a clock that was set back to ``now_ms``: as much time is missing as was before."""
+        ahead_ms = max(0, self.at_ms - now_ms)
+        return self._replace(at_ms=self.at_ms - ahead_ms, full_ms=self.full_ms - ahead_ms)

@@ -64,8 +64,7 @@ class Dispatcher:
         """After the start: what is ready, what is left of rates, and what holds slots, which it returns.
         Raises ``Unavailable``.
         """
-        now = self._clock.now_ms()
-        self.scheduler.limits.restore(await self._queue.levels(now), now)
+        self.scheduler.limits.restore(await self._queue.levels(self._clock.now_ms()))
         holders = await self._count()
         for holder in holders:
             if holder.begun:

@@ -336,8 +336,10 @@ class JobQueue(Protocol):
         ...
 
     def levels(self, now_ms: int) -> Awaitable[list[Level]]:
-        """What the last placement left of the rate of each key; those that are full by ``now_ms`` may be
-        missing from then on, and are not told.
+        """What the last placements left of rates, by namespace and key.
+
+        A write: those that are full by ``now_ms`` are removed. Those of a later time, when the clock was set
+        back since then, are of ``now_ms`` from then on: they do not wait until the clock is there again.
         """
         ...
 

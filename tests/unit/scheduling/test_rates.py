@@ -37,7 +37,7 @@ def starts(made: Scheduler, one: Lane, now: int) -> int:
 def restarted(left: list[Level], now: int) -> Scheduler:
     made = Scheduler()
     made.offers([ANY])
-    made.limits.restore([level for level in left if level.full_ms > now], now)
+    made.limits.restore(level for one in left if (level := one.by(now)).full_ms > now)
     return made
 
 
@@ -152,7 +152,7 @@ class World:
         self.made = Scheduler()
         self.made.offers([ANY])
         now = self.real + self.skew
-        self.made.limits.restore(await self.queue.levels(now), now)
+        self.made.limits.restore(await self.queue.levels(now))
 
     def new(self, session: SessionId | None) -> NewJob:
         self.jobs += 1

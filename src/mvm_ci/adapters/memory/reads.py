@@ -34,7 +34,9 @@ class Reads:
         self._levels: dict[tuple[str, str], Level] = {}
 
     def levels(self, now_ms: int) -> asyncio.Future[list[Level]]:
-        return answered([level for level in self._levels.values() if level.full_ms > now_ms])
+        left = {key: level.by(now_ms) for key, level in sorted(self._levels.items())}
+        self._levels = {key: level for key, level in left.items() if level.full_ms > now_ms}
+        return answered(list(self._levels.values()))
 
     def held(self, session: SessionId) -> asyncio.Future[list[Placed]]:
         return answered(self._held(session))

@@ -138,7 +138,7 @@ class SqlJobQueue:
         return self._reader.read(job_reads.holders)
 
     def levels(self, now_ms: int) -> asyncio.Future[list[Level]]:
-        return self._reader.read(partial(rate_levels.levels, now_ms))
+        return self._writer.call(rate_levels.levels, now_ms)
 
     def with_key(self, namespace: str, key: str) -> asyncio.Future[list[JobId]]:
         return self._reader.read(partial(job_reads.with_key, namespace, key))

@@ -9,5 +9,8 @@ ON CONFLICT (namespace, key) DO UPDATE SET
 DELETE FROM rates WHERE (namespace, key) IN (
     SELECT namespace, key FROM rates WHERE full_ms <= ?1 ORDER BY full_ms, namespace, key LIMIT ?2)
 
+-- name: set_levels_back
+UPDATE rates SET at_ms = ?1, full_ms = full_ms - (at_ms - ?1) WHERE at_ms > ?1
+
 -- name: levels
-SELECT namespace, key, tokens, at_ms, full_ms FROM rates WHERE full_ms > ?1
+SELECT namespace, key, tokens, at_ms, full_ms FROM rates ORDER BY namespace, key

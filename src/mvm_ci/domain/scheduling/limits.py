@@ -178,13 +178,10 @@ class Limits:
             self._attempts[job] = key = (lane.namespace, lane.concurrency.key)
             self._add(key, 1)
 
-    def restore(self, levels: Iterable[Level], now_ms: int) -> None:
-        """What starts of before this process's start left of rates. A clock that was set back since then
-        gives nothing for the time between, which is not known.
-        """
+    def restore(self, levels: Iterable[Level]) -> None:
+        """What starts of before this process's start left of rates."""
         for level in levels:
-            at_ms = min(level.at_ms, now_ms)
-            bucket = _Bucket(level.tokens, at_ms, level.full_ms - level.at_ms)
+            bucket = _Bucket(level.tokens, level.at_ms, level.full_ms - level.at_ms)
             self._buckets[level.namespace, level.key] = bucket
 
     def level(self, lane: Lane, lane_id: int) -> Level | None:
