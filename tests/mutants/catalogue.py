@@ -39,6 +39,7 @@ CATALOGUE: Final = "tests/contract/test_catalogue.py"
 PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
+RATES: Final = "tests/integration/control_plane/test_rates.py"
 
 MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
@@ -248,5 +249,27 @@ MUTANTS: Final = (
         "Usage(stored=await self._stored.used(namespace))",
         "Usage()",
         (f"{QUOTAS}::test_inputs_and_results_may_take_no_more_than_the_quota",),
+    ),
+    # ---------------------------------------------------------------- rates
+    Mutant(
+        "a job that is placed at once takes nothing from a stored rate",
+        "lifecycle/submit.py",
+        "self._queue.submit(jobs, self._dispatcher.scheduler.levels())",
+        "self._queue.submit(jobs)",
+        (f"{RATES}::test_a_restart_gives_a_rate_no_second_helping",),
+    ),
+    Mutant(
+        "a claim takes nothing from a stored rate",
+        "lifecycle/dispatch.py",
+        "turn.limit, turn.level)",
+        "turn.limit)",
+        (f"{RATES}::test_a_restart_gives_a_rate_no_second_helping",),
+    ),
+    Mutant(
+        "a claim takes more from a stored rate than the jobs that it finds",
+        "adapters/sql/job_writes.py",
+        "[level.unused(limit - len(rows))]",
+        "[level]",
+        (f"{RATES}::test_jobs_of_a_backlog_take_no_more_from_a_rate_than_they_are",),
     ),
 )

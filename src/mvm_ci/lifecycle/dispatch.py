@@ -51,7 +51,7 @@ class Dispatcher:
         self.seats = Seats()
         self.claims = 0
         """Jobs given to workers since the start."""
-        self.scheduler = Scheduler(clock.now_ms())
+        self.scheduler = Scheduler()
         self._unread = True
         """The store may have pending jobs in lanes that the scheduler does not know of."""
         self._known = False
@@ -61,7 +61,10 @@ class Dispatcher:
         self._event = asyncio.Event()
 
     async def restore(self) -> list[Holder]:
-        """After the start: what is ready, and what holds slots, which it returns. Raises ``Unavailable``."""
+        """After the start: what is ready, what is left of rates, and what holds slots, which it returns.
+        Raises ``Unavailable``.
+        """
+        self.scheduler.limits.restore(await self._queue.levels(self._clock.now_ms()))
         holders = await self._count()
         for holder in holders:
             if holder.begun:
@@ -260,7 +263,8 @@ class Dispatcher:
                 seat.credits -= turn.limit
                 seat.claiming += 1
                 seat.asked += turn.limit
-                claims.append(Claim(seat, turn, self._queue.claim(seat.session, turn.lane_id, turn.limit)))
+                claimed = self._queue.claim(seat.session, turn.lane_id, turn.limit, turn.level)
+                claims.append(Claim(seat, turn, claimed))
         # All are settled before anything is sent: that may take its time, and what was claimed may end.
         answers = [await self._settle(claim) for claim in claims]
         well = None not in answers

@@ -195,7 +195,9 @@ class Submitter:
         placed = self._place(jobs)
         self.uncommitted.update((job.id, job) for job in jobs)
         try:
-            insert: asyncio.Future[None] = asyncio.ensure_future(self._queue.submit(jobs))
+            insert: asyncio.Future[None] = asyncio.ensure_future(
+                self._queue.submit(jobs, self._dispatcher.scheduler.levels())
+            )
         except Unavailable as error:
             insert = asyncio.get_running_loop().create_future()
             insert.set_exception(error)

@@ -24,6 +24,7 @@ import msgspec
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, Job, JobState, NewJob, Placed
 from mvm_ci.domain.lane import Lane
+from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency, terms
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.segment import Append as Append
@@ -163,19 +164,24 @@ EVERY_JOB: Final = JobFilter()
 class JobQueue(Protocol):
     """See the module's docstring. Times are Unix milliseconds, given by the caller."""
 
-    def submit(self, jobs: Sequence[NewJob]) -> Awaitable[None]:
+    def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> Awaitable[None]:
         """Inserts jobs, all or none: claimed with epoch 1 where ``session`` is set, else blocked if they wait
         for other jobs, scheduled if they have a time, or pending.
 
         A job whose id is already there is left as it is (a repetition). One that waits for others stays
-        blocked until ``settle``, even if those have ended.
+        blocked until ``settle``, even if those have ended. ``levels``: what is left of the rates of those
+        that are claimed, each key once; it becomes durable with them, or not at all.
         """
         ...
 
-    def claim(self, session: SessionId, lane: int, limit: int) -> Awaitable[list[ClaimedJob]]:
+    def claim(
+        self, session: SessionId, lane: int, limit: int, level: Level | None = None
+    ) -> Awaitable[list[ClaimedJob]]:
         """Places up to ``limit`` pending jobs of a lane, oldest first (by id), on ``session``.
 
-        Each gets its next epoch; its attempt has begun.
+        Each gets its next epoch; its attempt has begun. ``level``: what is left of the rate of the lane's
+        key once ``limit`` jobs are placed. It becomes durable with them, one more for each that is not
+        there; if none is, the rate stays as it was.
         """
         ...
 
@@ -327,6 +333,14 @@ class JobQueue(Protocol):
 
     def holders(self) -> Awaitable[list[Holder]]:
         """The jobs that have not ended and have a concurrency key, or are placed."""
+        ...
+
+    def levels(self, now_ms: int) -> Awaitable[list[Level]]:
+        """What the last placements left of rates, by namespace and key.
+
+        A write: those that are full by ``now_ms`` are removed. Those of a later time, when the clock was set
+        back since then, are of ``now_ms`` from then on: they do not wait until the clock is there again.
+        """
         ...
 
     def with_key(self, namespace: str, key: str) -> Awaitable[list[JobId]]:

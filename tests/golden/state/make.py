@@ -22,6 +22,7 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
+from mvm_ci.domain.level import Level
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
 from mvm_ci.domain.outcome import Completed
@@ -61,7 +62,8 @@ async def fill(store: SqlStore) -> None:
     options = replace(
         DEFAULT_OPTIONS, tags=("nightly",), metadata=(("k", "v"),), idempotency=Idempotency("key", b"r" * 16)
     )
-    await queue.submit([new_job(TAGGED, session=SESSION, options=options)])
+    left = Level("default", "k", 0.5, NOW, NOW + 60_000)
+    await queue.submit([new_job(TAGGED, session=SESSION, options=options)], [left])
     await store.queues.pause(options.lane.namespace, options.lane.queue, NOW)
     for role in Role:
         key = role.value.ljust(64, "0")
@@ -164,6 +166,7 @@ async def facts(store: SqlStore) -> dict[str, Any]:
         "versions": versions,
         "api_tokens": [[one.name, one.role.value] for one in tokens if one is not None],
         "join_tokens": joins,
+        "levels": [list(level) for level in await queue.levels(NOW)],
     }
 
 

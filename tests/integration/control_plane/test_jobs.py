@@ -247,7 +247,7 @@ async def test_a_failed_insert_reaches_the_caller_and_takes_the_jobs_back(
 ) -> None:
     worker = await ready(stand)
 
-    def fail(_jobs: object) -> asyncio.Future[None]:
+    def fail(*_: object) -> asyncio.Future[None]:
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         failed.set_exception(Unavailable("the disk is full"))
         return failed

@@ -205,8 +205,6 @@ async def test_the_newest_of_a_key_cancels_the_older_ones(stand: Stand, api: htt
 
 async def test_a_rate_spreads_the_starts(stand: Stand, api: httpx.AsyncClient) -> None:
     worker = await ready(stand)
-    await stand.clock.advance(10_000)
-    await worker.beat()
     rate = {"key": "api", "limit": None, "starts": 1, "per_s": 2}
     first, second = await submit(api, 2, concurrency=rate)
     assert [first["state"], second["state"]] == ["claimed", "pending"]
@@ -369,7 +367,7 @@ async def test_a_disk_that_has_just_filled_up_is_named_too(
 ) -> None:
     await submit(api)  # the disk was looked at just now
 
-    def fail(_: object) -> asyncio.Future[None]:
+    def fail(*_: object) -> asyncio.Future[None]:
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         failed.set_exception(Unavailable("the job store failed"))
         return failed

@@ -56,7 +56,7 @@ async def test_a_store_that_fails_costs_no_credit(monkeypatch: pytest.MonkeyPatc
     await backlog(queue, 2)
     claim = queue.claim
 
-    def fail(session: SessionId, lane: int, limit: int) -> asyncio.Future[list[ClaimedJob]]:
+    def fail(*_: object) -> asyncio.Future[list[ClaimedJob]]:
         failed: asyncio.Future[list[ClaimedJob]] = asyncio.get_running_loop().create_future()
         failed.set_exception(Unavailable("the disk is full"))
         return failed
@@ -122,7 +122,7 @@ async def test_credit_that_a_claim_did_not_use_is_no_use_to_a_worker_that_drains
     dispatcher = Dispatcher(queue, FakeClock())
     claim, claiming, answered = queue.claim, asyncio.Event(), asyncio.Event()
 
-    async def slow(session: SessionId, lane: int, limit: int) -> list[ClaimedJob]:
+    async def slow(session: SessionId, lane: int, limit: int, _: None) -> list[ClaimedJob]:
         claiming.set()
         await answered.wait()
         return await claim(session, lane, limit)
@@ -147,7 +147,9 @@ class Claims:
         self.asked: list[tuple[tuple[SessionId, int, int], asyncio.Future[list[ClaimedJob]]]] = []
         monkeypatch.setattr(queue, "claim", self)
 
-    def __call__(self, session: SessionId, lane: int, limit: int) -> asyncio.Future[list[ClaimedJob]]:
+    def __call__(
+        self, session: SessionId, lane: int, limit: int, _: None
+    ) -> asyncio.Future[list[ClaimedJob]]:
         answer: asyncio.Future[list[ClaimedJob]] = asyncio.get_running_loop().create_future()
         self.asked.append(((session, lane, limit), answer))
         return answer

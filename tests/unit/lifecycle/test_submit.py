@@ -11,6 +11,7 @@ from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.domain.errors import QueueFull, Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId, format_job_id
 from mvm_ci.domain.job import JobState, NewJob
+from mvm_ci.domain.level import Level
 from mvm_ci.lifecycle.backpressure import LOOK_MS, RECOUNT_MS, Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
@@ -31,23 +32,23 @@ class SlowQueue(MemoryJobQueue):
 
     def __init__(self) -> None:
         super().__init__()
-        self.under_way: list[tuple[Sequence[NewJob], asyncio.Future[None]]] = []
+        self.under_way: list[tuple[Sequence[NewJob], Sequence[Level], asyncio.Future[None]]] = []
 
-    def submit(self, jobs: Sequence[NewJob]) -> asyncio.Future[None]:
+    def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> asyncio.Future[None]:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.under_way.append((jobs, answer))
+        self.under_way.append((jobs, levels, answer))
         return answer
 
     async def take(self) -> None:
         """The oldest insert becomes durable."""
-        jobs, answer = self.under_way.pop(0)
-        await super().submit(jobs)
+        jobs, levels, answer = self.under_way.pop(0)
+        await super().submit(jobs, levels)
         answer.set_result(None)
         await settle()
 
     async def fail(self) -> None:
         """The oldest insert fails."""
-        self.under_way.pop(0)[1].set_exception(Unavailable("the disk is full"))
+        self.under_way.pop(0)[-1].set_exception(Unavailable("the disk is full"))
         await settle()
 
 

@@ -76,6 +76,7 @@ def test_a_lane_that_waits_for_its_rate_can_be_claimed_from_when_its_time_has_co
     made.offers([{}])
     limited: Lane = lane(concurrency=Concurrency(key="k", limit=None, starts=1, per_ms=100))
     made.ready(limited, limited.id)
+    assert made.turn({}, 1, 0) is not None
     assert made.turn({}, 1, 0) is None
     assert (bool(made), made.next_ms()) == (False, 100)
     made.release(100)

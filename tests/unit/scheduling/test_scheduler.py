@@ -141,7 +141,7 @@ def test_the_same_key_in_two_namespaces_is_two_keys() -> None:
 
 def test_a_rate_lets_so_many_begin_and_says_when_the_next_may() -> None:
     rated = lane(concurrency=Concurrency(key="api", limit=None, starts=2, per_ms=1_000))
-    made = Scheduler(now_ms=0)
+    made = Scheduler()
     made.offers([ANY])
     made.ready(rated, rated.id)
     assert take(made, 1, 2, credit=9, now=1_000) == rated.id
@@ -152,28 +152,8 @@ def test_a_rate_lets_so_many_begin_and_says_when_the_next_may() -> None:
     assert take(made, now=1_501) is None
 
 
-def test_a_rate_gives_no_second_helping_after_a_restart() -> None:
-    rated = lane(concurrency=Concurrency(key="api", limit=None, starts=10, per_ms=1_000))
-    made = Scheduler(now_ms=5_000)
-    assert not made.admit(rated, 5_000)
-    assert made.admit(rated, 5_100)
-    assert not made.admit(rated, 5_100)
-
-
-def test_a_rate_counts_from_the_start_whenever_the_key_is_first_heard_of() -> None:
-    hourly = lane(concurrency=Concurrency(key="report", limit=None, starts=1, per_ms=3_600_000))
-    made = Scheduler(now_ms=5_000)
-    assert not made.admit(hourly, 5_000 + 3_599_999)
-    late = Scheduler(now_ms=5_000)
-    assert late.admit(hourly, 5_000 + 3_600_000)
-    # A clock that was set back costs no more than that.
-    back = Scheduler(now_ms=3_600_000)
-    assert not back.admit(hourly, 0)
-    assert back.admit(hourly, 3_600_000)
-
-
 def test_keys_whose_rate_is_not_used_any_more_are_forgotten_and_get_no_second_helping() -> None:
-    made = Scheduler(now_ms=0)
+    made = Scheduler()
     keys = [
         lane(concurrency=Concurrency(key=str(number), limit=None, starts=2, per_ms=1_000))
         for number in range(20_000)

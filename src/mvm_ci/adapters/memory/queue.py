@@ -8,22 +8,28 @@ from mvm_ci.adapters.memory.reads import Reads, answered
 from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
+from mvm_ci.domain.level import Level
 from mvm_ci.ports.job_queue import Append, Report, Rescued, Segment, Woken
 
 
 class MemoryJobQueue(Changes, Reads):
     """A ``JobQueue`` whose calls take effect before they return."""
 
-    def submit(self, jobs: Sequence[NewJob]) -> asyncio.Future[None]:
+    def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> asyncio.Future[None]:
         for new in jobs:
             if new.id not in self._records:
                 self._records[new.id] = Record.of(new)
+        self._levels.update(((level.namespace, level.key), level) for level in levels)
         return answered(None)
 
-    def claim(self, session: SessionId, lane: int, limit: int) -> asyncio.Future[list[ClaimedJob]]:
+    def claim(
+        self, session: SessionId, lane: int, limit: int, level: Level | None = None
+    ) -> asyncio.Future[list[ClaimedJob]]:
         pending = self._in_state(JobState.PENDING)
         ready = sorted(record.job.id for record in pending if record.lane_id == lane)
         claimed = [self._records[job_id].claim(session) for job_id in ready[:limit]]
+        if level is not None and claimed:
+            self._levels[level.namespace, level.key] = level.unused(limit - len(claimed))
         return answered(claimed)
 
     def start(self, placements: Sequence[Placed], now_ms: int) -> asyncio.Future[list[bool]]:

@@ -10,6 +10,7 @@ from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, Event, Job, JobState, Placed, sources
 from mvm_ci.domain.lane import Lane
+from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.payload import size_of
 from mvm_ci.ports.job_queue import EVERY_JOB, Holder, JobFilter, Keyed
@@ -30,6 +31,12 @@ class Reads:
 
     def __init__(self) -> None:
         self._records: dict[JobId, Record] = {}
+        self._levels: dict[tuple[str, str], Level] = {}
+
+    def levels(self, now_ms: int) -> asyncio.Future[list[Level]]:
+        left = {key: level.by(now_ms) for key, level in sorted(self._levels.items())}
+        self._levels = {key: level for key, level in left.items() if level.full_ms > now_ms}
+        return answered(list(self._levels.values()))
 
     def held(self, session: SessionId) -> asyncio.Future[list[Placed]]:
         return answered(self._held(session))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+from mvm_ci.adapters.sql import levels
 from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
 from mvm_ci.adapters.sql.rows import claimed_job, lanes_of
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, JobState, Placed
+from mvm_ci.domain.level import Level
 from mvm_ci.ports.job_queue import Rescued, Woken
 
 _PLACED = frozenset(int(state) for state in PLACED)
@@ -19,13 +21,16 @@ StartRow = tuple[JobId, int, int]
 
 
 class NewRows(NamedTuple):
-    """Jobs as rows."""
+    """Jobs as rows, and what the placed ones leave of rates."""
 
     jobs: Sequence[Row]
     terms: Sequence[Row]
     dependencies: Sequence[Row]
+    levels: Sequence[Level] = ()
 
 
+ClaimCall = tuple[SessionId, int, int, Level | None]
+"""A session, a lane, the most jobs, what so many leave of a rate."""
 RescueCall = tuple[SessionId, int, int, Sequence[Placed]]
 """A session, the time, the most losses a job may have, the placements to keep."""
 
@@ -36,6 +41,8 @@ def submit(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[Non
     execute_rows(connection, "submit", [row for call in calls for row in call.jobs])
     execute_rows(connection, "insert_terms", [row for call in fresh for row in call.terms])
     execute_rows(connection, "insert_dependencies", [row for call in fresh for row in call.dependencies])
+    if left := [level for call in calls for level in call.levels]:
+        levels.note(connection, left)
     return [None] * len(calls)
 
 
@@ -50,15 +57,17 @@ def _fresh(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[New
     return fresh
 
 
-def claim(
-    connection: sqlite3.Connection, calls: Sequence[tuple[SessionId, int, int]]
-) -> list[list[ClaimedJob]]:
+def claim(connection: sqlite3.Connection, calls: Sequence[ClaimCall]) -> list[list[ClaimedJob]]:
     """Places pending jobs on sessions."""
     return [_claim(connection, *call) for call in calls]
 
 
-def _claim(connection: sqlite3.Connection, session: SessionId, lane: int, limit: int) -> list[ClaimedJob]:
+def _claim(
+    connection: sqlite3.Connection, session: SessionId, lane: int, limit: int, level: Level | None
+) -> list[ClaimedJob]:
     rows = connection.execute(QUERIES["claim"], (session, limit, lane)).fetchall()
+    if level is not None and rows:
+        levels.note(connection, [level.unused(limit - len(rows))])
     # The order of returned rows is not promised.
     return sorted(map(claimed_job, rows), key=attrgetter("id"))
 

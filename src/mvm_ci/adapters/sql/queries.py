@@ -31,6 +31,7 @@ _FILES: Final = (
     "retention.sql",
     "schedules.sql",
     "events.sql",
+    "rates.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from mvm_ci.adapters.sql import change_writes, job_reads, job_writes, report_writes, rows
+from mvm_ci.adapters.sql import levels as rate_levels
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, Job, JobState, NewJob, Placed
 from mvm_ci.domain.lane import Lane
+from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import SUPERSEDED
 from mvm_ci.ports.job_queue import (
@@ -35,16 +37,19 @@ class SqlJobQueue:
         self._writer = writer
         self._reader = reader
 
-    def submit(self, jobs: Sequence[NewJob]) -> asyncio.Future[None]:
+    def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> asyncio.Future[None]:
         new_rows = job_writes.NewRows(
             [rows.new_job_row(new) for new in jobs],
             [row for new in jobs for row in rows.term_rows(new)],
             [row for new in jobs for row in rows.dependency_rows(new)],
+            levels,
         )
         return self._writer.call(job_writes.submit, new_rows)
 
-    def claim(self, session: SessionId, lane: int, limit: int) -> asyncio.Future[list[ClaimedJob]]:
-        return self._writer.call(job_writes.claim, (session, lane, limit))
+    def claim(
+        self, session: SessionId, lane: int, limit: int, level: Level | None = None
+    ) -> asyncio.Future[list[ClaimedJob]]:
+        return self._writer.call(job_writes.claim, (session, lane, limit, level))
 
     def start(self, placements: Sequence[Placed], now_ms: int) -> asyncio.Future[list[bool]]:
         started = [(placed.job, placed.epoch, now_ms) for placed in placements]
@@ -131,6 +136,9 @@ class SqlJobQueue:
 
     def holders(self) -> asyncio.Future[list[Holder]]:
         return self._reader.read(job_reads.holders)
+
+    def levels(self, now_ms: int) -> asyncio.Future[list[Level]]:
+        return self._writer.call(rate_levels.levels, now_ms)
 
     def with_key(self, namespace: str, key: str) -> asyncio.Future[list[JobId]]:
         return self._reader.read(partial(job_reads.with_key, namespace, key))

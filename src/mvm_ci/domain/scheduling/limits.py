@@ -6,6 +6,7 @@ from typing import NamedTuple
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lane import Concurrency, Lane, has_begun
+from mvm_ci.domain.level import Level
 
 Key = tuple[str, str | None]
 """Namespace and concurrency key; None: the namespace's own limit of running jobs."""
@@ -51,20 +52,19 @@ class _Bucket:
 
     __slots__ = ("at_ms", "per_ms", "tokens")
 
-    def __init__(self, at_ms: int) -> None:
+    def __init__(self, tokens: float, at_ms: int, per_ms: int) -> None:
+        self.tokens = tokens
         self.at_ms = at_ms
-        self.per_ms = 0
-        self.tokens = 0.0
+        self.per_ms = per_ms
 
 
 class Limits:
     """Slots of a concurrency key are held from the start of an attempt to its end, also while it sleeps or is
     paused; those of a namespace while a worker has the job. What is told late of an earlier placement frees
-    nothing.
+    nothing. The rate of a key of which nothing is known is unused.
     """
 
-    def __init__(self, now_ms: int) -> None:
-        self._began_ms = now_ms
+    def __init__(self) -> None:
         self._running: dict[str, Running] = {}
         self._used: dict[Key, int] = {}
         self._rules: dict[Key, Concurrency] = {}
@@ -181,6 +181,22 @@ class Limits:
             self._rules[key] = lane.concurrency
             self._add(key, 1)
 
+    def restore(self, levels: Iterable[Level]) -> None:
+        """What starts of before this process's start left of rates."""
+        for level in levels:
+            bucket = _Bucket(level.tokens, level.at_ms, level.full_ms - level.at_ms)
+            self._buckets[level.namespace, level.key] = bucket
+
+    def level(self, lane: Lane, lane_id: int) -> Level | None:
+        """What is left of the rate of a lane's key; None: no job of this lane takes from one."""
+        if lane.concurrency is None or has_begun(lane_id):
+            return None
+        key = lane.concurrency.key
+        bucket = self._buckets.get((lane.namespace, key))
+        if bucket is None:
+            return None
+        return Level(lane.namespace, key, bucket.tokens, bucket.at_ms, bucket.at_ms + bucket.per_ms)
+
     def has(self, job: JobId) -> bool:
         """Whether a job holds a slot."""
         return job in self._attempts or job in self._placements
@@ -260,9 +276,7 @@ class Limits:
         bucket = self._buckets.get(key)
         if bucket is None:
             self._forget_full(now_ms)
-            # It was empty when this process began, which does not know what started before: a restart must
-            # not give a key a second helping.
-            bucket = self._buckets[key] = _Bucket(self._began_ms)
+            bucket = self._buckets[key] = _Bucket(float(starts), now_ms, concurrency.per_ms)
         passed = max(0, now_ms - bucket.at_ms)
         bucket.tokens = min(float(starts), bucket.tokens + passed * starts / concurrency.per_ms)
         bucket.at_ms = now_ms

@@ -23,6 +23,7 @@ from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.labels import matches
 from mvm_ci.domain.lane import Labels, Lane, has_begun
+from mvm_ci.domain.level import Level
 from mvm_ci.domain.scheduling.fair import FairQueue
 from mvm_ci.domain.scheduling.limits import Key, Limits, Running
 from mvm_ci.domain.scheduling.parked import Parked
@@ -35,20 +36,22 @@ Queue = tuple[str, str]
 
 class Turn(NamedTuple):
     """Claim up to ``limit`` jobs of a lane: slots for that many are reserved until ``settle``, those of its
-    namespace in ``account``.
+    namespace in ``account``. ``level``: what so many leave of the rate of the lane's key, if it has one.
     """
 
     lane: Lane
     lane_id: int
     limit: int
     account: Running | None
+    level: Level | None
 
 
 class Scheduler:
     """See the module's docstring. Times are Unix milliseconds."""
 
-    def __init__(self, now_ms: int = 0) -> None:
-        self.limits = Limits(now_ms)
+    def __init__(self) -> None:
+        self.limits = Limits()
+        self._levels: dict[tuple[str, str], Level] = {}
         self._ready: dict[int, Lane] = {}
         self._groups: dict[int, dict[Labels, FairQueue]] = {}
         self._full: dict[Key, Parked] = {}
@@ -113,6 +116,18 @@ class Scheduler:
             account = self.limits.account(lane)
             placed = () if job is None else (Placed(job, 1),)
             self.limits.placed(lane, lane.id, placed, 1, account)
+            level = self.limits.level(lane, lane.id) if placed else None
+            if level is not None:
+                self._levels[level.namespace, level.key] = level
+
+    def levels(self) -> Sequence[Level]:
+        """What is left of the rates from which ``admitted`` jobs took since this was last asked: it is to be
+        stored with them.
+        """
+        if not self._levels:
+            return ()
+        levels, self._levels = self._levels, {}
+        return tuple(levels.values())
 
     def turn(
         self, labels: Mapping[str, str], credit: int, now_ms: int, free: int | None = None
@@ -138,7 +153,8 @@ class Scheduler:
                 limit = self._limit(lane, lane_id, credit, sum(map(len, queues)), now_ms)
                 if limit:
                     queue.charge(key, lane_id, limit)
-                    return Turn(lane, lane_id, limit, self.limits.reserve(lane, lane_id, limit))
+                    account = self.limits.reserve(lane, lane_id, limit)
+                    return Turn(lane, lane_id, limit, account, self.limits.level(lane, lane_id))
         return None
 
     def settle(self, turn: Turn, jobs: Iterable[Placed]) -> None:
