@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from structlog.testing import capture_logs
@@ -248,21 +249,21 @@ async def test_no_connection_is_left_when_the_server_has_stopped(
 def test_a_large_answer_comes_whole_although_the_server_stops() -> None:
     caller = socket.socket()
     caller.settimeout(PATIENCE_S)
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # the kernel must not hold all of it
 
-    async def serve() -> int:
-        loop = asyncio.get_running_loop()
+    async def serve(readers: ThreadPoolExecutor) -> Future[int]:
         echo = Echo()
         server = ApiServer(echo, "127.0.0.1", 0, PATIENCE_S)
         await server.start()
         caller.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
         caller.sendall(b"GET /large HTTP/1.1\r\n\r\n")
         await echo.over.wait()
-        read = loop.run_in_executor(None, _read_all, caller)
+        read = readers.submit(_read_all, caller)
         await server.stop()
-        return await read
+        return read
 
-    with caller:
-        assert asyncio.run(serve()) > 8 << 20
+    with caller, ThreadPoolExecutor() as readers:
+        assert asyncio.run(serve(readers)).result(PATIENCE_S) > 8 << 20
 
 
 def _read_all(caller: socket.socket) -> int:
