@@ -73,7 +73,7 @@ class Echo:
         exchange.reply(403, b"no", b"text/plain")
 
     async def _large(self, exchange: Exchange) -> None:
-        exchange.reply(200, b"y" * (8 << 20), b"text/plain")
+        exchange.reply(200, b"y" * (int(exchange.query or b"8") << 20), b"text/plain")
 
     async def _pieces(self, exchange: Exchange) -> None:
         exchange.begin(b"text/plain")
