@@ -50,6 +50,8 @@ def _expected() -> dict[str, str]:
         "time for a request's body": f"{http.READ_S:g} s",
         "a caller that does not read its answer": f"{http.SEND_S:g} s",
         "time between two requests of a connection": f"{http.KEEP_ALIVE_S:g} s",
+        "requests of a connection that wait in line": str(http.PIPELINED),
+        "a caller that does not end its closed connection": f"{http.LINGER_S:g} s",
         "connections to the API": f"{http.MAX_CONNECTIONS:,}",
         "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
         "input of a job": _mib(api.MAX_INPUT),

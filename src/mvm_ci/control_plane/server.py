@@ -9,8 +9,9 @@ from typing import Final
 import structlog
 
 from mvm_ci.control_plane.api.problems import PROBLEM, problem
-from mvm_ci.control_plane.http.connection import Application, Connection
+from mvm_ci.control_plane.http.connection import Connection
 from mvm_ci.control_plane.http.limits import Limits, affordable
+from mvm_ci.control_plane.http.owner import Application, Served
 from mvm_ci.domain.errors import Misconfigured
 
 log = structlog.get_logger(__name__)
@@ -19,7 +20,7 @@ BACKLOG: Final = 2_048
 LOOK_S: Final = 1.0
 """Between two looks at what is overdue."""
 _CUT_S: Final = 2.0
-"""For requests that were cut off to notice."""
+"""For requests that were cut off to notice, and for answers to leave when no time is left."""
 
 
 class ApiServer:
@@ -37,7 +38,9 @@ class ApiServer:
         self._port = port
         self._stop_s = stop_s
         self._most = affordable(self.limits.connections)
-        self._connections: set[Connection] = set()
+        self._connections: set[Served] = set()
+        self._empty = asyncio.Event()
+        """No connection is left."""
         self._server: asyncio.Server | None = None
         self._looking: asyncio.Task[None] | None = None
         self._url = ""
@@ -60,9 +63,11 @@ class ApiServer:
         self._looking = asyncio.create_task(self._look(), name="api-connections")
 
     async def stop(self) -> None:
-        """Takes no more requests, lets those under way end, closes the socket."""
+        """Takes no more requests, lets those under way end and their answers be taken, closes everything."""
         if self._server is None or self._looking is None:
             return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._stop_s
         self.stopping = True
         self._server.close()
         for connection in list(self._connections):
@@ -77,21 +82,32 @@ class ApiServer:
             await asyncio.wait(left, timeout=_CUT_S)
         for connection in list(self._connections):
             connection.retire()
+        await self._emptied(max(until - loop.time(), _CUT_S))
+        for connection in list(self._connections):
+            connection.cut()
+        await self._emptied(_CUT_S)
         self._looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._looking
         self._server = None
 
+    @property
+    def open(self) -> int:
+        """Connections, those that are about to end, too."""
+        return len(self._connections)
+
     # ------------------------------------------------------------ for its connections
 
-    def joined(self, connection: Connection) -> bool:
-        """False if there are too many."""
+    def joined(self, connection: Served) -> bool:
+        """False if there are too many, or the server stops."""
         self._connections.add(connection)
-        return len(self._connections) <= self._most
+        return len(self._connections) <= self._most and not self.stopping
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: Served) -> None:
         """It is closed."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
 
     def problem(self, status: int, detail: str) -> tuple[bytes, bytes]:
         """Body and media type of an error that a connection itself finds."""
@@ -99,6 +115,12 @@ class ApiServer:
         return problem(status, code, detail), PROBLEM
 
     # ------------------------------------------------------------
+
+    async def _emptied(self, limit_s: float) -> None:
+        if self._connections:
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), limit_s)
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()

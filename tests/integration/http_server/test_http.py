@@ -3,137 +3,23 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from structlog.testing import capture_logs
 
-from mvm_ci.control_plane.http.exchange import BodyLate, BodyTooLarge, Exchange
 from mvm_ci.control_plane.http.limits import MAX_HEAD, Limits
 from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.testing.clock import settle
-
-LIMIT = 1_000
-PATIENCE_S = 30.0
-SHORT = Limits(head_s=0.2, keep_alive_s=0.2, read_s=0.2, send_s=0.2)
-GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
-
-
-class Echo:
-    """Answers with what it was asked; ``/held`` when the test says so, ``/pieces`` in pieces."""
-
-    def __init__(self) -> None:
-        self.go = asyncio.Event()
-        self.started = asyncio.Event()
-        self.over = asyncio.Event()
-        self.ended: list[str] = []
-        self.pieces: list[bytes] = []
-
-    async def __call__(self, exchange: Exchange) -> None:
-        self.started.set()
-        special = {
-            "/fails": self._fail,
-            "/pieces": self._pieces,
-            "/endless": self._endless,
-            "/unread": self._refuse,
-            "/large": self._large,
-        }
-        try:
-            await special.get(exchange.path, self._echo)(exchange)
-        finally:
-            self.ended.append(exchange.path)
-            self.over.set()
-
-    async def _echo(self, exchange: Exchange) -> None:
-        if exchange.path == "/held":
-            await self.go.wait()
-        try:
-            body = await exchange.body(LIMIT)
-        except BodyTooLarge as error:
-            exchange.reply(413, repr(error.announced).encode(), b"text/plain")
-        except BodyLate:
-            exchange.reply(408, b"late", b"text/plain")
-        else:
-            said = f"{exchange.method} {exchange.path} ".encode() + body
-            exchange.reply(200, said, b"text/plain")
-
-    async def _fail(self, exchange: Exchange) -> None:
-        raise ValueError(exchange.path)
-
-    async def _endless(self, exchange: Exchange) -> None:
-        exchange.begin(b"text/plain")
-        while True:
-            await exchange.piece(b"x" * (1 << 20))
-
-    async def _refuse(self, exchange: Exchange) -> None:
-        exchange.reply(403, b"no", b"text/plain")
-
-    async def _large(self, exchange: Exchange) -> None:
-        exchange.reply(200, b"y" * (8 << 20), b"text/plain")
-
-    async def _pieces(self, exchange: Exchange) -> None:
-        exchange.begin(b"text/plain")
-        for piece in self.pieces:
-            await exchange.piece(piece)
-        exchange.end()
-
-
-class Caller:
-    """One connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self.writer = writer
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def answer(self, *, body: bool = True) -> tuple[int, dict[bytes, bytes], bytes]:
-        async with asyncio.timeout(PATIENCE_S):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            first, *lines = head[:-4].split(b"\r\n")
-            headers = dict(line.split(b": ", 1) for line in lines)
-            length = int(headers.get(b"content-length", b"0")) if body else 0
-            return int(first.split()[1]), headers, await self._reader.readexactly(length)
-
-    async def rest(self) -> bytes:
-        """All bytes until the server closes."""
-        async with asyncio.timeout(PATIENCE_S):
-            return await self._reader.read()
-
-    async def closed(self) -> bool:
-        with contextlib.suppress(ConnectionError):
-            return await self.rest() == b""
-        return True
-
-
-Dial = Callable[..., Awaitable[Caller]]
-
-
-@pytest.fixture
-def echo() -> Echo:
-    return Echo()
-
-
-@pytest.fixture
-async def dial(echo: Echo) -> AsyncIterator[Dial]:
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def call(limits: Limits | None = None) -> Caller:
-            server = ApiServer(echo, "127.0.0.1", 0, 5.0, limits)
-            await server.start()
-            stack.push_async_callback(server.stop)
-            return await connect(server, stack)
-
-        yield call
-
-
-async def connect(server: ApiServer, stack: contextlib.AsyncExitStack) -> Caller:
-    port = int(server.url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    stack.callback(writer.close)
-    return Caller(reader, writer)
-
+from tests.integration.http_server.rig import (
+    GET,
+    LIMIT,
+    PATIENCE_S,
+    SHORT,
+    Dial,
+    Echo,
+    connect,
+    send_for_ever,
+)
 
 # -------------------------------------------------------------------- requests, however they come
 
@@ -271,19 +157,12 @@ async def test_a_body_that_nobody_asked_for_is_skipped(dial: Dial) -> None:
 
 async def test_a_body_without_end_is_cut_off(dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mvm_ci.control_plane.http.exchange.DISCARDED", 1 << 20)
-    caller = await dial()
+    caller = await dial(Limits(linger_s=0.2))
     caller.send(b"POST /unread HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
     assert (await caller.answer())[0] == 403
     chunk = b"%x\r\n" % (1 << 18) + b"x" * (1 << 18) + b"\r\n"
     with pytest.raises(ConnectionError):
         await send_for_ever(caller, chunk)
-
-
-async def send_for_ever(caller: Caller, data: bytes) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            caller.send(data)
-            await caller.writer.drain()
 
 
 async def test_a_late_body_is_not_waited_for(dial: Dial) -> None:
@@ -310,7 +189,7 @@ async def test_a_second_head_has_no_more_time_than_the_first(dial: Dial) -> None
 
 
 async def test_trailers_are_no_headers_and_are_held_to_the_same_size(dial: Dial) -> None:
-    caller = await dial()
+    caller = await dial(Limits(linger_s=0.2))
     chunked = b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
     caller.send(chunked + b"expect: 100-continue\r\n\r\n" + GET)
     assert (await caller.answer())[2] == b"POST /a ab"

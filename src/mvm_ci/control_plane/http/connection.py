@@ -7,48 +7,30 @@ Requests that come before the one ahead is answered wait their turn, and nothing
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import Final, Protocol, cast
+from typing import Final, cast
 from urllib.parse import unquote_to_bytes
 
 import httptools
 import structlog
 
 from mvm_ci.control_plane.http.exchange import Disconnected, Exchange, Headers
-from mvm_ci.control_plane.http.limits import MAX_HEAD, Limits
+from mvm_ci.control_plane.http.framing import (
+    CONTINUE,
+    STATUS,
+    TOO_LONG,
+    Unfit,
+    check,
+    fault,
+    head,
+    refusal,
+    target,
+)
+from mvm_ci.control_plane.http.limits import MAX_HEAD, PIPELINED
+from mvm_ci.control_plane.http.owner import Owner
 
 log = structlog.get_logger(__name__)
 
-Application = Callable[[Exchange], Awaitable[None]]
-_STATUS: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_APART: Final = 64 << 10
-"""A body of so many bytes is not copied to stand behind its head."""
-
-
-class Owner(Protocol):
-    """What a connection needs of its server."""
-
-    limits: Limits
-    date: bytes
-    """The header with the present second."""
-    stopping: bool
-    tasks: set[asyncio.Task[None]]
-    """Of all connections, those that are lost, too."""
-
-    @property
-    def application(self) -> Application: ...
-
-    def joined(self, connection: "Connection") -> bool:
-        """False if there are too many."""
-        ...
-
-    def left(self, connection: "Connection") -> None: ...
-
-    def problem(self, status: int, detail: str) -> tuple[bytes, bytes]:
-        """Body and media type of an error that the connection itself finds."""
-        ...
+_APART: Final = 64 << 10  # bytes of a body that is not copied to stand behind its head
 
 
 class Connection(asyncio.Protocol):
@@ -78,19 +60,18 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._deaf = False
         """Nothing that comes any more is a request."""
+        self._ended = False
+        """The caller has shut its side."""
         self.deadline = math.inf
         """Until when the caller must have done what is expected of it, by the loop's clock."""
-
-    # ------------------------------------------------------------ what happens to it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller is there."""
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        self._address = peer[0] if peer else ""
+        self._address = (transport.get_extra_info("peername") or ("",))[0]
         self._parser = httptools.HttpRequestParser(self)
         if not self._owner.joined(self):
-            self._refuse(503, "too many connections; try again later")
+            self._refuse(503, "no more connections are taken now; try again later")
             return
         self.deadline = self._loop.time() + self._owner.limits.head_s
 
@@ -104,16 +85,25 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._deaf = True  # it is answered as if it had not asked for another protocol
         except httptools.HttpParserError as error:
-            self._spoilt(str(error))
+            self._refuse(*fault(error))
             return
         self._gathered = 0 if self._events != events else self._gathered + len(data)
-        if max(self._gathered, self._parsed) > MAX_HEAD:
-            self._refuse(431, f"a request's line and headers have at most {MAX_HEAD} bytes")
+        if self._gathered > MAX_HEAD:
+            self._refuse(431, TOO_LONG)
         else:
             self.flow()
 
-    def eof_received(self) -> None:
-        """The caller is gone, or sends no more, which nobody can tell apart: asyncio closes."""
+    def eof_received(self) -> bool:
+        """The caller sends no more. It may still read: whole requests are answered. Whether it is gone only
+        a write could show, so there are no answers in pieces any more.
+        """
+        if self._closing or self._coming is not None or not self._line or self._line[0].streaming:
+            self._closing = True
+            self.deadline = self._loop.time() + self._owner.limits.send_s
+            return False  # asyncio closes, once what was written is taken
+        self._ended = self._deaf = True
+        self._line[-1].keep_alive = False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
         """The caller is gone."""
@@ -131,8 +121,12 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It took it."""
-        self.deadline = math.inf
         self._wake()
+        if self._closing:
+            self.deadline = self._loop.time() + self._owner.limits.linger_s
+            return
+        if self._line and self._line[0].task is None:
+            self._start(self._line[0])
         self._expect()
         self.flow()
 
@@ -140,6 +134,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
+        if self._closing:
+            raise Unfit(400, "the connection ends")
         self._events += 1
         self._in_head = True
         self._parsed = 0
@@ -150,30 +146,33 @@ class Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """A part of the request's target."""
         self._url += url
-        self._parsed += len(url)
+        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; one that comes behind a body says nothing here."""
+        self._count(len(name) + len(value) + 4)
         if self._in_head:
-            self._headers[name.lower()] = value
-        self._parsed += len(name) + len(value)
+            name = name.lower()
+            before = self._headers.get(name)
+            self._headers[name] = value if before is None else b"%b, %b" % (before, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole: the request can be answered."""
         parser = cast("httptools.HttpRequestParser", self._parser)
         self._events += 1
         self._in_head = False
-        if self._parsed > MAX_HEAD:
-            return
+        if len(self._line) == PIPELINED:
+            raise Unfit(400, "too many requests in line")
+        check(self._headers)
         exchange = Exchange(self, self._address)
         exchange.method = parser.get_method().decode("ascii")
-        exchange.raw_path, exchange.query = _target(self._url)
+        exchange.raw_path, exchange.query = target(self._url)
         path = exchange.raw_path
         exchange.path = (unquote_to_bytes(path) if b"%" in path else path).decode(errors="replace")
         exchange.headers = self._headers
-        exchange.version_1_0 = parser.get_http_version() == "1.0"
-        exchange.keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
-        exchange.expects = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        exchange.version_1_0 = old = parser.get_http_version() != "1.1"
+        exchange.keep_alive = not old and parser.should_keep_alive() and not parser.should_upgrade()
+        exchange.expects = not old and self._headers.get(b"expect", b"").lower() == b"100-continue"
         self._coming = exchange
         self._line.append(exchange)
         if len(self._line) == 1:
@@ -183,7 +182,7 @@ class Connection(asyncio.Protocol):
         """A part of a body."""
         self._events += 1
         if self._coming is not None and not self._coming.came(body):
-            self._abort()
+            raise Unfit(413, "more than anybody reads")
 
     def on_message_complete(self) -> None:
         """A request is whole."""
@@ -191,7 +190,7 @@ class Connection(asyncio.Protocol):
         exchange, self._coming = self._coming, None
         if exchange is not None:
             exchange.complete()
-            if exchange.answered:
+            if exchange.answered and not self._closing:
                 self._next()
 
     # ------------------------------------------------------------ what an exchange asks for
@@ -202,7 +201,7 @@ class Connection(asyncio.Protocol):
 
     def flow(self) -> None:
         """Reads, or not: as the request that comes, those in line and the caller's own reading allow."""
-        if self._closing:
+        if self._closing or self._ended:
             return
         coming = self._coming
         wanted = self._writable is None and (len(self._line) < 2 if coming is None else not coming.full)
@@ -214,34 +213,34 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def proceed(self) -> None:
-        self._transport.write(_CONTINUE)
+        self._transport.write(CONTINUE)
 
     def reply(self, exchange: Exchange, status: int, body: bytes, media: bytes, headers: Headers) -> None:
-        if exchange.lost:
+        if exchange.lost or self._closing:
             return
-        head = [_STATUS[status], b"content-type: ", media, b"\r\ncontent-length: %d\r\n" % len(body)]
-        self._finish_head(exchange, head, headers)
-        if exchange.method == "HEAD":
-            self._transport.write(b"".join(head))
-        elif len(body) < _APART:
-            head.append(body)
-            self._transport.write(b"".join(head))
-        else:
-            self._transport.write(b"".join(head))
+        lines = head(status, media, len(body))
+        self._finish_head(exchange, lines, headers)
+        apart = len(body) >= _APART
+        if exchange.method != "HEAD" and not apart:
+            lines.append(body)
+        self._transport.write(b"".join(lines))
+        if exchange.method != "HEAD" and apart:
             self._transport.write(body)
         self._answered(exchange)
 
     def begin(self, exchange: Exchange, media: bytes) -> None:
-        if exchange.lost:
+        if self._ended:
+            self.cut()
+        if exchange.lost or self._closing:
             raise Disconnected
         exchange.streaming = True
-        head = [_STATUS[200], b"content-type: ", media, b"\r\ncache-control: no-store\r\n"]
+        lines = [STATUS[200], b"content-type: ", media, b"\r\ncache-control: no-store\r\n"]
         if exchange.version_1_0:
             exchange.keep_alive = False
         else:
-            head.append(b"transfer-encoding: chunked\r\n")
-        self._finish_head(exchange, head, ())
-        self._transport.write(b"".join(head))
+            lines.append(b"transfer-encoding: chunked\r\n")
+        self._finish_head(exchange, lines, ())
+        self._transport.write(b"".join(lines))
 
     async def piece(self, exchange: Exchange, data: bytes) -> None:
         if not data:
@@ -253,7 +252,7 @@ class Connection(asyncio.Protocol):
 
     def end(self, exchange: Exchange) -> None:
         exchange.streaming = False
-        if exchange.lost:
+        if exchange.lost or self._closing:
             return
         if not exchange.version_1_0:
             self._transport.write(b"0\r\n\r\n")
@@ -264,22 +263,30 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """The caller has not done in time what was expected of it."""
         if self._closing:
-            self._abort()
+            self.cut()
         elif self._in_head and not self._line:
             self._refuse(408, f"a request's headers must come within {self._owner.limits.head_s:g} s")
-        elif self._line or self._writable is not None:
-            self._abort()
-        else:
+        elif self._writable is not None:
+            self.cut()
+        elif self._line:
             self._close()
+        else:
+            self._transport.close()
 
     def retire(self) -> None:
-        """Closes as soon as nothing is under way."""
-        if not self._line:
-            self._close()
+        """Closes if nothing is under way, as soon as what was answered is sent."""
+        if self._closing or not self._line or self._line[0].answered:
+            self._closing = True
+            self._transport.close()
 
-    # ------------------------------------------------------------
+    def cut(self) -> None:
+        """Closes at once; the caller sees that it is no regular end."""
+        self._closing = True
+        self._transport.abort()
 
     def _start(self, exchange: Exchange) -> None:
+        if self._writable is not None:
+            return  # an answer more would only be heaped up; it starts when the caller took the last
         self.deadline = math.inf
         exchange.task = self._loop.create_task(self._run(exchange))
         self._owner.tasks.add(exchange.task)
@@ -289,29 +296,29 @@ class Connection(asyncio.Protocol):
             await self._owner.application(exchange)
         except asyncio.CancelledError:
             if not exchange.lost:
-                self._abort()
+                self.cut()
             raise
         except Disconnected:
             pass
         except Exception:
-            self._abort()
+            self.cut()
             log.exception("request_broken_off", path=exchange.path)
         else:
             if not exchange.answered and not exchange.lost:
                 log.error("request_unanswered", path=exchange.path)
-                self._abort()
+                self.cut()
         finally:
             if exchange.task is not None:
                 self._owner.tasks.discard(exchange.task)
 
-    def _finish_head(self, exchange: Exchange, head: list[bytes], headers: Headers) -> None:
-        head += [b"%b: %b\r\n" % header for header in headers]
+    def _finish_head(self, exchange: Exchange, lines: list[bytes], headers: Headers) -> None:
+        lines += [b"%b: %b\r\n" % header for header in headers]
         if self._owner.stopping or exchange.expects:
             # The caller may or may not send the body that it was not told to.
             exchange.keep_alive = False
         if not exchange.keep_alive:
-            head.append(b"connection: close\r\n")
-        head += (self._owner.date, b"\r\n")
+            lines.append(b"connection: close\r\n")
+        lines += (self._owner.date, b"\r\n")
 
     def _answered(self, exchange: Exchange) -> None:
         exchange.answered = True
@@ -325,16 +332,13 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         """The first in line is over."""
         exchange = self._line.popleft()
-        if not exchange.keep_alive:
+        if not exchange.keep_alive or self._owner.stopping:
             self._close()
-        elif self._line:
+            return
+        if self._line:
             self._start(self._line[0])
-            self.flow()
-        elif self._owner.stopping:
-            self._close()
-        else:
-            self.flow()
-            self._expect()
+        self.flow()
+        self._expect()
 
     def _expect(self) -> None:
         """Sets what the caller has to do next, and by when."""
@@ -348,46 +352,48 @@ class Connection(asyncio.Protocol):
             allowed = limits.head_s if self._in_head else limits.keep_alive_s
         self.deadline = self._loop.time() + allowed
 
-    def _spoilt(self, reason: str) -> None:
-        """What came is no request; those before it are answered all the same."""
-        if self._line and self._coming is None:
-            self._deaf = True
-            self._line[-1].keep_alive = False
-        else:
-            self._refuse(400, f"this is no HTTP request: {reason}")
+    def _count(self, size: int) -> None:
+        self._parsed += size
+        if self._parsed > MAX_HEAD:
+            raise Unfit(431, TOO_LONG)
 
     def _refuse(self, status: int, detail: str) -> None:
-        """An error of the connection itself, which ends it."""
+        """An error of the connection itself, which ends it, but not before what came ahead is answered."""
+        if self._closing:
+            return
+        coming, self._coming = self._coming, None
+        if coming is not None and (coming.answered or coming.streaming):
+            self._close() if coming.answered else self.cut()
+            return
+        if coming is not None:
+            self._line.pop()
+            coming.lose()
         if self._line:
-            self._abort()  # an answer here would be taken for that of the request ahead
+            # An answer here would be taken for that of the request ahead.
+            self._deaf = True
+            self._line[-1].keep_alive = False
             return
         body, media = self._owner.problem(status, detail)
-        head = [_STATUS[status], b"content-type: ", media, b"\r\ncontent-length: %d\r\n" % len(body)]
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            head.append(b"retry-after: 1\r\n")
-        head += [b"connection: close\r\n", self._owner.date, b"\r\n", body]
-        self._transport.write(b"".join(head))
+        self._transport.write(refusal(status, media, body, self._owner.date))
         self._close()
 
     def _close(self) -> None:
+        """Ends the caller's answers, then waits for its own end: if bytes that nobody read were left, the
+        kernel would reset the connection, and the last answer could be lost.
+        """
         self._closing = True
-        self._transport.close()
-        self.deadline = self._loop.time() + self._owner.limits.send_s
-
-    def _abort(self) -> None:
-        self._closing = True
-        self._transport.abort()
+        if self._ended:
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+            if not self._reading:
+                self._reading = True
+                self._transport.resume_reading()
+        limits = self._owner.limits
+        waits = limits.linger_s if self._writable is None else limits.send_s
+        self.deadline = self._loop.time() + waits
 
     def _wake(self) -> None:
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
-
-
-def _target(url: bytes) -> tuple[bytes, bytes]:
-    """Path and query of a request's target, in whichever form it came."""
-    if not url.startswith(b"/"):
-        parsed = httptools.parse_url(url)
-        return parsed.path or b"/", parsed.query or b""
-    path, _, query = url.partition(b"?")
-    return path, query

@@ -56,11 +56,11 @@ class Line(Protocol):
 
 class Exchange:
     """``path``: unquoted, ``raw_path``: as it came; ``query``: its bytes after the question mark;
-    ``headers``: by name in lower case, the last of several; ``address``: the caller's.
+    ``headers``: by name in lower case, several joined by a comma; ``address``: the caller's.
     """
 
     __slots__ = (
-        "_chunks",
+        "_body",
         "_line",
         "_size",
         "_waiting",
@@ -91,7 +91,7 @@ class Exchange:
         """The caller waits for 100 (Continue) before it sends a body."""
         self.keep_alive = True
         self.version_1_0 = False
-        self._chunks: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._size = 0
         self._waiting: asyncio.Future[None] | None = None
         self.wanted = UNREAD
@@ -114,8 +114,7 @@ class Exchange:
             raise Disconnected
         if self._size > limit:
             raise BodyTooLarge(self._announced())
-        chunks = self._chunks
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return bytes(self._body)
 
     def reply(self, status: int, body: bytes, media: bytes, headers: Headers = ()) -> None:
         """The whole answer."""
@@ -145,7 +144,12 @@ class Exchange:
         self._size += len(data)
         if self.wanted == 0:
             return self._size <= DISCARDED
-        self._chunks.append(data)
+        if not self._body:
+            self._body = data  # mostly, that is all of it
+        elif isinstance(self._body, bytearray):
+            self._body += data
+        else:
+            self._body = bytearray(self._body) + data
         if self.full:
             self._wake()
         return True
@@ -165,35 +169,33 @@ class Exchange:
 
     def discard(self) -> None:
         """Nobody wants what is still to come of the body."""
-        self._chunks.clear()
+        self._body = b""
         self.wanted = 0
 
     # ------------------------------------------------------------
 
     async def _rest(self, limit: int) -> None:
-        """Until the body is whole, or longer than ``limit`` and read as far as anybody reads it."""
+        """Until the body is whole, longer than ``limit``, or the caller is gone."""
+        if self.lost:
+            return
         announced = self._announced()
         if announced is not None and announced > limit:
-            self.discard()
-        else:
-            self.wanted = limit + 1
+            raise BodyTooLarge(announced)
+        self.wanted = limit + 1
         if self.expects:
-            if self.wanted == 0:
-                raise BodyTooLarge(announced)
             self.expects = False
             self._line.proceed()
         try:
             async with asyncio.timeout(self._line.read_s):
-                while not self.whole and not self.lost:
-                    if self.full:
-                        self.discard()
+                while self._lacks():
                     self._line.flow()
                     self._waiting = asyncio.get_running_loop().create_future()
                     await self._waiting
         except TimeoutError:
             raise BodyLate(self._line.read_s) from None
-        if self.wanted == 0 and not self.lost:
-            raise BodyTooLarge(announced)
+
+    def _lacks(self) -> bool:
+        return not (self.whole or self.lost or self.full)
 
     def _announced(self) -> int | None:
         length = self.headers.get(b"content-length")

@@ -16,6 +16,10 @@ READ_S: Final = 60.0
 """For a whole body."""
 SEND_S: Final = 60.0
 """For the caller to take what stands in the way of more."""
+LINGER_S: Final = 5.0
+"""Between the end of the last answer and the caller's own end of the connection."""
+PIPELINED: Final = 128
+"""Requests of a connection that wait for their turn; those behind them need another connection."""
 UNREAD: Final = 64 << 10
 """Bytes of a body that are taken before anybody asks for it."""
 DISCARDED: Final = 64 << 20
@@ -31,6 +35,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_s: float = KEEP_ALIVE_S
     read_s: float = READ_S
     send_s: float = SEND_S
+    linger_s: float = LINGER_S
     connections: int = MAX_CONNECTIONS
 
 
