@@ -208,6 +208,7 @@ def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
 BY_ID = "jobs USING INTEGER PRIMARY KEY"
 USES = {
     "submit": [],
+    "submit_plain": [],
     "claim": ["jobs USING COVERING INDEX jobs_ready (state=? AND lane=?)", BY_ID],
     "ready_lanes": ["jobs USING COVERING INDEX jobs_ready (state=? AND lane>?)", BY_ID],
     "ahead": ["jobs USING COVERING INDEX jobs_ready (state=? AND lane=? AND rowid<?)"],

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mvm_ci.adapters.sql import levels
 from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
-from mvm_ci.adapters.sql.rows import claimed_job, lanes_of
+from mvm_ci.adapters.sql.rows import PLAIN, claimed_job, lanes_of
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, ClaimedJob, JobState, Placed
 from mvm_ci.domain.level import Level
@@ -38,7 +38,9 @@ RescueCall = tuple[SessionId, int, int, Sequence[Placed]]
 def submit(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[None]:
     """Inserts jobs, given as rows. One that is there already is left as it is, terms and dependencies too."""
     fresh = _fresh(connection, calls) if any(call.terms or call.dependencies for call in calls) else calls
-    execute_rows(connection, "submit", [row for call in calls for row in call.jobs])
+    rows = [row for call in calls for row in call.jobs]
+    execute_rows(connection, "submit_plain", [row for row in rows if len(row) == PLAIN])
+    execute_rows(connection, "submit", [row for row in rows if len(row) != PLAIN])
     execute_rows(connection, "insert_terms", [row for call in fresh for row in call.terms])
     execute_rows(connection, "insert_dependencies", [row for call in fresh for row in call.dependencies])
     if left := [level for call in calls for level in call.levels]:

@@ -1,9 +1,14 @@
 -- The life of a job, but for the ends of its placements (reports.sql) and what people do to it (changes.sql).
 
 -- name: submit
-INSERT INTO jobs (id, state, epoch, session, wake_ms, created_ms, expires_ms, namespace, queue, priority, lane,
-    concurrency, idempotency, request, tags, metadata, module, name, options, input, input_size)
+INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, priority, lane, module, name, options, input,
+    wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size)
 VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+ON CONFLICT (id) DO NOTHING
+
+-- name: submit_plain
+INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, priority, lane, module, name, options, input)
+VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 ON CONFLICT (id) DO NOTHING
 
 -- name: insert_terms

@@ -38,7 +38,7 @@ class Added(NamedTuple):
     epoch: int
     first: int
     entries: int
-    data: bytes
+    data: bytearray
 
 
 def end(report: Report, now_ms: int) -> End:
@@ -76,7 +76,7 @@ def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
 
 def added(placed: Placed, segment: Segment) -> Added:
     """A segment as a row."""
-    return Added(placed.job, placed.epoch, segment.first, segment.count, segment.data)
+    return Added(placed.job, placed.epoch, segment.first, segment.count, bytearray(segment.data))
 
 
 def report(connection: sqlite3.Connection, calls: Sequence[Sequence[End]]) -> list[list[bool]]:
