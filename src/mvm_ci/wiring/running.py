@@ -5,6 +5,7 @@ Each process loads its own parts alone: a worker that comes back is sooner there
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -16,6 +17,7 @@ from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, WorkerConfig
 from mvm_ci.wiring.stopping import Stop
 
 _log = structlog.get_logger(__name__)
+OPEN_FILES: Final = 16_384
 _HERE: Final = ("127.", "localhost", "::1")
 
 Service = Callable[[Stop], Awaitable[None]]
@@ -27,6 +29,7 @@ def run_control_plane(config: ControlPlaneConfig) -> None:
     from mvm_ci.wiring.control_plane import serve_control_plane
 
     warn_of_plain_http(config.bind)
+    allow_open_files()
     run_service(lambda stop: serve_control_plane(config, stop))
 
 
@@ -43,6 +46,14 @@ def run_dev(config: DevConfig) -> None:
 
     warn_of_plain_http(config.bind)
     run_service(lambda stop: serve_dev(config, stop))
+
+
+def allow_open_files() -> None:
+    """As many as the system lets this process have, up to ``OPEN_FILES``: a caller of the API holds one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def warn_of_plain_http(bind: Address) -> None:
