@@ -16,6 +16,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any, NoReturn
+
+from mvm_ci.adapters.iroh.transport import IrohEndpoint, IrohTransport
+from mvm_ci.cli.main import main
 
 SO_ATTACH_FILTER = 26
 LOOK_S = 0.05
@@ -28,15 +32,35 @@ def hears_only(port: int) -> tuple[bytes, ctypes.Array[ctypes.c_char]]:
     return struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(memory)), memory
 
 
-def wall_in(port: int) -> None:
-    """Puts the filter on every UDP socket of this process, on new ones a moment after they appear."""
-    program, memory = hears_only(port)
-    while memory:
+class Wall:
+    """The filter, and the sockets it is put on."""
+
+    def __init__(self, port: int) -> None:
+        self._program, self._memory = hears_only(port)
+
+    def close_in(self) -> None:
+        """Puts the filter on every UDP socket that this process has."""
         for entry in Path("/proc/self/fd").iterdir():
             with contextlib.suppress(OSError):
                 if stat.S_ISSOCK(entry.stat().st_mode):
-                    _attach(int(entry.name), program)
-        time.sleep(LOOK_S)
+                    _attach(int(entry.name), self._program)
+
+    def watch(self) -> NoReturn:
+        """Puts it on new ones, too, a moment after they appear."""
+        while True:
+            self.close_in()
+            time.sleep(LOOK_S)
+
+    def before_the_first_word(self) -> None:
+        """An endpoint is behind it before it dials: in that moment it could find the straight way."""
+        bind = IrohTransport.bind
+
+        async def behind(transport: IrohTransport, **asked: Any) -> IrohEndpoint:
+            endpoint = await bind(transport, **asked)
+            self.close_in()
+            return endpoint
+
+        IrohTransport.bind = behind  # type: ignore[assignment, method-assign] # whoever binds
 
 
 def _attach(number: int, program: bytes) -> None:
@@ -47,8 +71,7 @@ def _attach(number: int, program: bytes) -> None:
 
 
 if __name__ == "__main__":
-    walled = int(sys.argv.pop(1))
-    threading.Thread(target=wall_in, args=(walled,), daemon=True).start()
-    from mvm_ci.cli.main import main
-
-    sys.exit(main())
+    wall = Wall(int(sys.argv.pop(1)))
+    wall.before_the_first_word()
+    threading.Thread(target=wall.watch, daemon=True).start()
+    main()
