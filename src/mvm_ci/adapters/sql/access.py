@@ -3,13 +3,12 @@
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from msgspec.structs import astuple
 
 from mvm_ci.adapters.sql.queries import QUERIES, execute_rows
-from mvm_ci.adapters.sql.reader import Reader
-from mvm_ci.adapters.sql.writer import Writer
+from mvm_ci.adapters.sql.statements import Row, Statements, execute, fetch
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
 from mvm_ci.ports.access import ApiToken, AuditEntry, AuditFilter, AuditPage, Namespace
@@ -17,15 +16,9 @@ from mvm_ci.ports.access import ApiToken, AuditEntry, AuditFilter, AuditPage, Na
 LOOKED_AT: Final = 50_000
 """Entries of the audit log for one page at most: a filter that fits few must not read a whole log at once."""
 
-Row: TypeAlias = tuple[Any, ...]
 
-
-class SqlAccess:
+class SqlAccess(Statements):
     """An ``Access``."""
-
-    def __init__(self, writer: Writer, reader: Reader) -> None:
-        self._writer = writer
-        self._reader = reader
 
     async def put_token(self, token: ApiToken) -> None:
         about = (token.id, token.digest, token.name, token.role.value, token.namespace)
@@ -42,7 +35,7 @@ class SqlAccess:
         return await self._writer.call(_revoke, (token_id, now_ms))
 
     def used(self, token_id: str, now_ms: int) -> None:
-        self._writer.soon(_execute, ("token_used", (token_id, now_ms)))
+        self._writer.soon(execute, ("token_used", (token_id, now_ms)))
 
     async def put_namespace(self, namespace: Namespace) -> bool:
         limits = _limits(namespace.quota)
@@ -69,23 +62,9 @@ class SqlAccess:
     async def prune_audit(self, before_ms: int, limit: int) -> int:
         return await self._write("prune_audit", before_ms, limit)
 
-    async def _write(self, statement: str, *values: Any) -> int:
-        return await self._writer.call(_execute, (statement, values))
-
-    async def _read(self, statement: str, *values: Any) -> list[Row]:
-        return await self._reader.read(partial(_fetch, statement, values))
-
-
-def _execute(connection: sqlite3.Connection, calls: Sequence[tuple[str, Row]]) -> list[int]:
-    return [connection.execute(QUERIES[name], values).rowcount for name, values in calls]
-
-
-def _fetch(statement: str, values: Row, connection: sqlite3.Connection) -> list[Row]:
-    return connection.execute(QUERIES[statement], values).fetchall()
-
 
 def _revoke(connection: sqlite3.Connection, calls: Sequence[tuple[str, int]]) -> list[ApiToken | None]:
-    return [next(map(_token, _fetch("revoke_token", call, connection)), None) for call in calls]
+    return [next(map(_token, fetch("revoke_token", call, connection)), None) for call in calls]
 
 
 def _delete_namespace(connection: sqlite3.Connection, calls: Sequence[tuple[str, int]]) -> list[bool]:
@@ -105,13 +84,13 @@ def _record(connection: sqlite3.Connection, entries: Sequence[AuditEntry]) -> Se
 
 
 def _page(wanted: AuditFilter, before: int | None, limit: int, connection: sqlite3.Connection) -> AuditPage:
-    ((oldest, newest),) = _fetch("ends_of_audit", (), connection)
+    ((oldest, newest),) = fetch("ends_of_audit", (), connection)
     if newest is None:
         return AuditPage(entries=(), before=None)
     below = newest + 1 if before is None else min(before, newest + 1)
     first = max(below - LOOKED_AT, oldest)
     conditions = (wanted.since_ms, wanted.actor, wanted.action, wanted.namespace)
-    rows = _fetch("list_audit", (first, below, *conditions, limit), connection)
+    rows = fetch("list_audit", (first, below, *conditions, limit), connection)
     entries = tuple(AuditEntry(**dict(zip(AuditEntry.__struct_fields__, row, strict=True))) for row in rows)
     looked_at = entries[-1].seq if len(entries) == limit else first
     return AuditPage(entries=entries, before=looked_at if looked_at > oldest else None)

@@ -3,25 +3,17 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from mvm_ci.adapters.sql.queries import QUERIES
-from mvm_ci.adapters.sql.reader import Reader
-from mvm_ci.adapters.sql.writer import Writer
+from mvm_ci.adapters.sql.statements import Row, Statements, fetch
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.module_names import Reference
 from mvm_ci.ports.catalogue import Holding, ModuleInfo, ModuleVersion
 
-Row: TypeAlias = tuple[Any, ...]
 
-
-class SqlCatalogue:
+class SqlCatalogue(Statements):
     """A ``Catalogue``."""
-
-    def __init__(self, writer: Writer, reader: Reader) -> None:
-        self._writer = writer
-        self._reader = reader
 
     async def put_module(self, namespace: str, module: ModuleInfo) -> None:
         about = (module.digest, module.name, module.kind, module.size, module.created_ms)
@@ -79,20 +71,6 @@ class SqlCatalogue:
     ) -> list[ModuleVersion]:
         return list(map(_version, await self._read("module_versions", namespace, name, before, limit)))
 
-    async def _write(self, statement: str, *values: Any) -> int:
-        return await self._writer.call(_execute, (statement, values))
-
-    async def _read(self, statement: str, *values: Any) -> list[Row]:
-        return await self._reader.read(partial(_fetch, statement, values))
-
-
-def _execute(connection: sqlite3.Connection, calls: Sequence[tuple[str, Row]]) -> list[int]:
-    return [connection.execute(QUERIES[name], values).rowcount for name, values in calls]
-
-
-def _fetch(statement: str, values: Row, connection: sqlite3.Connection) -> list[Row]:
-    return connection.execute(QUERIES[statement], values).fetchall()
-
 
 def _empty(connection: sqlite3.Connection, namespaces: Sequence[str]) -> list[None]:
     for namespace in namespaces:
@@ -113,13 +91,13 @@ def _publish_one(
     named = (namespace, version.name)
     values = (*named, version.version, version.digest, version.created_ms)
     connection.execute(QUERIES["publish_module"], values)
-    return next(map(_version, _fetch("module_version", (*named, version.version), connection)), None)
+    return next(map(_version, fetch("module_version", (*named, version.version), connection)), None)
 
 
 def _unpublish(
     connection: sqlite3.Connection, calls: Sequence[tuple[str, str, str]]
 ) -> list[ModuleVersion | None]:
-    return [next(map(_version, _fetch("unpublish_module", call, connection)), None) for call in calls]
+    return [next(map(_version, fetch("unpublish_module", call, connection)), None) for call in calls]
 
 
 def _module(row: Row) -> ModuleInfo:

@@ -1,34 +1,16 @@
 """Paused queues in SQL."""
 
-import sqlite3
-from collections.abc import Sequence
-from typing import Any
-
-from mvm_ci.adapters.sql.queries import QUERIES
-from mvm_ci.adapters.sql.reader import Reader
-from mvm_ci.adapters.sql.writer import Writer
+from mvm_ci.adapters.sql.statements import Statements
 
 
-class SqlQueues:
+class SqlQueues(Statements):
     """``Queues``."""
 
-    def __init__(self, writer: Writer, reader: Reader) -> None:
-        self._writer = writer
-        self._reader = reader
-
     async def pause(self, namespace: str, queue: str, now_ms: int) -> bool:
-        return await self._writer.call(_execute, ("pause_queue", (namespace, queue, now_ms)))
+        return await self._write("pause_queue", namespace, queue, now_ms) == 1
 
     async def resume(self, namespace: str, queue: str) -> bool:
-        return await self._writer.call(_execute, ("resume_queue", (namespace, queue)))
+        return await self._write("resume_queue", namespace, queue) == 1
 
     async def paused(self) -> list[tuple[str, str]]:
-        return await self._reader.read(_paused)
-
-
-def _execute(connection: sqlite3.Connection, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[bool]:
-    return [connection.execute(QUERIES[name], values).rowcount == 1 for name, values in calls]
-
-
-def _paused(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    return list(connection.execute(QUERIES["paused_queues"]))
+        return [(namespace, queue) for namespace, queue in await self._read("paused_queues")]

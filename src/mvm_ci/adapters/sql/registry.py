@@ -9,6 +9,7 @@ import msgspec
 
 from mvm_ci.adapters.sql.catalogue import SqlCatalogue
 from mvm_ci.adapters.sql.queries import QUERIES
+from mvm_ci.adapters.sql.statements import fetch
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import SessionId, WorkerId
 from mvm_ci.ports.registry import Join, JoinToken, Worker, WorkerState
@@ -58,21 +59,17 @@ class SqlRegistry(SqlCatalogue):
         return [_worker(row) for row in await self._read("workers")]
 
 
-def _fetch(statement: str, values: tuple[Any, ...], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute(QUERIES[statement], values).fetchall()
-
-
 def _join(connection: sqlite3.Connection, calls: Sequence[JoinCall]) -> list[Join]:
     return [_join_one(connection, *call) for call in calls]
 
 
 def _join_one(connection: sqlite3.Connection, token_digest: str, worker: Worker, now_ms: int) -> Join:
-    known = _fetch("worker", (worker.id,), connection)
+    known = fetch("worker", (worker.id,), connection)
     if known:
         return Join.REVOKED if _worker(known[0]).state is WorkerState.REVOKED else Join.DONE
-    if _fetch("barred_key", (worker.id,), connection):
+    if fetch("barred_key", (worker.id,), connection):
         return Join.REVOKED
-    found = _fetch("join_token", (token_digest,), connection)
+    found = fetch("join_token", (token_digest,), connection)
     if not found:
         return Join.UNKNOWN
     if _join_token(found[0]).expires_ms <= now_ms:

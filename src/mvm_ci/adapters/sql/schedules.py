@@ -1,42 +1,29 @@
 """The schedules in SQL."""
 
-import sqlite3
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
-from mvm_ci.adapters.sql.queries import QUERIES
-from mvm_ci.adapters.sql.reader import Reader
-from mvm_ci.adapters.sql.writer import Writer
+from mvm_ci.adapters.sql.statements import Statements
 from mvm_ci.domain.schedule import Schedule
-
-Statement: TypeAlias = tuple[str, tuple[Any, ...]]
-"""A statement's name and its values."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(Schedule)
 
 
-class SqlScheduleStore:
+class SqlScheduleStore(Statements):
     """A ``ScheduleStore``."""
 
-    def __init__(self, writer: Writer, reader: Reader) -> None:
-        self._writer = writer
-        self._reader = reader
-
     async def add(self, schedule: Schedule) -> bool:
-        return await self._write(
-            "add_schedule", schedule.namespace, schedule.name, schedule.due_ms, _data(schedule)
-        )
+        named = (schedule.namespace, schedule.name)
+        return await self._write("add_schedule", *named, schedule.due_ms, _data(schedule)) == 1
 
     async def replace(self, schedule: Schedule) -> bool:
         named = (schedule.namespace, schedule.name, schedule.revision)
-        return await self._write("replace_schedule", *named, schedule.due_ms, _data(schedule))
+        return await self._write("replace_schedule", *named, schedule.due_ms, _data(schedule)) == 1
 
     async def remove(self, namespace: str, name: str) -> bool:
-        return await self._write("remove_schedule", namespace, name)
+        return await self._write("remove_schedule", namespace, name) == 1
 
     async def get(self, namespace: str, name: str) -> Schedule | None:
         return next(iter(await self._schedules("schedule", namespace, name)), None)
@@ -56,20 +43,6 @@ class SqlScheduleStore:
 
     async def _schedules(self, statement: str, *values: Any) -> list[Schedule]:
         return [_schedule(*row) for row in await self._read(statement, *values)]
-
-    async def _write(self, statement: str, *values: Any) -> bool:
-        return await self._writer.call(_execute, (statement, values))
-
-    async def _read(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return await self._reader.read(partial(_fetch, statement, values))
-
-
-def _execute(connection: sqlite3.Connection, calls: Sequence[Statement]) -> list[bool]:
-    return [connection.execute(QUERIES[name], values).rowcount == 1 for name, values in calls]
-
-
-def _fetch(statement: str, values: tuple[Any, ...], connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute(QUERIES[statement], values).fetchall()
 
 
 def _data(schedule: Schedule) -> str:
