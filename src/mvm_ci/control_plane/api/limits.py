@@ -14,10 +14,10 @@ _encode = msgspec.json.Encoder().encode
 
 async def listing(services: Services, request: Request) -> Reply:
     """The concurrency keys of the namespace that are in use or waited for, by name, and its running jobs."""
-    scheduler = services.dispatcher.scheduler
-    limits, namespace = scheduler.limits, request.namespace
-    used = {rule.key: held for rule, held in limits.keys(namespace)}
-    rules = {rule.key: rule for rule, _ in limits.keys(namespace)}
+    limits, namespace = services.dispatcher.scheduler.limits, request.namespace
+    in_use = limits.keys(namespace)
+    used = {rule.key: held for rule, held in in_use}
+    rules = {rule.key: rule for rule, _ in in_use}
     waiting: dict[str, Lane] = {}
     for lane in (await services.queue.ready_lanes()).values():
         if lane.namespace == namespace and lane.concurrency is not None:
