@@ -1,8 +1,7 @@
 """What the pool and its runner processes say to each other, and how it is framed.
 
-Two socket pairs join them. ``data`` carries everything and is read by the runner's one working thread,
-whenever that waits. ``control`` carries only what must reach a runner whose working thread computes: it is
-read by a watcher thread, which costs nothing until it is needed.
+One socket pair joins them. The runner reads it between two turns of its guests, so within a time slice even
+when all of them compute.
 
 A frame is a length (4 bytes, little-endian) and a MessagePack array whose first element is the tag. Both ends
 are always of the same build, so the frames have no version.
@@ -47,7 +46,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Tasks to run one after another, after those handed over before."""
+    """Tasks to run, all at once: each begins when those before it have had their first turn."""
 
     modules: tuple[CompiledModule, ...]
     tasks: tuple[Task, ...]
@@ -82,18 +81,14 @@ class BlobBytes(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
 
 
 class LeaveNow(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """The task has to end with ``outcome`` (None: no report). Sent on both sockets; ignored if it is over."""
+    """The task has to end with ``outcome`` (None: no report); ignored if it is over."""
 
     number: int
     outcome: Outcome | None
 
 
-class Recall(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
-    """Give back what has not begun, and report what has ended. On ``control`` only."""
-
-
 class AreYouThere(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
-    """Asks the watcher thread for ``Here``: a process that has work and says nothing may stand still."""
+    """Asks for ``Here``: a process that has work and says nothing may stand still."""
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
@@ -108,7 +103,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag=21):
 
 
 class HttpCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """The guest asks for a request; its working thread waits for the answer."""
+    """The guest asks for a request, and waits for the answer."""
 
     number: int
     call: int
@@ -133,7 +128,7 @@ class GetBlob(msgspec.Struct, frozen=True, array_like=True, tag=24, gc=False):
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):
-    """A task is over. ``outcome``: None if it was dropped. ``run_ns``: how long it kept the runner.
+    """A task is over. ``outcome``: None if it was dropped. ``run_ns``: how long it computed.
 
     ``unloadable``: the compiled module could not be loaded; ``outcome`` says why.
     """
@@ -146,25 +141,29 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Results(msgspec.Struct, frozen=True, array_like=True, tag=25):
-    """Tasks that are over, in the order in which they ran."""
+    """Tasks that are over, in the order in which they ended."""
 
     items: tuple[Result, ...]
 
 
-class Recalled(msgspec.Struct, frozen=True, array_like=True, tag=26):
-    """Answers ``Recall``: these tasks have not begun and never will."""
+class Sleeps(msgspec.Struct, frozen=True, array_like=True, tag=26, gc=False):
+    """The task waits for a time: it does not compute until ``Awake``, or until it is over."""
 
-    numbers: tuple[int, ...]
+    number: int
+
+
+class Awake(msgspec.Struct, frozen=True, array_like=True, tag=28, gc=False):
+    """The task goes on after ``Sleeps``."""
+
+    number: int
 
 
 class Here(msgspec.Struct, frozen=True, array_like=True, tag=27, gc=False):
-    """Answers ``AreYouThere``, while a guest computes, too."""
+    """Answers ``AreYouThere``."""
 
 
-ToRunner: TypeAlias = (
-    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | LeaveNow | Recall
-)
-FromRunner: TypeAlias = Here | Ready | Post | HttpCall | PutBlob | GetBlob | Results | Recalled
+ToRunner: TypeAlias = AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | LeaveNow
+FromRunner: TypeAlias = Here | Ready | Post | HttpCall | PutBlob | GetBlob | Results | Sleeps | Awake
 
 M = TypeVar("M")
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -67,7 +67,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     tail: Segment | None = None
 
 
-def execute(guest: Guest, execution: Execution, host: ExecutionHost, limits: ExecutionLimits) -> Result:
+async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limits: ExecutionLimits) -> Result:
     """Runs ``guest`` until it ends, waits long, has to leave, or disagrees with its journal.
 
     Raises only what ``guest.run`` and ``host`` raise against their contracts.
@@ -75,8 +75,8 @@ def execute(guest: Guest, execution: Execution, host: ExecutionHost, limits: Exe
     try:
         now_ns = host.wall_ns()
         calls = Calls(_machine(execution, host, limits, now_ns), host, limits, now_ns)
-        outcome = _run(guest, execution.input, calls, limits.guest)
-        return Result(outcome=outcome, tail=calls.tail())
+        outcome = await _run(guest, execution.input, calls, limits.guest)
+        return Result(outcome=outcome, tail=await calls.tail())
     except (CorruptJournal, NondeterminismDetected) as error:
         return Result(outcome=_parked(error))
     except Leave as leave:
@@ -103,10 +103,10 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
     )
 
 
-def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
+async def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
     """The guest's life, and its end as an entry."""
     try:
-        result = guest.run(calls.load(given), calls, limits)
+        result = await guest.run(await calls.load(given), calls, limits)
     except GuestFailed as failed:
         failure = bounded(failed.failure)
         calls.machine.finish(failure)
@@ -117,7 +117,7 @@ def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> O
         if isinstance(leave.outcome, Failed):
             calls.machine.abandon(leave.outcome.failure)
         return leave.outcome
-    kept = calls.store(result)
+    kept = await calls.store(result)
     calls.machine.finish(kept)
     return Completed(kept)
 
@@ -152,13 +152,16 @@ class Calls:
     def random(self, size: int) -> bytes:
         return self.machine.random(size)
 
-    def sleep_until(self, monotonic_ns: int) -> None:
-        self._sleep(self.machine.sleep_until, monotonic_ns)
+    async def give_way(self) -> None:
+        await self._host.give_way()
 
-    def sleep_for(self, duration_ns: int) -> None:
-        self._sleep(self.machine.sleep_for, duration_ns)
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        await self._sleep(self.machine.sleep_until, monotonic_ns)
 
-    def http(self, request: HttpRequest) -> HttpResult:
+    async def sleep_for(self, duration_ns: int) -> None:
+        await self._sleep(self.machine.sleep_for, duration_ns)
+
+    async def http(self, request: HttpRequest) -> HttpResult:
         host, machine = self._host, self.machine
         began_ns = host.wall_ns()
         try:
@@ -167,14 +170,14 @@ class Calls:
             raise _leave(error) from error
         if isinstance(step, Answer):
             if step.flush:
-                self._flush()
-            return self._loaded(step.result)
-        self._flush()
-        result = host.http(request, step.key)
+                await self._flush()
+            return await self._loaded(step.result)
+        await self._flush()
+        result = await host.http(request, step.key)
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
         if step.once:
-            self._flush()
-        return self._loaded(seen)
+            await self._flush()
+        return await self._loaded(seen)
 
     def log(self, stream: str, text: str) -> None:
         now_ns = self._host.wall_ns()
@@ -185,22 +188,22 @@ class Calls:
         self._shows |= new
         self._post_if_due(now_ns)
 
-    def load(self, payload: Payload) -> bytes:
+    async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
-        return self._host.get_blob(payload) if isinstance(payload, BlobRef) else payload
+        return await self._host.get_blob(payload) if isinstance(payload, BlobRef) else payload
 
-    def store(self, data: bytes) -> Payload:
+    async def store(self, data: bytes) -> Payload:
         """``data`` as an entry and a row may hold it."""
-        return self._host.put_blob(data) if len(data) > INLINE_LIMIT else data
+        return await self._host.put_blob(data) if len(data) > INLINE_LIMIT else data
 
-    def tail(self) -> Segment | None:
+    async def tail(self) -> Segment | None:
         """The last entries, for the report; all earlier ones are durable on return."""
         segments = self.machine.take()
         for segment in segments[:-1]:
             self._host.post(segment)
             self._posted = True
         if self._posted:
-            self._host.flush()
+            await self._host.flush()
         return segments[-1] if segments else None
 
     def _clock(self, *, wall: bool) -> int:
@@ -212,7 +215,7 @@ class Calls:
         self._post_if_due(now_ns)
         return value
 
-    def _sleep(self, sleep: Callable[[int, int], Wait | None], time_ns: int) -> None:
+    async def _sleep(self, sleep: Callable[[int, int], Wait | None], time_ns: int) -> None:
         now_ns = self._host.wall_ns()
         try:
             wait = sleep(time_ns, now_ns)
@@ -223,12 +226,12 @@ class Calls:
         if wait.wake_wall_ns - now_ns > self._suspend_after_ns:
             raise Leave(Suspended(-(-wait.wake_wall_ns // _NS_PER_MS)))
         self._post(now_ns)
-        self._host.wait_until(wait.wake_wall_ns)
+        await self._host.wait_until(wait.wake_wall_ns)
 
-    def _loaded(self, result: HttpResult) -> HttpResult:
+    async def _loaded(self, result: HttpResult) -> HttpResult:
         """The guest gets bytes: its journal may hold a reference."""
         if isinstance(result, HttpResponse) and isinstance(result.body, BlobRef):
-            return msgspec.structs.replace(result, body=self._host.get_blob(result.body))
+            return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
         return result
 
     def _post_if_due(self, now_ns: int) -> None:
@@ -244,10 +247,10 @@ class Calls:
         self._posted_ns = now_ns
         self._shows = False
 
-    def _flush(self) -> None:
+    async def _flush(self) -> None:
         self._post(self._host.wall_ns())
         if self._posted:
-            self._host.flush()
+            await self._host.flush()
             self._posted = False
 
 

@@ -1,6 +1,6 @@
 """What a running execution needs of its engine: durable entries, effects, waiting.
 
-Synchronous, one guest at a time.
+What may wait is a coroutine: one thread runs many guests. Who drives it decides what waiting is.
 """
 
 from typing import Protocol
@@ -33,6 +33,10 @@ class ExecutionHost(Protocol):
         """Unix time in nanoseconds."""
         ...
 
+    async def give_way(self) -> None:
+        """The guest has computed for a while: others have a turn."""
+        ...
+
     def random_seed(self) -> bytes:
         """32 fresh random bytes."""
         ...
@@ -41,25 +45,25 @@ class ExecutionHost(Protocol):
         """Sends entries on their way to be durable and returns at once. Segments become durable in order."""
         ...
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """Returns when everything posted is durable."""
         ...
 
-    def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
         """Performs the request, once the lease is valid.
 
         A body over 4 KiB comes back as a stored blob's reference.
         """
         ...
 
-    def wait_until(self, wall_ns: int) -> None:
-        """Waits in place, holding the slot; never longer than what was left, whatever the clock does."""
+    async def wait_until(self, wall_ns: int) -> None:
+        """Waits in place, the guest suspended; never longer than what was left, whatever the clock does."""
         ...
 
-    def put_blob(self, data: bytes) -> BlobRef:
+    async def put_blob(self, data: bytes) -> BlobRef:
         """Stores a large payload where other engines can get it."""
         ...
 
-    def get_blob(self, ref: BlobRef) -> bytes:
+    async def get_blob(self, ref: BlobRef) -> bytes:
         """The bytes of a stored payload."""
         ...

@@ -1,10 +1,9 @@
 """Running a guest: what it may ask of its host, and how a run ends.
 
-Everything here is synchronous: a runner process runs one guest at a time on its one thread, and a host call
-that has to wait blocks just that guest.
+One thread runs many guests, each on a stack of its own: a host call that may wait is a coroutine, which
+suspends just its guest, and so is a run. Who drives a run's coroutine decides what waiting is.
 """
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -47,19 +46,23 @@ class HostCalls(Protocol):
         """Nanoseconds since the execution began; never smaller than before."""
         ...
 
+    async def give_way(self) -> None:
+        """The guest has computed for a while: returns when the others have had a turn. Not journaled."""
+        ...
+
     def random(self, size: int) -> bytes:
         """``size`` random bytes."""
         ...
 
-    def sleep_until(self, monotonic_ns: int) -> None:
+    async def sleep_until(self, monotonic_ns: int) -> None:
         """Returns when ``monotonic_ns`` is reached (at once if it is past)."""
         ...
 
-    def sleep_for(self, duration_ns: int) -> None:
+    async def sleep_for(self, duration_ns: int) -> None:
         """Returns after ``duration_ns``."""
         ...
 
-    def http(self, request: HttpRequest) -> HttpResult:
+    async def http(self, request: HttpRequest) -> HttpResult:
         """Performs one request. Never raises for what the network does."""
         ...
 
@@ -107,28 +110,26 @@ class ModuleCompiler(Protocol):
 class Guest(Protocol):
     """A loaded module, ready to run again and again; each run has a fresh instance."""
 
-    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+    async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
         """Runs the guest with ``payload`` as input and returns its result.
 
-        Raises ``GuestFailed``, whatever the guest did; and ``Unwind`` as a host call raised it.
+        Raises ``GuestFailed``, whatever the guest did; and what a host call raised besides. An exception
+        thrown in where it waits ends the guest at once, and comes out.
         """
         ...
 
 
 class GuestRuntime(Protocol):
-    """The WebAssembly engine of one runner process.
-
-    ``interrupt`` may be called from any thread, the rest from one.
-    """
+    """The WebAssembly engine of one runner process. Used by one thread."""
 
     def load(self, module: CompiledModule) -> Guest:
         """Loads machine code (kept for later calls). Raises ``BadModule``."""
         ...
 
-    def interrupt(self, make: Callable[[], Unwind]) -> None:
-        """Makes the guest that runs now, if any, end with ``make()`` within 50 ms, even in a loop."""
+    def tick(self) -> None:
+        """Ends the time slice of every guest that computes: it calls ``give_way`` soon. From any thread."""
         ...
 
     def close(self) -> None:
-        """Stops its threads and frees what it holds."""
+        """Frees what it holds; must not be called while a guest runs."""
         ...
