@@ -6,13 +6,16 @@ suspends just its guest, and so is a run. Who drives a run's coroutine decides w
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.outcome import Failure
+
+MAX_GUESTS: Final = 256
+"""Guests that one runtime can hold at once, those that wait included."""
 
 
 class Unwind(BaseException):

@@ -12,12 +12,13 @@ from guest.build_c import FLAGS, build_c
 from mvm_ci.adapters.componentize.build import build
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
-from mvm_ci.ports.guest import CompiledModule, Guest
+from mvm_ci.ports.guest import CompiledModule
+from tests.integration.wasm.fakes import OnlyGuest
 
 GUESTS = Path(__file__).parents[3] / "guest"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mvm-ci" / "tests"
 
-Load = Callable[[Path], Guest]
+Load = Callable[[Path], OnlyGuest]
 
 
 @pytest.fixture(scope="session")
@@ -40,17 +41,17 @@ def runtime() -> Iterator[WasmRuntime]:
 
 @pytest.fixture(scope="session")
 def load(runtime: WasmRuntime, compiled: Callable[[Path], CompiledModule]) -> Load:
-    return lambda module: runtime.load(compiled(module))
+    return lambda module: OnlyGuest(runtime.load(compiled(module)))
 
 
 @pytest.fixture(scope="session")
-def probe(load: Load) -> Guest:
+def probe(load: Load) -> OnlyGuest:
     """The C guest for many tests, ``guest/tests/probe.c``."""
     return load(build_c(GUESTS / "tests" / "probe.c"))
 
 
 @pytest.fixture(scope="session")
-def command(load: Load) -> Guest:
+def command(load: Load) -> OnlyGuest:
     flags = tuple(flag for flag in FLAGS if not flag.startswith("-mexec-model"))
     return load(build_c(GUESTS / "tests" / "command.c", flags))
 
@@ -62,11 +63,11 @@ def built(source: Path, directory: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def everything(load: Load, tmp_path_factory: pytest.TempPathFactory) -> Guest:
+def everything(load: Load, tmp_path_factory: pytest.TempPathFactory) -> OnlyGuest:
     """The Python guest for many tests, ``guest/tests/everything/job.py``."""
     return load(built(GUESTS / "tests" / "everything" / "job.py", tmp_path_factory.mktemp("everything")))
 
 
 @pytest.fixture(scope="session")
-def link_checker(load: Load, tmp_path_factory: pytest.TempPathFactory) -> Guest:
+def link_checker(load: Load, tmp_path_factory: pytest.TempPathFactory) -> OnlyGuest:
     return load(built(GUESTS / "examples" / "link_checker" / "job.py", tmp_path_factory.mktemp("links")))

@@ -3,18 +3,23 @@
 from collections.abc import Callable
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
+from mvm_ci.ports.guest import Guest, GuestLimits, HostCalls
+from mvm_ci.ports.immediate import at_once
 
 START_NS = 1_700_000_000_000_000_000
 
 
 class FakeHost:
-    """``raises``: what a call of that name raises. ``answers``: what ``http`` returns, by URL."""
+    """``raises``: what a call of that name raises. ``answers``: what ``http`` returns, by URL.
+    ``give_way``: called when the guest's time slice is over.
+    """
 
     def __init__(
         self,
         raises: dict[str, BaseException] | None = None,
         answers: dict[str, HttpResult] | None = None,
         on_call: Callable[[str], None] | None = None,
+        give_way: Callable[[], None] | None = None,
     ) -> None:
         self.calls: list[tuple[str, object]] = []
         self.requests: list[HttpRequest] = []
@@ -22,6 +27,7 @@ class FakeHost:
         self._raises = raises or {}
         self._answers = answers or {}
         self._on_call = on_call
+        self._give_way = give_way
         self._elapsed_ns = 0
         self._random = 0
 
@@ -42,20 +48,24 @@ class FakeHost:
         self._elapsed_ns += 1_000
         return self._elapsed_ns
 
+    async def give_way(self) -> None:
+        if self._give_way is not None:
+            self._give_way()
+
     def random(self, size: int) -> bytes:
         self._note("random", size)
         self._random += 1
         return bytes((self._random + index) % 256 for index in range(size))
 
-    def sleep_until(self, monotonic_ns: int) -> None:
+    async def sleep_until(self, monotonic_ns: int) -> None:
         self._note("sleep_until", monotonic_ns)
         self._elapsed_ns = max(self._elapsed_ns, monotonic_ns)
 
-    def sleep_for(self, duration_ns: int) -> None:
+    async def sleep_for(self, duration_ns: int) -> None:
         self._note("sleep_for", duration_ns)
         self._elapsed_ns += duration_ns
 
-    def http(self, request: HttpRequest) -> HttpResult:
+    async def http(self, request: HttpRequest) -> HttpResult:
         self.requests.append(request)
         self._note("http", request.url)
         return self._answers.get(request.url, HttpFailure(kind="dns", message="no such host"))
@@ -70,3 +80,14 @@ class FakeHost:
 
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
+
+
+class OnlyGuest:
+    """A guest whose host never waits, so that it can be run as a function."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+
+    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+        """See ``ports.guest.Guest.run``."""
+        return at_once(self.guest.run(payload, host, limits))

@@ -13,6 +13,7 @@ from mvm_ci.adapters.wasm.runtime import WasmRuntime
 from mvm_ci.domain.errors import BadModule, Misconfigured, NotFound
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import CompiledModule, GuestFailed, GuestLimits, ModuleKind
+from mvm_ci.ports.immediate import at_once
 from tests.integration.wasm.conftest import GUESTS
 from tests.integration.wasm.fakes import FakeHost
 
@@ -118,7 +119,7 @@ def ending(runtime: WasmRuntime, text: str, directory: Path) -> FailureKind | No
     """How the module ends: None if well."""
     try:
         guest = runtime.load(compile_text(text, directory))
-        guest.run(b"", FakeHost(), GuestLimits(memory_bytes=64 << 20))
+        at_once(guest.run(b"", FakeHost(), GuestLimits(memory_bytes=64 << 20)))
     except GuestFailed as error:
         return error.failure.kind
     except BadModule:

@@ -8,24 +8,24 @@ import pytest
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
 from mvm_ci.domain.http import HttpFailure, HttpResponse, HttpResult
 from mvm_ci.domain.outcome import Failure, FailureKind
-from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
-from tests.integration.wasm.fakes import START_NS, FakeHost
+from mvm_ci.ports.guest import GuestFailed, GuestLimits
+from tests.integration.wasm.fakes import START_NS, FakeHost, OnlyGuest
 
 LIMITS = GuestLimits(memory_bytes=128 << 20, result_bytes=100_000)
 
 
-def call(guest: Guest, do: str, argument: object = None, host: FakeHost | None = None) -> Any:
+def call(guest: OnlyGuest, do: str, argument: object = None, host: FakeHost | None = None) -> Any:
     payload = json.dumps({"do": do, "argument": argument}).encode()
     return json.loads(guest.run(payload, host or FakeHost(), LIMITS))
 
 
-def failure(guest: Guest, do: str, argument: object = None) -> Failure:
+def failure(guest: OnlyGuest, do: str, argument: object = None) -> Failure:
     with pytest.raises(GuestFailed) as caught:
         call(guest, do, argument)
     return caught.value.failure
 
 
-def test_effects_are_the_hosts(everything: Guest) -> None:
+def test_effects_are_the_hosts(everything: OnlyGuest) -> None:
     host = FakeHost()
     said = call(everything, "effects", host=host)
     assert said["time"] == pytest.approx(START_NS / 1e9, abs=1)
@@ -36,13 +36,13 @@ def test_effects_are_the_hosts(everything: Guest) -> None:
     assert all(size <= 256 for name, size in host.calls if name == "random" and isinstance(size, int))
 
 
-def test_the_same_answers_give_the_same_run(everything: Guest) -> None:
+def test_the_same_answers_give_the_same_run(everything: OnlyGuest) -> None:
     first, second = FakeHost(), FakeHost()
     assert call(everything, "effects", host=first) == call(everything, "effects", host=second)
     assert first.calls == second.calls
 
 
-def test_other_answers_give_another_run(everything: Guest) -> None:
+def test_other_answers_give_another_run(everything: OnlyGuest) -> None:
     class Other(FakeHost):
         def random(self, size: int) -> bytes:
             return bytes(255 - byte for byte in super().random(size))
@@ -52,7 +52,7 @@ def test_other_answers_give_another_run(everything: Guest) -> None:
         assert usual[name] != other[name]
 
 
-def test_the_standard_library(everything: Guest) -> None:
+def test_the_standard_library(everything: OnlyGuest) -> None:
     said = call(everything, "library")
     assert said["links"] == [["a", {"href": "/x"}]]
     assert said["sha"].startswith("2d711642")
@@ -64,24 +64,24 @@ def test_the_standard_library(everything: Guest) -> None:
     assert (said["beside"], said["ssl"], said["lock"]) == (42, True, True)
 
 
-def test_sleep_is_durable_and_takes_no_time(everything: Guest) -> None:
+def test_sleep_is_durable_and_takes_no_time(everything: OnlyGuest) -> None:
     host = FakeHost()
     assert call(everything, "sleep", 3600, host=host) == pytest.approx(3600, abs=1)
     assert [name for name in host.names() if name.startswith("sleep")] == ["sleep_until"]
 
 
-def test_print_is_one_call_a_line(everything: Guest) -> None:
+def test_print_is_one_call_a_line(everything: OnlyGuest) -> None:
     host = FakeHost()
     call(everything, "prints", host=host)
     assert host.logs == [("stdout", "one line\n"), ("stderr", "grüße\n"), ("stdout", "no end!")]
 
 
-def test_there_are_no_files_sockets_or_environment(everything: Guest) -> None:
+def test_there_are_no_files_sockets_or_environment(everything: OnlyGuest) -> None:
     assert call(everything, "files") == [["FileNotFoundError", "FileNotFoundError"], {}, ""]
     assert call(everything, "sockets") == "gaierror"
 
 
-def test_an_exception_is_the_failure_with_its_traceback(everything: Guest) -> None:
+def test_an_exception_is_the_failure_with_its_traceback(everything: OnlyGuest) -> None:
     failed = failure(everything, "fails")
     assert (failed.kind, failed.message) == (FailureKind.ERROR, "ValueError: what went wrong")
     assert 'raise ValueError("what went wrong' in failed.detail
@@ -102,46 +102,46 @@ def test_an_exception_is_the_failure_with_its_traceback(everything: Guest) -> No
         ("nonsense", None, FailureKind.ERROR, "KeyError: 'nonsense'"),
     ],
 )
-def test_ways_to_fail(everything: Guest, do: str, argument: object, kind: FailureKind, text: str) -> None:
+def test_ways_to_fail(everything: OnlyGuest, do: str, argument: object, kind: FailureKind, text: str) -> None:
     failed = failure(everything, do, argument)
     assert failed.kind is kind
     assert text in failed.message
 
 
-def test_recursion_without_a_limit(everything: Guest) -> None:
+def test_recursion_without_a_limit(everything: OnlyGuest) -> None:
     failed = failure(everything, "deep")
     assert failed.kind in (FailureKind.TRAP, FailureKind.ERROR, FailureKind.MEMORY)
     assert call(everything, "echo", "alive") == "alive"
 
 
-def test_a_memory_error_may_be_handled(everything: Guest) -> None:
+def test_a_memory_error_may_be_handled(everything: OnlyGuest) -> None:
     assert call(everything, "catches_memory", 500) == "caught"
 
 
 @pytest.mark.parametrize(
     ("payload", "text"), [(b"{", "the input is not JSON"), (b"\xff", "the input is not UTF-8")]
 )
-def test_input_that_is_no_json(everything: Guest, payload: bytes, text: str) -> None:
+def test_input_that_is_no_json(everything: OnlyGuest, payload: bytes, text: str) -> None:
     with pytest.raises(GuestFailed, match=text):
         everything.run(payload, FakeHost(), LIMITS)
 
 
-def test_text_travels_unharmed(everything: Guest) -> None:
+def test_text_travels_unharmed(everything: OnlyGuest) -> None:
     for text in ("", "ä€😀", "\x00", "\ud800", "x" * 50_000):
         assert call(everything, "echo", text) == text
 
 
-def test_module_level_values_are_frozen(everything: Guest) -> None:
+def test_module_level_values_are_frozen(everything: OnlyGuest) -> None:
     assert call(everything, "frozen") == call(everything, "frozen")
 
 
-def fetch(guest: Guest, answer: HttpResult | None, **argument: object) -> tuple[Any, FakeHost]:
+def fetch(guest: OnlyGuest, answer: HttpResult | None, **argument: object) -> tuple[Any, FakeHost]:
     url = str(argument.setdefault("url", "https://a.example/x?y#z")).partition("#")[0]
     host = FakeHost(answers={url: answer} if answer is not None else {})
     return call(guest, "fetch", argument, host=host), host
 
 
-def test_urlopen(everything: Guest) -> None:
+def test_urlopen(everything: OnlyGuest) -> None:
     answer = HttpResponse(
         status=200,
         url="https://a.example/final",
@@ -165,7 +165,7 @@ def test_urlopen(everything: Guest) -> None:
     assert ("x-own", "1") in request.headers
 
 
-def test_a_post(everything: Guest) -> None:
+def test_a_post(everything: OnlyGuest) -> None:
     answer = HttpResponse(status=204, url="http://a/", headers=(), body=b"")
     said, host = fetch(everything, answer, url="http://a/", data="a=b")
     assert said["status"] == 204
@@ -177,7 +177,7 @@ def test_a_post(everything: Guest) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500, 304])
-def test_error_statuses_raise(everything: Guest, status: int) -> None:
+def test_error_statuses_raise(everything: OnlyGuest, status: int) -> None:
     answer = HttpResponse(status=status, url="https://a.example/x?y", headers=(), body=b"sorry")
     said, _ = fetch(everything, answer)
     assert (said["http"], said["body"]) == (status, "sorry")
@@ -194,19 +194,19 @@ def test_error_statuses_raise(everything: Guest, status: int) -> None:
         ("protocol", "OSError"),
     ],
 )
-def test_failures_are_url_errors(everything: Guest, kind: str, error: str) -> None:
+def test_failures_are_url_errors(everything: OnlyGuest, kind: str, error: str) -> None:
     said, _ = fetch(everything, HttpFailure(kind=kind, message="because"))
     assert said == {"error": error, "text": "because"}
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a/b", "nonsense:x"])
-def test_other_schemes_do_not_work(everything: Guest, url: str) -> None:
+def test_other_schemes_do_not_work(everything: OnlyGuest, url: str) -> None:
     said, host = fetch(everything, None, url=url)
     assert "error" in said
     assert not host.requests
 
 
-def test_the_link_checker(link_checker: Guest) -> None:
+def test_the_link_checker(link_checker: OnlyGuest) -> None:
     def page(text: str) -> HttpResponse:
         return HttpResponse(status=200, url="", headers=(("content-type", "text/html"),), body=text.encode())
 
@@ -245,7 +245,7 @@ def test_the_link_checker(link_checker: Guest) -> None:
     assert len([name for name in host.names() if name == "sleep_until"]) == 4
 
 
-def test_replaced_functions_are_proven_at_start(everything: Guest, runtime: WasmRuntime) -> None:
+def test_replaced_functions_are_proven_at_start(everything: OnlyGuest, runtime: WasmRuntime) -> None:
     """``load`` ran the self test; here the test itself is tested: with another version nothing arrives."""
     from wasmtime.component import Linker
 

@@ -1,15 +1,16 @@
-"""Leaving a guest for good: from every host call, by interruption, and that nothing is left behind."""
+"""Fibers: guests that wait are suspended, one that is left for good leaves nothing behind."""
 
 import json
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
-from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits, Unwind
-from tests.integration.wasm.fakes import FakeHost
+from mvm_ci.ports.guest import GuestFailed, GuestLimits, Unwind
+from tests.integration.wasm.fakes import FakeHost, OnlyGuest
 
 LIMITS = GuestLimits()
 
@@ -46,7 +47,7 @@ REASONS = (Left("stop"), KeyboardInterrupt("^C"), SystemExit(3), ValueError("a b
 
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: type(reason).__name__)
 @pytest.mark.parametrize("call", CORE)
-def test_a_core_guest_is_left_from_any_call(probe: Guest, call: str, reason: BaseException) -> None:
+def test_a_core_guest_is_left_from_any_call(probe: OnlyGuest, call: str, reason: BaseException) -> None:
     with pytest.raises(type(reason)) as caught:
         probe.run(CORE[call], FakeHost(raises={call: reason}), LIMITS)
     assert caught.value is reason
@@ -55,7 +56,9 @@ def test_a_core_guest_is_left_from_any_call(probe: Guest, call: str, reason: Bas
 
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: type(reason).__name__)
 @pytest.mark.parametrize("call", PYTHON)
-def test_a_python_guest_is_left_from_any_call(everything: Guest, call: str, reason: BaseException) -> None:
+def test_a_python_guest_is_left_from_any_call(
+    everything: OnlyGuest, call: str, reason: BaseException
+) -> None:
     with pytest.raises(type(reason)) as caught:
         everything.run(PYTHON[call], FakeHost(raises={call: reason}), LIMITS)
     assert caught.value is reason
@@ -63,98 +66,131 @@ def test_a_python_guest_is_left_from_any_call(everything: Guest, call: str, reas
 
 
 @pytest.mark.parametrize("call", ["wall_clock_ns", "log"])
-def test_python_cannot_catch_it(everything: Guest, call: str) -> None:
+def test_python_cannot_catch_it(everything: OnlyGuest, call: str) -> None:
     host = FakeHost(raises={call: Left("stop")})
     with pytest.raises(Left):
         everything.run(job("catches"), host, LIMITS)
     assert host.names().count(call) == 1, "no effect may start after the run was ended"
 
 
-def interrupt_once(runtime: WasmRuntime, guest: Guest, payload: bytes) -> float:
-    """Interrupts the spinning guest from another thread; the seconds until it ended."""
-    asked: list[float] = []
+@contextmanager
+def ticking(runtime: WasmRuntime) -> Iterator[None]:
+    """Time slices end all the time, from another thread."""
+    done = threading.Event()
 
-    def interrupt() -> None:
-        asked.append(time.monotonic())
-        runtime.interrupt(lambda: Left("interrupted"))
+    def tick() -> None:
+        while not done.wait(0.001):
+            runtime.tick()
 
-    timer = threading.Timer(0.05, interrupt)
-    timer.start()
-    with pytest.raises(Left, match="interrupted"):
-        guest.run(payload, FakeHost(), LIMITS)
-    timer.join()
-    return time.monotonic() - asked[0]
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def leave() -> None:
+    raise Left("its slice is over")
 
 
 @pytest.mark.parametrize("operation", [b"l", b"L"])
-def test_a_spinning_core_guest_is_interrupted(runtime: WasmRuntime, probe: Guest, operation: bytes) -> None:
-    assert interrupt_once(runtime, probe, operation) < 0.5
+def test_a_spinning_core_guest_is_left(runtime: WasmRuntime, probe: OnlyGuest, operation: bytes) -> None:
+    with ticking(runtime), pytest.raises(Left):
+        probe.run(operation, FakeHost(give_way=leave), LIMITS)
     assert probe.run(b"O", FakeHost(), LIMITS) == b"second"
 
 
 @pytest.mark.parametrize("operation", ["spin", "catches"])
-def test_a_spinning_python_guest_is_interrupted(
-    runtime: WasmRuntime, everything: Guest, operation: str
-) -> None:
-    assert interrupt_once(runtime, everything, job(operation)) < 0.5
+def test_a_spinning_python_guest_is_left(runtime: WasmRuntime, everything: OnlyGuest, operation: str) -> None:
+    with ticking(runtime), pytest.raises(Left):
+        everything.run(job(operation), FakeHost(give_way=leave), LIMITS)
     assert everything.run(job("echo", 1), FakeHost(), LIMITS) == b"1"
 
 
-def test_an_interruption_between_runs_hits_nothing(
-    runtime: WasmRuntime, probe: Guest, everything: Guest
-) -> None:
-    def make() -> Unwind:
-        raise AssertionError("there is no run to end")
-
-    runtime.interrupt(make)
-    assert probe.run(b"O", FakeHost(), LIMITS) == b"second"
-    runtime.interrupt(make)
-    assert everything.run(job("echo", 1), FakeHost(), LIMITS) == b"1"
-    runtime.interrupt(make)
-
-
-def test_an_interruption_inside_a_host_call_stops_further_effects(runtime: WasmRuntime, probe: Guest) -> None:
-    host = FakeHost(on_call=lambda _: runtime.interrupt(lambda: Left("inside")))
-    with pytest.raises(Left):
-        probe.run(b"c", host, LIMITS)
-    assert host.names() == ["wall_clock_ns"]
-
-
-def test_interruptions_and_runs_never_mix(runtime: WasmRuntime, probe: Guest) -> None:
-    """Runs one short guest after another under constant fire: each ends with its result or with an
-    interruption.
-    """
-    done = threading.Event()
-
-    def fire() -> None:
-        while not done.is_set():
-            runtime.interrupt(lambda: Left("fire"))
-
-    thread = threading.Thread(target=fire)
-    thread.start()
-    try:
+def test_slices_change_nothing(runtime: WasmRuntime, probe: OnlyGuest, everything: OnlyGuest) -> None:
+    with ticking(runtime):
         for _ in range(300):
-            try:
-                assert probe.run(b"O", FakeHost(), LIMITS) == b"second"
-            except Left:
-                continue
-    finally:
-        done.set()
-        thread.join()
-    assert probe.run(b"O", FakeHost(), LIMITS) == b"second"
+            assert probe.run(b"O", FakeHost(), LIMITS) == b"second"
+        said = json.loads(everything.run(job("library"), FakeHost(), LIMITS))
+    assert said == json.loads(everything.run(job("library"), FakeHost(), LIMITS))
 
 
-def test_one_guest_at_a_time(probe: Guest) -> None:
-    def again(_: str) -> None:
-        probe.run(b"O", FakeHost(), LIMITS)
+class Waiting(FakeHost):
+    """Its sleeps wait until the run's coroutine is sent something."""
 
-    with pytest.raises(RuntimeError, match="a guest runs already"):
-        probe.run(b"c", FakeHost(on_call=again), LIMITS)
-    assert probe.run(b"O", FakeHost(), LIMITS) == b"second"
+    async def sleep_for(self, duration_ns: int) -> None:
+        await super().sleep_for(duration_ns)
+        await Wait()
+
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        await super().sleep_until(monotonic_ns)
+        await Wait()
+
+
+class Wait:
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+SLEEPERS = {"probe": b"s", "everything": job("sleep", 5)}
+
+
+@pytest.fixture(params=SLEEPERS)
+def sleeper(request: pytest.FixtureRequest) -> tuple[OnlyGuest, bytes]:
+    return request.getfixturevalue(request.param), SLEEPERS[request.param]
+
+
+def suspended(sleeper: tuple[OnlyGuest, bytes]) -> Coroutine[Any, Any, bytes]:
+    """A run that waits in its first sleep."""
+    guest, payload = sleeper
+    run = guest.guest.run(payload, Waiting(), LIMITS)
+    run.send(None)
+    return run
+
+
+def finish(run: Coroutine[Any, Any, bytes]) -> bytes:
+    while True:
+        try:
+            run.send(None)
+        except StopIteration as end:
+            result: bytes = end.value
+            return result
+
+
+def test_many_guests_wait_at_once_and_each_goes_on_where_it_was(sleeper: tuple[OnlyGuest, bytes]) -> None:
+    runs = [suspended(sleeper) for _ in range(20)]
+    alone = finish(suspended(sleeper))
+    assert [finish(run) for run in reversed(runs)] == [alone] * 20
+
+
+@pytest.mark.parametrize("attempts", [300])
+def test_a_guest_that_waits_is_left_and_leaves_no_slot_behind(
+    sleeper: tuple[OnlyGuest, bytes], attempts: int
+) -> None:
+    for _ in range(attempts):
+        run = suspended(sleeper)
+        with pytest.raises(Left):
+            run.throw(Left("stopped"))
+    run = suspended(sleeper)
+    run.close()
+    finish(suspended(sleeper))
+
+
+def test_a_guest_that_waits_is_not_disturbed_by_one_that_is_left(
+    sleeper: tuple[OnlyGuest, bytes], probe: OnlyGuest
+) -> None:
+    run = suspended(sleeper)
+    with pytest.raises(Left):
+        probe.run(b"c", FakeHost(raises={"wall_clock_ns": Left("x")}), LIMITS)
+    with pytest.raises(GuestFailed):
+        probe.run(b"u", FakeHost(), LIMITS)
+    assert finish(run) == finish(suspended(sleeper))
 
 
 @pytest.mark.parametrize("attempts", [200])
-def test_many_unwound_guests_leak_no_slot(probe: Guest, attempts: int) -> None:
+def test_many_unwound_guests_leak_no_slot(probe: OnlyGuest, attempts: int) -> None:
     stop: Callable[[], FakeHost] = lambda: FakeHost(raises={"wall_clock_ns": Left("x")})  # noqa: E731
     for _ in range(attempts):
         with pytest.raises(Left):

@@ -1,17 +1,20 @@
 """Components of our WIT world (Python guests): linked and instantiated for each run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from ctypes import addressof
 from typing import Any, Final
 
 import msgspec
 import wasmtime
-from wasmtime.component import Component, Linker, Variant
+from wasmtime.component import Component, ExportIndex, Linker
 
-from mvm_ci.adapters.wasm import http_json
+from mvm_ci.adapters.wasm import capi, http_json
 from mvm_ci.adapters.wasm.byte_functions import RANDOM_BYTES, add_random_bytes
+from mvm_ci.adapters.wasm.component_call import ComponentCall
+from mvm_ci.adapters.wasm.component_values import Prepare, Value, result_text, set_text, text, waiting
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
-from mvm_ci.adapters.wasm.failures import from_wasmtime, guest_failed
-from mvm_ci.adapters.wasm.overrides import Sleeper, functions
+from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.adapters.wasm.overrides import Sleeper, functions, waiting_functions
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import COMPONENT_HOST
 from mvm_ci.domain.outcome import FailureKind
@@ -40,15 +43,19 @@ class ComponentLoader:
         self._current = current
         self.linker: Final = Linker(engine)
         self.linker.allow_shadowing = True
-        self.linker.add_wasip2()
+        capi.add_wasi(self.linker)
         self._alive: list[Any] = []
-        interfaces = functions(Sleeper(engine))
-        interfaces[COMPONENT_HOST] = {"http": _http}
+        own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http}}
+        at_once, waits = functions(), {**waiting_functions(Sleeper(engine)), **own}
         with self.linker.root() as root:
-            for interface, members in interfaces.items():
+            for interface in sorted(at_once.keys() | waits.keys()):
                 with root.add_instance(interface) as instance:
-                    for name, function in members.items():
+                    for name, function in at_once.get(interface, {}).items():
                         instance.add_func(name, self._callback(function))
+                    for name, prepare in waits.get(interface, {}).items():
+                        callback = waiting(current, prepare)
+                        capi.define_in_component(instance, name, callback)
+                        self._alive.append(callback)
                     if interface in RANDOM_BYTES:
                         self._alive.append(add_random_bytes(instance, RANDOM_BYTES[interface], current))
 
@@ -58,7 +65,10 @@ class ComponentLoader:
             component = Component.deserialize_file(self._engine, path)
         except wasmtime.WasmtimeError as error:
             raise BadModule(f"it cannot be loaded: {str(error).splitlines()[0]}") from error
-        return ComponentGuest(self._engine, self._current, self.linker, component)
+        entry = component.get_export_index("run")
+        if entry is None:
+            raise BadModule("the component exports no function run")
+        return ComponentGuest(self._engine, self._current, self.linker, component, entry)
 
     def _callback(self, function: Callable[..., Any]) -> Callable[..., Any]:
         current = self._current
@@ -80,52 +90,59 @@ class ComponentLoader:
         return call
 
 
-def _http(run: Run, _store: object, request: str) -> str:
-    return http_json.answer(run.host, request).decode()
+def _http(run: Run, _context: int, request: Any, result: Any) -> Coroutine[Any, Any, None]:
+    return _answer(run, text(request), result)
+
+
+async def _answer(run: Run, request: bytes, result: Any) -> None:
+    set_text(result, await http_json.answer(run.host, request))
 
 
 class ComponentGuest:
     """A loaded component; implements ``ports.guest.Guest``."""
 
     def __init__(
-        self, engine: wasmtime.Engine, current: CurrentRun, linker: Linker, component: Component
+        self,
+        engine: wasmtime.Engine,
+        current: CurrentRun,
+        linker: Linker,
+        component: Component,
+        entry: ExportIndex,
     ) -> None:
         self._engine = engine
         self._current = current
         self._linker = linker
         self._component = component
+        self._entry = entry
 
-    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+    async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
         """See ``ports.guest.Guest.run``. The payload must be UTF-8."""
         try:
-            text = payload.decode()
+            payload.decode()
         except UnicodeDecodeError as error:
             raise guest_failed(FailureKind.ERROR, f"the input is not UTF-8: {error}") from None
-        run = Run(self._engine, payload, host, limits)
+        run = Run(payload, host, limits)
         with wasmtime.Store(self._engine) as store:
             store.set_limits(limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES)
             store.set_wasi(self._wasi(run))
-            store.set_epoch_deadline(1)
-            self._current.begin(run)
+            context = capi.address(store._context())
+            capi.yield_at_deadline(context, 1)
+            capi.set_epoch_deadline(context, 1)
+            given, answer = (Value * 1)(), (Value * 1)()
+            set_text(given[0], payload)
             try:
-                answer = self._call(store, text)
-            except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-                run.check()
-                raise from_wasmtime(error) from error
+                call = ComponentCall(self._current, run, context)
+                await call.instantiate(self._linker, self._component)
+                await call.call(self._entry, given, answer)
+                answered = result_text(answer[0])
             finally:
-                self._current.end()
+                for values in (given, answer):
+                    capi.component_value_delete(addressof(values))
         # A host call that failed may have been hidden from the engine (output streams); its reason still
         # counts.
         run.check()
         run.flush()
-        return _result(answer, limits)
-
-    def _call(self, store: wasmtime.Store, text: str) -> Any:
-        instance = self._linker.instantiate(store, self._component)
-        function = instance.get_func(store, "run")
-        if function is None:
-            raise guest_failed(FailureKind.MODULE, "the component exports no function run")
-        return function(store, text)
+        return _result(answered, limits)
 
     def _wasi(self, run: Run) -> wasmtime.WasiConfig:
         config = wasmtime.WasiConfig()
@@ -139,18 +156,19 @@ class ComponentGuest:
                 run.check()
                 run.write(stream, data)
             except BaseException as error:
-                # An error returned from here would be an OSError that the guest can catch. The epoch ends it.
+                # An error returned from here would be an OSError that the guest can catch. Its time slice
+                # ends at once, and with that the guest.
                 run.keep(error)
                 self._engine.increment_epoch()
 
         return write
 
 
-def _result(answer: Any, limits: GuestLimits) -> bytes:
-    if not isinstance(answer, Variant):
+def _result(answered: tuple[bool, bytes] | None, limits: GuestLimits) -> bytes:
+    if answered is None:
         raise guest_failed(FailureKind.MODULE, "run does not return result<string, string>")
-    data = str(answer.payload).encode()
-    if answer.tag == "err":
+    good, data = answered
+    if not good:
         raise _reported(data)
     if len(data) > limits.result_bytes:
         raise guest_failed(

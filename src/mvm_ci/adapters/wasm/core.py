@@ -1,13 +1,12 @@
-"""Core modules: loaded once, linked once, and for each run a fresh instance through the C API."""
+"""Core modules: loaded once, linked once, and for each run a fresh instance on a fiber of its own."""
 
 import ctypes
-from ctypes import c_void_p
 from typing import Final
 
 import wasmtime
 
 from mvm_ci.adapters.wasm import capi, preview1
-from mvm_ci.adapters.wasm.core_host import OWN_FUNCTIONS, CoreHost, CoreRun
+from mvm_ci.adapters.wasm.core_host import OWN_FUNCTIONS, OWN_WAITING, CoreHost, CoreRun
 from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.adapters.wasm.failures import from_wasmtime, guest_failed
 from mvm_ci.domain.errors import BadModule
@@ -19,6 +18,15 @@ _INSTANCES: Final = 1
 _TABLES: Final = 4
 _MEMORIES: Final = 1
 
+# What a run hands to the engine: one buffer, so that it is made and found once.
+_ERROR: Final = 0
+_TRAP: Final = 8
+_RESULT: Final = 16
+_INSTANCE: Final = 64
+_FUNCTION: Final = 64 + (capi.INSTANCE_BYTES + 15) // 16 * 16
+_FINE: Final = bytes(_RESULT)
+_Scratch: Final = ctypes.c_char * (_FUNCTION + capi.EXTERN_BYTES)
+
 
 class CoreLoader:
     """The engine of core modules and their one linker."""
@@ -28,7 +36,9 @@ class CoreLoader:
         self._current = current
         self._host = CoreHost(engine, current)
         self._host.add(CORE_HOST_MODULE, OWN_FUNCTIONS)
+        self._host.add_waiting(CORE_HOST_MODULE, OWN_WAITING)
         self._host.add(WASI_PREVIEW1, preview1.FUNCTIONS)
+        self._host.add_waiting(WASI_PREVIEW1, preview1.WAITING)
 
     def load(self, path: str) -> "CoreGuest":
         """The guest in the compiled file at ``path``. Raises ``BadModule``."""
@@ -41,10 +51,8 @@ class CoreLoader:
         return CoreGuest(self._engine, self._current, linked, entries)
 
 
-def _entries(module: wasmtime.Module) -> list[tuple[bytes, bool]]:
-    """The exports to call, in order, and whether each returns a status. Unchecked calls rely on this
-    check.
-    """
+def _entries(module: wasmtime.Module) -> list[tuple[bytes, int]]:
+    """The exports to call, in order, and how many results each has."""
     functions = {
         export.name: export.type for export in module.exports if isinstance(export.type, wasmtime.FuncType)
     }
@@ -62,7 +70,7 @@ def _entries(module: wasmtime.Module) -> list[tuple[bytes, bool]]:
             raise BadModule(
                 f"its export {name} must take nothing and return {'an i32' if expected else 'nothing'}"
             )
-        found.append((name.encode(), bool(expected)))
+        found.append((name.encode(), len(expected)))
     return found
 
 
@@ -74,69 +82,61 @@ class CoreGuest:
         engine: wasmtime.Engine,
         current: CurrentRun,
         linked: wasmtime.InstancePre,
-        entries: list[tuple[bytes, bool]],
+        entries: list[tuple[bytes, int]],
     ) -> None:
-        self._engine = engine
         self._current = current
         self._linked = linked
         self._entries = entries
         self._engine_at = capi.address(engine.ptr())
         self._linked_at = capi.address(linked.ptr())
 
-    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+    async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
         """See ``ports.guest.Guest.run``."""
-        run = CoreRun(self._engine, payload, host, limits)
+        run = CoreRun(payload, host, limits)
         store = capi.store_new(self._engine_at, None, None)
         try:
             context = capi.store_context(store)
             capi.store_limiter(
                 store, limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES
             )
+            capi.yield_at_deadline(context, 1)
             capi.set_epoch_deadline(context, 1)
-            self._current.begin(run)
-            try:
-                status = self._call(run, context)
-            finally:
-                self._current.end()
+            status = await self._call(run, context)
         finally:
             capi.store_delete(store)
-        if run.interruption is not None:
-            raise run.interruption
         run.flush()
         if status != 0 or run.error_text is not None:
             raise guest_failed(FailureKind.ERROR, run.error_text or f"exit code {status}")
         return run.output
 
-    def _call(self, run: CoreRun, context: int) -> int:
+    async def _call(self, run: CoreRun, context: int) -> int:
         """Instantiates and calls the entries; the status of the last one, 0 if it has none."""
-        trap = c_void_p()
-        trap_at = ctypes.addressof(trap)
-        instance = ctypes.create_string_buffer(capi.INSTANCE_BYTES)
-        instance_at = ctypes.addressof(instance)
-        error = capi.pre_instantiate(self._linked_at, context, instance_at, trap_at)
-        if error or trap.value:
-            return _unwound(run, error, trap.value)
-        export = ctypes.create_string_buffer(capi.EXTERN_BYTES)
-        export_at = ctypes.addressof(export)
-        function_at = export_at + capi.ITEM_OFFSET
-        value = ctypes.c_uint32(0)
-        values = ctypes.create_string_buffer(capi.VALUE_BYTES)
-        for name, has_status in self._entries:
-            if not capi.export_get(context, instance_at, name, len(name), export_at):
+        scratch = _Scratch()
+        at = ctypes.addressof(scratch)
+        instance, function, result = at + _INSTANCE, at + _FUNCTION, at + _RESULT
+        ways_out = at + _TRAP, at + _ERROR
+        drive = self._current.drive
+        await drive(run, capi.pre_instantiate(self._linked_at, context, instance, *ways_out))
+        if scratch.raw[:_RESULT] != _FINE:
+            return _unwound(run, scratch)
+        for name, results in self._entries:
+            if not capi.export_get(context, instance, name, len(name), function):
                 raise guest_failed(FailureKind.MODULE, f"the guest exports no function {name.decode()}")
-            error = capi.call_unchecked(context, function_at, values, 1, trap_at)
-            if error or trap.value:
-                return _unwound(run, error, trap.value)
-            value = ctypes.c_uint32.from_buffer(values) if has_status else ctypes.c_uint32(0)
-        return value.value
+            future = capi.call(context, function + capi.ITEM_OFFSET, None, 0, result, results, *ways_out)
+            await drive(run, future)
+            if scratch.raw[:_RESULT] != _FINE:
+                return _unwound(run, scratch)
+        status = ctypes.c_uint32.from_address(result + capi.VALUE_OFFSET).value
+        # What ``at`` points into must live until here.
+        del scratch
+        return status
 
 
-def _unwound(run: CoreRun, error: int | None, trap: int | None) -> int:
+def _unwound(run: CoreRun, scratch: ctypes.Array[ctypes.c_char]) -> int:
     """Raises why the guest was unwound; a guest that called ``proc_exit`` has its status as result."""
+    error, trap = (ctypes.c_uint64.from_buffer(scratch, at).value for at in (_ERROR, _TRAP))
     cause = capi.take_error(error) if error else None
     stopped = capi.take_trap(trap) if trap else None
-    if run.interruption is not None:
-        raise run.interruption
     if isinstance(run.outcome, preview1.Exited):
         return run.outcome.status
     if run.outcome is not None:

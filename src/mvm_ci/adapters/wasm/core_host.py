@@ -6,11 +6,12 @@ clock, real randomness or a file by a function that somebody forgot to override.
 
 import ctypes
 import struct
-from collections.abc import Callable
-from ctypes import c_uint32, c_uint64
+from collections.abc import Callable, Coroutine, Mapping
+from ctypes import c_uint8, c_uint32, c_uint64, c_void_p
 from typing import Any, Final, cast
 
 import wasmtime
+from wasmtime import _ffi as ffi
 
 from mvm_ci.adapters.wasm import capi, http_json
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
@@ -22,6 +23,7 @@ MAX_HTTP_REQUEST_BYTES: Final = 16 << 20
 _MAX_NANOSECONDS: Final = (1 << 63) - 1
 _FAIL_TEXT_BYTES: Final = 32 << 10
 _UNWIND: Final = b"unwound by the host"
+_Extern: Final = ctypes.c_char * capi.EXTERN_BYTES
 
 
 class CoreRun(Run):
@@ -29,13 +31,13 @@ class CoreRun(Run):
 
     __slots__ = ("_context", "_item", "_memory", "answer", "error_text", "output")
 
-    def __init__(self, engine: wasmtime.Engine, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
-        super().__init__(engine, payload, host, limits)
+    def __init__(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
+        super().__init__(payload, host, limits)
         self.output = b""
         self.error_text: str | None = None
         self.answer = b""
         self._context = 0
-        self._memory = ctypes.create_string_buffer(capi.EXTERN_BYTES)
+        self._memory = _Extern()
         self._item = ctypes.addressof(self._memory) + capi.ITEM_OFFSET
 
     def locate_memory(self, caller: int) -> None:
@@ -66,11 +68,19 @@ class CoreRun(Run):
 
 
 HostFunction = Callable[..., int | None]
+WaitingFunction = Callable[..., Coroutine[Any, Any, int | None]]
 Signature = tuple[str, str]
 """Letters of the parameters and of the result: ``i`` is i32, ``I`` is i64; both are read as unsigned."""
 
 _TYPES: Final = {"i": wasmtime.ValType.i32, "I": wasmtime.ValType.i64}
-_LAYOUT: Final = {"i": "I12x", "I": "Q8x"}
+_RAW: Final = {"i": "I12x", "I": "Q8x"}
+_PAD: Final = capi.VALUE_BYTES - capi.VALUE_OFFSET
+_VALUE: Final = {
+    "i": f"{capi.VALUE_OFFSET}xI{_PAD - 4}x",
+    "I": f"{capi.VALUE_OFFSET}xQ{_PAD - 8}x",
+}
+_KINDS: Final = {"i": ffi.WASMTIME_I32.value, "I": ffi.WASMTIME_I64.value}
+_CELLS: Final = {"i": c_uint32, "I": c_uint64}
 
 
 class CoreHost:
@@ -81,26 +91,30 @@ class CoreHost:
         self._current = current
         self._alive: list[Any] = []
 
-    def add(self, module: str, functions: dict[str, tuple[Signature, HostFunction]]) -> None:
+    def add(self, module: str, functions: Mapping[str, tuple[Signature, HostFunction]]) -> None:
         """Defines ``functions``; each is called with the run and its arguments."""
         for name, (signature, function) in functions.items():
-            callback = self._callback(signature, function)
-            parameters, results = ([_TYPES[letter]() for letter in letters] for letters in signature)
-            capi.define(self.linker, module, name, wasmtime.FuncType(parameters, results), callback)
-            self._alive.append(callback)
+            self._define(module, name, signature, self._at_once(signature, function))
 
-    def _callback(self, signature: Signature, function: HostFunction) -> Any:
+    def add_waiting(self, module: str, functions: Mapping[str, tuple[Signature, WaitingFunction]]) -> None:
+        """The same for functions that may wait: the guest is suspended meanwhile."""
+        for name, (signature, function) in functions.items():
+            self._define(module, name, signature, self._waiting(signature, function))
+
+    def _define(self, module: str, name: str, signature: Signature, callback: Any) -> None:
+        parameters, results = ([_TYPES[letter]() for letter in letters] for letters in signature)
+        capi.define(self.linker, module, name, wasmtime.FuncType(parameters, results), callback)
+        self._alive.append(callback)
+
+    def _at_once(self, signature: Signature, function: HostFunction) -> Any:
         parameters, result = signature
-        layout = struct.Struct("<" + "".join(_LAYOUT[letter] for letter in parameters))
+        layout = struct.Struct("<" + "".join(_RAW[letter] for letter in parameters))
         size, unpack, string_at, current = layout.size, layout.unpack, ctypes.string_at, self._current
-        cell = c_uint64 if result == "I" else c_uint32
+        cell = _CELLS[result or "i"]
         trap_new = capi.trap_new
 
         def call(_environment: int, caller: int, values: int, _count: int) -> int | None:
-            try:
-                run = cast("CoreRun", current.get())
-            except BaseException:
-                return trap_new(_UNWIND, len(_UNWIND))  # type: ignore[no-any-return]
+            run = cast("CoreRun", current.run)
             try:
                 run.check()
                 run.locate_memory(caller)
@@ -114,6 +128,41 @@ class CoreHost:
                 return trap_new(_UNWIND, len(_UNWIND))  # type: ignore[no-any-return]
 
         return capi.HOST_FUNCTION(call)
+
+    def _waiting(self, signature: Signature, function: WaitingFunction) -> Any:
+        parameters, result = signature
+        layout = struct.Struct("<" + "".join(_VALUE[letter] for letter in parameters))
+        size, unpack, string_at, current = layout.size, layout.unpack, ctypes.string_at, self._current
+        continuation = ctypes.cast(current.continuation, c_void_p).value or 0
+
+        async def perform(run: CoreRun, arguments: tuple[int, ...], results: int) -> None:
+            value = await function(run, *arguments)
+            if value is not None:
+                c_uint8.from_address(results).value = _KINDS[result]
+                _CELLS[result].from_address(results + capi.VALUE_OFFSET).value = value
+
+        def call(
+            _environment: int,
+            caller: int,
+            values: int,
+            _count: int,
+            results: int,
+            _results: int,
+            trap: int,
+            then: int,
+        ) -> None:
+            run = cast("CoreRun", current.run)
+            c_uint64.from_address(then).value = continuation
+            c_uint64.from_address(then + 8).value = c_uint64.from_address(then + 16).value = 0
+            try:
+                run.check()
+                run.locate_memory(caller)
+                run.pending = perform(run, unpack(string_at(values, size)), results)
+            except BaseException as error:
+                run.keep(error)
+                c_uint64.from_address(trap).value = capi.trap_new(_UNWIND, len(_UNWIND))
+
+        return capi.WAITING_FUNCTION(call)
 
 
 def _input_size(run: CoreRun) -> int:
@@ -142,23 +191,23 @@ def _log(run: CoreRun, pointer: int, size: int) -> None:
     run.write("log", run.read(pointer, size))
 
 
-def _sleep_ms(run: CoreRun, milliseconds: int) -> None:
+async def _sleep_ms(run: CoreRun, milliseconds: int) -> None:
     # A negative time was read as a huge one.
     if milliseconds >> 63 == 0:
-        run.host.sleep_for(min(milliseconds * 1_000_000, _MAX_NANOSECONDS))
+        await run.host.sleep_for(min(milliseconds * 1_000_000, _MAX_NANOSECONDS))
 
 
 def _now_ms(run: CoreRun) -> int:
     return run.host.wall_clock_ns() // 1_000_000
 
 
-def _http(run: CoreRun, pointer: int, size: int) -> int:
+async def _http(run: CoreRun, pointer: int, size: int) -> int:
     if size > MAX_HTTP_REQUEST_BYTES:
         run.answer = http_json.encode_error(
             "too-large", f"a request has at most {MAX_HTTP_REQUEST_BYTES} bytes"
         )
         return len(run.answer)
-    run.answer = http_json.answer(run.host, run.read(pointer, size))
+    run.answer = await http_json.answer(run.host, run.read(pointer, size))
     return len(run.answer)
 
 
@@ -174,8 +223,11 @@ OWN_FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
     "output": (("ii", ""), _output),
     "fail": (("ii", ""), _fail),
     "log": (("ii", ""), _log),
-    "sleep_ms": (("I", ""), _sleep_ms),
     "now_ms": (("", "I"), _now_ms),
-    "http": (("ii", "i"), _http),
     "http_read": (("iii", "i"), _http_read),
+}
+
+OWN_WAITING: Final[dict[str, tuple[Signature, WaitingFunction]]] = {
+    "sleep_ms": (("I", ""), _sleep_ms),
+    "http": (("ii", "i"), _http),
 }

@@ -1,36 +1,38 @@
-"""The run that is going on: its outcome, and how another thread ends it.
+"""A run of a guest on a fiber: which run a host callback belongs to, how it waits and how it ends.
 
-Host callbacks cannot raise through the engine: what they raise is kept here, in the run's own state, the
-engine is told to unwind the guest, and ``CurrentRun.finish`` raises it again.
+A host callback cannot raise through the engine: what it raises is kept here, in the run's own state, the
+engine is told to unwind the guest, and it is raised again outside. A host call that may wait only notes its
+coroutine; ``drive`` awaits that while the guest is suspended::
+
+    drive ── poll ──▶ guest ── call ──▶ callback: notes the coroutine, suspends the guest
+      ▲ │ ◀─ pending ─────────────────────┘
+      │ └── await the coroutine, write its result, poll again ──▶ the guest goes on
+      └── no coroutine: the time slice is over ──▶ await give_way, poll again
 """
 
 import codecs
-import threading
-from collections.abc import Callable
+from collections.abc import Coroutine
+from typing import Any
 
-import wasmtime
-
-from mvm_ci.ports.guest import GuestLimits, HostCalls, Unwind
+from mvm_ci.adapters.wasm import capi
+from mvm_ci.ports.guest import GuestLimits, HostCalls
 
 
 class Run:
-    """One run of one guest."""
+    """One run of one guest. ``pending``: the host call that the guest is suspended in."""
 
-    __slots__ = ("_decoders", "engine", "host", "interruption", "limits", "outcome", "payload")
+    __slots__ = ("_decoders", "host", "limits", "outcome", "payload", "pending")
 
-    def __init__(self, engine: wasmtime.Engine, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
-        self.engine = engine
+    def __init__(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
         self.payload = payload
         self.host = host
         self.limits = limits
         self.outcome: BaseException | None = None
-        self.interruption: Unwind | None = None
+        self.pending: Coroutine[Any, Any, None] | None = None
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
 
     def check(self) -> None:
         """Raises what ended this run already: no effect may start after it."""
-        if self.interruption is not None:
-            raise self.interruption
         if self.outcome is not None:
             raise self.outcome
 
@@ -57,38 +59,47 @@ class Run:
 
 
 class CurrentRun:
-    """Holds the one run of a runtime, so that ``interrupt`` hits that one and no other."""
+    """The run whose guest is on the thread: host callbacks belong to it."""
+
+    __slots__ = ("continuation", "run")
 
     def __init__(self) -> None:
-        # Reentrant: a signal handler on the guest's own thread may interrupt while the lock is held.
-        self._lock = threading.RLock()
-        self._run: Run | None = None
+        self.run: Run | None = None
+        self.continuation = capi.CONTINUATION(self._over)
 
     def get(self) -> Run:
         """The run that a host callback belongs to."""
-        if self._run is None:
+        if self.run is None:
             raise RuntimeError("a host call outside of a run")
-        return self._run
+        return self.run
 
-    def begin(self, run: Run) -> None:
-        """Call it when the store's deadline stands: from here on an interruption hits ``run``."""
-        with self._lock:
-            if self._run is not None:
-                raise RuntimeError("a guest runs already on this runtime")
-            self._run = run
+    def _over(self, _environment: int) -> bool:
+        return self.run is None or self.run.pending is None
 
-    def end(self) -> None:
-        """From here on an interruption hits nothing."""
-        with self._lock:
-            self._run = None
+    async def drive(self, run: Run, future: int) -> None:
+        """Runs the call behind ``future``, which is freed on return, to its end.
 
-    def interrupt(self, make: Callable[[], Unwind]) -> None:
-        """Ends the present run, if there is one, with ``make()``; the first interruption counts."""
-        with self._lock:
-            run = self._run
-            if run is None or run.interruption is not None:
-                return
-            run.interruption = make()
-            # Every store's deadline is the next epoch, and nothing else advances it: the guest stops at its
-            # next loop or call. No ticking thread is needed.
-            run.engine.increment_epoch()
+        If a host call raises, or something is raised where this waits, the guest is gone when it comes out.
+        """
+        poll = capi.future_poll
+        try:
+            while True:
+                self.run = run
+                done = poll(future)
+                self.run = None
+                if done:
+                    return
+                pending = run.pending
+                if pending is None:
+                    run.check()
+                    await run.host.give_way()
+                    continue
+                await pending
+                run.pending = None
+        finally:
+            if run.pending is not None:
+                run.pending.close()
+            # Frees the fiber, and unwinds what is on it.
+            self.run = run
+            capi.future_delete(future)
+            self.run = None

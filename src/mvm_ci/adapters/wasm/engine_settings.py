@@ -17,6 +17,8 @@ BAD_MODULE: Final = 3
 """Exit code of the compiling child: the module cannot run here."""
 MAX_MEMORY_BYTES: Final = 1 << 30
 """What a guest's memory can never exceed, whatever its limits say."""
+HOST_STACK_BYTES: Final = 512 << 10
+"""What a fiber's stack holds beyond the guest's: host callbacks run on it. Only what is touched is memory."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,17 +30,27 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     pooled: bool
     memory_reservation: int
     max_wasm_stack: int
+    concurrency: bool
+    """The library's own scheduling of guests; without it a host function may call into its guest's store."""
 
 
 SETTINGS: Final = {
     # A pooled slot that stays resident makes the start of a small guest a few times cheaper than fresh
     # mappings.
     ModuleKind.CORE: EngineSettings(
-        component_model=False, pooled=True, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=512 << 10
+        component_model=False,
+        pooled=True,
+        memory_reservation=MAX_MEMORY_BYTES,
+        max_wasm_stack=512 << 10,
+        concurrency=False,
     ),
     # Python has one large memory; CPython recurses deeply in C.
     ModuleKind.COMPONENT: EngineSettings(
-        component_model=True, pooled=False, memory_reservation=MAX_MEMORY_BYTES, max_wasm_stack=2 << 20
+        component_model=True,
+        pooled=False,
+        memory_reservation=MAX_MEMORY_BYTES,
+        max_wasm_stack=2 << 20,
+        concurrency=False,
     ),
 }
 

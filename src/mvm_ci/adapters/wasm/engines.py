@@ -6,11 +6,12 @@ from typing import Final
 import wasmtime
 from wasmtime import _bindings as bindings
 
-from mvm_ci.adapters.wasm.engine_settings import MAX_MEMORY_BYTES, SETTINGS
-from mvm_ci.ports.guest import ModuleKind
+from mvm_ci.adapters.wasm.engine_settings import HOST_STACK_BYTES, MAX_MEMORY_BYTES, SETTINGS
+from mvm_ci.ports.guest import MAX_GUESTS, ModuleKind
 
 _KEEP_RESIDENT: Final = 1 << 20
-_POOL_SLOTS: Final = 2
+_STACK_KEPT: Final = 64 << 10
+_POOL_SLOTS: Final = MAX_GUESTS
 
 
 def make_engine(kind: ModuleKind) -> wasmtime.Engine:
@@ -21,6 +22,7 @@ def make_engine(kind: ModuleKind) -> wasmtime.Engine:
     config.wasm_component_model = settings.component_model
     config.memory_reservation = settings.memory_reservation
     config.max_wasm_stack = settings.max_wasm_stack
+    bindings.wasmtime_config_async_stack_size_set(config.ptr(), settings.max_wasm_stack + HOST_STACK_BYTES)
     # Not needed by any guest, and each one more way to use memory or to differ between machines.
     config.wasm_threads = False
     config.wasm_memory64 = False
@@ -28,6 +30,8 @@ def make_engine(kind: ModuleKind) -> wasmtime.Engine:
     config.wasm_gc = False
     config.wasm_exceptions = False
     config.wasm_relaxed_simd = False
+    bindings.wasmtime_config_wasm_component_model_async_set(config.ptr(), settings.concurrency)
+    bindings.wasmtime_config_concurrency_support_set(config.ptr(), settings.concurrency)
     config.cranelift_nan_canonicalization = True
     if settings.pooled:
         _use_pool(config)
@@ -40,12 +44,14 @@ def _use_pool(config: wasmtime.Config) -> None:
         for setting, kind, value in (
             ("total_core_instances", c_uint32, _POOL_SLOTS),
             ("total_memories", c_uint32, _POOL_SLOTS),
+            ("total_stacks", c_uint32, _POOL_SLOTS),
             ("total_tables", c_uint32, 4 * _POOL_SLOTS),
             ("max_tables_per_module", c_uint32, 4),
             ("table_elements", c_size_t, 100_000),
             ("max_memory_size", c_size_t, MAX_MEMORY_BYTES),
             ("linear_memory_keep_resident", c_size_t, _KEEP_RESIDENT),
             ("table_keep_resident", c_size_t, 4096),
+            ("async_stack_keep_resident", c_size_t, _STACK_KEPT),
         ):
             setter = getattr(bindings, f"wasmtime_pooling_allocation_config_{setting}_set")
             setter(pool, kind(value))

@@ -36,7 +36,7 @@ _decoder: Final = msgspec.json.Decoder(_Request)
 _encoder: Final = msgspec.json.Encoder()
 
 
-def answer(host: HostCalls, document: bytes | str) -> bytes:
+async def answer(host: HostCalls, document: bytes | str) -> bytes:
     """Has ``host`` perform the request in ``document``; a document that is none is answered, it does not
     end the guest.
     """
@@ -44,7 +44,7 @@ def answer(host: HostCalls, document: bytes | str) -> bytes:
         asked = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return encode_error("protocol", f"not a request: {error}")
-    return _encode_result(host.http(_request(asked)))
+    return _encode_result(await host.http(_request(asked)))
 
 
 def _request(asked: _Request) -> HttpRequest:

@@ -5,12 +5,16 @@ version is silently ignored, and the guest would see the real clock: ``WASI_VERS
 one of the library, which ``self_test`` proves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from ctypes import addressof, c_void_p
 from typing import Any, Final
 
 import wasmtime
+from wasmtime import _bindings as bindings
 from wasmtime.component import Component, Linker, Record
 
+from mvm_ci.adapters.wasm import capi
+from mvm_ci.adapters.wasm.component_values import Prepare
 from mvm_ci.adapters.wasm.current_run import Run
 
 WASI_VERSION: Final = "0.2.12"
@@ -34,35 +38,75 @@ _READY_POLLABLE: Final = f"""(component
 
 
 class Sleeper:
-    """Makes ready pollables in a guest's store; the helper is instantiated at a store's first sleep."""
+    """Makes ready pollables in a guest's store."""
 
     def __init__(self, engine: wasmtime.Engine) -> None:
         self._component = Component(engine, _READY_POLLABLE)
         self._linker = Linker(engine)
-        self._linker.add_wasip2()
-
-    def pollable(self, store: wasmtime.StoreContext) -> Any:
-        """A pollable of ``store`` that is ready."""
-        instance = self._linker.instantiate(store, self._component)
-        make = instance.get_func(store, "ready")
-        if make is None:
+        capi.add_wasi(self._linker)
+        index = self._component.get_export_index("ready")
+        if index is None:
             raise RuntimeError("the helper component exports no function ready")
-        return make(store)
+        self._index = index
+        self._linker_at = capi.address(self._linker.ptr())
+        self._component_at = capi.address(self._component.ptr())
+
+    def pollable(self, context: int, result: Any) -> None:
+        """Makes ``result`` a pollable of the store behind ``context`` that is ready. The helper is
+        instantiated anew each time: it is small.
+        """
+        error = c_void_p()
+        instance = bindings.wasmtime_component_instance_t()
+        made = capi.component_instantiate(
+            self._linker_at, context, self._component_at, addressof(instance), addressof(error)
+        )
+        _finish(made, error)
+        function = bindings.wasmtime_component_func_t()
+        found = capi.component_function(
+            addressof(instance), context, capi.address(self._index.ptr()), addressof(function)
+        )
+        if not found:
+            raise RuntimeError("the helper component exports no function ready")
+        called = capi.component_call(
+            addressof(function), context, None, 0, addressof(result), 1, addressof(error)
+        )
+        _finish(called, error)
 
 
-def functions(sleeper: Sleeper) -> dict[str, dict[str, Callable[..., Any]]]:
-    """What replaces the library's functions, by interface; each is called with the run, its store and the
-    arguments.
+def _finish(future: int, error: c_void_p) -> None:
+    """Runs a call of the helper, which never waits, to its end."""
+    try:
+        while not capi.future_poll(future):
+            pass
+    finally:
+        capi.future_delete(future)
+    if error.value:
+        raise capi.take_error(error.value)
+
+
+def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Prepare]]:
+    """What replaces the library's functions and may wait, by interface."""
+
+    def until(run: Run, context: int, instant: Any, result: Any) -> Coroutine[Any, Any, None]:
+        sleeper.pollable(context, result)
+        return run.host.sleep_until(min(instant.of.u64, _MAX_U63))
+
+    def during(run: Run, context: int, duration: Any, result: Any) -> Coroutine[Any, Any, None]:
+        sleeper.pollable(context, result)
+        return run.host.sleep_for(min(duration.of.u64, _MAX_U63))
+
+    return {
+        f"wasi:clocks/monotonic-clock@{WASI_VERSION}": {
+            "subscribe-instant": until,
+            "subscribe-duration": during,
+        }
+    }
+
+
+def functions() -> dict[str, dict[str, Callable[..., Any]]]:
+    """What replaces the library's other functions, by interface; each is called with the run, its store and
+    the arguments.
     """
-
-    def until(run: Run, store: wasmtime.StoreContext, instant: int) -> Any:
-        run.host.sleep_until(min(instant, _MAX_U63))
-        return sleeper.pollable(store)
-
-    def during(run: Run, store: wasmtime.StoreContext, duration: int) -> Any:
-        run.host.sleep_for(min(duration, _MAX_U63))
-        return sleeper.pollable(store)
-
     clocks, chance = "wasi:clocks/", "wasi:random/"
     # The two functions that return bytes are in byte_functions.py.
     return {
@@ -70,8 +114,6 @@ def functions(sleeper: Sleeper) -> dict[str, dict[str, Callable[..., Any]]]:
         f"{clocks}monotonic-clock@{WASI_VERSION}": {
             "now": _monotonic,
             "resolution": _resolution,
-            "subscribe-instant": until,
-            "subscribe-duration": during,
         },
         f"{chance}random@{WASI_VERSION}": {"get-random-u64": _random_number},
         f"{chance}insecure@{WASI_VERSION}": {"get-insecure-random-u64": _random_number},

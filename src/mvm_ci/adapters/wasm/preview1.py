@@ -5,7 +5,7 @@ Clocks, randomness and sleeping are the host's; stdout and stderr are logs; ever
 
 from typing import Final
 
-from mvm_ci.adapters.wasm.core_host import CoreRun, HostFunction, Signature
+from mvm_ci.adapters.wasm.core_host import CoreRun, HostFunction, Signature, WaitingFunction
 from mvm_ci.adapters.wasm.failures import guest_failed
 from mvm_ci.domain.outcome import FailureKind
 
@@ -120,7 +120,7 @@ def _nothing(_run: CoreRun, _list: int, _buffer: int) -> int:
     return _SUCCESS
 
 
-def _poll_oneoff(run: CoreRun, subscriptions: int, events: int, count: int, ready: int) -> int:
+async def _poll_oneoff(run: CoreRun, subscriptions: int, events: int, count: int, ready: int) -> int:
     """Descriptors are always ready; of clocks the earliest one is waited for, durably."""
     if not 0 < count <= _MAX_SUBSCRIPTIONS:
         return _INVAL
@@ -130,7 +130,7 @@ def _poll_oneoff(run: CoreRun, subscriptions: int, events: int, count: int, read
     if not fired:
         if any(_number(entry, 16, 4) >= _CLOCKS for entry in entries):
             return _INVAL
-        fired = [_wait_for_earliest(run, entries)]
+        fired = [await _wait_for_earliest(run, entries)]
     data = b"".join(_event(entry) for entry in fired)
     run.store(events, data)
     run.store(ready, len(fired).to_bytes(4, "little"))
@@ -142,13 +142,13 @@ def _event(entry: bytes) -> bytes:
     return entry[:8] + error.to_bytes(2, "little") + entry[8:9] + bytes(21)
 
 
-def _wait_for_earliest(run: CoreRun, entries: list[bytes]) -> bytes:
+async def _wait_for_earliest(run: CoreRun, entries: list[bytes]) -> bytes:
     host = run.host
     if len(entries) == 1 and not entries[0][40] & 1:
-        host.sleep_for(min(_number(entries[0], 24, 8), _MAX_U63))
+        await host.sleep_for(min(_number(entries[0], 24, 8), _MAX_U63))
         return entries[0]
     if len(entries) == 1 and _number(entries[0], 16, 4) != _REALTIME:
-        host.sleep_until(min(_number(entries[0], 24, 8), _MAX_U63))
+        await host.sleep_until(min(_number(entries[0], 24, 8), _MAX_U63))
         return entries[0]
     deadlines = []
     for entry in entries:
@@ -159,7 +159,7 @@ def _wait_for_earliest(run: CoreRun, entries: list[bytes]) -> bytes:
             timeout = max(0, timeout - host.monotonic_ns())
         deadlines.append(min(timeout, _MAX_U63))
     shortest = min(deadlines)
-    host.sleep_for(shortest)
+    await host.sleep_for(shortest)
     return entries[deadlines.index(shortest)]
 
 
@@ -208,7 +208,6 @@ FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
     "clock_res_get": (("ii", "i"), _clock_res_get),
     "clock_time_get": (("iIi", "i"), _clock_time_get),
     "random_get": (("ii", "i"), _random_get),
-    "poll_oneoff": (("iiii", "i"), _poll_oneoff),
     "sched_yield": (("", "i"), _sched_yield),
     "proc_exit": (("i", ""), _proc_exit),
     "proc_raise": (("i", "i"), _proc_raise),
@@ -223,3 +222,5 @@ FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
     "sock_shutdown": (("ii", "i"), _unsupported),
     **{name: ((parameters, "i"), _bad_descriptor) for name, parameters in _ABSENT.items()},
 }
+
+WAITING: Final[dict[str, tuple[Signature, WaitingFunction]]] = {"poll_oneoff": (("iiii", "i"), _poll_oneoff)}

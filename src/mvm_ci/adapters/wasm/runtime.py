@@ -1,21 +1,23 @@
 """The WebAssembly engine of one runner process; implements ``ports.guest.GuestRuntime``."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final
 
+import wasmtime
+
+from mvm_ci.adapters.wasm import capi
 from mvm_ci.adapters.wasm.component import ComponentGuest, ComponentLoader
 from mvm_ci.adapters.wasm.core import CoreGuest, CoreLoader
 from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.adapters.wasm.engines import make_engine
 from mvm_ci.adapters.wasm.self_test import self_test
-from mvm_ci.ports.guest import CompiledModule, Guest, ModuleKind, Unwind
+from mvm_ci.ports.guest import CompiledModule, Guest, ModuleKind
 
 _LOADED: Final = 32
 
 
 class WasmRuntime:
-    """Loads and runs guests, one at a time. Needs no thread of its own: see ``CurrentRun.interrupt``."""
+    """Loads and runs guests, each on a fiber."""
 
     def __init__(self, loaded: int = _LOADED) -> None:
         """``loaded``: how many modules stay loaded (their code is mapped from the cache's files)."""
@@ -24,6 +26,7 @@ class WasmRuntime:
         self._loaded = loaded
         self._core: CoreLoader | None = None
         self._components: ComponentLoader | None = None
+        self._engines: tuple[int, ...] = ()
 
     def load(self, module: CompiledModule) -> Guest:
         """See ``ports.guest.GuestRuntime.load``. Raises ``Misconfigured`` if WASI cannot be replaced on
@@ -40,12 +43,14 @@ class WasmRuntime:
             self._guests.popitem(last=False)
         return guest
 
-    def interrupt(self, make: Callable[[], Unwind]) -> None:
-        """See ``ports.guest.GuestRuntime.interrupt``."""
-        self._current.interrupt(make)
+    def tick(self) -> None:
+        """See ``ports.guest.GuestRuntime.tick``."""
+        for engine in self._engines:
+            capi.increment_epoch(engine)
 
     def close(self) -> None:
         """Frees the loaded modules and the engines; must not be called while a guest runs."""
+        self._engines = ()
         self._guests.clear()
         self._core = None
         self._components = None
@@ -53,11 +58,16 @@ class WasmRuntime:
     def _load(self, module: CompiledModule) -> CoreGuest | ComponentGuest:
         if module.kind is ModuleKind.CORE:
             if self._core is None:
-                self._core = CoreLoader(make_engine(ModuleKind.CORE), self._current)
+                self._core = CoreLoader(self._engine(ModuleKind.CORE), self._current)
             return self._core.load(module.path)
         if self._components is None:
-            engine = make_engine(ModuleKind.COMPONENT)
+            engine = self._engine(ModuleKind.COMPONENT)
             loader = ComponentLoader(engine, self._current)
             self_test(engine, loader.linker, self._current)
             self._components = loader
         return self._components.load(module.path)
+
+    def _engine(self, kind: ModuleKind) -> wasmtime.Engine:
+        engine = make_engine(kind)
+        self._engines = (*self._engines, capi.address(engine.ptr()))
+        return engine

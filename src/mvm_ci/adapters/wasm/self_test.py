@@ -5,10 +5,14 @@ from typing import Final
 import wasmtime
 from wasmtime.component import Component, Linker
 
+from mvm_ci.adapters.wasm import capi
+from mvm_ci.adapters.wasm.component_call import ComponentCall
+from mvm_ci.adapters.wasm.component_values import Value
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.http import HttpRequest, HttpResult
-from mvm_ci.ports.guest import GuestLimits
+from mvm_ci.ports.guest import GuestFailed, GuestLimits
+from mvm_ci.ports.immediate import at_once
 
 # Guests import an older version than the library registers, so the probe does, too.
 _GUEST_VERSION: Final = "0.2.0"
@@ -103,17 +107,20 @@ class _Recorder:
         self.calls.append("monotonic_ns")
         return 0
 
+    async def give_way(self) -> None:
+        """Nobody else is there."""
+
     def random(self, size: int) -> bytes:
         self.calls.append(f"random {size}")
         return bytes(size)
 
-    def sleep_until(self, monotonic_ns: int) -> None:
+    async def sleep_until(self, monotonic_ns: int) -> None:
         self.calls.append(f"sleep_until {monotonic_ns}")
 
-    def sleep_for(self, duration_ns: int) -> None:
+    async def sleep_for(self, duration_ns: int) -> None:
         self.calls.append(f"sleep_for {duration_ns}")
 
-    def http(self, request: HttpRequest) -> HttpResult:
+    async def http(self, request: HttpRequest) -> HttpResult:
         raise NotImplementedError(request.url)
 
     def log(self, stream: str, text: str) -> None:
@@ -123,22 +130,22 @@ class _Recorder:
 def self_test(engine: wasmtime.Engine, linker: Linker, current: CurrentRun) -> None:
     """Calls each replaced function from a small component. Raises ``Misconfigured`` if one did not arrive."""
     recorder = _Recorder()
+    component = Component(engine, _PROBE)
+    entry = component.get_export_index("probe")
+    if entry is None:
+        raise RuntimeError("the probe exports no function probe")
     with wasmtime.Store(engine) as store:
         store.set_wasi(wasmtime.WasiConfig())
         store.set_limits(1 << 20, 100, 10, 10, 10)
         store.set_epoch_deadline(1)
-        current.begin(Run(engine, b"", recorder, GuestLimits()))
+        context = capi.address(store._context())
+        capi.yield_at_deadline(context, 1)
+        call = ComponentCall(current, Run(b"", recorder, GuestLimits()), context)
         try:
-            instance = linker.instantiate(store, Component(engine, _PROBE))
-            probe = instance.get_func(store, "probe")
-            if probe is not None:
-                probe(store)
-        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
-            raise Misconfigured(
-                f"this wasmtime's WASI cannot be replaced: {str(error).splitlines()[0]}"
-            ) from error
-        finally:
-            current.end()
+            at_once(call.instantiate(linker, component))
+            at_once(call.call(entry, (Value * 0)(), (Value * 0)()))
+        except GuestFailed as error:
+            raise Misconfigured(f"this wasmtime's WASI cannot be replaced: {error}") from error
     if tuple(recorder.calls) != _EXPECTED:
         raise Misconfigured(
             f"this wasmtime's WASI is not the expected version: "
