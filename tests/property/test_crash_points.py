@@ -9,16 +9,15 @@ from mvm_ci.domain.outcome import Completed, Suspended
 from mvm_ci.journal.entries import HttpDone
 from mvm_ci.journal.replay import INTERRUPTED
 from mvm_ci.lifecycle.execute import ExecutionLimits
-from mvm_ci.ports.guest import HostCalls
 from mvm_ci.testing.crash_points import POINTS, Crashed, CrashPoints
-from mvm_ci.testing.execution import FunctionGuest, World, place
+from mvm_ci.testing.execution import Calls, FunctionGuest, World, place
 
 LIMITS = ExecutionLimits(suspend_after_ms=5_000)
 BETWEEN_INTENT_AND_RESULT = {name for name in POINTS if name.startswith(("append.", "effect.", "blob."))}
 STEPS = ("GET", "POST", "PUT idempotent", "POST")
 
 
-def guest(payload: bytes, host: HostCalls) -> bytes:
+def guest(payload: bytes, host: Calls) -> bytes:
     """All kinds of durable writes and effects: small and large answers, short and long sleeps, a large
     result.
     """

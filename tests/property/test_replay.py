@@ -39,12 +39,12 @@ class Program:
     leave_at: int | None = None
     trace: list[tuple[str, object]] = field(default_factory=list)
 
-    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+    async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
         self.trace = []
         state = sha256(payload).hexdigest()
         for index, (kind, arg) in enumerate(self.ops):
             self._leave(index)
-            asked, answer = self._ask(kind, arg, state, host)
+            asked, answer = await self._ask(kind, arg, state, host)
             self.trace.append((asked, answer))
             state = sha256(f"{state}{asked}{answer}".encode()).hexdigest()
         self._leave(len(self.ops))
@@ -54,7 +54,7 @@ class Program:
         if index == self.leave_at:
             raise Leave(Released())
 
-    def _ask(self, kind: str, arg: int, state: str, host: HostCalls) -> tuple[str, object]:
+    async def _ask(self, kind: str, arg: int, state: str, host: HostCalls) -> tuple[str, object]:
         match kind:
             case "wall":
                 return "wall", host.wall_clock_ns()
@@ -64,15 +64,15 @@ class Program:
                 return f"random {arg}", host.random(arg)
             case "sleep":
                 duration = (arg + int(state[0], 16)) * MS
-                host.sleep_for(duration)
+                await host.sleep_for(duration)
                 return f"sleep {duration}", None
             case "until":
-                host.sleep_until(arg * 10 * MS)
+                await host.sleep_until(arg * 10 * MS)
                 return f"until {arg}", None
             case _:
-                return self._speak(kind, arg, state, host)
+                return await self._speak(kind, arg, state, host)
 
-    def _speak(self, kind: str, arg: int, state: str, host: HostCalls) -> tuple[str, object]:
+    async def _speak(self, kind: str, arg: int, state: str, host: HostCalls) -> tuple[str, object]:
         match kind:
             case "log":
                 text = f"{arg} {state}\n"
@@ -82,7 +82,7 @@ class Program:
                 method = kind.upper()
                 url = f"https://example.org/{arg}?{state}"
                 request = HttpRequest(method, url, (), state.encode(), 1000, method == "GET")
-                return f"{method} {url}", host.http(request)
+                return f"{method} {url}", await host.http(request)
 
 
 @dataclass(frozen=True)

@@ -1,90 +1,124 @@
-"""``ports.execution.ExecutionHost``: what a running placement asks of its engine, over sockets."""
+"""``ports.execution.ExecutionHost``: what a running placement asks of its engine, over the socket."""
 
 import secrets
 import time
-from typing import Final
+from typing import Any, Final, Protocol
 
 from mvm_ci.domain.errors import NotFound, ProtocolError
 from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.messages import (
+    Awake,
     BlobBytes,
     BlobStored,
-    Durable,
+    FromRunner,
     GetBlob,
     HttpAnswer,
     HttpCall,
     Post,
     PutBlob,
+    Sleeps,
 )
-from mvm_ci.engine.runner_link import RunnerLink
+from mvm_ci.engine.strand import Answer, GiveWay, Strand
 
-_LOOK_AGAIN_S: Final = 1.0
-"""The wall clock may jump while a guest waits for it."""
+_GIVE_WAY: Final = GiveWay()
+
+
+class Surroundings(Protocol):
+    """What a strand reaches the outside through."""
+
+    def send(self, message: FromRunner) -> None:
+        """Sends to the pool, soon, in order."""
+        ...
+
+    def sleep(self, wall_ns: int, answer: Answer[None]) -> None:
+        """Gives ``answer`` when the wall clock shows ``wall_ns``."""
+        ...
 
 
 class RunnerHost:
-    """One task's ``ExecutionHost``. All answers to calls of earlier tasks that come late are passed over."""
+    """One task's ``ExecutionHost``. Answers to what nobody waits for any more are passed over."""
 
-    __slots__ = ("_call", "_durable", "_link", "_number", "_posts")
+    __slots__ = ("_asked", "_call", "_durable", "_flushing", "_outside", "_posts", "strand")
 
-    def __init__(self, link: RunnerLink, number: int) -> None:
-        self._link = link
-        self._number = number
+    def __init__(self, strand: Strand, outside: Surroundings) -> None:
+        self.strand = strand
+        self._outside = outside
         self._posts = 0
         self._durable = 0
+        self._flushing: Answer[None] | None = None
         # Numbers of tasks never come again, so neither do those of calls.
-        self._call = number << 32
+        self._call = strand.number << 32
+        self._asked: Answer[HttpAnswer | BlobStored | BlobBytes] | None = None
+
+    # ------------------------------------------------------------------ from the pool
+
+    def durable(self, posts: int) -> Answer[None] | None:
+        """The first ``posts`` segments are durable. Returns what is answered by that."""
+        self._durable = max(self._durable, posts)
+        flushing = self._flushing
+        if flushing is None or self._durable < self._posts:
+            return None
+        self._flushing = None
+        flushing.give(None)
+        return flushing
+
+    def answered(self, message: HttpAnswer | BlobStored | BlobBytes) -> Answer[Any] | None:
+        """Returns what is answered by ``message``."""
+        asked = self._asked
+        if asked is None or message.call != self._call:
+            return None
+        self._asked = None
+        asked.give(message)
+        return asked
+
+    # ------------------------------------------------------------------ from the guest
 
     def wall_ns(self) -> int:
-        self._link.check()
         return time.time_ns()
+
+    async def give_way(self) -> None:
+        await _GIVE_WAY
 
     def random_seed(self) -> bytes:
         return secrets.token_bytes(32)
 
     def post(self, segment: Segment) -> None:
-        self._link.check()
         self._posts += 1
-        self._link.send(Post(self._number, segment))
+        self._outside.send(Post(self.strand.number, segment))
 
-    def flush(self) -> None:
-        link = self._link
-        link.check()
-        while self._durable < self._posts:
-            for message in link.receive(None):
-                if isinstance(message, Durable) and message.number == self._number:
-                    self._durable = max(self._durable, message.posts)
+    async def flush(self) -> None:
+        if self._durable < self._posts:
+            self._flushing = Answer(self.strand)
+            await self._flushing
 
-    def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
         call = self._next_call()
-        answer = self._ask(HttpCall(self._number, call, request, idempotency_key))
+        answer = await self._ask(HttpCall(self.strand.number, call, request, idempotency_key))
         if not isinstance(answer, HttpAnswer):
             raise ProtocolError(f"the pool answered a request with {type(answer).__name__}")
         return answer.result
 
-    def wait_until(self, wall_ns: int) -> None:
-        link = self._link
-        link.check()
-        left_s = (wall_ns - time.time_ns()) / 1e9
-        # Set forward, the wall clock ends the wait; set back, it makes it no longer than it was.
-        end_s = time.clock_gettime(time.CLOCK_BOOTTIME) + left_s
-        while left_s > 0:
-            for message in link.receive(min(left_s, _LOOK_AGAIN_S)):
-                if isinstance(message, Durable) and message.number == self._number:
-                    self._durable = max(self._durable, message.posts)
-            left_s = min((wall_ns - time.time_ns()) / 1e9, end_s - time.clock_gettime(time.CLOCK_BOOTTIME))
+    async def wait_until(self, wall_ns: int) -> None:
+        if wall_ns <= time.time_ns():
+            return
+        number = self.strand.number
+        answer: Answer[None] = Answer(self.strand)
+        self._outside.send(Sleeps(number))
+        self._outside.sleep(wall_ns, answer)
+        await answer
+        self._outside.send(Awake(number))
 
-    def put_blob(self, data: bytes) -> BlobRef:
-        answer = self._ask(PutBlob(self._number, self._next_call(), data))
+    async def put_blob(self, data: bytes) -> BlobRef:
+        answer = await self._ask(PutBlob(self.strand.number, self._next_call(), data))
         if not isinstance(answer, BlobStored):
             raise ProtocolError(f"the pool answered a blob with {type(answer).__name__}")
         return answer.ref
 
-    def get_blob(self, ref: BlobRef) -> bytes:
+    async def get_blob(self, ref: BlobRef) -> bytes:
         """Raises ``NotFound``, too."""
-        answer = self._ask(GetBlob(self._number, self._next_call(), ref))
+        answer = await self._ask(GetBlob(self.strand.number, self._next_call(), ref))
         if not isinstance(answer, BlobBytes):
             raise ProtocolError(f"the pool answered a look-up with {type(answer).__name__}")
         if answer.data is None:
@@ -95,18 +129,7 @@ class RunnerHost:
         self._call += 1
         return self._call
 
-    def _ask(self, question: HttpCall | PutBlob | GetBlob) -> HttpAnswer | BlobStored | BlobBytes:
-        link = self._link
-        link.check()
-        link.send(question)
-        found: HttpAnswer | BlobStored | BlobBytes | None = None
-        while found is None:
-            for message in link.receive(None):
-                if isinstance(message, Durable):
-                    if message.number == self._number:
-                        self._durable = max(self._durable, message.posts)
-                elif (
-                    isinstance(message, HttpAnswer | BlobStored | BlobBytes) and message.call == question.call
-                ):
-                    found = message
-        return found
+    async def _ask(self, question: HttpCall | PutBlob | GetBlob) -> HttpAnswer | BlobStored | BlobBytes:
+        self._asked = Answer(self.strand)
+        self._outside.send(question)
+        return await self._asked

@@ -17,6 +17,7 @@ from mvm_ci.journal.entries import Entry, Logged
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
 from mvm_ci.ports.execution import Leave
 from mvm_ci.ports.guest import Guest, GuestLimits, HostCalls
+from mvm_ci.ports.immediate import at_once
 from mvm_ci.testing.crash_points import Crashed, CrashPoints
 
 MODULE: Final = Digest("0d" * 32)
@@ -24,14 +25,38 @@ BEGIN_NS: Final = 1_700_000_000_000_000_000
 _JOB: Final = JobId(1_700_000_000_000 << 20)
 
 
+class Calls:
+    """``HostCalls`` of a host that never waits, as plain functions."""
+
+    def __init__(self, host: HostCalls) -> None:
+        self._host = host
+        self.wall_clock_ns = host.wall_clock_ns
+        self.monotonic_ns = host.monotonic_ns
+        self.random = host.random
+        self.log = host.log
+
+    def sleep_until(self, monotonic_ns: int) -> None:
+        """See ``HostCalls``."""
+        at_once(self._host.sleep_until(monotonic_ns))
+
+    def sleep_for(self, duration_ns: int) -> None:
+        """See ``HostCalls``."""
+        at_once(self._host.sleep_for(duration_ns))
+
+    def http(self, request: HttpRequest) -> HttpResult:
+        """See ``HostCalls``."""
+        return at_once(self._host.http(request))
+
+
 class FunctionGuest:
     """A plain function as a guest."""
 
-    def __init__(self, function: Callable[[bytes, HostCalls], bytes]) -> None:
+    def __init__(self, function: Callable[[bytes, Calls], bytes]) -> None:
         self._function = function
 
-    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
-        return self._function(payload, host)
+    async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+        """See ``ports.guest.Guest.run``."""
+        return self._function(payload, Calls(host))
 
 
 def echo(request: HttpRequest, number: int) -> HttpResult:
@@ -130,6 +155,9 @@ class FakeHost:
     def wall_ns(self) -> int:
         return self._world.now_ns
 
+    async def give_way(self) -> None:
+        """Nobody else is there."""
+
     def random_seed(self) -> bytes:
         return bytes(range(32))
 
@@ -137,7 +165,7 @@ class FakeHost:
         self.posted.append(segment)
         self._under_way.append(segment)
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         self.flushes += 1
         while self._under_way:
             self.crash_points.reach("append.before")
@@ -155,17 +183,17 @@ class FakeHost:
             assert appended is Append.DONE, (segment.first, len(self._world.entries))
         del self._under_way[:count]
 
-    def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
         self.crash_points.reach("effect.before")
         result = self._world.respond(request, idempotency_key)
         self.crash_points.reach("effect.after")
         match result:
             case HttpResponse(body=bytes() as body) if len(body) > INLINE_LIMIT:
-                return HttpResponse(result.status, result.url, result.headers, self.put_blob(body))
+                return HttpResponse(result.status, result.url, result.headers, await self.put_blob(body))
             case HttpResponse() | HttpFailure():
                 return result
 
-    def wait_until(self, wall_ns: int) -> None:
+    async def wait_until(self, wall_ns: int) -> None:
         self.crash_points.reach("wait.before")
         self._world.waited_ns.append(wall_ns - self._world.now_ns)
         self._world.now_ns = max(self._world.now_ns, wall_ns)
@@ -173,13 +201,13 @@ class FakeHost:
             self.deliver(len(self._under_way))
         self.crash_points.reach("wait.after")
 
-    def put_blob(self, data: bytes) -> BlobRef:
+    async def put_blob(self, data: bytes) -> BlobRef:
         self.crash_points.reach("blob.before")
         ref = self._world.put_blob(data)
         self.crash_points.reach("blob.after")
         return ref
 
-    def get_blob(self, ref: BlobRef) -> bytes:
+    async def get_blob(self, ref: BlobRef) -> bytes:
         return self._world.get_blob(ref)
 
     def report(self, result: Result) -> None:
@@ -214,7 +242,7 @@ def place(
         journal=world.journal,
     )
     try:
-        result = execute(guest, execution, host, limits or ExecutionLimits())
+        result = at_once(execute(guest, execution, host, limits or ExecutionLimits()))
         host.report(result)
     except Crashed as crashed:
         host.deliver(arrives)

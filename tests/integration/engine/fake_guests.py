@@ -1,18 +1,17 @@
 """A ``GuestRuntime`` whose guests are scripts: their input says, step by step, what they do."""
 
+import inspect
 import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.http import HttpRequest, HttpResponse
 from mvm_ci.domain.outcome import Failure, FailureKind
-from mvm_ci.ports.guest import CompiledModule, GuestFailed, GuestLimits, HostCalls, Unwind
+from mvm_ci.ports.guest import CompiledModule, GuestFailed, GuestLimits, HostCalls
 
 
 def script(*steps: Any) -> bytes:
@@ -22,19 +21,15 @@ def script(*steps: Any) -> bytes:
 
 class FakeRuntime:
     def __init__(self) -> None:
-        self.interruption: Unwind | None = None
-        self.running = False
-        self.lock = threading.Lock()
+        self.ticks = 0
 
     def load(self, module: CompiledModule) -> "FakeGuest":
         if not Path(module.path).exists():
             raise BadModule("its machine code is not there")
         return FakeGuest(self)
 
-    def interrupt(self, make: Callable[[], Unwind]) -> None:
-        with self.lock:
-            if self.running:
-                self.interruption = make()
+    def tick(self) -> None:
+        self.ticks += 1
 
     def close(self) -> None:
         pass
@@ -44,24 +39,12 @@ class FakeGuest:
     def __init__(self, runtime: FakeRuntime) -> None:
         self.runtime = runtime
 
-    def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
-        runtime = self.runtime
-        with runtime.lock:
-            runtime.running = True
-            runtime.interruption = None
-        try:
-            results = []
-            for name, *arguments in json.loads(payload):
-                results.append(getattr(self, name)(host, *arguments))
-                self.check()
-            return json.dumps(results).encode()
-        finally:
-            with runtime.lock:
-                runtime.running = False
-
-    def check(self) -> None:
-        if self.runtime.interruption is not None:
-            raise self.runtime.interruption
+    async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
+        results = []
+        for name, *arguments in json.loads(payload):
+            did = getattr(self, name)(host, *arguments)
+            results.append(await did if inspect.isawaitable(did) else did)
+        return json.dumps(results).encode()
 
     def echo(self, host: HostCalls, value: Any) -> Any:
         return value
@@ -81,23 +64,27 @@ class FakeGuest:
     def bug(self, host: HostCalls) -> None:
         raise RuntimeError("not a guest's error")
 
-    def http(self, host: HostCalls, method: str, url: str, body: str = "") -> Any:
+    async def http(self, host: HostCalls, method: str, url: str, body: str = "") -> Any:
         idempotent = method in ("GET", "HEAD")
-        answer = host.http(HttpRequest(method, url, (), body.encode(), 5000, idempotent))
+        answer = await host.http(HttpRequest(method, url, (), body.encode(), 5000, idempotent))
         if isinstance(answer, HttpResponse):
             assert isinstance(answer.body, bytes)
             return [answer.status, len(answer.body)]
         return answer.kind
 
-    def sleep(self, host: HostCalls, ms: int) -> None:
-        host.sleep_for(ms * 1_000_000)
+    async def sleep(self, host: HostCalls, ms: int) -> None:
+        await host.sleep_for(ms * 1_000_000)
 
-    def spin(self, host: HostCalls) -> None:
-        while True:
-            self.check()
+    async def spin(self, host: HostCalls, ms: int = 1 << 30) -> None:
+        """Computes, and gives way at the end of each slice."""
+        seen, end = self.runtime.ticks, time.perf_counter() + ms / 1000
+        while time.perf_counter() < end:
+            if self.runtime.ticks != seen:
+                await host.give_way()
+                seen = self.runtime.ticks
 
     def busy(self, host: HostCalls, ms: int) -> None:
-        """Computes for a while, in which nothing can interrupt it."""
+        """Computes for a while in one piece: it never gives way."""
         end = time.perf_counter() + ms / 1000
         while time.perf_counter() < end:
             pass

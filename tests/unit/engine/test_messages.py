@@ -28,7 +28,7 @@ TO_RUNNER: list[m.ToRunner] = [
     m.BlobBytes(1, None),
     m.LeaveNow(1, Released()),
     m.LeaveNow(1, None),
-    m.Recall(),
+    m.AreYouThere(),
 ]
 FROM_RUNNER: list[m.FromRunner] = [
     m.Ready(),
@@ -44,7 +44,9 @@ FROM_RUNNER: list[m.FromRunner] = [
             m.Result(4, None, None, 5),
         )
     ),
-    m.Recalled((1, 2)),
+    m.Sleeps(1),
+    m.Awake(1),
+    m.Here(),
 ]
 
 

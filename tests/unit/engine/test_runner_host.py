@@ -1,70 +1,143 @@
-"""What a runner's host waits for: the answers of its pool, and a clock that may be set."""
+"""What a task asks of its engine, and what answers it."""
 
-from __future__ import annotations
-
-import time
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import pytest
 
+from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.http import HttpFailure, HttpRequest
+from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.job import Placed
+from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
-from mvm_ci.engine.messages import Durable, Post
+from mvm_ci.engine.messages import (
+    Awake,
+    BlobBytes,
+    BlobStored,
+    FromRunner,
+    GetBlob,
+    HttpAnswer,
+    HttpCall,
+    Post,
+    PutBlob,
+    Sleeps,
+    Task,
+)
 from mvm_ci.engine.runner_host import RunnerHost
-from mvm_ci.engine.runner_link import RunnerLink
+from mvm_ci.engine.strand import Answer, Strand
+from mvm_ci.ports.guest import CompiledModule
 
-TASK = 7
+NUMBER = 7
+CALL = NUMBER << 32
+REF = BlobRef(Digest("ab" * 32), 5)
+GET = HttpRequest("GET", "http://a/", (), b"", 1000, idempotent=True)
 
 
-class Link:
-    """Answers each ``receive`` with the next of ``coming``; time passes meanwhile."""
+class Outside:
+    def __init__(self) -> None:
+        self.sent: list[FromRunner] = []
+        self.sleeping: list[Answer[None]] = []
 
-    def __init__(self, *coming: list[Any]) -> None:
-        self.coming = list(coming)
-        self.sent: list[Any] = []
-        self.waits: list[float | None] = []
-        self.set_wall_by = 0.0
-        self.wall, self.boot = 1_000.0, 50.0
-
-    def check(self) -> None:
-        """Nobody wants the guest to leave."""
-
-    def send(self, message: object) -> None:
+    def send(self, message: FromRunner) -> None:
         self.sent.append(message)
 
-    def receive(self, timeout: float | None) -> list[Any]:
-        self.waits.append(timeout)
-        self.wall += (timeout or 0.0) + self.set_wall_by
-        self.boot += timeout or 0.0
-        self.set_wall_by = 0.0
-        return self.coming.pop(0) if self.coming else []
+    def sleep(self, wall_ns: int, answer: Answer[None]) -> None:
+        self.sleeping.append(answer)
 
 
-def host(link: Link) -> RunnerHost:
-    return RunnerHost(cast("RunnerLink", link), TASK)
+@pytest.fixture
+def outside() -> Outside:
+    return Outside()
 
 
-def test_a_flush_returns_when_everything_that_was_posted_is_durable() -> None:
-    link = Link([], [Durable(TASK, 1)], [Durable(TASK + 1, 9)], [Durable(TASK, 2)], ["not read"])
-    one = host(link)
+@pytest.fixture
+def host(outside: Outside) -> RunnerHost:
+    task = Task(NUMBER, 0, b"", 0, Placed(JobId(1), 1), 1, ())
+    return RunnerHost(Strand(task, cast("CompiledModule", None)), outside)
+
+
+def waits(coroutine: Coroutine[Any, Any, Any]) -> Answer[Any]:
+    answer = coroutine.send(None)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def end(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    with pytest.raises(StopIteration) as ended:
+        coroutine.send(None)
+    return ended.value.value
+
+
+def test_a_flush_waits_until_everything_that_was_posted_is_durable(
+    host: RunnerHost, outside: Outside
+) -> None:
     segments = [Segment(0, 1, b"a"), Segment(1, 1, b"b")]
     for segment in segments:
-        one.post(segment)
-    one.flush()
-    assert link.sent == [Post(TASK, segment) for segment in segments]
-    assert link.coming == [["not read"]]
-    one.flush()
-    assert link.coming == [["not read"]]
+        host.post(segment)
+    assert outside.sent == [Post(NUMBER, segment) for segment in segments]
+    flush = host.flush()
+    answer = waits(flush)
+    assert host.durable(1) is None
+    assert host.durable(2) is answer
+    end(flush)
+    end(host.flush())
 
 
-@pytest.mark.parametrize(
-    ("set_by", "least_s", "most_s"), [(0, 10, 10), (-3_600, 10, 10), (5, 5, 6), (3_600, 1, 1)]
-)
-def test_a_wait_ends_by_the_wall_clock_or_when_its_time_has_passed(
-    monkeypatch: pytest.MonkeyPatch, set_by: float, least_s: float, most_s: float
-) -> None:
-    link = Link()
-    link.set_wall_by = set_by
-    monkeypatch.setattr(time, "time_ns", lambda: int(link.wall * 1e9))
-    monkeypatch.setattr(time, "clock_gettime", lambda _: link.boot)
-    host(link).wait_until(1_010_000_000_000)
-    assert least_s <= sum(wait or 0 for wait in link.waits) <= most_s
+def test_what_is_durable_already_is_not_waited_for(host: RunnerHost) -> None:
+    host.post(Segment(0, 1, b"a"))
+    assert host.durable(1) is None
+    end(host.flush())
+
+
+def test_a_request_waits_for_its_own_answer(host: RunnerHost, outside: Outside) -> None:
+    failure = HttpFailure("dns", "no such host")
+    first = host.http(GET, "key")
+    answer = waits(first)
+    assert outside.sent == [HttpCall(NUMBER, CALL + 1, GET, "key")]
+    assert host.answered(HttpAnswer(CALL + 2, failure)) is None
+    assert host.answered(HttpAnswer(CALL + 1, failure)) is answer
+    assert host.answered(HttpAnswer(CALL + 1, failure)) is None
+    assert end(first) == failure
+
+
+def test_blobs(host: RunnerHost, outside: Outside) -> None:
+    put = host.put_blob(b"12345")
+    waits(put)
+    assert host.answered(BlobStored(CALL + 1, REF)) is not None
+    assert end(put) == REF
+    get = host.get_blob(REF)
+    waits(get)
+    assert host.answered(BlobBytes(CALL + 2, b"12345")) is not None
+    assert end(get) == b"12345"
+    missing = host.get_blob(REF)
+    waits(missing)
+    assert host.answered(BlobBytes(CALL + 3, None)) is not None
+    with pytest.raises(NotFound):
+        missing.send(None)
+    asked = [
+        PutBlob(NUMBER, CALL + 1, b"12345"),
+        GetBlob(NUMBER, CALL + 2, REF),
+        GetBlob(NUMBER, CALL + 3, REF),
+    ]
+    assert outside.sent == asked
+
+
+def test_a_sleep_says_when_it_begins_and_ends(host: RunnerHost, outside: Outside) -> None:
+    sleep = host.wait_until(1 << 62)
+    assert waits(sleep) is outside.sleeping[0]
+    assert outside.sent == [Sleeps(NUMBER)]
+    outside.sleeping[0].give(None)
+    end(sleep)
+    assert outside.sent == [Sleeps(NUMBER), Awake(NUMBER)]
+
+
+def test_a_time_that_is_past_is_not_waited_for(host: RunnerHost, outside: Outside) -> None:
+    end(host.wait_until(1))
+    assert outside.sent == []
+
+
+def test_giving_way_is_one_turn(host: RunnerHost) -> None:
+    turn = host.give_way()
+    assert turn.send(None) is None
+    end(turn)

@@ -1,60 +1,43 @@
-"""The runner's end of the sockets, without threads: what the watcher does is called by hand."""
+"""The runner's end of its socket: what is gathered, and when it goes."""
 
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 
 import pytest
 
-from mvm_ci.domain.ids import JobId
-from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped
+from mvm_ci.domain.outcome import Completed
+from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.messages import (
     Durable,
     FromRunner,
-    LeaveNow,
-    Recalled,
+    Post,
     Result,
     Results,
-    Run,
-    Task,
     ToRunner,
     from_runner_frames,
     pack,
 )
-from mvm_ci.engine.runner_link import Disconnected, RunnerLink
-from mvm_ci.ports.execution import Leave
-from mvm_ci.ports.guest import CompiledModule, ModuleKind, Unwind
-
-MODULE = CompiledModule(digest="d", kind=ModuleKind.CORE, path="p")
+from mvm_ci.engine.runner_link import GATHER_NS, GATHER_RESULTS_NS, Disconnected, RunnerLink
 
 
 class Pool:
     """The other end."""
 
     def __init__(self) -> None:
-        self.data, data = socket.socketpair()
-        self.control, control = socket.socketpair()
-        self.data.settimeout(10)
-        self.interruptions: list[Unwind] = []
-        self.link = RunnerLink(data, control, self.interrupt)
-        self.ends = [self.data, self.control, data, control]
-
-    def interrupt(self, make: Callable[[], Unwind]) -> None:
-        self.interruptions.append(make())
+        self.socket, theirs = socket.socketpair()
+        self.socket.setblocking(False)
+        self.link = RunnerLink(theirs)
+        self.ends = [self.socket, theirs]
 
     def send(self, *messages: ToRunner) -> None:
-        self.data.sendall(pack(messages))
-
-    def give(self, *numbers: int) -> None:
-        tasks = [Task(number, 0, b"", 0, Placed(JobId(number), 1), 1, ()) for number in numbers]
-        self.send(Run((MODULE,), tuple(tasks)))
-
-    def watcher_reads(self) -> None:
-        with self.link._lock:
-            self.link._drain_locked()
+        self.socket.sendall(pack(messages))
 
     def said(self) -> list[FromRunner]:
-        return from_runner_frames().feed(self.data.recv(1 << 16))
+        try:
+            return from_runner_frames().feed(self.socket.recv(1 << 16))
+        except BlockingIOError:
+            return []
 
 
 @pytest.fixture
@@ -65,104 +48,54 @@ def pool() -> Iterator[Pool]:
         end.close()
 
 
-def test_tasks_come_in_order_and_results_go_together(pool: Pool) -> None:
-    pool.give(1, 2)
-    for number in (1, 2):
-        assert pool.link.next_task().task.number == number
-        pool.link.done(Result(number, Completed(b""), None, 1))
-    pool.data.shutdown(socket.SHUT_WR)
+def result(number: int) -> Result:
+    return Result(number, Completed(b""), None, 1)
+
+
+POST = Post(1, Segment(0, 1, b"x"))
+
+
+def test_results_go_together_after_what_was_sent_before_them(pool: Pool) -> None:
+    pool.link.done(result(1))
+    pool.link.send(POST)
+    pool.link.done(result(2))
+    assert pool.said() == []
+    pool.link.flush()
+    assert pool.said() == [POST, Results((result(1), result(2)))]
+    pool.link.flush()
+    assert pool.said() == []
+
+
+def test_results_wait_for_others_but_not_for_long(pool: Pool) -> None:
+    began = time.perf_counter_ns()
+    pool.link.done(result(1))
+    pool.link.flush_if_due(began + GATHER_RESULTS_NS - 1)
+    assert pool.said() == []
+    pool.link.flush_if_due(time.perf_counter_ns() + GATHER_RESULTS_NS)
+    assert pool.said() == [Results((result(1),))]
+
+
+def test_what_a_guest_waits_for_takes_results_along(pool: Pool) -> None:
+    pool.link.done(result(1))
+    pool.link.send(POST)
+    pool.link.flush_if_due(time.perf_counter_ns() + GATHER_NS)
+    assert pool.said() == [POST, Results((result(1),))]
+
+
+def test_what_has_come_is_there_at_once_or_waited_for(pool: Pool) -> None:
+    assert pool.link.receive(0) == []
+    assert pool.link.receive(0.001) == []
+    pool.send(Durable(1, 1), Durable(1, 2))
+    assert pool.link.receive(10) == [Durable(1, 1), Durable(1, 2)]
+    pool.send(Durable(1, 3))
+    assert pool.link.receive(None) == [Durable(1, 3)]
+
+
+@pytest.mark.parametrize("timeout", [0, 10, None])
+def test_a_pool_that_is_gone_is_noticed(pool: Pool, timeout: float | None) -> None:
+    pool.socket.close()
     with pytest.raises(Disconnected):
-        pool.link.next_task()
-    [results] = pool.said()
-    assert isinstance(results, Results)
-    assert [result.number for result in results.items] == [1, 2]
-
-
-def test_results_that_took_long_go_at_once(pool: Pool) -> None:
-    pool.give(1, 2)
-    pool.link.next_task()
-    pool.link.done(Result(1, Completed(b""), None, 1_000_000_000))
-    assert len(pool.said()) == 1
-
-
-@pytest.mark.parametrize("outcome", [Stopped(), Released(), None])
-def test_an_order_to_leave_that_the_watcher_read_is_not_waited_for(
-    pool: Pool, outcome: Outcome | None
-) -> None:
-    pool.give(1)
-    pool.link.next_task()
-    pool.link.enter()
-    pool.send(LeaveNow(1, outcome))
-    pool.watcher_reads()
-    with pytest.raises(Leave):
-        pool.link.receive(None)
-
-
-def test_tasks_and_answers_that_the_watcher_read_are_not_waited_for(pool: Pool) -> None:
-    pool.give(1)
-    pool.watcher_reads()
-    assert pool.link.next_task().task.number == 1
-    pool.send(Durable(1, 1))
-    pool.watcher_reads()
-    assert pool.link.receive(None) == [Durable(1, 1)]
-
-
-def test_after_its_guest_left_only_a_stop_keeps_the_last_entries_back(pool: Pool) -> None:
-    pool.give(1)
-    pool.link.next_task()
-    pool.link.enter()
-    pool.link.exit()
-    pool.send(LeaveNow(1, Released()), Durable(1, 1))
-    assert pool.link.receive(None) == [Durable(1, 1)]
-    pool.link.done(Result(1, Released(), None, 1))
-    pool.give(2)
-    pool.link.next_task()
-    pool.send(LeaveNow(2, Stopped()))
-    with pytest.raises(Leave):
-        pool.link.receive(None)
-
-
-def test_an_order_about_an_earlier_task_harms_no_later_one(pool: Pool) -> None:
-    pool.give(1, 2)
-    pool.link.next_task()
-    pool.link.done(Result(1, Completed(b""), None, 1))
-    pool.link.next_task()
-    pool.link.enter()
-    pool.send(LeaveNow(1, Stopped()), Durable(2, 1))
-    assert pool.link.receive(None) == [Durable(2, 1)]
-    assert pool.link._interrupt_current() is False
-    assert pool.interruptions == []
-
-
-def test_only_a_guest_that_runs_is_interrupted(pool: Pool) -> None:
-    pool.give(1)
-    pool.link.next_task()
-    pool.send(LeaveNow(1, Released()))
-    pool.watcher_reads()
-    assert pool.link._interrupt_current() is True
-    assert pool.interruptions == []
-    pool.link.enter()
-    assert pool.link._interrupt_current() is True
-    assert len(pool.interruptions) == 1
-
-
-def test_what_has_not_begun_leaves_and_comes_back_at_once(pool: Pool) -> None:
-    pool.give(1, 2, 3)
-    pool.link.next_task()
-    pool.send(LeaveNow(2, Stopped()))
-    pool.watcher_reads()
-    [results] = pool.said()
-    assert results == Results((Result(2, Stopped(), None, 0),))
-    with pool.link._lock:
-        pool.link._recall_locked()
-    assert pool.said() == [Recalled((3,))]
-
-
-def test_what_has_ended_is_said_before_what_comes_back(pool: Pool) -> None:
-    pool.give(1, 2, 3)
-    pool.link.next_task()
-    pool.link.done(Result(1, Completed(b""), None, 1))
-    pool.link.next_task()
-    with pool.link._lock:
-        pool.link._recall_locked()
-    assert [type(message) for message in pool.said()] == [Results, Recalled]
+        pool.link.receive(timeout)
+    pool.link.done(result(1))
+    with pytest.raises(Disconnected):
+        pool.link.flush()

@@ -25,8 +25,9 @@ from mvm_ci.journal.entries import Began, ClockRead, Finished, HttpDone, HttpInt
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
 from mvm_ci.ports.execution import Leave
-from mvm_ci.ports.guest import GuestFailed, HostCalls
-from mvm_ci.testing.execution import BEGIN_NS, MODULE, FakeHost, FunctionGuest, World, place
+from mvm_ci.ports.guest import GuestFailed
+from mvm_ci.ports.immediate import at_once
+from mvm_ci.testing.execution import BEGIN_NS, MODULE, Calls, FakeHost, FunctionGuest, World, place
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -35,17 +36,17 @@ FULL = JournalLimits(entries=5)
 POST = HttpRequest("POST", "https://x/", (), b"", 1000, idempotent=False)
 
 
-def go(host: FakeHost, run: Callable[[HostCalls], object], **changes: object) -> Result:
+def go(host: FakeHost, run: Callable[[Calls], object], **changes: object) -> Result:
     """One placement on ``host`` of a guest that does ``run`` and returns ``b"done"``."""
 
-    def guest(payload: bytes, calls: HostCalls) -> bytes:
+    def guest(payload: bytes, calls: Calls) -> bytes:
         run(calls)
         return b"done"
 
     execution = Execution(job=JobId(1), attempt=1, epoch=host.epoch, place="here", module=MODULE, input=b"")
     limits = changes.pop("limits", ExecutionLimits())
     assert isinstance(limits, ExecutionLimits)
-    return execute(FunctionGuest(guest), msgspec.structs.replace(execution, **changes), host, limits)
+    return at_once(execute(FunctionGuest(guest), msgspec.structs.replace(execution, **changes), host, limits))
 
 
 def kinds(*segments: Segment | None) -> list[type]:
@@ -56,7 +57,7 @@ def kinds(*segments: Segment | None) -> list[type]:
 
 
 def test_a_short_job_is_one_write() -> None:
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         calls.monotonic_ns()
         calls.log("stdout", "hi")
         calls.random(4)
@@ -72,7 +73,7 @@ def test_an_idempotent_request_leaves_after_all_entries_are_durable() -> None:
     world = World(lambda request, number: HttpResponse(200, "", (), str(kinds(*world.journal)).encode()))
     host, answers = FakeHost(world), list[HttpResult]()
 
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         calls.wall_clock_ns()
         answers.append(calls.http(GET))
 
@@ -86,7 +87,7 @@ def test_another_request_is_durable_before_and_after() -> None:
     world, seen = World(), list[list[type]]()
     host = FakeHost(world)
 
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         calls.http(POST)
         seen.append(kinds(*world.journal))
 
@@ -103,7 +104,7 @@ def test_an_interrupted_request_is_known_to_be_before_the_guest_sees_it() -> Non
 
     world, seen = World(), list[list[type]]()
 
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         calls.http(POST)
         seen.append(kinds(*world.journal))
 
@@ -130,7 +131,7 @@ def test_a_long_sleep_gives_the_slot_back() -> None:
 
 
 def test_a_woken_guest_goes_on_and_one_woken_early_suspends_again() -> None:
-    def sleeper(payload: bytes, calls: HostCalls) -> bytes:
+    def sleeper(payload: bytes, calls: Calls) -> bytes:
         calls.sleep_for(60 * S)
         return b"up"
 
@@ -151,7 +152,7 @@ def test_text_is_posted_once_nothing_was_for_200_ms() -> None:
     host = FakeHost(world)
     posted = []
 
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         for _ in range(5):
             world.now_ns += 80 * MS
             calls.log("stdout", "line\n")
@@ -170,7 +171,7 @@ def test_without_text_only_size_counts() -> None:
     world = World()
     host = FakeHost(world)
 
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         world.now_ns += S
         calls.wall_clock_ns()
         assert not host.posted
@@ -185,7 +186,7 @@ def test_without_text_only_size_counts() -> None:
 def test_text_that_was_shown_before_is_not_waiting() -> None:
     world = World()
 
-    def logs(calls: HostCalls) -> None:
+    def logs(calls: Calls) -> None:
         calls.log("stdout", "once\n")
         if not world.journal:
             raise Leave(Released())
@@ -203,7 +204,7 @@ def test_a_tail_is_one_segment_and_all_before_it_is_durable() -> None:
     world = World(lambda request, number: HttpResponse(200, "", (("x", "y" * 255_000),), b""))
     host = FakeHost(world)
 
-    def run(calls: HostCalls) -> None:
+    def run(calls: Calls) -> None:
         calls.http(GET)
         raise GuestFailed(Failure(kind=FailureKind.ERROR, message="m", detail="d" * 30_000))
 
@@ -221,7 +222,7 @@ def test_large_payloads_are_blobs_in_the_journal_and_bytes_for_the_guest() -> No
     given = world.put_blob(b"g" * 9000)
     seen = []
 
-    def guest(payload: bytes, calls: HostCalls) -> bytes:
+    def guest(payload: bytes, calls: Calls) -> bytes:
         answer = calls.http(GET)
         assert isinstance(answer, HttpResponse)
         seen.append((len(payload), answer.body))
@@ -229,7 +230,7 @@ def test_large_payloads_are_blobs_in_the_journal_and_bytes_for_the_guest() -> No
 
     host = FakeHost(world)
     execution = Execution(job=JobId(1), attempt=1, epoch=1, place="here", module=MODULE, input=given)
-    result = execute(FunctionGuest(guest), execution, host, ExecutionLimits())
+    result = at_once(execute(FunctionGuest(guest), execution, host, ExecutionLimits()))
     assert isinstance(result.outcome, Completed)
     assert isinstance(result.outcome.result, BlobRef)
     assert world.get_blob(result.outcome.result) == large + b"!"
@@ -239,15 +240,15 @@ def test_large_payloads_are_blobs_in_the_journal_and_bytes_for_the_guest() -> No
     assert isinstance(done.result, HttpResponse)
     assert isinstance(done.result.body, BlobRef)
     replayed = msgspec.structs.replace(execution, journal=world.journal)
-    again = execute(FunctionGuest(guest), replayed, host, ExecutionLimits())
+    again = at_once(execute(FunctionGuest(guest), replayed, host, ExecutionLimits()))
     assert (again.outcome, seen) == (result.outcome, [(9000, large)] * 2)
 
 
 # ---------------------------------------------------------------- ends
 
 
-def failing(failure: Failure) -> Callable[[HostCalls], object]:
-    def run(calls: HostCalls) -> None:
+def failing(failure: Failure) -> Callable[[Calls], object]:
+    def run(calls: Calls) -> None:
         raise GuestFailed(failure)
 
     return run
@@ -260,8 +261,8 @@ def test_a_guest_that_fails() -> None:
     assert kinds(result.tail) == [Began, Placement, Finished]
 
 
-def leaving(outcome: Outcome | None) -> Callable[[HostCalls], object]:
-    def run(calls: HostCalls) -> None:
+def leaving(outcome: Outcome | None) -> Callable[[Calls], object]:
+    def run(calls: Calls) -> None:
         calls.wall_clock_ns()
         raise Leave(outcome)
 
@@ -314,7 +315,7 @@ def test_leaving_while_the_last_entries_go_out() -> None:
     ids=["clock", "sleep", "http", "log"],
 )
 def test_limits_fail_the_execution(
-    limits: JournalLimits, run: Callable[[HostCalls], object], kind: FailureKind
+    limits: JournalLimits, run: Callable[[Calls], object], kind: FailureKind
 ) -> None:
     result = go(FakeHost(World()), run, limits=ExecutionLimits(journal=limits))
     assert isinstance(result.outcome, Failed)
@@ -335,7 +336,7 @@ def test_limits_fail_the_execution(
     ],
     ids=["clock", "until", "for", "log", "http", "end", "failure"],
 )
-def test_a_guest_that_disagrees_is_parked(other: Callable[[HostCalls], object]) -> None:
+def test_a_guest_that_disagrees_is_parked(other: Callable[[Calls], object]) -> None:
     world = World()
     host = FakeHost(world)
     host.report(go(host, leaving(Released())))
