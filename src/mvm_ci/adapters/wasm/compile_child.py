@@ -17,7 +17,7 @@ from typing import Final
 import wasmtime
 from wasmtime.component import Component
 
-from mvm_ci.adapters.wasm.core import CoreLoader
+from mvm_ci.adapters.wasm.core import Slots
 from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.adapters.wasm.engine_settings import BAD_MODULE
 from mvm_ci.adapters.wasm.engines import make_engine
@@ -35,22 +35,20 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        engine = make_engine(kind)
-        _limit_memory(memory)
-        _compile(engine, kind, source.read_bytes(), target)
+        if kind is ModuleKind.COMPONENT:
+            engine = make_engine(kind)
+            _limit_memory(memory)
+            target.write_bytes(Component(engine, source.read_bytes()).serialize())
+        else:
+            slots = Slots(1, 0, CurrentRun())
+            _limit_memory(memory)
+            target.write_bytes(wasmtime.Module(slots.engine, source.read_bytes()).serialize())
+            # Linking shows an import or export with the wrong type now, and not in the first run.
+            slots.link(str(target))
     except (wasmtime.WasmtimeError, BadModule) as error:
         sys.stdout.write(" ".join(str(error).split()))
         return BAD_MODULE
     return 0
-
-
-def _compile(engine: wasmtime.Engine, kind: ModuleKind, data: bytes, target: Path) -> None:
-    if kind is ModuleKind.COMPONENT:
-        target.write_bytes(Component(engine, data).serialize())
-        return
-    target.write_bytes(wasmtime.Module(engine, data).serialize())
-    # Linking shows an import or export with the wrong type now, and not in the first run.
-    CoreLoader(engine, CurrentRun()).load(str(target))
 
 
 def _limit_memory(size: int) -> None:

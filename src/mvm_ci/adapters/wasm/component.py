@@ -39,8 +39,8 @@ class ComponentLoader:
     """The engine of components and their one linker."""
 
     def __init__(self, engine: wasmtime.Engine, current: CurrentRun) -> None:
-        self._engine = engine
-        self._current = current
+        self.engine: Final = engine
+        self.current: Final = current
         self.linker: Final = Linker(engine)
         self.linker.allow_shadowing = True
         capi.add_wasi(self.linker)
@@ -62,16 +62,16 @@ class ComponentLoader:
     def load(self, path: str) -> "ComponentGuest":
         """The guest in the compiled file at ``path``. Raises ``BadModule``."""
         try:
-            component = Component.deserialize_file(self._engine, path)
+            component = Component.deserialize_file(self.engine, path)
         except wasmtime.WasmtimeError as error:
             raise BadModule(f"it cannot be loaded: {str(error).splitlines()[0]}") from error
         entry = component.get_export_index("run")
         if entry is None:
             raise BadModule("the component exports no function run")
-        return ComponentGuest(self._engine, self._current, self.linker, component, entry)
+        return ComponentGuest(self, component, entry)
 
     def _callback(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        current = self._current
+        current = self.current
 
         def call(store: wasmtime.StoreContext, *arguments: Any) -> Any:
             run = None
@@ -101,17 +101,8 @@ async def _answer(run: Run, request: bytes, result: Any) -> None:
 class ComponentGuest:
     """A loaded component; implements ``ports.guest.Guest``."""
 
-    def __init__(
-        self,
-        engine: wasmtime.Engine,
-        current: CurrentRun,
-        linker: Linker,
-        component: Component,
-        entry: ExportIndex,
-    ) -> None:
-        self._engine = engine
-        self._current = current
-        self._linker = linker
+    def __init__(self, loader: ComponentLoader, component: Component, entry: ExportIndex) -> None:
+        self._loader = loader
         self._component = component
         self._entry = entry
 
@@ -122,7 +113,7 @@ class ComponentGuest:
         except UnicodeDecodeError as error:
             raise guest_failed(FailureKind.ERROR, f"the input is not UTF-8: {error}") from None
         run = Run(payload, host, limits)
-        with wasmtime.Store(self._engine) as store:
+        with wasmtime.Store(self._loader.engine) as store:
             store.set_limits(limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES)
             store.set_wasi(self._wasi(run))
             context = capi.address(store._context())
@@ -131,8 +122,8 @@ class ComponentGuest:
             given, answer = (Value * 1)(), (Value * 1)()
             set_text(given[0], payload)
             try:
-                call = ComponentCall(self._current, run, context)
-                await call.instantiate(self._linker, self._component)
+                call = ComponentCall(self._loader.current, run, context)
+                await call.instantiate(self._loader.linker, self._component)
                 await call.call(self._entry, given, answer)
                 answered = result_text(answer[0])
             finally:
@@ -159,7 +150,7 @@ class ComponentGuest:
                 # An error returned from here would be an OSError that the guest can catch. Its time slice
                 # ends at once, and with that the guest.
                 run.keep(error)
-                self._engine.increment_epoch()
+                self._loader.engine.increment_epoch()
 
         return write
 

@@ -40,7 +40,8 @@ class ComponentCall:
         await self._drive(capi.component_call(at, self._context, *given, *taken, addressof(self._error)))
 
     async def _drive(self, future: int) -> None:
-        await self._current.drive(self._run, future)
+        if not self._current.first(self._run, future):
+            await self._current.drive(self._run, future)
         if self._error.value:
             cause = capi.take_error(self._error.value)
             self._run.check()

@@ -8,11 +8,13 @@ import wasmtime
 from mvm_ci.adapters.wasm import capi, preview1
 from mvm_ci.adapters.wasm.core_host import OWN_FUNCTIONS, OWN_WAITING, CoreHost, CoreRun
 from mvm_ci.adapters.wasm.current_run import CurrentRun
+from mvm_ci.adapters.wasm.engine_settings import KEPT_BYTES, QUICK_SLOTS
+from mvm_ci.adapters.wasm.engines import make_engine
 from mvm_ci.adapters.wasm.failures import from_wasmtime, guest_failed
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import CORE_HOST_MODULE, WASI_PREVIEW1
 from mvm_ci.domain.outcome import FailureKind
-from mvm_ci.ports.guest import GuestLimits, HostCalls
+from mvm_ci.ports.guest import MAX_GUESTS, GuestLimits, HostCalls, ModuleKind
 
 _INSTANCES: Final = 1
 _TABLES: Final = 4
@@ -28,27 +30,59 @@ _FINE: Final = bytes(_RESULT)
 _Scratch: Final = ctypes.c_char * (_FUNCTION + capi.EXTERN_BYTES)
 
 
-class CoreLoader:
-    """The engine of core modules and their one linker."""
+class Slots:
+    """An engine with a place for ``room`` guests at once, and the linker that belongs to it."""
 
-    def __init__(self, engine: wasmtime.Engine, current: CurrentRun) -> None:
-        self._engine = engine
-        self._current = current
-        self._host = CoreHost(engine, current)
+    def __init__(self, room: int, kept_bytes: int, current: CurrentRun) -> None:
+        self.engine: Final = make_engine(ModuleKind.CORE, room, kept_bytes)
+        self.room: Final = room
+        self.taken = 0
+        self._host = CoreHost(self.engine, current)
         self._host.add(CORE_HOST_MODULE, OWN_FUNCTIONS)
         self._host.add_waiting(CORE_HOST_MODULE, OWN_WAITING)
         self._host.add(WASI_PREVIEW1, preview1.FUNCTIONS)
         self._host.add_waiting(WASI_PREVIEW1, preview1.WAITING)
 
-    def load(self, path: str) -> "CoreGuest":
-        """The guest in the compiled file at ``path``. Raises ``BadModule``."""
+    def link(self, path: str) -> "Linked":
+        """The module in the compiled file at ``path``. Raises ``BadModule``."""
         try:
-            module = wasmtime.Module.deserialize_file(self._engine, path)
+            module = wasmtime.Module.deserialize_file(self.engine, path)
             entries = _entries(module)
-            linked = self._host.linker.instantiate_pre(module)
+            return Linked(self, self._host.linker.instantiate_pre(module), entries)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise BadModule(f"it cannot be linked: {str(error).splitlines()[0]}") from error
-        return CoreGuest(self._engine, self._current, linked, entries)
+
+
+class Linked:
+    """A module that is ready to be instantiated in ``slots``."""
+
+    def __init__(self, slots: Slots, linked: wasmtime.InstancePre, entries: list[tuple[bytes, int]]) -> None:
+        self.slots: Final = slots
+        self.entries: Final = entries
+        self.engine_at: Final = capi.address(slots.engine.ptr())
+        self.at: Final = capi.address(linked.ptr())
+        # Used by address, so it must live as long as this.
+        self._linked = linked
+
+
+class CoreLoader:
+    """Loads core modules. The first few guests at once use slots that are quick to start in; all others such
+    that leave nothing behind.
+    """
+
+    def __init__(self, current: CurrentRun) -> None:
+        self._current = current
+        self._quick = Slots(QUICK_SLOTS, KEPT_BYTES, current)
+        self._many = Slots(MAX_GUESTS, 0, current)
+
+    @property
+    def engines(self) -> list[wasmtime.Engine]:
+        """Whose epochs end time slices."""
+        return [self._quick.engine, self._many.engine]
+
+    def load(self, path: str) -> "CoreGuest":
+        """The guest in the compiled file at ``path``. Raises ``BadModule``."""
+        return CoreGuest(self._current, self._quick.link(path), self._many.link(path))
 
 
 def _entries(module: wasmtime.Module) -> list[tuple[bytes, int]]:
@@ -75,25 +109,19 @@ def _entries(module: wasmtime.Module) -> list[tuple[bytes, int]]:
 
 
 class CoreGuest:
-    """A linked core module; implements ``ports.guest.Guest``."""
+    """A loaded core module; implements ``ports.guest.Guest``."""
 
-    def __init__(
-        self,
-        engine: wasmtime.Engine,
-        current: CurrentRun,
-        linked: wasmtime.InstancePre,
-        entries: list[tuple[bytes, int]],
-    ) -> None:
+    def __init__(self, current: CurrentRun, quick: Linked, many: Linked) -> None:
         self._current = current
-        self._linked = linked
-        self._entries = entries
-        self._engine_at = capi.address(engine.ptr())
-        self._linked_at = capi.address(linked.ptr())
+        self._quick = quick
+        self._many = many
 
     async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
         """See ``ports.guest.Guest.run``."""
         run = CoreRun(payload, host, limits)
-        store = capi.store_new(self._engine_at, None, None)
+        linked = self._quick if self._quick.slots.taken < self._quick.slots.room else self._many
+        linked.slots.taken += 1
+        store = capi.store_new(linked.engine_at, None, None)
         try:
             context = capi.store_context(store)
             capi.store_limiter(
@@ -101,29 +129,33 @@ class CoreGuest:
             )
             capi.yield_at_deadline(context, 1)
             capi.set_epoch_deadline(context, 1)
-            status = await self._call(run, context)
+            status = await self._call(run, linked, context)
         finally:
             capi.store_delete(store)
+            linked.slots.taken -= 1
         run.flush()
         if status != 0 or run.error_text is not None:
             raise guest_failed(FailureKind.ERROR, run.error_text or f"exit code {status}")
         return run.output
 
-    async def _call(self, run: CoreRun, context: int) -> int:
+    async def _call(self, run: CoreRun, linked: Linked, context: int) -> int:
         """Instantiates and calls the entries; the status of the last one, 0 if it has none."""
         scratch = _Scratch()
         at = ctypes.addressof(scratch)
         instance, function, result = at + _INSTANCE, at + _FUNCTION, at + _RESULT
         ways_out = at + _TRAP, at + _ERROR
-        drive = self._current.drive
-        await drive(run, capi.pre_instantiate(self._linked_at, context, instance, *ways_out))
+        first, drive = self._current.first, self._current.drive
+        future = capi.pre_instantiate(linked.at, context, instance, *ways_out)
+        if not first(run, future):
+            await drive(run, future)
         if scratch.raw[:_RESULT] != _FINE:
             return _unwound(run, scratch)
-        for name, results in self._entries:
+        for name, results in linked.entries:
             if not capi.export_get(context, instance, name, len(name), function):
                 raise guest_failed(FailureKind.MODULE, f"the guest exports no function {name.decode()}")
             future = capi.call(context, function + capi.ITEM_OFFSET, None, 0, result, results, *ways_out)
-            await drive(run, future)
+            if not first(run, future):
+                await drive(run, future)
             if scratch.raw[:_RESULT] != _FINE:
                 return _unwound(run, scratch)
         status = ctypes.c_uint32.from_address(result + capi.VALUE_OFFSET).value

@@ -7,7 +7,7 @@ clock, real randomness or a file by a function that somebody forgot to override.
 import ctypes
 import struct
 from collections.abc import Callable, Coroutine, Mapping
-from ctypes import c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, memmove, string_at
 from typing import Any, Final, cast
 
 import wasmtime
@@ -29,42 +29,57 @@ _Extern: Final = ctypes.c_char * capi.EXTERN_BYTES
 class CoreRun(Run):
     """A run of a core module: its memory, and what it has said so far."""
 
-    __slots__ = ("_context", "_item", "_memory", "answer", "error_text", "output")
+    __slots__ = (
+        "_base",
+        "_context",
+        "_item",
+        "_memory",
+        "_size",
+        "answer",
+        "error_text",
+        "located",
+        "output",
+    )
 
     def __init__(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
         super().__init__(payload, host, limits)
         self.output = b""
         self.error_text: str | None = None
         self.answer = b""
-        self._context = 0
+        self.located = False
+        self._context = self._base = self._size = 0
         self._memory = _Extern()
         self._item = ctypes.addressof(self._memory) + capi.ITEM_OFFSET
 
     def locate_memory(self, caller: int) -> None:
         """Finds the memory of the instance that makes a host call, at its first one."""
-        if not self._context:
-            if not capi.caller_export_get(caller, b"memory", 6, self._memory):
-                raise guest_failed(FailureKind.MODULE, "the guest exports no memory")
-            self._context = capi.caller_context(caller)
+        if not capi.caller_export_get(caller, b"memory", 6, self._memory):
+            raise guest_failed(FailureKind.MODULE, "the guest exports no memory")
+        self._context = capi.caller_context(caller)
+        # Where it is reserved it stays when it grows: ``memory_reservation`` is the most that it can have.
+        self._base = capi.memory_data(self._context, self._item)
+        self.located = True
 
     def read(self, pointer: int, size: int) -> bytes:
         """A copy of the guest's bytes. A range that is not all inside its memory ends the run."""
-        return ctypes.string_at(self._base(pointer, size), size)
+        if pointer + size > self._size:
+            self._must_reach(pointer, size)
+        return string_at(self._base + pointer, size)
 
     def store(self, pointer: int, data: bytes) -> None:
         """Writes into the guest's memory, under the same rule."""
-        ctypes.memmove(self._base(pointer, len(data)), data, len(data))
+        if pointer + len(data) > self._size:
+            self._must_reach(pointer, len(data))
+        memmove(self._base + pointer, data, len(data))
 
-    def _base(self, pointer: int, size: int) -> int:
-        # Asked anew each time: a memory that grows may move.
-        end = capi.memory_size(self._context, self._item)
-        if pointer + size > end:
+    def _must_reach(self, pointer: int, size: int) -> None:
+        # Asked anew only here: a memory grows, but never shrinks.
+        self._size = capi.memory_size(self._context, self._item)
+        if pointer + size > self._size:
             raise guest_failed(
                 FailureKind.TRAP,
-                f"host call with a bad pointer: bytes {pointer} to {pointer + size} of {end}",
+                f"host call with a bad pointer: bytes {pointer} to {pointer + size} of {self._size}",
             )
-        base: int = capi.memory_data(self._context, self._item)
-        return base + pointer
 
 
 HostFunction = Callable[..., int | None]
@@ -109,7 +124,7 @@ class CoreHost:
     def _at_once(self, signature: Signature, function: HostFunction) -> Any:
         parameters, result = signature
         layout = struct.Struct("<" + "".join(_RAW[letter] for letter in parameters))
-        size, unpack, string_at, current = layout.size, layout.unpack, ctypes.string_at, self._current
+        size, unpack, current = layout.size, layout.unpack, self._current
         cell = _CELLS[result or "i"]
         trap_new = capi.trap_new
 
@@ -117,7 +132,8 @@ class CoreHost:
             run = cast("CoreRun", current.run)
             try:
                 run.check()
-                run.locate_memory(caller)
+                if not run.located:
+                    run.locate_memory(caller)
                 value = function(run, *unpack(string_at(values, size)))
                 if value is not None:
                     cell.from_address(values).value = value
@@ -132,7 +148,7 @@ class CoreHost:
     def _waiting(self, signature: Signature, function: WaitingFunction) -> Any:
         parameters, result = signature
         layout = struct.Struct("<" + "".join(_VALUE[letter] for letter in parameters))
-        size, unpack, string_at, current = layout.size, layout.unpack, ctypes.string_at, self._current
+        size, unpack, current = layout.size, layout.unpack, self._current
         continuation = ctypes.cast(current.continuation, c_void_p).value or 0
 
         async def perform(run: CoreRun, arguments: tuple[int, ...], results: int) -> None:
@@ -156,7 +172,8 @@ class CoreHost:
             c_uint64.from_address(then + 8).value = c_uint64.from_address(then + 16).value = 0
             try:
                 run.check()
-                run.locate_memory(caller)
+                if not run.located:
+                    run.locate_memory(caller)
                 run.pending = perform(run, unpack(string_at(values, size)), results)
             except BaseException as error:
                 run.keep(error)

@@ -76,26 +76,37 @@ class CurrentRun:
     def _over(self, _environment: int) -> bool:
         return self.run is None or self.run.pending is None
 
+    def first(self, run: Run, future: int) -> bool:
+        """Polls the call behind ``future`` for the first time. True: it is over, and freed; else ``drive``
+        is to follow. Most calls of small guests are over at once, and cost no coroutine.
+        """
+        self.run = run
+        done: bool = capi.future_poll(future)
+        self.run = None
+        if done:
+            capi.future_delete(future)
+        return done
+
     async def drive(self, run: Run, future: int) -> None:
-        """Runs the call behind ``future``, which is freed on return, to its end.
+        """Runs the call behind ``future``, which was polled before and is freed on return, to its end.
 
         If a host call raises, or something is raised where this waits, the guest is gone when it comes out.
         """
         poll = capi.future_poll
         try:
             while True:
+                pending = run.pending
+                if pending is None:
+                    run.check()
+                    await run.host.give_way()
+                else:
+                    await pending
+                    run.pending = None
                 self.run = run
                 done = poll(future)
                 self.run = None
                 if done:
                     return
-                pending = run.pending
-                if pending is None:
-                    run.check()
-                    await run.host.give_way()
-                    continue
-                await pending
-                run.pending = None
         finally:
             if run.pending is not None:
                 run.pending.close()

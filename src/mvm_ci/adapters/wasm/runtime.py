@@ -58,16 +58,16 @@ class WasmRuntime:
     def _load(self, module: CompiledModule) -> CoreGuest | ComponentGuest:
         if module.kind is ModuleKind.CORE:
             if self._core is None:
-                self._core = CoreLoader(self._engine(ModuleKind.CORE), self._current)
+                self._core = CoreLoader(self._current)
+                self._tick_too(self._core.engines)
             return self._core.load(module.path)
         if self._components is None:
-            engine = self._engine(ModuleKind.COMPONENT)
+            engine = make_engine(ModuleKind.COMPONENT)
+            self._tick_too([engine])
             loader = ComponentLoader(engine, self._current)
             self_test(engine, loader.linker, self._current)
             self._components = loader
         return self._components.load(module.path)
 
-    def _engine(self, kind: ModuleKind) -> wasmtime.Engine:
-        engine = make_engine(kind)
-        self._engines = (*self._engines, capi.address(engine.ptr()))
-        return engine
+    def _tick_too(self, engines: list[wasmtime.Engine]) -> None:
+        self._engines = (*self._engines, *(capi.address(engine.ptr()) for engine in engines))
