@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import TYPE_CHECKING, Final
 
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Outcome
@@ -10,28 +11,42 @@ from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.engine import Placement
 from mvm_ci.ports.guest import CompiledModule
 
+if TYPE_CHECKING:
+    from mvm_ci.engine.seat import Seat
+
+MAX_GUESTS: Final = 256
+"""Guests that one runner process has at most at once, those that wait included."""
+_DOUBT_BITS: Final = 4
+
 
 class Live:
     """What the pool knows about a placement. Changed by the pool's parts on the event loop only.
 
     ``durable``: the execution's journal as far as it is durable: what a new runner is fed if the present one
-    dies. ``posted``: segments on their way. ``alone``: it is not to share a runner, for it is suspected or
-    large. ``gone``: reported or dropped; a runner may still be busy with it.
+    dies. ``posted``: segments on their way. ``gone``: reported or dropped; a runner may still be busy with
+    it.
+
+    ``seat``: where it was handed over to. There it takes ``weight_ns`` of a slot, except while it ``waits``.
+    ``large``: it takes a whole slot however quick its module is.
+
+    ``doubts``: runners that died while it was among those who were there; ``most``: guests with which it may
+    share its next one, itself included. ``deaths``: runners that died while it was alone there.
     """
 
     __slots__ = (
         "acked",
-        "alone",
         "begun",
         "deaths",
+        "doubts",
         "durable",
         "effect",
         "final",
         "gone",
-        "leave_by",
+        "large",
         "leave_outcome",
         "leaving",
         "module",
+        "most",
         "number",
         "payload",
         "placed",
@@ -42,8 +57,10 @@ class Live:
         "queue_again",
         "reloaded",
         "run_ns",
-        "seated",
+        "seat",
         "started",
+        "waits",
+        "weight_ns",
     )
 
     def __init__(self, number: int, placement: Placement) -> None:
@@ -55,18 +72,21 @@ class Live:
         self.durable: list[Segment] = list(placement.journal)
         self.posted: deque[Segment] = deque()
         self.acked = 0
-        self.alone = bool(placement.journal)
+        self.large = bool(placement.journal)
+        self.doubts = 0
+        self.most = MAX_GUESTS
         self.deaths = 0
         self.begun: float | None = None
         self.started = False
-        self.seated = False
+        self.seat: Seat | None = None
+        self.weight_ns = 0
+        self.waits = False
         self.gone = False
         self.reloaded = False
         self.run_ns = 0
         self.queue_again = False
         self.leaving = False
         self.leave_outcome: Outcome | None = None
-        self.leave_by = 0.0
         self.final: tuple[Outcome, Segment | None] | None = None
         self.preparing: asyncio.Task[None] | None = None
         self.pump: asyncio.Task[None] | None = None
@@ -76,7 +96,19 @@ class Live:
         """All that a runner needs is here."""
         self.module = module
         self.payload = payload
-        self.alone = self.alone or len(payload) > INLINE_LIMIT
+        self.large = self.large or len(payload) > INLINE_LIMIT
+
+    def suspected(self, *, alone: bool) -> None:
+        """Its runner died, of something that a guest did there. The more often, the fewer are with it."""
+        self.doubts += 1
+        self.deaths += alone
+        self.most = max(1, MAX_GUESTS >> _DOUBT_BITS * self.doubts)
+
+    def cancel_effect(self) -> None:
+        """Nobody waits for the answer to its question any more."""
+        effect, self.effect = self.effect, None
+        if effect is not None:
+            effect.cancel()
 
     def cancel_tasks(self) -> None:
         """Nobody waits for what is going on for it any more."""

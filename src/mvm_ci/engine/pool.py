@@ -2,14 +2,15 @@
 
 ::
 
-    place ──▶ Preparation ──▶ ready ──▶ Crew ══ sockets ══▶ runner processes, one guest each
+    place ──▶ Preparation ──▶ ready ──▶ Crew ══ sockets ══▶ runner processes, many guests each
                                           │ ▲
           Journaling ◀── entries ─────────┤ │ durable, answers
           Effects ◀── requests, blobs ────┘ │
              └──────────────────────────────┘
 
 Everything here runs on the event loop and waits for nothing that a guest does. A guest that does not leave
-when told to loses its runner; a runner that dies costs a replay from the entries that were durable.
+when told to loses its runner; a runner that dies costs each guest in it a replay from the entries that were
+durable.
 """
 
 import asyncio
@@ -25,11 +26,12 @@ from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Segment
-from mvm_ci.engine.crew import Crew, Seat
+from mvm_ci.engine.crew import Crew
+from mvm_ci.engine.deadlines import Deadlines
 from mvm_ci.engine.effects import Effects
 from mvm_ci.engine.journaling import Journaling
 from mvm_ci.engine.live import Live
-from mvm_ci.engine.messages import Durable, GetBlob, HttpCall, Post, PutBlob, Result
+from mvm_ci.engine.messages import GetBlob, HttpCall, Post, PutBlob, Result
 from mvm_ci.engine.preparation import Preparation
 from mvm_ci.engine.reports import Reports
 from mvm_ci.engine.runner_process import RunnerSettings
@@ -47,8 +49,8 @@ _RERUNS: Final = 3
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``worker``: its name, as journals record it. ``directory``: where runners run; there must be one.
 
-    ``slots``: how many runners (0: one per core). ``suspend_after_ms``: guests that sleep longer give their
-    slot back. ``runtime``: ``module:factory`` of the ``GuestRuntime`` in the runners.
+    ``slots``: how many guests compute at once (0: one per core). ``suspend_after_ms``: guests that sleep
+    longer are suspended. ``runtime``: ``module:factory`` of the ``GuestRuntime`` in the runners.
     """
 
     worker: str
@@ -72,9 +74,10 @@ class EnginePool:
         events: EngineEvents,
         clock: Clock,
     ) -> None:
-        self._slots = settings.slots or os.cpu_count() or 1
+        slots = settings.slots or os.cpu_count() or 1
         self._loop = asyncio.get_running_loop()
-        self._crew = Crew(self._slots, _runner_settings(settings), self)
+        self._crew = Crew(slots, _runner_settings(settings), self)
+        self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._effects = Effects(lease, http, payloads, clock)
         self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._fail)
@@ -82,7 +85,8 @@ class EnginePool:
             journal, durable=self._durable, refused=self._forget, broken=self._broken, drained=self._drained
         )
         self._lives: dict[Placed, Live] = {}
-        self._leaving: set[Live] = set()
+        self._leaving = Deadlines()
+        self._time_outs = Deadlines()
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -106,6 +110,14 @@ class EnginePool:
     @property
     def runners(self) -> int:
         return len(self._crew.pids())
+
+    @property
+    def capacity(self) -> int:
+        return self._crew.capacity
+
+    @property
+    def extra(self) -> int:
+        return self._crew.extra
 
     @property
     def runner_pids(self) -> list[int]:
@@ -138,9 +150,8 @@ class EnginePool:
 
     def release_waiting(self) -> None:
         for live in list(self._lives.values()):
-            if not live.seated and live.begun is None and live.final is None:
+            if live.seat is None and live.begun is None and live.final is None:
                 self._end(live, Released())
-        self._crew.release_waiting()
 
     def release_all(self) -> None:
         for live in list(self._lives.values()):
@@ -170,7 +181,6 @@ class EnginePool:
         for task in self._tasks:
             task.cancel()
         self._lives.clear()
-        self._leaving.clear()
         await self._preparation.close()
         await self._crew.close()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -187,13 +197,10 @@ class EnginePool:
             return
         live.leaving = True
         live.leave_outcome = outcome
-        live.leave_by = self._loop.time() + _OBEY_S
-        if live.effect is not None:
-            live.effect.cancel()
-        if live.seated:
-            self._leaving.add(live)
+        live.cancel_effect()
+        if live.seat is not None:
             self._crew.leave(live, outcome)
-            self._tick_soon()
+            self._must_leave(live)
         else:
             if live.preparing is not None:
                 live.preparing.cancel()
@@ -204,9 +211,9 @@ class EnginePool:
         if live.pump is not None:
             if not isinstance(outcome, Stopped) or not live.leaving:
                 live.final = (outcome, tail)
+                self._time_outs.discard(live)
                 if live.leaving:
-                    self._leaving.add(live)
-                    self._tick_soon()
+                    self._must_leave(live)
                 return
             # Nobody reads the journal of a cancelled job, and whoever cancels waits.
             live.pump.cancel()
@@ -218,17 +225,20 @@ class EnginePool:
         """Ends a placement without a report."""
         self._remove(live)
         live.cancel_tasks()
-        if live.seated:
+        if live.seat is not None:
             live.leaving = True
             live.leave_outcome = None
-            live.leave_by = self._loop.time() + _OBEY_S
-            self._leaving.add(live)
             self._crew.leave(live, None)
-            self._tick_soon()
+            self._must_leave(live)
+
+    def _must_leave(self, live: Live) -> None:
+        self._leaving.add(live, self._loop.time() + _OBEY_S)
+        self._tick_soon()
 
     def _remove(self, live: Live) -> None:
         live.gone = True
         self._leaving.discard(live)
+        self._time_outs.discard(live)
         self._lives.pop(live.placed, None)
         if not self._lives:
             self._empty.set()
@@ -241,8 +251,7 @@ class EnginePool:
     def on_over(self, live: Live, result: Result) -> None:
         """Its runner is done with it."""
         self._leaving.discard(live)
-        if live.effect is not None:
-            live.effect.cancel()
+        live.cancel_effect()
         if live.gone:
             return
         live.run_ns = result.run_ns
@@ -263,69 +272,59 @@ class EnginePool:
             self._begin(live)
             self._journaling.post(live, message.segment)
 
-    def on_question(self, live: Live, question: HttpCall | PutBlob | GetBlob, seat: Seat) -> None:
-        """Its runner waits for an answer."""
+    def on_question(self, live: Live, question: HttpCall | PutBlob | GetBlob) -> None:
+        """It waits for an answer."""
         if live.gone or (live.leaving and isinstance(question, HttpCall)):
             return
         self._begin(live)
-        live.effect = self._loop.create_task(self._serve(live, question, seat))
+        self._reports.freed()
+        live.effect = self._loop.create_task(self._serve(live, question))
         self._tasks.add(live.effect)
         live.effect.add_done_callback(self._tasks.discard)
 
-    def on_back(self, live: Live, *, release: bool) -> None:
-        """It was handed over, did not begin, and came back."""
-        self._leaving.discard(live)
-        if live.gone:
-            return
-        if live.leaving and live.leave_outcome is not None:
-            self._finish(live, live.leave_outcome, None)
-        elif release:
-            self._finish(live, Released(), None)
-        else:
-            self._crew.ready.appendleft(live)
+    def on_sleep(self, live: Live) -> None:
+        """It waits for a time."""
+        if not live.gone:
+            self._begin(live)
+            self._reports.freed()
 
-    def on_runner_died(self, live: Live, *, suspect: bool, how: str) -> None:
-        """Its runner died; ``suspect``: it was the only one there."""
+    def on_runner_died(self, live: Live, how: str) -> None:
+        """Its runner died."""
         self._leaving.discard(live)
-        if live.effect is not None:
-            live.effect.cancel()
+        live.cancel_effect()
         if live.gone:
             return
         if live.leaving and live.leave_outcome is not None:
             self._finish(live, live.leave_outcome, None)
-            return
-        live.alone = True
-        live.deaths += suspect
-        if live.deaths > _RERUNS:
+        elif live.deaths > _RERUNS:
             message = f"its runner died {live.deaths} times under it, the last time {how}"
             self._finish(live, Failed(Failure(kind=FailureKind.ENGINE, message=message)), None)
         elif live.pump is not None:
             # What is on its way may become durable yet, and then belongs to what the next runner is fed.
             live.queue_again = True
         else:
-            self._crew.ready.appendleft(live)
+            self._crew.add(live, first=True)
 
-    async def _serve(self, live: Live, question: HttpCall | PutBlob | GetBlob, seat: Seat) -> None:
-        process = seat.process
+    async def _serve(self, live: Live, question: HttpCall | PutBlob | GetBlob) -> None:
+        outcome = None
         try:
             answer = await self._effects.serve(question, live.placement.spec.allow_hosts)
-        except Exception:  # noqa: BLE001 - it is logged, and the runner does not wait for ever
-            # The guest waits for an answer that will not come: without its runner it is run again, or given
-            # up.
+        except Exception as error:  # noqa: BLE001 - it costs this job, and its guest does not wait for ever
             _log.exception("question_not_answered", job=format_job_id(live.placed.job))
-            if process is not None:
-                process.kill()
+            message = f"error in the engine: {type(error).__name__}: {error}"
+            outcome = Failed(Failure(kind=FailureKind.ENGINE, message=message))
+        if live.effect is not asyncio.current_task():
             return
-        finally:
-            if live.effect is asyncio.current_task():
-                live.effect = None
-        if process is not None and live.seated and live.number in seat.tasks:
-            process.send(answer)
+        live.effect = None
+        if outcome is not None:
+            self._end(live, outcome)
+        else:
+            self._crew.answer(live, answer)
 
     # ------------------------------------------------------------------ what the journal says
 
     def _durable(self, live: Live) -> None:
-        self._crew.tell(live, Durable(live.number, live.acked))
+        self._crew.durable(live)
 
     def _broken(self, live: Live) -> None:
         # Its runner need not try to save entries that nobody takes.
@@ -337,19 +336,18 @@ class EnginePool:
             self._finish(live, *live.final)
         elif live.queue_again:
             live.queue_again = False
-            self._crew.ready.appendleft(live)
-            self._crew.assign_soon()
+            self._crew.add(live, first=True)
 
     # ------------------------------------------------------------------ time
 
     def _queue(self, live: Live) -> None:
-        self._crew.ready.append(live)
-        self._crew.assign_soon()
+        self._crew.add(live)
         self._tick_soon()
 
     def _begin(self, live: Live) -> None:
         if live.begun is None:
             live.begun = self._loop.time()
+            self._time_outs.add(live, live.begun + live.placement.spec.timeout_ms / 1000)
         if not live.started and not live.gone:
             live.started = True
             self._reports.started(live.placed)
@@ -359,28 +357,24 @@ class EnginePool:
             self._tick_handle = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
-        """Looks at each runner once; runs only while there are placements."""
+        """Looks at the runners, and at whose time is over; runs only while there are placements."""
         self._tick_handle = None
         now = self._loop.time()
-        for live, since in self._crew.heads():
-            if not live.gone and not live.started and now - since >= _TICK_S:
+        for live in self._crew.overdue():
+            if not live.gone:
                 self._begin(live)
-            if live.begun is not None and not live.leaving:
-                limit_ms = live.placement.spec.timeout_ms
-                if now - live.begun > limit_ms / 1000:
-                    message = f"it ran for longer than {limit_ms} ms"
-                    self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
-        self._crew.recall_behind_slow(now)
+        for live in self._time_outs.passed(now):
+            message = f"it ran for longer than {live.placement.spec.timeout_ms} ms"
+            self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
         self._crew.kill_silent(now)
-        for live in [live for live in self._leaving if now > live.leave_by]:
+        for live in self._leaving.passed(now):
             self._enforce(live)
         if self._lives or self._leaving:
             self._tick_soon()
 
     def _enforce(self, live: Live) -> None:
         """It was told to leave a second ago."""
-        self._leaving.discard(live)
-        if live.seated:
+        if live.seat is not None:
             self._crew.kill_runner_of(live)
         elif live.final is not None and live.pump is not None:
             # The journal cannot be written: what is durable is what the next placement goes on from.

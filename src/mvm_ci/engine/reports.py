@@ -18,6 +18,7 @@ class Reports:
         self._loop = asyncio.get_running_loop()
         self._started: list[Placed] = []
         self._ended: list[Ended] = []
+        self._freed = False
         self._soon = False
         self._closed = False
 
@@ -29,6 +30,11 @@ class Reports:
     def ended(self, ended: Ended) -> None:
         """A placement is over."""
         self._ended.append(ended)
+        self._tell_soon()
+
+    def freed(self) -> None:
+        """A guest began to wait: its slot is free."""
+        self._freed = True
         self._tell_soon()
 
     def close(self) -> None:
@@ -44,6 +50,7 @@ class Reports:
         self._soon = False
         started, self._started = self._started, []
         ended, self._ended = self._ended, []
+        freed, self._freed = self._freed, False
         if self._closed:
             return
         try:
@@ -56,3 +63,8 @@ class Reports:
                 self._events.ended(ended)
         except Exception:  # noqa: BLE001 - a listener's bug must not stop guests
             _log.exception("listener_failed", about="ends")
+        try:
+            if freed:
+                self._events.slots_freed()
+        except Exception:  # noqa: BLE001 - a listener's bug must not stop guests
+            _log.exception("listener_failed", about="slots")

@@ -1,4 +1,4 @@
-"""How long guests of a module keep a runner: decides how many are handed over at once."""
+"""How long guests of a module compute: decides how many are handed over at once."""
 
 from collections import OrderedDict
 from typing import Final
@@ -18,15 +18,11 @@ class RunTimes:
         self._average: OrderedDict[Digest, float] = OrderedDict()
 
     def observe(self, module: Digest, run_ns: int) -> None:
-        """A guest of ``module`` took this long, waiting included."""
+        """A guest of ``module`` computed for this long, waiting not included."""
         known = self._average.pop(module, None)
         self._average[module] = run_ns if known is None else known + _WEIGHT * (run_ns - known)
         if len(self._average) > _KNOWN:
             self._average.popitem(last=False)
-
-    def at_least(self, module: Digest, run_ns: int) -> None:
-        """A guest of ``module`` runs for this long already: do not wait for its end to learn from it."""
-        self._average[module] = max(self._average.get(module, 0.0), run_ns)
 
     def small(self, module: Digest) -> float | None:
         """The average in nanoseconds if it is known and small, else None."""

@@ -54,8 +54,7 @@ class RunnerProcess:
         self._on_messages = on_messages
         self._on_gone = on_gone
         self._process: asyncio.subprocess.Process | None = None
-        self._data: asyncio.Transport | None = None
-        self._control: asyncio.Transport | None = None
+        self._transport: asyncio.Transport | None = None
         self._ready = asyncio.get_running_loop().create_future()
         self._reaper: asyncio.Task[None] | None = None
         self._gone = False
@@ -69,30 +68,27 @@ class RunnerProcess:
     async def start(self, settings: RunnerSettings) -> None:
         """Returns when the process is ready. Raises ``Unavailable``, with nothing left, if it fails."""
         loop = asyncio.get_running_loop()
-        data, data_theirs = socket.socketpair()
-        control, control_theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
         try:
-            for end in (data, data_theirs):
+            for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            for end in (data, control):
-                end.setblocking(False)
-            fds = (data_theirs.fileno(), control_theirs.fileno())
-            arguments = (str(os.getpid()), *map(str, fds), settings.runtime)
+            ours.setblocking(False)
+            arguments = (str(os.getpid()), str(theirs.fileno()), settings.runtime)
             # -P: whatever lies in the working directory is not importable.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-P", "-m", "mvm_ci.engine.runner", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=fds,
+                pass_fds=(theirs.fileno(),),
                 cwd=settings.directory,
                 env=_environment(os.environ),
             )
             self._descriptor = os.pidfd_open(self._process.pid)
-            data_theirs.close()
-            control_theirs.close()
-            self._data, _ = await loop.create_connection(lambda: _Ear(self._received, self._lost), sock=data)
-            self._control, _ = await loop.create_connection(lambda: _Ear(None, None), sock=control)
+            theirs.close()
+            self._transport, _ = await loop.create_connection(
+                lambda: _Ear(self._received, self._lost), sock=ours
+            )
             self.send(Setup(settings.place, settings.suspend_after_ms))
             async with asyncio.timeout(_START_S):
                 await self._ready
@@ -103,22 +99,14 @@ class RunnerProcess:
             await asyncio.shield(self.close())
             raise
         finally:
-            for end in (data_theirs, control_theirs):
-                end.close()
-            if self._data is None:
-                data.close()
-            if self._control is None:
-                control.close()
+            theirs.close()
+            if self._transport is None:
+                ours.close()
 
     def send(self, *messages: ToRunner) -> None:
-        """Sends to the working thread; dropped if the runner is gone."""
-        if self._data is not None and not self._data.is_closing():
-            self._data.write(pack(messages))
-
-    def send_control(self, message: ToRunner) -> None:
-        """Sends to the watcher thread; dropped if the runner is gone."""
-        if self._control is not None and not self._control.is_closing():
-            self._control.write(pack((message,)))
+        """Sends ``messages``; dropped if the runner is gone."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(pack(messages))
 
     def kill(self) -> None:
         """Ends the process at once; ``on_gone`` follows."""
@@ -132,9 +120,8 @@ class RunnerProcess:
         """Kills the process and waits for its end; ``on_gone`` is not called any more."""
         self._gone = True
         self.kill()
-        for transport in (self._data, self._control):
-            if transport is not None:
-                transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
         if not self._ready.done():
             self._ready.cancel()
         if self._process is not None:
@@ -165,8 +152,6 @@ class RunnerProcess:
 
     async def _reap(self) -> None:
         await self._wait()
-        if self._control is not None:
-            self._control.abort()
         if not self._gone:
             self._gone = True
             self._on_gone(self)
@@ -191,9 +176,7 @@ class RunnerProcess:
 
 
 class _Ear(asyncio.Protocol):
-    def __init__(
-        self, received: Callable[[list[FromRunner]], None] | None, lost: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, received: Callable[[list[FromRunner]], None], lost: Callable[[], None]) -> None:
         self._received = received
         self._lost = lost
         self._frames = from_runner_frames()
@@ -203,8 +186,6 @@ class _Ear(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._received is None:
-            return
         try:
             messages = self._frames.feed(data)
         except ProtocolError:
@@ -217,8 +198,7 @@ class _Ear(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             _log.debug("runner_socket_broke", error=str(exc))
-        if self._lost is not None:
-            self._lost()
+        self._lost()
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

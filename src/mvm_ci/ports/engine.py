@@ -28,7 +28,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A placement that ended, with journal entries that are not durable yet.
 
-    ``run_ns``: how long its guest kept a runner, waiting included; 0 if it never had one.
+    ``run_ns``: how long its guest computed, waiting not included; 0 if it never did.
     """
 
     placed: Placed
@@ -46,6 +46,10 @@ class EngineEvents(Protocol):
 
     def ended(self, ended: Sequence[Ended]) -> None:
         """They are gone; their slots are free."""
+        ...
+
+    def slots_freed(self) -> None:
+        """Guests began to wait in place: ``Engine.extra`` has grown."""
         ...
 
 
@@ -93,7 +97,17 @@ class Engine(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many guests it runs at once."""
+        """How many guests compute at once. Those that wait in place have no slot."""
+        ...
+
+    @property
+    def extra(self) -> int:
+        """How many guests it has or may take beyond the slots, because so many wait in place now."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """How many guests it has at once at most, those that wait in place included."""
         ...
 
     @property
@@ -106,7 +120,7 @@ class Engine(Protocol):
         ...
 
     def place(self, placements: Sequence[Placement]) -> None:
-        """Takes placements; they start in order as slots get free.
+        """Takes placements; they start in order as slots get free. A guest that waited goes on at once.
 
         Each ends with exactly one ``ended``, unless it is dropped.
         """

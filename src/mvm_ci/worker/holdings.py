@@ -47,13 +47,16 @@ class Prefetch:
 class Holdings:
     """``ports.engine.EngineEvents``: one entry for each placement that the engine has.
 
-    ``slots`` and ``runners`` are set once the engine is there; jobs are asked for once it has started.
+    ``slots``, ``capacity``, ``extra`` and ``runners`` are the engine's, set once it is there; jobs are asked for
+    once it has started.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.outbox = Outbox(lambda placed: self.forget((placed,)))
         self.slots = 0
+        self.capacity = 0
+        self.extra: Callable[[], int] = lambda: 0
         self.runners: Callable[[], int] = lambda: 0
         self.prefetch = Prefetch()
         self.draining = False
@@ -81,6 +84,9 @@ class Holdings:
         if count:
             self.prefetch.ran(total_ns / 1e6, count)
         self.outbox.ended(items)
+
+    def slots_freed(self) -> None:
+        self.outbox.wake()
 
     def engine_started(self) -> None:
         """Guests can run from here on."""
@@ -126,11 +132,14 @@ class Holdings:
         """How many more jobs to ask for, with ``credit`` asked for and not come yet."""
         if self.draining or not self._started or self.outbox.full:
             return 0
-        return self.slots + self.prefetch.allowed - len(self._waiting) - len(self._running) - credit
+        held = len(self._waiting) + len(self._running)
+        # Once the engine is full, jobs would wait for guests that wait: those of another worker may be free.
+        most = min(self.slots + self.prefetch.allowed + self.extra(), self.capacity)
+        return most - held - credit
 
     def release_stuck(self, release: Callable[[], None]) -> None:
         """Calls ``release`` if jobs have waited for long while every slot is busy."""
-        if not self._waiting or len(self._running) < self.slots:
+        if not self._waiting or len(self._running) < self.slots + self.extra():
             return
         oldest = next(iter(self._waiting.values()))
         if self._clock.lease_ms() - oldest >= STUCK_MS:

@@ -111,7 +111,8 @@ class Worker:
                 journal=holdings.outbox, lease=lease, payloads=payloads, events=holdings
             )
             stack.push_async_callback(engine.close)
-            holdings.slots = engine.slots
+            holdings.slots, holdings.capacity = engine.slots, engine.capacity
+            holdings.extra = lambda: engine.extra
             holdings.runners = lambda: engine.runners
             # Beside the link: jobs of a process before this one are given back by its Hello, and a start of
             # many runners must not keep them waiting.

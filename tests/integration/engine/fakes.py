@@ -149,6 +149,7 @@ class Events:
     def __init__(self) -> None:
         self.starts: list[Placed] = []
         self.ends: dict[Placed, Ended] = {}
+        self.freed = 0
         self.end_batches: list[int] = []
         self._changed = asyncio.Event()
 
@@ -161,6 +162,10 @@ class Events:
         for one in ended:
             assert one.placed not in self.ends, "reported twice"
             self.ends[one.placed] = one
+        self._changed.set()
+
+    def slots_freed(self) -> None:
+        self.freed += 1
         self._changed.set()
 
     async def wait_ended(self, *jobs: int, epoch: int = 1) -> list[Outcome]:

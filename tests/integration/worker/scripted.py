@@ -46,6 +46,8 @@ class FakeEngine:
     def __init__(self, events: EngineEvents, slots: int = 2, *, instant: bool = False) -> None:
         self.events = events
         self.slots = slots
+        self.capacity = 256
+        self.extra = 0
         self.instant = instant
         self.placements: dict[Placed, Placement] = {}
         self.dropped: list[Placed] = []

@@ -17,7 +17,7 @@ def placed(job: int) -> Placed:
 def holdings(slots: int = 4) -> tuple[Holdings, FakeClock]:
     clock = FakeClock()
     made = Holdings(clock)
-    made.slots = slots
+    made.slots, made.capacity = slots, 256
     made.engine_started()
     return made, clock
 

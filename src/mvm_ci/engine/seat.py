@@ -1,0 +1,115 @@
+"""A place for one runner process: the guests it has, and whether it can take another one."""
+
+import asyncio
+from typing import Final
+
+from mvm_ci.engine.live import MAX_GUESTS, Live
+from mvm_ci.engine.runner_process import RunnerProcess
+
+SLOT_NS: Final = 20_000_000
+"""A slot holds one guest of unknown length, or quick ones that compute for so long together."""
+
+
+class Seat:
+    """``slots``: guests that may compute here at once. ``load_ns``: what those that do take of them; guests
+    that wait take nothing. ``most``: guests that may be here, as the most suspected of them has it.
+
+    ``usable``: its process is ready. ``silent_s``: since that said something; ``asked``: whether it is there.
+    ``culprit``: its process was killed on this one's account.
+    """
+
+    __slots__ = (
+        "asked",
+        "culprit",
+        "filler",
+        "load_ns",
+        "most",
+        "process",
+        "silent_s",
+        "slots",
+        "tasks",
+        "usable",
+        "waiting",
+    )
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.process: RunnerProcess | None = None
+        self.filler: asyncio.Task[None] | None = None
+        self.usable = False
+        self.tasks: dict[int, Live] = {}
+        self.load_ns = 0
+        self.waiting = 0
+        self.most = MAX_GUESTS
+        self.silent_s = 0.0
+        self.asked = False
+        self.culprit: Live | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a slot is free, and its process there."""
+        return self.usable and self.load_ns < self.slots * SLOT_NS and len(self.tasks) < self.most
+
+    @property
+    def extra(self) -> int:
+        """Guests that it has or may take beyond its slots, because so many wait."""
+        return max(0, min(self.waiting, self.most - self.slots))
+
+    def fits(self, live: Live) -> bool:
+        """Whether ``live`` may be with those who are here, if the seat is open."""
+        return len(self.tasks) < live.most
+
+    def take(self, live: Live, weight_ns: int) -> None:
+        """It is handed over, and computes."""
+        if not self.tasks:
+            self.heard()
+        live.seat = self
+        live.weight_ns = weight_ns
+        live.waits = False
+        self.tasks[live.number] = live
+        self.load_ns += weight_ns
+        self.most = min(self.most, live.most)
+
+    def remove(self, live: Live) -> None:
+        """It is over, here."""
+        del self.tasks[live.number]
+        live.seat = None
+        if live.waits:
+            self.waiting -= 1
+        else:
+            self.load_ns -= live.weight_ns
+        if live.most < MAX_GUESTS:
+            self.most = min((other.most for other in self.tasks.values()), default=MAX_GUESTS)
+
+    def wait(self, live: Live) -> None:
+        """It waits: its slot is free."""
+        if not live.waits:
+            live.waits = True
+            self.waiting += 1
+            self.load_ns -= live.weight_ns
+
+    def go_on(self, live: Live) -> None:
+        """It computes again, whether or not a slot is free."""
+        if live.waits:
+            live.waits = False
+            self.waiting -= 1
+            self.load_ns += live.weight_ns
+
+    def not_quick(self, live: Live) -> None:
+        """It computes for longer than its module promised."""
+        if not live.waits and live.weight_ns < SLOT_NS:
+            self.load_ns += SLOT_NS - live.weight_ns
+            live.weight_ns = SLOT_NS
+
+    def heard(self) -> None:
+        """Its process said something."""
+        self.silent_s, self.asked = 0.0, False
+
+    def vacate(self) -> list[Live]:
+        """Its process is gone. Returns whom it had, oldest first."""
+        lives = list(self.tasks.values())
+        for live in lives:
+            self.remove(live)
+        self.process = self.culprit = None
+        self.usable = False
+        return lives
