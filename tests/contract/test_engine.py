@@ -238,6 +238,56 @@ async def test_draining_lets_a_guest_end_in_its_grace(world: World) -> None:
     assert completed(outcome) == b"[[200, 2]]"
 
 
+@pytest.mark.parametrize("steps", [["http", "GET", "http://a/"], ["sleep", 50_000]])
+async def test_guests_that_wait_leave_their_slot_to_others(world: World, steps: list[object]) -> None:
+    world.http.open.clear()
+    assert (world.pool.slots, world.pool.extra) == (1, 0)
+    waiting = [world.place(job, script(steps)) for job in range(1, 21)]
+    while world.pool.extra < len(waiting):
+        await world.events.changed()
+    assert world.events.freed
+    world.place(99, script(["echo", 1]))
+    await world.events.wait_ended(99)
+    world.pool.release_waiting()
+    for placed in waiting:
+        world.pool.stop(placed)
+    assert await world.events.wait_ended(*range(1, 21)) == [Stopped()] * 20
+    assert world.pool.extra == 0
+
+
+async def test_a_guest_that_waited_goes_on_while_every_slot_is_taken(world: World) -> None:
+    world.http.open.clear()
+    world.place(1, script(["http", "GET", "http://a/"]))
+    async with asyncio.timeout(30):
+        await world.http.asked.wait()
+    world.place(2, script(["spin"]))
+    await world.events.wait_started(2)
+    world.http.open.set()
+    [outcome] = await world.events.wait_ended(1)
+    assert completed(outcome) == b"[[200, 2]]"
+
+
+async def test_the_time_limit_counts_waiting_too(world: World) -> None:
+    world.place(1, script(["log", "x"], ["sleep", 50_000]), timeout_ms=100)
+    [outcome] = await world.events.wait_ended(1)
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.kind is FailureKind.TIME
+
+
+async def test_it_takes_what_it_has_room_for_and_the_rest_as_room_comes(world: World) -> None:
+    world.http.open.clear()
+    many = range(1, world.pool.capacity + 11)
+    world.pool.place([world.placement(job, script(["http", "GET", "http://a/"])) for job in many])
+    while len(world.http.requests) < world.pool.capacity:
+        await world.events.changed()
+    assert world.pool.extra == world.pool.capacity - world.pool.slots
+    world.place(len(many) + 1, script(["echo", 1]))
+    world.http.open.set()
+    outcomes = await world.events.wait_ended(*many)
+    assert {completed(outcome) for outcome in outcomes} == {b"[[200, 2]]"}
+    await world.events.wait_ended(len(many) + 1)
+
+
 async def test_a_long_sleep_gives_the_slot_back(world: World) -> None:
     world.place(1, script(["sleep", 3_600_000]))
     [outcome] = await world.events.wait_ended(1)

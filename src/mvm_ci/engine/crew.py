@@ -16,7 +16,7 @@ from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.engine.line import Line
-from mvm_ci.engine.live import MAX_GUESTS, Live
+from mvm_ci.engine.live import MAX_GUESTS, Death, Live
 from mvm_ci.engine.messages import (
     AreYouThere,
     Awake,
@@ -276,10 +276,10 @@ class Crew:
             return
         _log.warning("runner_gone", pid=process.pid, how=process.exit_status, tasks=len(seat.tasks))
         known = seat.culprit is not None
-        lives = seat.vacate()
+        lives, death = seat.vacate(), Death()
         for live in reversed(lives):
             if not known:
-                live.suspected(alone=len(lives) == 1)
+                live.suspected(death, alone=len(lives) == 1)
             self._owner.on_runner_died(live, process.exit_status)
         seat.filler = self._loop.create_task(self._refill(seat))
         self._assign_soon()

@@ -1,8 +1,9 @@
 """Placements that stand in line for a runner, and who goes where.
 
 A guest that kills its runner costs all others there a replay, and nobody saw which one it was. So after a
-death all of them are suspects: they stand in a line of their own, and share their next runner with few, after
-a second death with nobody. Only who is alone when a runner dies is blamed for it.
+death all of them are suspects: they stand in a line of their own, and share their next runner with fewer;
+with fewer still when that dies, too, and in the end with nobody. Only who was alone when a runner died is
+blamed for it; and that clears those who died with it before.
 """
 
 from collections import deque
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import Final
 
-from mvm_ci.engine.live import Live
+from mvm_ci.engine.live import MAX_GUESTS, Live
 from mvm_ci.engine.run_times import RunTimes
 from mvm_ci.engine.seat import SLOT_NS, Seat
 
@@ -34,11 +35,11 @@ class Line:
 
     def add(self, live: Live) -> None:
         """It goes last."""
-        (self._suspects if live.doubts else self._ready).append(live)
+        self._of(live).append(live)
 
     def add_first(self, live: Live) -> None:
         """It had its turn already: it goes first."""
-        (self._suspects if live.doubts else self._ready).appendleft(live)
+        self._of(live).appendleft(live)
 
     def hand_out(self, seats: Sequence[Seat]) -> dict[int, list[Live]]:
         """Gives open seats what they can take, the one with the least load first. Who got what, by index."""
@@ -60,6 +61,9 @@ class Line:
             else:
                 heappop(least)
         return taken
+
+    def _of(self, live: Live) -> deque[Live]:
+        return self._suspects if live.most < MAX_GUESTS else self._ready
 
     def _next(self, seat: Seat) -> Live | None:
         if seat is not self._quarantine:

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 MAX_GUESTS: Final = 256
 """Guests that one runner process has at most at once, those that wait included."""
-_DOUBT_BITS: Final = 4
+_DOUBT_BITS: Final = 3
+
+
+class Death:
+    """A runner died, of something that a guest did there. ``explained``: it is known which one."""
+
+    __slots__ = ("explained",)
+
+    def __init__(self) -> None:
+        self.explained = False
 
 
 class Live:
@@ -29,8 +38,7 @@ class Live:
     ``seat``: where it was handed over to. There it takes ``weight_ns`` of a slot, except while it ``waits``.
     ``large``: it takes a whole slot however quick its module is.
 
-    ``doubts``: runners that died while it was among those who were there; ``most``: guests with which it may
-    share its next one, itself included. ``deaths``: runners that died while it was alone there.
+    ``doubts``: the deaths of runners that it was in; ``deaths``: how often it was alone there.
     """
 
     __slots__ = (
@@ -46,7 +54,6 @@ class Live:
         "leave_outcome",
         "leaving",
         "module",
-        "most",
         "number",
         "payload",
         "placed",
@@ -73,8 +80,7 @@ class Live:
         self.posted: deque[Segment] = deque()
         self.acked = 0
         self.large = bool(placement.journal)
-        self.doubts = 0
-        self.most = MAX_GUESTS
+        self.doubts: list[Death] = []
         self.deaths = 0
         self.begun: float | None = None
         self.started = False
@@ -98,11 +104,23 @@ class Live:
         self.payload = payload
         self.large = self.large or len(payload) > INLINE_LIMIT
 
-    def suspected(self, *, alone: bool) -> None:
-        """Its runner died, of something that a guest did there. The more often, the fewer are with it."""
-        self.doubts += 1
-        self.deaths += alone
-        self.most = max(1, MAX_GUESTS >> _DOUBT_BITS * self.doubts)
+    @property
+    def most(self) -> int:
+        """How many guests may share a runner, itself included: the fewer, the more runners died under it for
+        no known reason.
+        """
+        if self.deaths:
+            return 1
+        doubts = sum(not death.explained for death in self.doubts)
+        return max(1, MAX_GUESTS >> _DOUBT_BITS * doubts)
+
+    def suspected(self, death: Death, *, alone: bool) -> None:
+        """It was in a runner that died. If it was alone there, it may well be why others died, too."""
+        self.doubts.append(death)
+        if alone:
+            self.deaths += 1
+            for one in self.doubts:
+                one.explained = True
 
     def cancel_effect(self) -> None:
         """Nobody waits for the answer to its question any more."""

@@ -12,7 +12,7 @@ SLOT_NS: Final = 20_000_000
 
 class Seat:
     """``slots``: guests that may compute here at once. ``load_ns``: what those that do take of them; guests
-    that wait take nothing. ``most``: guests that may be here, as the most suspected of them has it.
+    that wait take nothing. ``suspects``: those of them that were in a runner that died.
 
     ``usable``: its process is ready. ``silent_s``: since that said something; ``asked``: whether it is there.
     ``culprit``: its process was killed on this one's account.
@@ -23,10 +23,10 @@ class Seat:
         "culprit",
         "filler",
         "load_ns",
-        "most",
         "process",
         "silent_s",
         "slots",
+        "suspects",
         "tasks",
         "usable",
         "waiting",
@@ -40,10 +40,15 @@ class Seat:
         self.tasks: dict[int, Live] = {}
         self.load_ns = 0
         self.waiting = 0
-        self.most = MAX_GUESTS
+        self.suspects = 0
         self.silent_s = 0.0
         self.asked = False
         self.culprit: Live | None = None
+
+    @property
+    def most(self) -> int:
+        """How many guests may be here, as the most suspected of them has it."""
+        return min(live.most for live in self.tasks.values()) if self.suspects else MAX_GUESTS
 
     @property
     def open(self) -> bool:
@@ -68,7 +73,7 @@ class Seat:
         live.waits = False
         self.tasks[live.number] = live
         self.load_ns += weight_ns
-        self.most = min(self.most, live.most)
+        self.suspects += bool(live.doubts)
 
     def remove(self, live: Live) -> None:
         """It is over, here."""
@@ -78,8 +83,7 @@ class Seat:
             self.waiting -= 1
         else:
             self.load_ns -= live.weight_ns
-        if live.most < MAX_GUESTS:
-            self.most = min((other.most for other in self.tasks.values()), default=MAX_GUESTS)
+        self.suspects -= bool(live.doubts)
 
     def wait(self, live: Live) -> None:
         """It waits: its slot is free."""
@@ -106,8 +110,8 @@ class Seat:
         self.silent_s, self.asked = 0.0, False
 
     def vacate(self) -> list[Live]:
-        """Its process is gone. Returns whom it had, oldest first."""
-        lives = list(self.tasks.values())
+        """Its process is gone. Returns whom it had: first those that computed, each oldest first."""
+        lives = sorted(self.tasks.values(), key=lambda live: live.waits)
         for live in lives:
             self.remove(live)
         self.process = self.culprit = None

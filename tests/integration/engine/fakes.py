@@ -171,14 +171,15 @@ class Events:
     async def wait_ended(self, *jobs: int, epoch: int = 1) -> list[Outcome]:
         wanted = [Placed(JobId(job), epoch) for job in jobs]
         while not all(placed in self.ends for placed in wanted):
-            await self._next()
+            await self.changed()
         return [self.ends[placed].outcome for placed in wanted]
 
     async def wait_started(self, job: int, epoch: int = 1) -> None:
         while Placed(JobId(job), epoch) not in self.starts:
-            await self._next()
+            await self.changed()
 
-    async def _next(self) -> None:
+    async def changed(self) -> None:
+        """Something was told."""
         self._changed.clear()
         async with asyncio.timeout(30):
             await self._changed.wait()

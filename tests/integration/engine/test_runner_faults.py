@@ -196,6 +196,39 @@ async def test_others_of_the_same_hand_over_are_run_again(world: World, tmp_path
     ]
 
 
+async def test_a_guest_that_kills_its_runner_takes_no_neighbour_with_it(world: World, tmp_path: Path) -> None:
+    deaths = tmp_path / "deaths"
+    neighbours = range(1, 41)
+    world.http.open.clear()
+    world.pool.place([world.placement(job, script(["http", "GET", f"http://a/{job}"])) for job in neighbours])
+    while len(world.http.requests) < len(neighbours):
+        await world.events.changed()
+    # All are with the one runner, and wait: it dies under all of them.
+    world.place(99, script(["die", str(deaths)]))
+    [poison] = await world.events.wait_ended(99)
+    assert isinstance(poison, Failed)
+    assert "SIGKILL" in poison.failure.message
+    # Once with all others; then the one that computed has a runner to itself, until it is sure.
+    assert len(deaths.read_text()) == 1 + 4
+    world.http.open.set()
+    assert [result(outcome) for outcome in await world.events.wait_ended(*neighbours)] == [[[200, 2]]] * 40
+
+
+async def test_a_runner_killed_for_one_guest_casts_no_doubt_on_the_others(world: World) -> None:
+    world.http.open.clear()
+    world.pool.place([world.placement(job, script(["http", "GET", "http://a/"])) for job in range(1, 4)])
+    while len(world.http.requests) < 3:
+        await world.events.changed()
+    placed = world.place(99, script(["disobey"]))
+    await world.events.wait_started(99)
+    neighbours = list(world.pool._lives.values())[:3]
+    world.pool.stop(placed)
+    assert await world.events.wait_ended(99) == [Stopped()]
+    assert [live.doubts for live in neighbours] == [[], [], []]
+    world.http.open.set()
+    assert [result(outcome) for outcome in await world.events.wait_ended(1, 2, 3)] == [[[200, 2]]] * 3
+
+
 # ---------------------------------------------------------------- guests that do not obey
 
 
@@ -211,29 +244,24 @@ async def test_a_runner_that_does_not_obey_is_killed(world: World) -> None:
     assert all(gone(pid) for pid in before)
 
 
-async def test_what_waits_behind_a_slow_guest_is_taken_back(tmp_path: Path) -> None:
-    async with running(tmp_path, slots=2) as world:
-        # The module is known to be quick, so many are handed over at once; then one of them is not.
-        for job in range(1, 6):
-            world.place(job, script(["echo", job]))
-        await world.events.wait_ended(*range(1, 6))
-        world.pool.place(
-            [world.placement(job, script(["spin"] if job == 10 else ["echo", job])) for job in range(10, 70)]
-        )
-        outcomes = await world.events.wait_ended(*range(11, 70))
-        assert [result(outcome) for outcome in outcomes] == [[job] for job in range(11, 70)]
-        world.pool.stop(Placed(JobId(10), 1))
-        assert await world.events.wait_ended(10) == [Stopped()]
-
-
-async def test_what_waits_behind_a_slow_guest_can_be_stopped_and_released(world: World) -> None:
+async def test_others_of_a_hand_over_do_not_wait_for_a_guest_that_computes(world: World) -> None:
+    # The module is known to be quick, so many are handed over at once; then one of them is not.
     for job in range(1, 6):
         world.place(job, script(["echo", job]))
     await world.events.wait_ended(*range(1, 6))
     world.pool.place(
-        [world.placement(job, script(["spin"] if job == 10 else ["echo", job])) for job in range(10, 20)]
+        [world.placement(job, script(["spin"] if job == 10 else ["echo", job])) for job in range(10, 70)]
     )
+    outcomes = await world.events.wait_ended(*range(11, 70))
+    assert [result(outcome) for outcome in outcomes] == [[job] for job in range(11, 70)]
+    world.pool.stop(Placed(JobId(10), 1))
+    assert await world.events.wait_ended(10) == [Stopped()]
+
+
+async def test_what_waits_for_a_slot_can_be_stopped_and_released(world: World) -> None:
+    world.place(10, script(["spin"]))
     await world.events.wait_started(10)
+    world.pool.place([world.placement(job, script(["echo", job])) for job in range(11, 20)])
     world.pool.stop(Placed(JobId(15), 1))
     assert await world.events.wait_ended(15) == [Stopped()]
     world.pool.release_waiting()
