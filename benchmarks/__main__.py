@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from benchmarks import idle, python_job, rss, w1, w1_single, w2, w3, w4, w5
+from benchmarks import engine, idle, python_job, rss, w1, w1_single, w2, w3, w4, w5
 from benchmarks.client import RequestFailed
 from benchmarks.report import conditions, markdown
 from benchmarks.workload import ROOT, Measured, cluster
@@ -33,6 +33,7 @@ ALONE: Final[dict[str, Callable[..., Measured]]] = {
     "w4": w4.measure,
     "w5": w5.measure,
     "idle": idle.measure,
+    "engine": engine.measure,
 }
 """Workloads with clusters of their own."""
 RUNS: Final = 3

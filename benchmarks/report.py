@@ -24,6 +24,14 @@ GOALS: Final = {
     "idle_cpu_pct": "< 5",
     "rss_server_mb": "≤ 80",
     "rss_worker_mb": "≤ 80",
+    "engine_noop_ratio": "≤ 0.25",
+    "host_call_us": "≤ 5",
+    "journaled_call_us": "≤ 15",
+    "replay_per_entry_us_100": "≤ 20",
+    "replay_per_entry_us_10000": "≤ 20",
+    "replay_per_entry_us_100000": "≤ 20",
+    "hot_suspended": "8,000",
+    "hot_suspended_kb": "≤ 30",
 }
 
 

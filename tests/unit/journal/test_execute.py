@@ -99,7 +99,7 @@ def test_another_request_is_durable_before_and_after() -> None:
 
 def test_an_interrupted_request_is_known_to_be_before_the_guest_sees_it() -> None:
     class Dying(FakeHost):
-        def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+        async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
             raise Leave(None)
 
     world, seen = World(), list[list[type]]()
@@ -297,7 +297,7 @@ def test_a_stale_placement_sends_nothing() -> None:
 
 def test_leaving_while_the_last_entries_go_out() -> None:
     class Drained(FakeHost):
-        def flush(self) -> None:
+        async def flush(self) -> None:
             raise Leave(Released())
 
     result = go(Drained(World()), lambda calls: calls.sleep_for(1))

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.adapters.wasm.engine_settings import BAD_MODULE, fingerprint
+from mvm_ci.adapters.wasm.engine_settings import BAD_MODULE
+from mvm_ci.adapters.wasm.fingerprint import fingerprint
 from mvm_ci.domain.errors import BadModule, Misconfigured, NotFound, Unavailable
 from mvm_ci.domain.module import MAX_MODULE_BYTES, inspect
 from mvm_ci.ports.guest import CompiledModule, ModuleKind

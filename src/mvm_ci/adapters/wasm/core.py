@@ -1,6 +1,7 @@
 """Core modules: loaded once, linked once, and for each run a fresh instance on a fiber of its own."""
 
 import ctypes
+from collections.abc import Callable
 from typing import Final
 
 import wasmtime
@@ -67,22 +68,29 @@ class Linked:
 
 class CoreLoader:
     """Loads core modules. The first few guests at once use slots that are quick to start in; all others such
-    that leave nothing behind.
+    that leave nothing behind, which are made when they are first needed.
     """
 
-    def __init__(self, current: CurrentRun) -> None:
+    def __init__(self, current: CurrentRun, made: Callable[[wasmtime.Engine], None]) -> None:
+        """``made``: told of each engine, whose epochs end time slices."""
         self._current = current
-        self._quick = Slots(QUICK_SLOTS, KEPT_BYTES, current)
-        self._many = Slots(MAX_GUESTS, 0, current)
-
-    @property
-    def engines(self) -> list[wasmtime.Engine]:
-        """Whose epochs end time slices."""
-        return [self._quick.engine, self._many.engine]
+        self._made = made
+        self._quick = self._slots(QUICK_SLOTS, KEPT_BYTES)
+        self._many: Slots | None = None
 
     def load(self, path: str) -> "CoreGuest":
         """The guest in the compiled file at ``path``. Raises ``BadModule``."""
-        return CoreGuest(self._current, self._quick.link(path), self._many.link(path))
+        return CoreGuest(self._current, self._quick.link(path), lambda: self._link_many(path))
+
+    def _link_many(self, path: str) -> Linked:
+        if self._many is None:
+            self._many = self._slots(MAX_GUESTS, 0)
+        return self._many.link(path)
+
+    def _slots(self, room: int, kept_bytes: int) -> Slots:
+        slots = Slots(room, kept_bytes, self._current)
+        self._made(slots.engine)
+        return slots
 
 
 def _entries(module: wasmtime.Module) -> list[tuple[bytes, int]]:
@@ -111,15 +119,16 @@ def _entries(module: wasmtime.Module) -> list[tuple[bytes, int]]:
 class CoreGuest:
     """A loaded core module; implements ``ports.guest.Guest``."""
 
-    def __init__(self, current: CurrentRun, quick: Linked, many: Linked) -> None:
+    def __init__(self, current: CurrentRun, quick: Linked, link_many: Callable[[], Linked]) -> None:
         self._current = current
         self._quick = quick
-        self._many = many
+        self._link_many = link_many
+        self._many: Linked | None = None
 
     async def run(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> bytes:
         """See ``ports.guest.Guest.run``."""
         run = CoreRun(payload, host, limits)
-        linked = self._quick if self._quick.slots.taken < self._quick.slots.room else self._many
+        linked = self._free()
         linked.slots.taken += 1
         store = capi.store_new(linked.engine_at, None, None)
         try:
@@ -137,6 +146,14 @@ class CoreGuest:
         if status != 0 or run.error_text is not None:
             raise guest_failed(FailureKind.ERROR, run.error_text or f"exit code {status}")
         return run.output
+
+    def _free(self) -> Linked:
+        """Where there is room. Raises ``BadModule`` if the machine code is gone meanwhile."""
+        if self._quick.slots.taken < self._quick.slots.room:
+            return self._quick
+        if self._many is None:
+            self._many = self._link_many()
+        return self._many
 
     async def _call(self, run: CoreRun, linked: Linked, context: int) -> int:
         """Instantiates and calls the entries; the status of the last one, 0 if it has none."""

@@ -1,12 +1,8 @@
-"""What a guest's code may use and how its memory is laid out, and the name of compiled code.
+"""What a guest's code may use and how its memory is laid out.
 
 Without wasmtime itself: a process that only compiles in children and starts runners does not load it.
 """
 
-import hashlib
-import platform
-from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -57,20 +53,3 @@ SETTINGS: Final = {
         concurrency=False,
     ),
 }
-
-
-def fingerprint(kind: ModuleKind) -> str:
-    """Changes whenever code compiled earlier must not be loaded: wasmtime, settings, processor."""
-    parts = [version("wasmtime"), repr(SETTINGS[kind]), platform.machine(), _processor_features()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _processor_features() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor()
-    for line in text.splitlines():
-        if line.startswith(("flags", "Features")):
-            return line
-    return platform.processor()

@@ -58,16 +58,15 @@ class WasmRuntime:
     def _load(self, module: CompiledModule) -> CoreGuest | ComponentGuest:
         if module.kind is ModuleKind.CORE:
             if self._core is None:
-                self._core = CoreLoader(self._current)
-                self._tick_too(self._core.engines)
+                self._core = CoreLoader(self._current, self._tick_too)
             return self._core.load(module.path)
         if self._components is None:
             engine = make_engine(ModuleKind.COMPONENT)
-            self._tick_too([engine])
+            self._tick_too(engine)
             loader = ComponentLoader(engine, self._current)
             self_test(engine, loader.linker, self._current)
             self._components = loader
         return self._components.load(module.path)
 
-    def _tick_too(self, engines: list[wasmtime.Engine]) -> None:
-        self._engines = (*self._engines, *(capi.address(engine.ptr()) for engine in engines))
+    def _tick_too(self, engine: wasmtime.Engine) -> None:
+        self._engines = (*self._engines, capi.address(engine.ptr()))

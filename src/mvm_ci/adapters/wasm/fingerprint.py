@@ -1,0 +1,26 @@
+"""The name of compiled code: what it was compiled by, with and for."""
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from mvm_ci.adapters.wasm.engine_settings import SETTINGS
+from mvm_ci.ports.guest import ModuleKind
+
+
+def fingerprint(kind: ModuleKind) -> str:
+    """Changes whenever code compiled earlier must not be loaded: wasmtime, settings, processor."""
+    parts = [version("wasmtime"), repr(SETTINGS[kind]), platform.machine(), _processor_features()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _processor_features() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    for line in text.splitlines():
+        if line.startswith(("flags", "Features")):
+            return line
+    return platform.processor()

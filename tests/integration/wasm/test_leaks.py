@@ -1,0 +1,81 @@
+"""Every way a run can end frees what it took from the engine."""
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mvm_ci.domain.http import HttpResponse
+from mvm_ci.ports.guest import GuestFailed, GuestLimits, Unwind
+from tests.integration.wasm.fakes import FakeHost, OnlyGuest
+from tests.integration.wasm.test_unwind import Left, job, suspended
+
+LIMITS = GuestLimits(memory_bytes=64 << 20)
+ANSWER = HttpResponse(status=200, url="http://a/", headers=(), body=b"x" * 10_000)
+HTTP = b'{"url": "http://a/"}'
+
+
+def resident_kb() -> int:
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1])
+    raise AssertionError("no such line")
+
+
+def grown_kb(run: Callable[[], object], warm: int, count: int) -> int:
+    """By how much the process grew in ``count`` runs, after ``warm`` ones."""
+    for _ in range(warm):
+        run()
+    gc.collect()
+    before = resident_kb()
+    for _ in range(count):
+        run()
+    gc.collect()
+    return resident_kb() - before
+
+
+def ends(guest: OnlyGuest, payload: bytes, host: FakeHost, *errors: type[BaseException]) -> None:
+    try:
+        guest.run(payload, host, LIMITS)
+    except errors:
+        return
+    assert not errors, "it ended well"
+
+
+def dropped(guest: OnlyGuest, payload: bytes) -> None:
+    suspended((guest, payload)).close()
+
+
+CORE: dict[str, Callable[[OnlyGuest], None]] = {
+    "returns": lambda guest: ends(guest, b"O", FakeHost()),
+    "calls": lambda guest: ends(guest, b"c", FakeHost()),
+    "fetches": lambda guest: ends(guest, b"h" + HTTP, FakeHost(answers={"http://a/": ANSWER})),
+    "traps": lambda guest: ends(guest, b"u", FakeHost(), GuestFailed),
+    "is unwound": lambda guest: ends(guest, b"c", FakeHost(raises={"random": Left("x")}), Unwind),
+    "is dropped": lambda guest: dropped(guest, b"s"),
+}
+PYTHON: dict[str, Callable[[OnlyGuest], None]] = {
+    "returns": lambda guest: ends(guest, job("echo", "x" * 10_000), FakeHost()),
+    "sleeps": lambda guest: ends(guest, job("sleep", 5), FakeHost()),
+    "fetches": lambda guest: ends(
+        guest, job("fetch", {"url": "http://a/"}), FakeHost(answers={"http://a/": ANSWER})
+    ),
+    "fails": lambda guest: ends(guest, job("fails"), FakeHost(), GuestFailed),
+    "is unwound": lambda guest: ends(
+        guest, job("effects"), FakeHost(raises={"wall_clock_ns": Left("x")}), Unwind
+    ),
+    "is dropped": lambda guest: dropped(guest, job("sleep", 5)),
+}
+
+
+@pytest.mark.parametrize("way", CORE)
+def test_a_core_guest_leaves_nothing(probe: OnlyGuest, way: str) -> None:
+    # 1 KB in each run would be 3,000.
+    assert grown_kb(lambda: CORE[way](probe), warm=500, count=3_000) < 1_000
+
+
+@pytest.mark.parametrize("way", PYTHON)
+def test_a_python_guest_leaves_nothing(everything: OnlyGuest, way: str) -> None:
+    # What one of them holds while it runs is a thousand times as much.
+    assert grown_kb(lambda: PYTHON[way](everything), warm=50, count=300) < 1_000
