@@ -81,9 +81,9 @@ def in_a_runner() -> None:
 
     wait = RunnerHost.wait_until
 
-    def wait_until(host: RunnerHost, wall_ns: int) -> None:
+    async def wait_until(host: RunnerHost, wall_ns: int) -> None:
         reach("wait.before")
-        wait(host, wall_ns)
+        await wait(host, wall_ns)
         reach("wait.after")
 
     setattr(RunnerHost, "wait_until", wait_until)  # noqa: B010 - for mypy

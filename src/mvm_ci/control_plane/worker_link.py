@@ -221,8 +221,8 @@ class WorkerLink:
         if session.link is not self:
             return  # said on a connection that was replaced: the newer one has credit and beats of its own
         match message:
-            case m.Credit(more=more):
-                self._dispatcher.credit(session.id, more)
+            case m.Credit(more=more, extra=extra):
+                self._dispatcher.credit(session.id, more, extra)
             case m.Heartbeat():
                 self._sessions.heartbeat(session, self, message)
             case m.Pong(number=number):

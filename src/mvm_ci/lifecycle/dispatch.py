@@ -93,10 +93,11 @@ class Dispatcher:
             self.seats.remove(session)
             self._offer()
 
-    def credit(self, session: SessionId, more: int) -> None:
-        """A worker can take ``more`` further jobs."""
+    def credit(self, session: SessionId, more: int, extra: int = 0) -> None:
+        """A worker can take ``more`` further jobs; ``extra`` of all that it has need no slot."""
         seat = self.seats.get(session)
         if seat is not None:
+            seat.extra = extra
             seat.unused(more)
             if self.scheduler or self._unread:
                 self._event.set()

@@ -55,7 +55,7 @@ class Explainer:
             message = f"all of the {len(able)} workers that could run it drain"
             reasons.append(_reason("workers-drain", message, "start a worker, or let one take jobs again"))
         elif all(seat.credits < 1 for seat in able):
-            message = f"all slots of the {len(able)} workers that could run it are taken"
+            message = f"the {len(able)} workers that could run it have as many jobs as they take"
             reasons.append(_reason("no-free-slot", message, "wait, or start more workers"))
         higher = {other.priority for _, other in self._dispatcher.scheduler if other.priority > lane.priority}
         if higher:

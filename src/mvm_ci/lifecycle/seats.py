@@ -26,8 +26,8 @@ _LARGEST_JOURNAL: Final = 2 << 20
 class Seat:
     """A session with a connection. ``credits``: jobs it may still be given; ``open``: until the connection
     is gone. ``withheld``: credits that may not be used; ``labels``: the worker's; ``placements``: what its
-    session has; ``slots``: guests that it runs at once (None: not known); ``asked``: jobs of claims that
-    are under way.
+    session has; ``slots``: guests that compute there at once (None: not known); ``extra``: guests beyond
+    those, which wait in place, as of its last credit; ``asked``: jobs of claims that are under way.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Seat:
         "claiming",
         "credits",
         "draining",
+        "extra",
         "labels",
         "link",
         "open",
@@ -56,6 +57,7 @@ class Seat:
     ) -> None:
         self.session = session
         self.slots = slots
+        self.extra = 0
         self.asked = 0
         self.link = link
         self.labels = labels
@@ -71,7 +73,9 @@ class Seat:
     @property
     def free(self) -> int | None:
         """Slots without a job; None: not known."""
-        return None if self.slots is None else self.slots - len(self.placements) - self.asked
+        if self.slots is None:
+            return None
+        return self.slots + self.extra - len(self.placements) - self.asked
 
     def unused(self, credits_: int) -> None:
         """Credit that is there, or there again; of no use to a worker that drains."""

@@ -83,10 +83,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     """The worker can take ``more`` (at least 1) further jobs. Credits belong to a connection; each begins
-    with none.
+    with none. ``extra``: guests that it has or may take beyond its slots just now, because so many wait.
     """
 
     more: int
+    extra: int = 0
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):

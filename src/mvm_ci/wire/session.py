@@ -64,7 +64,7 @@ class _Shared:
             return
         self._expect(Phase.OPEN, message)
         if isinstance(message, m.Credit):
-            self._add_credit(message.more)
+            self._add_credit(message)
         elif isinstance(message, m.Append):
             self._appends.append(len(message.items))
         elif isinstance(message, m.Heartbeat):
@@ -100,10 +100,12 @@ class _Shared:
         elif isinstance(message, m.Ping):
             self._pings.append(message.number)
 
-    def _add_credit(self, more: int) -> None:
-        if more < 1 or self.credit + more > MAX_CREDIT:
-            raise ProtocolError(f"a Credit of {more}")
-        self.credit += more
+    def _add_credit(self, credit: m.Credit) -> None:
+        if credit.more < 1 or self.credit + credit.more > MAX_CREDIT:
+            raise ProtocolError(f"a Credit of {credit.more}")
+        if not 0 <= credit.extra <= MAX_CREDIT:
+            raise ProtocolError(f"a Credit with {credit.extra} guests beyond the slots")
+        self.credit += credit.more
 
     def _ponged(self, number: int) -> None:
         if not self._pings or self._pings.popleft() != number:

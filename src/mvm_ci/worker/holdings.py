@@ -47,8 +47,8 @@ class Prefetch:
 class Holdings:
     """``ports.engine.EngineEvents``: one entry for each placement that the engine has.
 
-    ``slots``, ``capacity``, ``extra`` and ``runners`` are the engine's, set once it is there; jobs are asked for
-    once it has started.
+    ``slots``, ``capacity``, ``extra`` and ``runners`` are the engine's, set once it is there; jobs are asked
+    for once it has started.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -151,8 +151,10 @@ class Outbox:
         await self._ready.wait()
         self._ready.clear()
 
-    def take(self, credit: int) -> list[bytes]:
-        """All frames there are to send now, noted as sent. ``credit``: jobs to ask for besides."""
+    def take(self, credit: int, extra: int = 0) -> list[bytes]:
+        """All frames there are to send now, noted as sent. ``credit``: jobs to ask for besides, with
+        ``extra`` guests beyond the slots.
+        """
         wire = self._wire
         if wire is None:
             return []
@@ -169,7 +171,7 @@ class Outbox:
         frames += self._take_appends(wire)
         frames += self._take_ends(wire, ended)
         if credit > 0:
-            frames.append(self._note(wire, m.Credit(credit)))
+            frames.append(self._note(wire, m.Credit(credit, extra)))
         return frames
 
     def answered(self, results: Sequence[Append]) -> None:

@@ -150,7 +150,8 @@ class Session:
     async def _write(self, stream: Stream) -> None:
         while True:
             await self._outbox.until_ready()
-            frames = self._outbox.take(self._holdings.wanted(self._wire.credit))
+            holdings = self._holdings
+            frames = self._outbox.take(holdings.wanted(self._wire.credit), holdings.extra())
             for data in _joined(frames):
                 await stream.write(data)
 

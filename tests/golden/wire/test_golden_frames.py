@@ -60,6 +60,7 @@ FROM_WORKER: dict[str, m.FromWorker] = {
     "hello-previous-over": replace(HELLO, previous_over=True),
     "hello-first": m.Hello(1, 1, "0.1.0", Incarnation("a" * 32), None, None, "", "", 0, 1),
     "credit": m.Credit(64),
+    "credit-extra": m.Credit(64, 500),
     "heartbeat": m.Heartbeat(70_000, 3),
     "heartbeat-runners": m.Heartbeat(70_001, 3, 4),
     "started": m.Started((P, Q)),
@@ -111,7 +112,7 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
-SHORTER = frozenset({"hello", "hello-first", "hello-labels", "heartbeat", "drain"})
+SHORTER = frozenset({"credit", "hello", "hello-first", "hello-labels", "heartbeat", "drain"})
 """From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 

@@ -207,6 +207,9 @@ def wrong() -> Iterator[Any]:
     yield pytest.param(True, encode(m.Heartbeat(7, 0)), "heartbeat 7 after 0", id="heartbeat-of-later")
     yield pytest.param(True, encode(m.Pong(1)), "without its Ping", id="pong-without-ping")
     yield pytest.param(True, encode(m.Credit(-5)), "a Credit of -5", id="credit-below-nothing")
+    yield pytest.param(
+        True, encode(m.Credit(1, -1)), "a Credit with -1 guests", id="credit-extra-below-nothing"
+    )
     yield pytest.param(True, credit * 2 + encode(m.Credit(100_000)), "a Credit of 100000", id="credit-heaped")
     yield pytest.param(True, encode(m.Beat(1)), "no message", id="answer-instead-of-report")
     stray = m.Append((m.AppendItem(PLACED, Segment(-1, 0, b"")),))

@@ -160,6 +160,7 @@ FRAMES = st.one_of(
         [
             m.Credit(1),
             m.Credit(-5),
+            m.Credit(1, -1),
             m.Heartbeat(7, 0),
             m.Pong(3),
             m.Started((Placed(1, 1),)),  # type: ignore[arg-type]

@@ -67,6 +67,20 @@ async def test_a_job_runs_and_its_credit_comes_back_with_its_end(desk: Bench) ->
     assert (await peer.expect(m.Credit)).more >= 1
 
 
+async def test_more_jobs_are_asked_for_when_guests_begin_to_wait(desk: Bench) -> None:
+    desk.start()
+    peer = await desk.open()
+    await peer.expect(m.Credit)
+    jobs = [assignment(job) for job in range(1, 5)]
+    await peer.send(m.Assign(tuple(jobs)))
+    await settle()
+    desk.engine.begin(placed(1), placed(2))
+    await peer.expect(m.Started)
+    desk.engine.extra = 2
+    desk.engine.events.slots_freed()
+    assert await peer.expect(m.Credit) == m.Credit(2, 2)
+
+
 async def test_a_start_is_not_told_when_its_end_goes_out_with_it(desk: Bench) -> None:
     desk.start()
     peer = await desk.open()

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mvm_ci.engine.live import MAX_GUESTS, Death, Live
 from mvm_ci.engine.seat import SLOT_NS, Seat
+from mvm_ci.ports import guest
 from tests.unit.engine.lives import live, seat
 
 
@@ -31,6 +32,7 @@ def test_a_seat_without_a_process_is_not_open() -> None:
 
 
 def test_no_more_guests_than_fit_however_many_wait() -> None:
+    assert MAX_GUESTS <= guest.MAX_GUESTS
     one = seat(slots=2)
     for number in range(MAX_GUESTS):
         assert one.open

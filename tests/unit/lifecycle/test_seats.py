@@ -66,3 +66,13 @@ def test_a_stop_never_overtakes_its_assignment() -> None:
     assert link.sent == [Assign((item,)), Stop((placed,)), Stop((placed,))]
     assert seat.sent == 1
     assert seat.forget([placed, placed]) == [0]
+
+
+def test_guests_that_wait_at_a_worker_take_no_slot_of_it() -> None:
+    seat = Seat(SessionId(1), RecordingLink(), slots=4)
+    seat.placements.given(Placed(JobId(number), 1) for number in range(1, 11))
+    seat.asked = 1
+    assert seat.free == 4 - 10 - 1
+    seat.extra = 8
+    assert seat.free == 1
+    assert Seat(SessionId(1), RecordingLink()).free is None

@@ -5,7 +5,7 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Released
 from mvm_ci.ports.engine import Ended
 from mvm_ci.testing.clock import FakeClock
-from mvm_ci.worker.holdings import FIRST_PREFETCH, MAX_PREFETCH, STUCK_MS, Holdings, Prefetch
+from mvm_ci.worker.holdings import FIRST_PREFETCH, MAX_PREFETCH, PREFETCH_MS, STUCK_MS, Holdings, Prefetch
 
 DONE = Completed(b"1")
 
@@ -33,6 +33,36 @@ def test_it_asks_for_its_slots_and_two_more_less_what_it_has() -> None:
     assert have.wanted(1) == 3
     have.draining = True
     assert have.wanted(0) == 0
+
+
+def test_guests_that_wait_make_room_for_others_until_the_engine_is_full() -> None:
+    have, _ = holdings(slots=2)
+    extra = 0
+    have.extra = lambda: extra
+    have.placed([placed(job) for job in range(200)])
+    have.started([placed(job) for job in range(200)])
+    assert have.wanted(0) < 0
+    extra = 199
+    assert have.wanted(0) == 2 + FIRST_PREFETCH - 1
+    assert have.wanted(3) == 0
+    have.placed([placed(job) for job in range(200, 255)])
+    extra = 254
+    assert have.wanted(0) == 256 - 255
+
+
+def test_jobs_that_sleep_are_not_hoarded_and_quick_ones_are_fetched_ahead() -> None:
+    for computed_ns in (50_000, 200_000):  # a no-op; a job that sleeps 20 ms computes hardly longer
+        have, _ = holdings(slots=2)
+        job = 0
+        for _ in range(20):
+            more = have.wanted(0)
+            assert 0 < more <= 256
+            jobs = [placed(job + number) for number in range(more)]
+            job += more
+            have.placed(jobs)
+            assert have.wanted(0) == 0
+            have.ended([Ended(placed=one, outcome=DONE, run_ns=computed_ns) for one in jobs])
+        assert have.wanted(0) == min(256, 2 + int(PREFETCH_MS * 1e6 / computed_ns))
 
 
 def test_short_jobs_may_wait_in_numbers_and_long_ones_not_at_all() -> None:
@@ -70,6 +100,21 @@ def test_waiting_jobs_are_released_only_behind_long_ones() -> None:
     assert have.prefetch.allowed == 0
     have.ended([Ended(placed=placed(2), outcome=Released())])
     assert have.wanted(0) == 0  # not the same again
+    have.release_stuck(lambda: released.append(True))
+    assert released == [True]
+
+
+def test_jobs_are_stuck_behind_guests_that_compute_not_behind_those_that_wait() -> None:
+    have, clock = holdings(slots=1)
+    extra = 2
+    have.extra = lambda: extra
+    released: list[bool] = []
+    have.placed([placed(job) for job in range(1, 5)])
+    have.started([placed(job) for job in range(1, 3)])
+    clock.jump(STUCK_MS)
+    have.release_stuck(lambda: released.append(True))
+    assert released == []  # both wait: the slot is free
+    have.started([placed(3)])
     have.release_stuck(lambda: released.append(True))
     assert released == [True]
 
