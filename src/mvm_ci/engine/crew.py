@@ -83,7 +83,7 @@ class Crew:
     def __init__(self, slots: int, settings: RunnerSettings, owner: Owner) -> None:
         # More processes than cores would run no more at once, and cost memory.
         runners = min(slots, os.cpu_count() or 1)
-        self.seats = [Seat(slots // runners + (index < slots % runners)) for index in range(runners)]
+        self.seats = [Seat(index, slots // runners + (index < slots % runners)) for index in range(runners)]
         self._settings = settings
         self._owner = owner
         self._times = RunTimes()
@@ -148,7 +148,7 @@ class Crew:
     def answer(self, live: Live, answer: HttpAnswer | BlobStored | BlobBytes) -> None:
         """It goes on with ``answer``."""
         if live.seat is not None:
-            live.seat.go_on(live)
+            self.seats[live.seat].go_on(live)
             self._send(live, answer)
 
     def overdue(self) -> list[Live]:
@@ -157,13 +157,13 @@ class Crew:
         still = []
         for live in before:
             if live.seat is not None:
-                live.seat.not_quick(live)
+                self.seats[live.seat].not_quick(live)
                 still.append(live)
         return still
 
     def kill_runner_of(self, live: Live) -> None:
         """Its runner cannot make it leave."""
-        seat = live.seat
+        seat = self.seats[live.seat] if live.seat is not None else None
         if seat is not None and seat.process is not None:
             _log.warning("runner_disobeys", job=format_job_id(live.placed.job), pid=seat.process.pid)
             seat.culprit = live
@@ -201,8 +201,9 @@ class Crew:
             self._fresh += batch
 
     def _send(self, live: Live, message: Durable | LeaveNow | HttpAnswer | BlobStored | BlobBytes) -> None:
-        if live.seat is not None and live.seat.process is not None:
-            live.seat.process.send(message)
+        process = self.seats[live.seat].process if live.seat is not None else None
+        if process is not None:
+            process.send(message)
 
     # ------------------------------------------------------------------ what runners say
 

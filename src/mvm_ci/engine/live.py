@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Outcome
@@ -10,9 +10,6 @@ from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.engine import Placement
 from mvm_ci.ports.guest import CompiledModule
-
-if TYPE_CHECKING:
-    from mvm_ci.engine.seat import Seat
 
 MAX_GUESTS: Final = 256
 """Guests that one runner process has at most at once, those that wait included."""
@@ -35,8 +32,8 @@ class Live:
     dies. ``posted``: segments on their way. ``gone``: reported or dropped; a runner may still be busy with
     it.
 
-    ``seat``: where it was handed over to. There it takes ``weight_ns`` of a slot, except while it ``waits``.
-    ``large``: it takes a whole slot however quick its module is.
+    ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
+    while it ``waits``. ``large``: it takes a whole slot however quick its module is.
 
     ``doubts``: the deaths of runners that it was in; ``deaths``: how often it was alone there.
     """
@@ -84,7 +81,7 @@ class Live:
         self.deaths = 0
         self.begun: float | None = None
         self.started = False
-        self.seat: Seat | None = None
+        self.seat: int | None = None
         self.weight_ns = 0
         self.waits = False
         self.gone = False

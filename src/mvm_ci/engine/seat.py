@@ -12,7 +12,7 @@ SLOT_NS: Final = 20_000_000
 
 class Seat:
     """``slots``: guests that may compute here at once. ``load_ns``: what those that do take of them; guests
-    that wait take nothing. ``suspects``: those of them that were in a runner that died.
+    that wait take nothing. ``suspects``: guests here that were in a runner that died.
 
     ``usable``: its process is ready. ``silent_s``: since that said something; ``asked``: whether it is there.
     ``culprit``: its process was killed on this one's account.
@@ -22,6 +22,7 @@ class Seat:
         "asked",
         "culprit",
         "filler",
+        "index",
         "load_ns",
         "process",
         "silent_s",
@@ -32,7 +33,8 @@ class Seat:
         "waiting",
     )
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, index: int, slots: int) -> None:
+        self.index = index
         self.slots = slots
         self.process: RunnerProcess | None = None
         self.filler: asyncio.Task[None] | None = None
@@ -68,7 +70,7 @@ class Seat:
         """It is handed over, and computes."""
         if not self.tasks:
             self.heard()
-        live.seat = self
+        live.seat = self.index
         live.weight_ns = weight_ns
         live.waits = False
         self.tasks[live.number] = live

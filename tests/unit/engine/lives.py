@@ -15,6 +15,6 @@ def live(number: int, module: Digest = MODULE) -> Live:
 
 
 def seat(slots: int = 1) -> Seat:
-    made = Seat(slots)
+    made = Seat(0, slots)
     made.usable = True
     return made

@@ -28,7 +28,7 @@ def test_a_guest_that_waits_holds_no_slot_and_one_that_goes_on_holds_one_again()
 
 
 def test_a_seat_without_a_process_is_not_open() -> None:
-    assert not Seat(1).open
+    assert not Seat(0, 1).open
 
 
 def test_no_more_guests_than_fit_however_many_wait() -> None:
