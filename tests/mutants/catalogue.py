@@ -46,22 +46,22 @@ MUTANTS: Final = (
     Mutant(
         "a request leaves before its entries are durable",
         "lifecycle/execute.py",
-        "        self._flush()\n        result = host.http(",
-        "        result = host.http(",
+        "        await self._flush()\n        result = await host.http(",
+        "        result = await host.http(",
         (f"{EXECUTE}::test_an_idempotent_request_leaves_after_all_entries_are_durable",),
     ),
     Mutant(
         "a guest sees an answer that could be lost",
         "lifecycle/execute.py",
-        "        if step.once:\n            self._flush()\n",
+        "        if step.once:\n            await self._flush()\n",
         "",
         (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
     ),
     Mutant(
         "a runner does not wait until its entries are durable",
         "engine/runner_host.py",
-        "while self._durable < self._posts:",
-        "while False:",
+        "if self._durable < self._posts:",
+        "if False:",
         ("tests/unit/engine/test_runner_host.py",),
     ),
     # ---------------------------------------------------------------- a stale epoch accepted
@@ -111,10 +111,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a clock set back makes a wait longer",
-        "engine/runner_host.py",
-        "end_s - time.clock_gettime(time.CLOCK_BOOTTIME)",
-        'float("inf")',
-        ("tests/unit/engine/test_runner_host.py",),
+        "engine/sleepers.py",
+        "min(at, wall - offset)",
+        "wall - offset",
+        ("tests/unit/engine/test_sleepers.py",),
     ),
     # ---------------------------------------------------------------- reordered entries
     Mutant(
@@ -249,6 +249,35 @@ MUTANTS: Final = (
         "Usage(stored=await self._stored.used(namespace))",
         "Usage()",
         (f"{QUOTAS}::test_inputs_and_results_may_take_no_more_than_the_quota",),
+    ),
+    # ---------------------------------------------------------------- many guests in a runner
+    Mutant(
+        "a neighbour is blamed for the death of a runner",
+        "engine/live.py",
+        "if alone:",
+        "if True:",
+        ("tests/property/test_poison.py",),
+    ),
+    Mutant(
+        "who kills runners is never alone",
+        "engine/live.py",
+        "max(1, MAX_GUESTS >> _DOUBT_BITS * doubts)",
+        "MAX_GUESTS",
+        ("tests/unit/engine/test_seat.py", "tests/unit/engine/test_line.py"),
+    ),
+    Mutant(
+        "a guest that waits keeps its slot",
+        "engine/seat.py",
+        "            self.waiting += 1\n            self.load_ns -= live.weight_ns\n",
+        "            self.waiting += 1\n",
+        ("tests/unit/engine/test_seat.py",),
+    ),
+    Mutant(
+        "jobs are fetched without end while guests wait",
+        "worker/holdings.py",
+        "min(self.slots + self.prefetch.allowed + self.extra(), self.capacity)",
+        "self.slots + self.prefetch.allowed + self.extra()",
+        ("tests/unit/worker/test_holdings.py",),
     ),
     # ---------------------------------------------------------------- rates
     Mutant(

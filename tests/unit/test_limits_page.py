@@ -16,6 +16,7 @@ from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
 from mvm_ci.engine import crew
+from mvm_ci.engine.live import MAX_GUESTS
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle import job_request, record
@@ -58,7 +59,8 @@ def _expected() -> dict[str, str]:
         "result of a job": _mib(GuestLimits().result_bytes),
         "memory of a guest": _mib(defaults["memory_bytes"]),
         "run time of a placement": f"{defaults['timeout_ms'] // 60_000} min",
-        "sleep that keeps its slot": f"{ExecutionLimits().suspend_after_ms // 1000} s",
+        "guests of a runner process, those that wait included": str(MAX_GUESTS),
+        "sleep that is waited for in place": f"{ExecutionLimits().suspend_after_ms // 1000} s",
         "attempts of a job": str(job_request.MAX_ATTEMPTS),
         "time-outs and pauses of a job": f"{job_request.MAX_TIMEOUT_S / 86_400:.0f} days",
         "memory limit of a job": f"{job_request.MAX_MEMORY_MB} MiB",

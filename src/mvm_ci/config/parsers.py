@@ -128,7 +128,7 @@ def relay(text: str) -> str:
 
 
 def slot_count(text: str) -> int:
-    """How many guests at once. Raises ``ValueError``."""
+    """How many guests compute at once. Raises ``ValueError``."""
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= _MAX_SLOTS:
         raise ValueError(f"is not a number from 1 to {_MAX_SLOTS}")
     return int(text)

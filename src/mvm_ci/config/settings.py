@@ -207,7 +207,12 @@ WORKER_P2P_EXTERNAL = Setting(
     _ADDRESS,
 )
 SLOTS = Setting(
-    "--slots", "MVM_CI_SLOTS", parsers.slot_count, "one per core", "How many guests run at once.", "N"
+    "--slots",
+    "MVM_CI_SLOTS",
+    parsers.slot_count,
+    "one per core",
+    "How many guests compute at once; one that waits holds no slot.",
+    "N",
 )
 ALLOW_HOST = Setting(
     "--allow-host",

@@ -37,7 +37,7 @@ ABOUT: Final = {
     "mvm_ci_oldest_ready_seconds": "Since the submission of the oldest job that is ready; 0 if none is.",
     "mvm_ci_claims": "Jobs given to workers since the start.",
     "mvm_ci_sessions": "Workers that are connected.",
-    "mvm_ci_slots": "Jobs that connected workers can run at once.",
+    "mvm_ci_slots": "Guests that can compute at once at connected workers.",
     "mvm_ci_credits": "Jobs that connected workers would take now.",
     "mvm_ci_jobs_at_workers": "Jobs that were given to connected workers and have not come back.",
     "mvm_ci_commit_seconds": "Commits of the store, and how long each took.",

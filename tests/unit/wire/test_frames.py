@@ -83,8 +83,9 @@ def test_one_item_may_fill_a_frame_but_not_more() -> None:
 
 def test_later_fields_are_skipped_and_missing_ones_have_defaults() -> None:
     # A newer peer adds fields at the end; an older one leaves them out.
-    newer = b"\x93\x02\x04\xa3new"
-    assert frames.from_worker().feed(struct.pack("<I", len(newer)) + newer) == [m.Credit(4)]
+    newer, older = b"\x94\x02\x04\x05\xa3new", b"\x92\x02\x04"
+    for frame, credit in ((newer, m.Credit(4, 5)), (older, m.Credit(4))):
+        assert frames.from_worker().feed(struct.pack("<I", len(frame)) + frame) == [credit]
 
 
 def test_the_first_frame_of_a_transfer_leaves_the_raw_bytes() -> None:
