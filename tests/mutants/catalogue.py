@@ -256,14 +256,14 @@ MUTANTS: Final = (
         "engine/live.py",
         "if alone:",
         "if True:",
-        ("tests/property/test_poison.py",),
+        ("tests/unit/engine/test_seat.py",),
     ),
     Mutant(
         "who kills runners is never alone",
         "engine/live.py",
         "max(1, MAX_GUESTS >> _DOUBT_BITS * doubts)",
         "MAX_GUESTS",
-        ("tests/unit/engine/test_seat.py", "tests/unit/engine/test_line.py"),
+        ("tests/property/test_poison.py",),
     ),
     Mutant(
         "a guest that waits keeps its slot",
