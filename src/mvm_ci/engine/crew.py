@@ -188,7 +188,7 @@ class Crew:
     # ------------------------------------------------------------------ handing over
 
     def _assign_soon(self) -> None:
-        if self._line and not self._assigning and not self._closed:
+        if not self._assigning and self._line and not self._closed:
             self._assigning = True
             self._loop.call_soon(self._assign)
 

@@ -63,7 +63,7 @@ class Line:
         return taken
 
     def _of(self, live: Live) -> deque[Live]:
-        return self._suspects if live.most < MAX_GUESTS else self._ready
+        return self._suspects if live.doubts and live.most < MAX_GUESTS else self._ready
 
     def _next(self, seat: Seat) -> Live | None:
         if seat is not self._quarantine:

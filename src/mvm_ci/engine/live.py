@@ -77,7 +77,7 @@ class Live:
         self.posted: deque[Segment] = deque()
         self.acked = 0
         self.large = bool(placement.journal)
-        self.doubts: list[Death] = []
+        self.doubts: tuple[Death, ...] = ()
         self.deaths = 0
         self.begun: float | None = None
         self.started = False
@@ -106,6 +106,8 @@ class Live:
         """How many guests may share a runner, itself included: the fewer, the more runners died under it for
         no known reason.
         """
+        if not self.doubts:
+            return MAX_GUESTS
         if self.deaths:
             return 1
         doubts = sum(not death.explained for death in self.doubts)
@@ -113,7 +115,7 @@ class Live:
 
     def suspected(self, death: Death, *, alone: bool) -> None:
         """It was in a runner that died. If it was alone there, it may well be why others died, too."""
-        self.doubts.append(death)
+        self.doubts = (*self.doubts, death)
         if alone:
             self.deaths += 1
             for one in self.doubts:

@@ -237,8 +237,10 @@ class EnginePool:
 
     def _remove(self, live: Live) -> None:
         live.gone = True
-        self._leaving.discard(live)
-        self._time_outs.discard(live)
+        if live.leaving:
+            self._leaving.discard(live)
+        if live.begun is not None:
+            self._time_outs.discard(live)
         self._lives.pop(live.placed, None)
         if not self._lives:
             self._empty.set()
@@ -250,8 +252,10 @@ class EnginePool:
 
     def on_over(self, live: Live, result: Result) -> None:
         """Its runner is done with it."""
-        self._leaving.discard(live)
-        live.cancel_effect()
+        if live.leaving:
+            self._leaving.discard(live)
+        if live.effect is not None:
+            live.cancel_effect()
         if live.gone:
             return
         live.run_ns = result.run_ns

@@ -75,7 +75,8 @@ class Seat:
         live.waits = False
         self.tasks[live.number] = live
         self.load_ns += weight_ns
-        self.suspects += bool(live.doubts)
+        if live.doubts:
+            self.suspects += 1
 
     def remove(self, live: Live) -> None:
         """It is over, here."""
@@ -85,7 +86,8 @@ class Seat:
             self.waiting -= 1
         else:
             self.load_ns -= live.weight_ns
-        self.suspects -= bool(live.doubts)
+        if live.doubts:
+            self.suspects -= 1
 
     def wait(self, live: Live) -> None:
         """It waits: its slot is free."""

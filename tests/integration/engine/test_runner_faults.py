@@ -224,7 +224,7 @@ async def test_a_runner_killed_for_one_guest_casts_no_doubt_on_the_others(world:
     neighbours = list(world.pool._lives.values())[:3]
     world.pool.stop(placed)
     assert await world.events.wait_ended(99) == [Stopped()]
-    assert [live.doubts for live in neighbours] == [[], [], []]
+    assert [live.doubts for live in neighbours] == [(), (), ()]
     world.http.open.set()
     assert [result(outcome) for outcome in await world.events.wait_ended(1, 2, 3)] == [[[200, 2]]] * 3
 
