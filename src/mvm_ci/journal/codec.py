@@ -97,7 +97,7 @@ def decode_data(data: bytes) -> list[Entry]:
         raise CorruptJournal(f"{len(data)} bytes are no part of a journal")
     if data[0] > FORMAT_VERSION:
         raise CorruptJournal(newer(data[0]))
-    if data[0] != FORMAT_VERSION:
+    if not data[0]:
         raise CorruptJournal(f"there is no journal format {data[0]}")
     body = memoryview(data)[_HEADER:]
     if crc32(body) != int.from_bytes(data[1:_HEADER], "big"):

@@ -13,6 +13,7 @@ from mvm_ci.journal.entries import (
     HttpDone,
     HttpIntent,
     Logged,
+    Memoized,
     Placement,
     Slept,
 )
@@ -41,6 +42,8 @@ def describe(entry: Entry) -> str:
             words = f"the result of request {entry.summary} (digest {entry.request[:8]})"
         case Finished():
             words = _end(entry)
+        case Memoized():
+            words = _memo(entry)
         case Placement():
             words = f"placement {entry.epoch} on {entry.place}"
         case _:
@@ -74,6 +77,15 @@ def _end(entry: Finished) -> str:
         return f"the end with a result of {entry.result.size} bytes (digest {entry.result.digest[:8]})"
     result = entry.result or b""
     return f"the end with a result of {len(result)} bytes (CRC {crc32(result):08x})"
+
+
+def _memo(entry: Memoized) -> str:
+    name = _quoted(entry.name)
+    if entry.value is None:
+        return f"that {name} was not computed"
+    if isinstance(entry.value, BlobRef):
+        return f"the computed value {name} of {entry.value.size} bytes (digest {entry.value.digest[:8]})"
+    return f"the computed value {name} of {len(entry.value)} bytes (CRC {crc32(entry.value):08x})"
 
 
 def _quoted(text: str) -> str:
