@@ -30,10 +30,7 @@ def describe(entry: Entry) -> str:
         case ClockRead():
             words = f"a read of the {'wall' if entry.wall else 'monotonic'} clock"
         case Slept():
-            if entry.duration_ns is None:
-                words = f"a sleep until {_seconds(entry.wake_ns)} after the beginning"
-            else:
-                words = f"a sleep of {_seconds(entry.duration_ns)}"
+            words = _sleep(entry)
         case Logged():
             words = f"{_quoted(entry.text)} written to {entry.stream}"
         case HttpIntent():
@@ -68,6 +65,12 @@ def _seconds(ns: int) -> str:
     """Exact: what differs reads differently."""
     whole, rest = divmod(ns, 1_000_000_000)
     return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + " s"
+
+
+def _sleep(entry: Slept) -> str:
+    if entry.duration_ns is None:
+        return f"a sleep until {_seconds(entry.wake_ns)} after the beginning"
+    return f"a sleep of {_seconds(entry.duration_ns)}"
 
 
 def _end(entry: Finished) -> str:

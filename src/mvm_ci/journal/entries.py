@@ -1,7 +1,7 @@
 """The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
 
-Format version 2 (1 had no ``Memoized``). Entries are MessagePack arrays whose first element is the tag; tags and fields are never
-renumbered or removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of
+Format version 2 (1 had no ``Memoized``). Entries are MessagePack arrays whose first element is the tag; tags
+and fields are never renumbered or removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of
 every version.
 
 An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
@@ -99,9 +99,10 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
 
 
 class Memoized(msgspec.Struct, frozen=True, array_like=True, tag=9):
-    """The guest computed ``value`` under ``name``; None: it began to, and gave up. With it, where the
-    execution stood then: bytes drawn of its randomness, requests made, bytes of output, its clock. Replay goes
-    from where the guest asks for the name straight to here.
+    """The guest computed ``value`` under ``name``; None: it began to, and gave up.
+
+    The rest is where the execution stood then: bytes drawn of its randomness, requests made, bytes of output,
+    its clock. Replay goes from where the guest asks for the name straight to here.
     """
 
     name: str
