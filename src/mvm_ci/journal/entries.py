@@ -1,8 +1,8 @@
 """The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
 
 Format version 2 (1 had no ``Memoized``). Entries are MessagePack arrays whose first element is the tag; tags
-and fields are never renumbered or removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of
-every version.
+and fields are never renumbered or removed, only added at the end. Golden files in ``tests/golden/journal``
+hold every entry of every version.
 
 An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
 """

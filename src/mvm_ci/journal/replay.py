@@ -241,8 +241,8 @@ class Replay:
         return result
 
     def memo_get(self, name: str) -> Payload | None:
-        """The guest asks for what it computed under ``name``; None: it is to compute it, and to ``memo_put`` it
-        then. Asked for once more before that, the first computation counts as given up.
+        """The guest asks for what it computed under ``name``; None: it is to compute it, and to ``memo_put``
+        it then. Asked for once more before that, the first computation counts as given up.
 
         What the guest did between asking and putting is passed by at replay, not repeated.
         """
