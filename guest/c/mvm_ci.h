@@ -19,5 +19,15 @@ MVM_CI_IMPORT("sleep_ms") void mvm_ci_sleep_ms(int64_t milliseconds);
 MVM_CI_IMPORT("now_ms") int64_t mvm_ci_now_ms(void);
 MVM_CI_IMPORT("http") uint32_t mvm_ci_http(const char *request, uint32_t size);
 MVM_CI_IMPORT("http_read") uint32_t mvm_ci_http_read(void *to, uint32_t offset, uint32_t size);
+MVM_CI_IMPORT("call") uint32_t mvm_ci_call_(const char *name, uint32_t name_size, const char *argument, uint32_t size);
+MVM_CI_IMPORT("call_read") uint32_t mvm_ci_call_read(void *to, uint32_t offset, uint32_t size);
+
+// One of the calls of guest/abi/calls.md. `argument` is JSON text; the answer, too: its size is returned, and as much of
+// it as fits is copied to `to`, with a zero behind it.
+static inline uint32_t mvm_ci_call(const char *name, const char *argument, char *to, uint32_t size) {
+    uint32_t answer = mvm_ci_call_(name, __builtin_strlen(name), argument, __builtin_strlen(argument));
+    to[mvm_ci_call_read(to, 0, size - 1)] = 0;
+    return answer;
+}
 
 #endif

@@ -22,6 +22,7 @@ import urllib.request
 import uuid
 
 import beside
+import mvm_ci
 
 try:
     import ssl
@@ -43,6 +44,22 @@ def effects(argument):
         "hash": hash("abc"),
         "set": list({"a", "b", "c", "d"}),
     }
+
+
+def memos(argument):
+    def fails():
+        raise ValueError("not this time")
+
+    try:
+        first = mvm_ci.memo("value", fails)
+    except ValueError as error:
+        first = type(error).__name__
+    second = mvm_ci.memo("value", lambda: (1, (2, 3)))
+    try:
+        mvm_ci.memo("x" * 1000, fails)
+    except mvm_ci.CallError as error:
+        unknown = error.kind
+    return {"first": first, "second": second, "again": mvm_ci.memo("value", lambda: [1, [2, 3]]), "unknown": unknown}
 
 
 def library(argument):

@@ -17,7 +17,10 @@ CORE_HOST_MODULE: Final = "mvm_ci_v1"
 WASI_PREVIEW1: Final = "wasi_snapshot_preview1"
 COMPONENT_HOST: Final = "mvm-ci:guest/host@1.0.0"
 HOST_FUNCTIONS: Final = frozenset(
-    {"input_size", "input_read", "output", "fail", "log", "sleep_ms", "now_ms", "http", "http_read"}
+    {
+        *("input_size", "input_read", "output", "fail", "log", "sleep_ms", "now_ms"),
+        *("http", "http_read", "call", "call_read"),
+    }
 )
 """What ``mvm_ci_v1`` offers; see ``guest/abi/core.md``."""
 WASI_PACKAGES: Final = ("cli", "clocks", "filesystem", "io", "random", "sockets")

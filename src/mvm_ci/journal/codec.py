@@ -3,9 +3,11 @@
 The data of a segment::
 
     ┌─────────┬───────────────────┬──────────────────────────────────────┐
-    │ version │ CRC-32 of the rest│ MessagePack array of entries         │
+    │ version │ CRC-32            │ MessagePack array of entries         │
     │ 1 byte  │ 4 bytes, big end. │ each an array: [tag, field, field …] │
     └─────────┴───────────────────┴──────────────────────────────────────┘
+
+The checksum is of version and entries; in version 1 of the entries alone.
 
 The checksum finds damage, not forgery: who may append is the control plane's business. Where one segment ends
 and the next begins means nothing; only the order of the entries does.
@@ -24,6 +26,7 @@ from mvm_ci.journal.entries import FORMAT_VERSION, Entry
 MAX_SEGMENT: Final = 256 << 10
 """Bytes of one segment, header included."""
 _VERSION: Final = bytes([FORMAT_VERSION])
+_BEGIN: Final = crc32(_VERSION)
 _HEADER: Final = 5  # version and checksum
 _ARRAY: Final = 3  # the longest array header needed: no entry is under 4 bytes, so there are under 65,536
 MAX_ENTRY: Final = MAX_SEGMENT - _HEADER - _ARRAY
@@ -74,7 +77,7 @@ class Writer:
         count = len(self._parts)
         head = bytes([0x90 | count]) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
         body = head + b"".join(self._parts)
-        data = _VERSION + crc32(body).to_bytes(4, "big") + body
+        data = _VERSION + crc32(body, _BEGIN).to_bytes(4, "big") + body
         self._full.append(Segment(self.end - count, count, data))
         self._parts = []
         self._size = 0
@@ -97,10 +100,10 @@ def decode_data(data: bytes) -> list[Entry]:
         raise CorruptJournal(f"{len(data)} bytes are no part of a journal")
     if data[0] > FORMAT_VERSION:
         raise CorruptJournal(newer(data[0]))
-    if data[0] != FORMAT_VERSION:
+    if not data[0]:
         raise CorruptJournal(f"there is no journal format {data[0]}")
     body = memoryview(data)[_HEADER:]
-    if crc32(body) != int.from_bytes(data[1:_HEADER], "big"):
+    if crc32(body, 0 if data[0] == 1 else crc32(data[:1])) != int.from_bytes(data[1:_HEADER], "big"):
         raise CorruptJournal("the checksum does not match")
     try:
         return _decoder.decode(body)

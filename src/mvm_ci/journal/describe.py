@@ -13,6 +13,7 @@ from mvm_ci.journal.entries import (
     HttpDone,
     HttpIntent,
     Logged,
+    Memoized,
     Placement,
     Slept,
 )
@@ -29,10 +30,7 @@ def describe(entry: Entry) -> str:
         case ClockRead():
             words = f"a read of the {'wall' if entry.wall else 'monotonic'} clock"
         case Slept():
-            if entry.duration_ns is None:
-                words = f"a sleep until {_seconds(entry.wake_ns)} after the beginning"
-            else:
-                words = f"a sleep of {_seconds(entry.duration_ns)}"
+            words = _sleep(entry)
         case Logged():
             words = f"{_quoted(entry.text)} written to {entry.stream}"
         case HttpIntent():
@@ -41,6 +39,8 @@ def describe(entry: Entry) -> str:
             words = f"the result of request {entry.summary} (digest {entry.request[:8]})"
         case Finished():
             words = _end(entry)
+        case Memoized():
+            words = _memo(entry)
         case Placement():
             words = f"placement {entry.epoch} on {entry.place}"
         case _:
@@ -67,6 +67,12 @@ def _seconds(ns: int) -> str:
     return f"{whole}.{rest:09d}".rstrip("0").rstrip(".") + " s"
 
 
+def _sleep(entry: Slept) -> str:
+    if entry.duration_ns is None:
+        return f"a sleep until {_seconds(entry.wake_ns)} after the beginning"
+    return f"a sleep of {_seconds(entry.duration_ns)}"
+
+
 def _end(entry: Finished) -> str:
     if entry.failure is not None:
         return f"the end with failure {entry.failure.kind.value}: {_quoted(entry.failure.message)}"
@@ -74,6 +80,15 @@ def _end(entry: Finished) -> str:
         return f"the end with a result of {entry.result.size} bytes (digest {entry.result.digest[:8]})"
     result = entry.result or b""
     return f"the end with a result of {len(result)} bytes (CRC {crc32(result):08x})"
+
+
+def _memo(entry: Memoized) -> str:
+    name = _quoted(entry.name)
+    if entry.value is None:
+        return f"that {name} was not computed"
+    if isinstance(entry.value, BlobRef):
+        return f"the computed value {name} of {entry.value.size} bytes (digest {entry.value.digest[:8]})"
+    return f"the computed value {name} of {len(entry.value)} bytes (CRC {crc32(entry.value):08x})"
 
 
 def _quoted(text: str) -> str:

@@ -1,8 +1,8 @@
 """The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
 
-Format version 1. Entries are MessagePack arrays whose first element is the tag; tags and fields are never
-renumbered or removed, only added at the end. Golden files in ``tests/golden/journal`` hold every entry of
-every version.
+Format version 2 (1 had no ``Memoized``). Entries are MessagePack arrays whose first element is the tag; tags
+and fields are never renumbered or removed, only added at the end. Golden files in ``tests/golden/journal``
+hold every entry of every version.
 
 An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
 """
@@ -16,7 +16,7 @@ from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import Payload
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -98,4 +98,21 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     at_ms: int
 
 
-Entry: TypeAlias = Began | ClockRead | Slept | Logged | HttpIntent | HttpDone | Finished | Placement
+class Memoized(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """The guest computed ``value`` under ``name``; None: it began to, and gave up.
+
+    The rest is where the execution stood then: bytes drawn of its randomness, requests made, bytes of output,
+    its clock. Replay goes from where the guest asks for the name straight to here.
+    """
+
+    name: str
+    value: Payload | None
+    drawn: int
+    requests: int
+    log_bytes: int
+    floor_ns: int
+
+
+Entry: TypeAlias = (
+    Began | ClockRead | Slept | Logged | HttpIntent | HttpDone | Finished | Placement | Memoized
+)

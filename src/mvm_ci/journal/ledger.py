@@ -1,5 +1,6 @@
 """The entries of one execution as one placement sees them: the recorded ones, then its own."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,7 +9,7 @@ from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import Writer, encode_entry, newer
 from mvm_ci.journal.describe import describe
-from mvm_ci.journal.entries import FORMAT_VERSION, Began, Entry, Finished, Placement
+from mvm_ci.journal.entries import FORMAT_VERSION, Began, Entry, Finished, Memoized, Placement
 from mvm_ci.journal.steps import JournalLimits, LimitReached
 
 SEED_BYTES: Final = 32
@@ -21,7 +22,17 @@ class Ledger:
     live.
     """
 
-    __slots__ = ("_bytes", "_end", "_limits", "_next", "_placement", "_recorded", "_writer", "current")
+    __slots__ = (
+        "_bytes",
+        "_end",
+        "_limits",
+        "_memos",
+        "_next",
+        "_placement",
+        "_recorded",
+        "_writer",
+        "current",
+    )
 
     def __init__(
         self, recorded: Sequence[Entry], recorded_bytes: int, placement: Placement, limits: JournalLimits
@@ -34,6 +45,7 @@ class Ledger:
         self._writer = Writer(len(recorded))
         self._end = len(recorded)
         self._next = 0
+        self._memos: dict[str, list[int]] | None = None
         self.current: Entry | None = None
         if recorded:
             self.advance()
@@ -53,6 +65,28 @@ class Ledger:
         while self._next < self._end and isinstance(self._recorded[self._next], Placement):
             self._next += 1
         self.current = self._recorded[self._next] if self._next < self._end else None
+
+    def memo_ahead(self, name: str) -> tuple[int, Memoized] | None:
+        """The next recorded value of ``name``, and its index."""
+        if self.current is None:
+            return None
+        if self._memos is None:
+            self._memos = {}
+            for index, entry in enumerate(self._recorded):
+                if isinstance(entry, Memoized):
+                    self._memos.setdefault(entry.name, []).append(index)
+        indices = self._memos.get(name, ())
+        at = bisect_left(indices, self._next)
+        if at == len(indices):
+            return None
+        entry = self._recorded[indices[at]]
+        assert isinstance(entry, Memoized)  # noqa: S101 - only these are in there
+        return indices[at], entry
+
+    def pass_by(self, index: int) -> None:
+        """Goes on after the recorded entry ``index``: those before it need not be repeated."""
+        self._next = index
+        self.advance()
 
     def disagree(self, recorded: Entry, asked: Entry) -> NondeterminismDetected:
         """The error to raise if the guest asked for something else than ``recorded``, the current call."""

@@ -46,6 +46,7 @@ from mvm_ci.journal.entries import (
     HttpDone,
     HttpIntent,
     Logged,
+    Memoized,
     Placement,
     Slept,
 )
@@ -85,6 +86,7 @@ class Replay:
         "_ledger",
         "_limits",
         "_log_bytes",
+        "_open",
         "_random",
         "_requests",
     )
@@ -98,6 +100,7 @@ class Replay:
         self._floor_ns = 0
         self._log_bytes = 0
         self._requests = 0
+        self._open: set[str] = set()
 
     @classmethod
     def begin(
@@ -236,6 +239,44 @@ class Replay:
             entry = HttpDone(step.digest, step.summary, result, *times)
         self._ledger.write(entry)
         return result
+
+    def memo_get(self, name: str) -> Payload | None:
+        """The guest asks for what it computed under ``name``; None: it is to compute it, and to ``memo_put``
+        it then. Asked for once more before that, the first computation counts as given up.
+
+        What the guest did between asking and putting is passed by at replay, not repeated.
+        """
+        if name in self._open:
+            self._memo(name, None)
+        self._open.add(name)
+        found = self._ledger.memo_ahead(name)
+        if found is None or found[1].value is None:
+            return None
+        index, recorded = found
+        self._open.discard(name)
+        self._ledger.pass_by(index)
+        self._random.skip_to(recorded.drawn)
+        self._requests = recorded.requests
+        self._log_bytes = recorded.log_bytes
+        self._floor_ns = recorded.floor_ns
+        return recorded.value
+
+    def memo_put(self, name: str, value: Payload | None) -> None:
+        """The guest computed ``value``; None: it failed to."""
+        self._open.discard(name)
+        self._memo(name, value)
+
+    def _memo(self, name: str, value: Payload | None) -> None:
+        asked = Memoized(name, value, self._random.drawn, self._requests, self._log_bytes, self._floor_ns)
+        ledger = self._ledger
+        recorded = ledger.current
+        if recorded is None:
+            ledger.admit()
+            ledger.write(asked)
+        elif isinstance(recorded, Memoized) and (recorded.name, recorded.value) == (name, value):
+            ledger.advance()
+        else:
+            raise ledger.disagree(recorded, asked)
 
     def finish(self, ended: Payload | Failure) -> None:
         """The guest ended. A recorded end must be the same (of a failure: its kind)."""

@@ -28,6 +28,7 @@ from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement
 from mvm_ci.journal.replay import Replay
 from mvm_ci.journal.steps import Answer, Identity, JournalLimits, LimitReached, Wait, bounded
+from mvm_ci.lifecycle.host_calls import answer
 from mvm_ci.ports.execution import ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 
@@ -179,6 +180,12 @@ class Calls:
             await self._flush()
         return await self._loaded(seen)
 
+    async def call(self, name: str, argument: bytes) -> bytes:
+        try:
+            return await answer(self, name, argument)
+        except (LimitReached, NondeterminismDetected) as error:
+            raise _leave(error) from error
+
     def log(self, stream: str, text: str) -> None:
         now_ns = self._host.wall_ns()
         try:
@@ -239,6 +246,10 @@ class Calls:
             self._shows and now_ns - self._posted_ns >= _POST_AFTER_NS
         ):
             self._post(now_ns)
+
+    def post(self) -> None:
+        """All entries are on their way."""
+        self._post(self._host.wall_ns())
 
     def _post(self, now_ns: int) -> None:
         for segment in self.machine.take():

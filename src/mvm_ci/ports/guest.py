@@ -69,6 +69,12 @@ class HostCalls(Protocol):
         """Performs one request. Never raises for what the network does."""
         ...
 
+    async def call(self, name: str, argument: bytes) -> bytes:
+        """One of the calls of ``guest/abi/calls.md``. Argument and answer are JSON documents; a guest that
+        asks for nonsense is answered so.
+        """
+        ...
+
     def log(self, stream: str, text: str) -> None:
         """One piece of text for ``stream``: ``stdout``, ``stderr`` or ``log``. Lines need not be whole."""
         ...

@@ -70,6 +70,10 @@ class FakeHost:
         self._note("http", request.url)
         return self._answers.get(request.url, HttpFailure(kind="dns", message="no such host"))
 
+    async def call(self, name: str, argument: bytes) -> bytes:
+        self._note("call", name)
+        return b'{"error": {"kind": "unknown-call", "message": "there are none here"}}'
+
     def log(self, stream: str, text: str) -> None:
         self.logs.append((stream, text))
         self._note("log", stream)

@@ -4,6 +4,7 @@ from mvm_ci.domain.http import HttpRequest, HttpResponse
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import (
+    FORMAT_VERSION,
     Began,
     Entry,
     Placement,
@@ -18,7 +19,7 @@ WHO = Identity(
     job=JobId(1_700_000_000_000 << 20), attempt=2, module=Digest("0d" * 32), input=Digest("1e" * 32)
 )
 FIRST, SECOND = Placement(1, "a", 5), Placement(2, "b", 6)
-BEGAN = Began(1, WHO.module, WHO.input, SEED, T0)
+BEGAN = Began(FORMAT_VERSION, WHO.module, WHO.input, SEED, T0)
 GET = HttpRequest("GET", "https://x/", (), b"", 1000, idempotent=True)
 POST = HttpRequest("POST", "https://x/", (("a", "b"),), b"{}", 1000, idempotent=False)
 OK = HttpResponse(200, "https://x/", (), b"ok")

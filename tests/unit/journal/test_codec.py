@@ -8,13 +8,13 @@ import pytest
 from mvm_ci.domain.errors import CorruptJournal
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import MAX_ENTRY, MAX_SEGMENT, decode, decode_data, encode_entry, split
-from mvm_ci.journal.entries import ClockRead, Entry, Logged, Slept
+from mvm_ci.journal.entries import FORMAT_VERSION, ClockRead, Entry, Logged, Slept
 
 READS: list[Entry] = [ClockRead(wall=False, value_ns=n) for n in range(40)]
 
 
-def sealed(body: bytes, version: int = 1) -> bytes:
-    return bytes([version]) + crc32(body).to_bytes(4, "big") + body
+def sealed(body: bytes, version: int = FORMAT_VERSION) -> bytes:
+    return bytes([version]) + crc32(bytes([version]) + body).to_bytes(4, "big") + body
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 40])
@@ -58,7 +58,7 @@ def test_the_largest_entry() -> None:
         (b"", "0 bytes are no part of a journal"),
         (b"\x01\0\0\0\0", "5 bytes are no part"),
         (bytes(MAX_SEGMENT + 1), "are no part"),
-        (sealed(b"\x90", version=2), "the journal has format 2, this engine reads up to 1: run the job on"),
+        (sealed(b"\x90", version=3), "the journal has format 3, this engine reads up to 2: run the job on"),
         (sealed(b"\x90", version=0), "there is no journal format 0"),
         (b"\x01\0\0\0\0\x90", "the checksum does not match"),
         (sealed(b"\x91\x92\x63\x00"), "not journal entries"),

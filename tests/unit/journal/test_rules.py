@@ -11,6 +11,7 @@ from mvm_ci.journal.chance import RandomStream
 from mvm_ci.journal.codec import split
 from mvm_ci.journal.describe import describe
 from mvm_ci.journal.entries import (
+    FORMAT_VERSION,
     Began,
     ClockRead,
     Entry,
@@ -61,8 +62,8 @@ def test_a_placement_is_named_before_its_first_entry_only() -> None:
     ("entries", "says"),
     [
         ([FIRST], "entry 0 is not a begin but placement 1 on a"),
-        ([Began(2, WHO.module, WHO.input, SEED, T0)], "the journal has format 2"),
-        ([Began(1, WHO.module, WHO.input, SEED[1:], T0)], "entry 0: a seed of 31 bytes"),
+        ([Began(FORMAT_VERSION + 1, WHO.module, WHO.input, SEED, T0)], "the journal has format 3"),
+        ([Began(FORMAT_VERSION, WHO.module, WHO.input, SEED[1:], T0)], "entry 0: a seed of 31 bytes"),
         ([BEGAN, FIRST, BEGAN], "entry 2: a second begin"),
         ([BEGAN, Finished(b"", None), FIRST], "entry 1 is an end, but more"),
     ],
@@ -75,7 +76,7 @@ def test_what_is_no_journal_is_corrupt(entries: list[Entry], says: str) -> None:
 
 @pytest.mark.parametrize("other", [("ff" * 32, WHO.input), (WHO.module, "ff" * 32)], ids=["module", "input"])
 def test_the_journal_of_another_module_or_input(other: tuple[str, str]) -> None:
-    began = Began(1, Digest(other[0]), Digest(other[1]), SEED, T0)
+    began = Began(FORMAT_VERSION, Digest(other[0]), Digest(other[1]), SEED, T0)
     with pytest.raises(NondeterminismDetected, match=r"entry 0 .*ffffffffffff.* asked for the beginning of"):
         Replay.resume(WHO, SECOND, JournalLimits(), recorded=[began], recorded_bytes=0)
 

@@ -21,6 +21,8 @@ from mvm_ci.domain.errors import BadInput
 
 RESERVED: Final = ("componentize_py", "mvm_ci", "wit_world", "poll_loop")
 """Beginnings of module names that the guest's runtime uses itself."""
+_SDK: Final = "mvm_ci"
+"""The one of them that a job may import."""
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +159,7 @@ def _note(name: str, parts: tuple[str, ...], where: str, *, guarded: bool, found
             raise BadInput(f"{where}: the module {refused[0]} cannot work in a guest: {refused[1]}")
         if refused is not None:
             return
-    if name.partition(".")[0] not in sys.stdlib_module_names:
+    if name.partition(".")[0] not in sys.stdlib_module_names and name != _SDK:
         if guarded:
             return
         raise BadInput(

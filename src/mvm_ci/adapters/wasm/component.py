@@ -45,7 +45,7 @@ class ComponentLoader:
         self.linker.allow_shadowing = True
         capi.add_wasi(self.linker)
         self._alive: list[Any] = []
-        own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http}}
+        own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http, "call": _call}}
         at_once, waits = functions(), {**waiting_functions(Sleeper(engine)), **own}
         with self.linker.root() as root:
             for interface in sorted(at_once.keys() | waits.keys()):
@@ -90,12 +90,16 @@ class ComponentLoader:
         return call
 
 
-def _http(run: Run, _context: int, request: Any, result: Any) -> Coroutine[Any, Any, None]:
-    return _answer(run, text(request), result)
+def _http(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
+    return _answered(result, http_json.answer(run.host, text(arguments[0])))
 
 
-async def _answer(run: Run, request: bytes, result: Any) -> None:
-    set_text(result, await http_json.answer(run.host, request))
+def _call(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
+    return _answered(result, run.host.call(text(arguments[0]).decode(), text(arguments[1])))
+
+
+async def _answered(result: Any, answer: Coroutine[Any, Any, bytes]) -> None:
+    set_text(result, await answer)
 
 
 class ComponentGuest:

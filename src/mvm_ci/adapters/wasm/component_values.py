@@ -17,10 +17,11 @@ _RESULT: Final = ffi.WASMTIME_COMPONENT_RESULT.value
 _UNWIND: Final = b"unwound by the host"
 
 Prepare = Callable[[Run, int, Any, Any], Coroutine[Any, Any, None]]
-"""Gets the run, its context's address, the argument and where the result goes (both ``Value``). It is called
-while the guest is on the thread, and the argument is gone on its return; the coroutine runs when the guest is
-suspended, and the result stays where it is until then.
+"""Gets the run, its context's address, the arguments (a pointer to ``Value``) and where the result goes (a
+``Value``). It is called while the guest is on the thread, and the arguments are gone on its return; the
+coroutine runs when the guest is suspended, and the result stays where it is until then.
 """
+_Values: Final = ctypes.POINTER(Value)
 
 
 def text(value: Any) -> bytes:
@@ -43,7 +44,7 @@ def result_text(value: Any) -> tuple[bool, bytes] | None:
 
 
 def waiting(current: CurrentRun, prepare: Prepare) -> Any:
-    """A host function with one parameter and one result that suspends its guest until it has the result."""
+    """A host function with one result that suspends its guest until it has that."""
     continuation = ctypes.cast(current.continuation, c_void_p).value or 0
 
     def call(
@@ -63,7 +64,7 @@ def waiting(current: CurrentRun, prepare: Prepare) -> Any:
         try:
             run = current.get()
             run.check()
-            run.pending = prepare(run, context, Value.from_address(arguments), Value.from_address(results))
+            run.pending = prepare(run, context, ctypes.cast(arguments, _Values), Value.from_address(results))
         except BaseException as error:
             if run is not None:
                 run.keep(error)

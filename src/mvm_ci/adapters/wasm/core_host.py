@@ -20,6 +20,8 @@ from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestLimits, HostCalls
 
 MAX_HTTP_REQUEST_BYTES: Final = 16 << 20
+MAX_CALL_BYTES: Final = 16 << 20
+MAX_CALL_NAME_BYTES: Final = 64
 _MAX_NANOSECONDS: Final = (1 << 63) - 1
 _FAIL_TEXT_BYTES: Final = 32 << 10
 _UNWIND: Final = b"unwound by the host"
@@ -228,7 +230,20 @@ async def _http(run: CoreRun, pointer: int, size: int) -> int:
     return len(run.answer)
 
 
-def _http_read(run: CoreRun, pointer: int, offset: int, size: int) -> int:
+async def _call(run: CoreRun, name: int, name_size: int, pointer: int, size: int) -> int:
+    if name_size > MAX_CALL_NAME_BYTES or size > MAX_CALL_BYTES:
+        run.answer = http_json.encode_error(
+            "too-large",
+            f"a call has a name of at most {MAX_CALL_NAME_BYTES} and an argument of at most "
+            f"{MAX_CALL_BYTES} bytes",
+        )
+    else:
+        called = run.read(name, name_size).decode(errors="replace")
+        run.answer = await run.host.call(called, run.read(pointer, size))
+    return len(run.answer)
+
+
+def _answer_read(run: CoreRun, pointer: int, offset: int, size: int) -> int:
     part = run.answer[offset : offset + size]
     run.store(pointer, part)
     return len(part)
@@ -241,10 +256,12 @@ OWN_FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
     "fail": (("ii", ""), _fail),
     "log": (("ii", ""), _log),
     "now_ms": (("", "I"), _now_ms),
-    "http_read": (("iii", "i"), _http_read),
+    "http_read": (("iii", "i"), _answer_read),
+    "call_read": (("iii", "i"), _answer_read),
 }
 
 OWN_WAITING: Final[dict[str, tuple[Signature, WaitingFunction]]] = {
     "sleep_ms": (("I", ""), _sleep_ms),
     "http": (("ii", "i"), _http),
+    "call": (("iiii", "i"), _call),
 }

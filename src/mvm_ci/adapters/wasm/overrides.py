@@ -89,11 +89,11 @@ def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Prepare]]:
 
     def until(run: Run, context: int, instant: Any, result: Any) -> Coroutine[Any, Any, None]:
         sleeper.pollable(context, result)
-        return run.host.sleep_until(min(instant.of.u64, _MAX_U63))
+        return run.host.sleep_until(min(instant[0].of.u64, _MAX_U63))
 
     def during(run: Run, context: int, duration: Any, result: Any) -> Coroutine[Any, Any, None]:
         sleeper.pollable(context, result)
-        return run.host.sleep_for(min(duration.of.u64, _MAX_U63))
+        return run.host.sleep_for(min(duration[0].of.u64, _MAX_U63))
 
     return {
         f"wasi:clocks/monotonic-clock@{WASI_VERSION}": {

@@ -123,6 +123,9 @@ class _Recorder:
     async def http(self, request: HttpRequest) -> HttpResult:
         raise NotImplementedError(request.url)
 
+    async def call(self, name: str, argument: bytes) -> bytes:
+        raise NotImplementedError(name)
+
     def log(self, stream: str, text: str) -> None:
         self.calls.append(f"log {stream} {text}")
 
