@@ -1,6 +1,9 @@
-"""How many files a control plane may have open."""
+"""How many files a process may have open."""
 
 import resource
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -28,3 +31,14 @@ def test_as_many_as_the_system_lets_it(
     running.allow_open_files()
     assert now[-1] == (files, hard)
     assert affordable(10_000) == connections
+
+
+@pytest.mark.parametrize("run", [running.run_control_plane, running.run_worker, running.run_dev])
+def test_every_process_asks_for_them_before_it_serves(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[Any], None]
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(running, "allow_open_files", lambda: order.append("files"))
+    monkeypatch.setattr(running, "run_service", lambda _service: order.append("serve"))
+    run(Mock())
+    assert order == ["files", "serve"]

@@ -37,6 +37,7 @@ def run_worker(config: WorkerConfig) -> None:
     """Runs a worker until a signal, or the control plane, ends it."""
     from mvm_ci.wiring.worker import serve_worker
 
+    allow_open_files()
     run_service(lambda stop: serve_worker(config, stop))
 
 
@@ -45,11 +46,14 @@ def run_dev(config: DevConfig) -> None:
     from mvm_ci.wiring.dev import serve_dev
 
     warn_of_plain_http(config.bind)
+    allow_open_files()
     run_service(lambda stop: serve_dev(config, stop))
 
 
 def allow_open_files() -> None:
-    """As many as the system lets this process have, up to ``OPEN_FILES``: a caller of the API holds one."""
+    """As many as the system lets this process have, up to ``OPEN_FILES``: a caller of the API holds one, a
+    guest's request another.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < allowed:
