@@ -84,6 +84,10 @@ class IrohConnection:
             return None
         return "relayed" if selected.is_relay else "direct"
 
+    def heard(self) -> int:
+        # iroh itself sends, and answers, something every 5 s.
+        return self._connection.stats().udp_rx_datagrams
+
     async def close(self, code: int, reason: str) -> None:
         # Cut between characters: the peer reads it as UTF-8.
         text = reason.encode()[:MAX_REASON].decode(errors="ignore")
