@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 PROBE_MS = 500
 """How long the process that holds a key has to show that it is alive, when another one claims the key."""
 
-REST_LEASES = 4
+REST_LEASES = 8
 """Heartbeats of a worker that holds nothing are so many leases apart: a thousand of them cost little. The
 lease of its session lasts as much longer, until it is given something.
 """
