@@ -8,22 +8,33 @@ import asyncio
 import resource
 import secrets
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 import uvloop
 
 from mvm_ci.adapters.iroh import IrohTransport
+from mvm_ci.adapters.system import SystemClock
 from mvm_ci.domain.ids import Incarnation
 from mvm_ci.journal.entries import FORMAT_VERSION
-from mvm_ci.ports.transport import Endpoint, Stream
+from mvm_ci.ports.transport import Connection, Endpoint, Stream
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, from_control_plane
 from mvm_ci.wire.session import WorkerSession
+from mvm_ci.worker.pulse import Pulse
 
 AT_ONCE: Final = 16
 """Dials under way: a control plane refuses too many handshakes at once."""
 _CREDIT: Final = 3
 _DIAL_S: Final = 30.0
+_CLOCK: Final = SystemClock()
+
+
+class Joined(NamedTuple):
+    """A session that stands."""
+
+    connection: Connection
+    stream: Stream
+    pulse: Pulse
 
 
 class IdleWorker:
@@ -35,10 +46,11 @@ class IdleWorker:
         self._wire = WorkerSession()
         self._reader = from_control_plane()
 
-    async def join(self, ticket: str, token: str) -> tuple[Stream, m.Welcome]:
+    async def join(self, ticket: str, token: str) -> "Joined":
         """Connects and gets a session."""
         connection = await self._endpoint.connect(ticket, timeout_s=_DIAL_S)
         stream = await connection.open()
+        sent_ms = _CLOCK.lease_ms()
         hello = m.Hello(
             oldest=m.OLDEST_PROTOCOL,
             newest=m.PROTOCOL,
@@ -60,15 +72,32 @@ class IdleWorker:
         credit = m.Credit(_CREDIT)
         self._wire.sent(credit)
         await stream.write(encode(credit))
-        return stream, welcome
+        return Joined(connection, stream, Pulse(sent_ms, welcome.lease_ms, welcome.heartbeat_ms))
 
-    async def live(self, stream: Stream, welcome: m.Welcome, late_s: float) -> None:
-        """Heartbeats for ever; the first one comes so late, as if it had joined at another time."""
-        await asyncio.sleep(late_s)
+    async def live(self, joined: "Joined", share: float) -> None:
+        """Heartbeats for ever, as a worker's session does; the first ones come a share of their interval
+        late, as if it had joined at another time.
+        """
+        connection, stream, pulse = joined
+        await asyncio.sleep(share * pulse.heartbeat_ms / 1000)
+        rest_ms = await self._beat(stream, pulse)
+        await asyncio.sleep(share * rest_ms / 1000)
+        await self._beat(stream, pulse)
         while True:
-            await stream.write(encode(self._wire.next_heartbeat(0)))
-            await self._receive(stream)
-            await asyncio.sleep(welcome.heartbeat_ms / 1000)
+            await asyncio.sleep(pulse.wait_ms(_CLOCK.lease_ms()) / 1000)
+            if pulse.resting:
+                pulse.noted(connection.heard(), _CLOCK.lease_ms())
+            if pulse.due(_CLOCK.lease_ms()):
+                await self._beat(stream, pulse)
+
+    async def _beat(self, stream: Stream, pulse: Pulse) -> int:
+        beat = self._wire.next_heartbeat(0)
+        pulse.sent(beat.number, _CLOCK.lease_ms())
+        await stream.write(encode(beat))
+        (answer,) = await self._receive(stream)
+        assert isinstance(answer, m.Beat)
+        pulse.answered(answer.number, answer.rest_ms)
+        return answer.rest_ms
 
     async def _receive(self, stream: Stream) -> list[m.FromControlPlane]:
         messages: list[m.FromControlPlane] = []
@@ -92,9 +121,8 @@ async def _run(count: int, ticket: str, token: str) -> None:
                 secret_key=secrets.token_bytes(32), address="127.0.0.1:0", alpns=[m.ALPN]
             )
             worker = IdleWorker(f"idle-{number}", endpoint)
-            stream, welcome = await worker.join(ticket, token)
-        late_s = welcome.heartbeat_ms / 1000 * number / count
-        lives.append(asyncio.create_task(worker.live(stream, welcome, late_s)))
+            joined = await worker.join(ticket, token)
+        lives.append(asyncio.create_task(worker.live(joined, number / count)))
 
     await asyncio.gather(*(one(number) for number in range(count)))
     print("connected", flush=True)

@@ -160,6 +160,21 @@ async def test_a_close_ends_reads_on_both_sides(net: Net) -> None:
         await stream.write(b"y")
 
 
+async def test_a_peer_that_lives_is_heard_without_a_word_and_one_that_is_gone_is_not(net: Net) -> None:
+    near, far = await net.pair()
+    before = near.heard()
+    async with asyncio.timeout(30):
+        while near.heard() == before:  # noqa: ASYNC110 (the port has no event for it)
+            await asyncio.sleep(0.1)  # the network says something every few seconds
+    waiting = asyncio.create_task(near.accept())
+    await far.close(0, "")
+    with pytest.raises(Unavailable):
+        await waiting
+    after = near.heard()
+    await asyncio.sleep(0)
+    assert near.heard() == after
+
+
 async def test_what_is_no_ticket_is_bad_input(net: Net) -> None:
     client = await net.endpoint("client")
     for text in ("", "hello", "endpoint", "endpointabc", "https://example.org", "\0", "x" * 10_000):

@@ -40,6 +40,7 @@ PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 RATES: Final = "tests/integration/control_plane/test_rates.py"
+RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
@@ -182,6 +183,27 @@ MUTANTS: Final = (
         "until = sent_ms + lease_ms",
         "until = self._clock.lease_ms() + lease_ms",
         ("tests/unit/worker/test_lease.py",),
+    ),
+    Mutant(
+        "a job rouses no session that rests",
+        "lifecycle/placements.py",
+        "        if had_nothing:\n            self._roused()\n",
+        "",
+        (f"{RESTING}::test_a_dead_worker_that_rested_is_noticed_one_lease_after_it_was_given_a_job",),
+    ),
+    Mutant(
+        "a worker rests although it holds a job",
+        "worker/session.py",
+        "0 if self._holdings.all() else rest_ms",
+        "rest_ms",
+        ("tests/integration/worker/test_resting.py",),
+    ),
+    Mutant(
+        "a job prolongs the lease of its session",
+        "domain/lease.py",
+        "if deadline is None or deadline <= now + self.lease_ms:",
+        "if deadline is None:",
+        ("tests/property/test_leases.py",),
     ),
     # ---------------------------------------------------------------- acknowledgements
     Mutant(

@@ -23,6 +23,7 @@ from mvm_ci.lifecycle import job_request, record
 from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
+from mvm_ci.lifecycle.sessions import REST_LEASES
 from mvm_ci.ports.guest import GuestLimits
 from mvm_ci.wire import api, messages
 
@@ -105,6 +106,7 @@ def _expected() -> dict[str, str]:
         "times of a backfill": f"{MAX_BACKFILL:,}",
         "streams of events": str(MAX_LISTENERS),
         "lease of a worker's session": f"{plane.lease_ms // 1000} s",
+        "rest of a worker that holds nothing, between two heartbeats": f"{REST_LEASES} leases",
     }
 
 

@@ -35,15 +35,33 @@ class LeaseTable:
         self._deadlines[session] = now + self.lease_ms
         return True
 
+    def rest(self, session: SessionId, now: int, ms: int) -> None:
+        """A session that holds nothing has just given a sign of life: the next one may come ``ms`` later than
+        others'. Nothing happens if it is unknown or its lease has run out.
+        """
+        if self.alive(session, now):
+            self._deadlines[session] = now + ms + self.lease_ms
+
+    def rouse(self, session: SessionId, now: int) -> bool:
+        """From now on something hangs on the session: it is lost after one lease, unless it says a word.
+
+        Whether that is sooner than before. Never sooner than one lease after its last sign of life.
+        """
+        deadline = self._deadlines.get(session)
+        if deadline is None or deadline <= now + self.lease_ms:
+            return False
+        self._deadlines[session] = now + self.lease_ms
+        return True
+
     def expire(self, session: SessionId, now: int) -> None:
         """Ends a lease before its time; the session stays in the table as one whose lease has run out."""
         if session in self._deadlines:
             self._deadlines[session] = min(self._deadlines[session], now)
 
     def grant_all(self, now: int) -> None:
-        """Everybody gets one whole lease, from now on."""
-        for session in self._deadlines:
-            self._deadlines[session] = now + self.lease_ms
+        """Everybody gets one whole lease at least, from now on."""
+        for session, deadline in self._deadlines.items():
+            self._deadlines[session] = max(deadline, now + self.lease_ms)
 
     def remove(self, session: SessionId) -> bool:
         """The session is over. False if it was unknown."""

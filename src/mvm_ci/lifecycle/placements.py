@@ -12,13 +12,15 @@ _NOTHING: Final = -1
 class Placements:
     """In memory, one look-up for each report: a worker cannot touch the jobs of another one.
 
-    ``moved_ms``: when a guest last started or ended. Times are of ``now``, which must not jump.
+    ``moved_ms``: when a guest last started or ended. Times are of ``now``, which must not jump. ``roused`` is
+    called when a worker that had nothing gets something.
     """
 
-    __slots__ = ("_epochs", "_now", "_waiting", "moved_ms")
+    __slots__ = ("_epochs", "_now", "_roused", "_waiting", "moved_ms")
 
-    def __init__(self, now: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], int], roused: Callable[[], object] = lambda: None) -> None:
         self._now = now
+        self._roused = roused
         self._epochs: dict[JobId, int] = {}
         self._waiting: dict[JobId, int] = {}
         self.moved_ms = now()
@@ -32,9 +34,12 @@ class Placements:
     def given(self, placements: Iterable[Placed]) -> None:
         """These were sent to the worker."""
         now_ms = self._now()
+        had_nothing = not self._epochs
         for placed in placements:
             self._epochs[placed.job] = placed.epoch
             self._waiting[placed.job] = now_ms
+        if had_nothing:
+            self._roused()
 
     def only(self, placements: Iterable[Placed]) -> None:
         """The worker came back with these, and has nothing else."""

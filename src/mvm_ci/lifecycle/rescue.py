@@ -88,9 +88,11 @@ class LeaseKeeper:
             if deadline is None:
                 await self._sooner.wait()
                 continue
-            left = deadline - self._clock.lease_ms()
-            sooner = left > 0 and await first_of(self._clock, left, self._sooner)
-            if left > 0 and self._clock.lease_ms() - deadline > self._leases.lease_ms // 2:
+            now = self._clock.lease_ms()
+            # Looked at once a lease at least: else a long rest would hide that this process stood still.
+            nap = min(deadline - now, self._leases.lease_ms)
+            sooner = nap > 0 and await first_of(self._clock, nap, self._sooner)
+            if nap > 0 and self._clock.lease_ms() - now - nap > self._leases.lease_ms // 2:
                 # This process or its machine stood still: whose heartbeats lie unread, nobody can tell.
                 log.warning("control_plane_stood_still")
                 self._leases.grant_all(self._clock.lease_ms())

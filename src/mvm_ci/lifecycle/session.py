@@ -14,7 +14,8 @@ class Session:
 
     ``running``: guests, as of its last heartbeat. It gets no jobs while it is ``leaving`` (its own word),
     ``draining`` (an operator's) or ``stalled`` (see ``lifecycle.watch``). ``drain_by_ms``: when it must hand
-    over what it still runs; ``handed_over_ms``: when it was told so. ``now``: the lease clock.
+    over what it still runs; ``handed_over_ms``: when it was told so. ``now``: the lease clock; ``roused`` is
+    called when it held nothing and is given something.
     """
 
     __slots__ = (
@@ -40,7 +41,12 @@ class Session:
     )
 
     def __init__(
-        self, worker: Worker, session: SessionId, incarnation: Incarnation, now: Callable[[], int]
+        self,
+        worker: Worker,
+        session: SessionId,
+        incarnation: Incarnation,
+        now: Callable[[], int],
+        roused: Callable[[SessionId], object],
     ) -> None:
         self.id = session
         self.worker = worker.id
@@ -60,9 +66,16 @@ class Session:
         self.running = 0
         self.link: Link | None = None
         self.pings: dict[int, asyncio.Event] = {}
-        self.placements = Placements(now)
+        self.placements = Placements(now, lambda: roused(session))
 
     @property
     def held(self) -> bool:
         """Whether it gets no jobs, whatever credit it gives."""
         return self.leaving or self.draining or self.stalled
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing hangs on its heartbeats: it holds no job, and ``lifecycle.watch`` has nothing to
+        judge.
+        """
+        return not self.placements and not self.stalled and self.lame_since_ms is None

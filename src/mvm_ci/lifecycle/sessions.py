@@ -13,7 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.domain.ids import IdSequence, SessionId, WorkerId
+from mvm_ci.domain.ids import IdSequence, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState, Placed
 from mvm_ci.domain.lease import LeaseTable
 from mvm_ci.domain.versions import is_older
@@ -33,6 +33,11 @@ log = structlog.get_logger(__name__)
 
 PROBE_MS = 500
 """How long the process that holds a key has to show that it is alive, when another one claims the key."""
+
+REST_LEASES = 8
+"""Heartbeats of a worker that holds nothing are so many leases apart: a thousand of them cost little. The
+lease of its session lasts as much longer, until it is given something.
+"""
 
 
 class Sessions:
@@ -58,6 +63,7 @@ class Sessions:
         self._rescuer = rescuer
         self._watch = watch
         self._heartbeat_ms = heartbeat_ms
+        self._rest_ms = REST_LEASES * lease_ms
         self._version = version
         self._leases = LeaseTable(lease_ms)
         self.keeper = LeaseKeeper(self._leases, clock, self._lost)
@@ -74,7 +80,7 @@ class Sessions:
         self._ids = IdSequence(max((worker.session or 0 for worker in workers), default=0))
         for worker in workers:
             if worker.session_open and worker.session is not None and worker.incarnation is not None:
-                self._enter(Session(worker, worker.session, worker.incarnation, self._clock.lease_ms))
+                self._enter(self._session(worker, worker.session, worker.incarnation))
             elif worker.ephemeral:
                 # Its end was written, but we ended before it was forgotten.
                 await self._registry.forget_worker(worker.id)
@@ -96,16 +102,20 @@ class Sessions:
         return answer
 
     def heartbeat(self, session: Session, link: Link, beat: m.Heartbeat) -> None:
-        """Renews the lease; answers ``Beat``. A lease that has run out is not renewed: the connection
-        closes.
+        """Renews the lease; answers ``Beat``, which lets a worker that holds nothing rest. A lease that has
+        run out is not renewed: the connection closes.
         """
         session.running = beat.running
         session.seen_ms = self._clock.now_ms()
-        if self._leases.renew(session.id, self._clock.lease_ms()):
-            link.send(m.Beat(beat.number))
-            self._watch.beat(session, beat.runners if beat.runners >= 0 else None)
-        else:
+        now = self._clock.lease_ms()
+        if not self._leases.renew(session.id, now):
             link.close(m.CLOSE_SILENT, "the lease has run out; connect again")
+            return
+        self._watch.beat(session, beat.runners if beat.runners >= 0 else None)
+        rest_ms = self._rest_ms if session.idle else 0
+        if rest_ms:
+            self._leases.rest(session.id, now, rest_ms)
+        link.send(m.Beat(beat.number, rest_ms))
 
     def pong(self, session: Session, number: int) -> None:
         """The session's process is alive."""
@@ -118,6 +128,12 @@ class Sessions:
         if session.link is link:
             session.link = None
             self._dispatcher.detach(session.id, link)
+            # Also if it was resting: a claim for it may be under way, and it knows that it is cut off.
+            self._rouse(session.id)
+
+    def _rouse(self, session: SessionId) -> None:
+        if self._leases.rouse(session, self._clock.lease_ms()):
+            self.keeper.poke()
 
     def leaving(self, session: Session) -> None:
         """The worker says that it takes nothing more."""
@@ -185,7 +201,7 @@ class Sessions:
         session_id = SessionId(self._ids.next(self._clock.now_ms()))
         opened = replace(worker, session=session_id, session_open=True)
         await self._registry.open_session(opened, self._clock.now_ms())
-        session = Session(worker, session_id, hello.incarnation, self._clock.lease_ms)
+        session = self._session(worker, session_id, hello.incarnation)
         self._enter(session)
         log.info("session_opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
         if is_older(hello.version, self._version):
@@ -300,6 +316,9 @@ class Sessions:
         self._leases.remove(session.id)
         del self._by_id[session.id]
         del self._by_worker[session.worker]
+
+    def _session(self, worker: Worker, session: SessionId, incarnation: Incarnation) -> Session:
+        return Session(worker, session, incarnation, self._clock.lease_ms, self._rouse)
 
     def _enter(self, session: Session) -> None:
         self._by_id[session.id] = session

@@ -51,6 +51,12 @@ class Connection(Protocol):
         """How bytes travel just now; None if nobody knows (the connection is over)."""
         ...
 
+    def heard(self) -> int:
+        """How much has come from the peer's process. The number grows every few seconds as long as that
+        process runs and the network lies between, whether or not anybody writes; after the end it stays.
+        """
+        ...
+
     async def close(self, code: int, reason: str) -> None:
         """Ends the connection; the peer can read code and reason. Safe to repeat."""
         ...

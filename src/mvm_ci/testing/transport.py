@@ -129,6 +129,9 @@ class MemoryConnection:
         self.streams: list[MemoryStream] = []
         self.stalled = False
         self.half_open = False
+        self.mute = False
+        """While set, nothing comes from the peer but what it writes."""
+        self._heard = 0
 
     @property
     def peer(self) -> WorkerId:
@@ -158,6 +161,11 @@ class MemoryConnection:
 
     def path(self) -> PathKind | None:
         return None if self.gone else "direct"
+
+    def heard(self) -> int:
+        if not self.gone and not self.stalled and not self.mute:
+            self._heard += 1
+        return self._heard
 
     async def open(self) -> "MemoryStream":
         self._check()

@@ -209,9 +209,14 @@ class Recorded(msgspec.Struct, frozen=True, array_like=True, tag=24):
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag=25, gc=False):
-    """The lease is renewed, counted from when ``Heartbeat(number)`` was sent."""
+    """The lease is renewed, counted from when ``Heartbeat(number)`` was sent.
+
+    ``rest_ms``: a worker that holds nothing need send the next heartbeat only so long after that one, but at
+    once when it is given something; 0: it goes on as ``Welcome`` says.
+    """
 
     number: int
+    rest_ms: int = 0
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag=26):

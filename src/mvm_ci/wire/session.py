@@ -94,11 +94,16 @@ class _Shared:
             if not self._appends or self._appends.popleft() != len(message.results):
                 raise ProtocolError("an Appended that answers no Append")
         elif isinstance(message, m.Beat):
-            if not self.answered < message.number <= self.heartbeat:
-                raise ProtocolError(f"a Beat {message.number} after {self.answered} of {self.heartbeat}")
-            self.answered = message.number
+            self._beaten(message)
         elif isinstance(message, m.Ping):
             self._pings.append(message.number)
+
+    def _beaten(self, message: m.Beat) -> None:
+        if not self.answered < message.number <= self.heartbeat:
+            raise ProtocolError(f"a Beat {message.number} after {self.answered} of {self.heartbeat}")
+        if message.rest_ms < 0:
+            raise ProtocolError(f"a Beat with a rest of {message.rest_ms} ms")
+        self.answered = message.number
 
     def _add_credit(self, credit: m.Credit) -> None:
         if credit.more < 1 or self.credit + credit.more > MAX_CREDIT:

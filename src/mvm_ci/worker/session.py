@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Refused, Unavailable
+from mvm_ci.domain.job import Placed
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.transport import Connection, Stream
 from mvm_ci.wire import messages as m
@@ -15,12 +16,10 @@ from mvm_ci.worker.deadline import within
 from mvm_ci.worker.holdings import Holdings
 from mvm_ci.worker.intake import Intake
 from mvm_ci.worker.lease import SessionLease
+from mvm_ci.worker.pulse import Pulse
 
 WELCOME_MS: Final = 10_000
 """Longest wait for the answer to ``Hello``."""
-SILENT_HEARTBEATS: Final = 2
-"""Heartbeats without an answer until the connection is given up: soon enough to dial a control plane that
-restarted before the grace that it grants after its start is over."""
 WRITE_BYTES: Final = 1 << 20
 """Frames are joined into writes of about this size."""
 
@@ -43,9 +42,8 @@ class Session:
         self._wire = WorkerSession()
         self._reader: FrameReader[m.FromControlPlane] = from_control_plane()
         self._early: list[m.FromControlPlane] = []
-        self._sent_at: dict[int, int] = {}
-        self._answered_at = 0
-        self._welcome: m.Welcome | None = None
+        self._kept: frozenset[Placed] = frozenset()
+        self._greeted: Pulse | None = None
         self._stream: Stream | None = None
 
     async def greet(self, hello: m.Hello) -> m.Welcome:
@@ -57,8 +55,8 @@ class Session:
         # The lease counts from before the Hello leaves: what the control plane counts begins later.
         sent_at = self._clock.lease_ms()
         welcome = await within(self._clock, WELCOME_MS, self._exchange(hello), "the control plane's welcome")
-        self._answered_at = sent_at
-        self._welcome = welcome
+        self._kept = frozenset(welcome.keep)
+        self._greeted = Pulse(sent_at, welcome.lease_ms, welcome.heartbeat_ms)
         self._lease.renew(sent_at, welcome.lease_ms)
         return welcome
 
@@ -66,18 +64,17 @@ class Session:
         """Speaks until the connection ends. Always raises: ``Unavailable``, ``ProtocolError`` or
         ``Refused``.
         """
-        welcome, stream = self._welcome, self._stream
-        if welcome is None or stream is None:
+        pulse, stream = self._pulse, self._stream
+        if stream is None:
             raise RuntimeError("greet comes first")
-        kept = frozenset(welcome.keep)
-        intake.drop([placed for placed in self._holdings.all() if placed not in kept])
+        intake.drop([placed for placed in self._holdings.all() if placed not in self._kept])
         self._outbox.attach(self._wire, self._holdings.running)
         if self._holdings.draining:
             self._outbox.post(m.Draining())
         tasks = [
             asyncio.create_task(self._read(stream, intake), name="session-read"),
             asyncio.create_task(self._write(stream), name="session-write"),
-            asyncio.create_task(self._keep_alive(welcome), name="session-heartbeat"),
+            asyncio.create_task(self._keep_alive(pulse), name="session-heartbeat"),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -88,6 +85,12 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def _pulse(self) -> Pulse:
+        if self._greeted is None:
+            raise RuntimeError("greet comes first")
+        return self._greeted
 
     async def _exchange(self, hello: m.Hello) -> m.Welcome:
         self._stream = stream = await self.connection.open()
@@ -121,12 +124,14 @@ class Session:
         match message:
             case m.Assign(items=items):
                 intake.assign(items)
+                if self._pulse.resting:
+                    self._beat()  # the lease of a worker that rested may be over, and effects wait for it
             case m.Appended(results=results):
                 self._outbox.answered(results)
             case m.Recorded(placements=placements):
                 self._outbox.recorded(placements)
-            case m.Beat(number=number):
-                self._renew(number)
+            case m.Beat(number=number, rest_ms=rest_ms):
+                self._renew(number, rest_ms)
             case m.Stop(placements=placements):
                 intake.stop(placements)
             case m.Drop(placements=placements):
@@ -140,12 +145,14 @@ class Session:
             case m.Welcome():
                 raise ProtocolError("a second Welcome")
 
-    def _renew(self, number: int) -> None:
-        sent_at = self._sent_at[number]
-        self._sent_at = {later: at for later, at in self._sent_at.items() if later > number}
-        self._answered_at = sent_at
-        if self._welcome is not None:
-            self._lease.renew(sent_at, self._welcome.lease_ms)
+    def _renew(self, number: int, rest_ms: int) -> None:
+        sent_at = self._pulse.answered(number, 0 if self._holdings.all() else rest_ms)
+        self._lease.renew(sent_at, self._pulse.lease_ms)
+
+    def _beat(self) -> None:
+        beat = self._wire.next_heartbeat(len(self._holdings.running), self._holdings.runners())
+        self._pulse.sent(beat.number, self._clock.lease_ms())
+        self._outbox.post(beat)
 
     async def _write(self, stream: Stream) -> None:
         while True:
@@ -155,17 +162,22 @@ class Session:
             for data in _joined(frames):
                 await stream.write(data)
 
-    async def _keep_alive(self, welcome: m.Welcome) -> None:
+    async def _keep_alive(self, pulse: Pulse) -> None:
         while True:
-            await self._clock.sleep(welcome.heartbeat_ms)
+            await self._clock.sleep(pulse.wait_ms(self._clock.lease_ms()))
             if self._wire.phase is not Phase.OPEN:
-                continue  # Goodbye is said: the control plane hangs up
+                # Goodbye is said: the control plane hangs up.
+                await self._clock.sleep(pulse.heartbeat_ms)
+                continue
             now = self._clock.lease_ms()
-            if now - self._answered_at >= SILENT_HEARTBEATS * welcome.heartbeat_ms:
-                raise Unavailable(f"the control plane has not answered for {now - self._answered_at} ms")
-            beat = self._wire.next_heartbeat(len(self._holdings.running), self._holdings.runners())
-            self._sent_at[beat.number] = now
-            self._outbox.post(beat)
+            if pulse.resting:
+                pulse.noted(self.connection.heard(), now)
+            silent_ms = pulse.silent_ms(now)
+            if silent_ms is not None:
+                raise Unavailable(f"the control plane has not answered for {silent_ms} ms")
+            # Of a worker that rests the control plane believes that it has runners.
+            if pulse.due(now) or (pulse.resting and not self._holdings.runners()):
+                self._beat()
 
 
 def _refusal(message: m.FromControlPlane) -> Exception:

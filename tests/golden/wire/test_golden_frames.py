@@ -93,6 +93,7 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "appended": m.Appended((Append.DONE, Append.STALE, Append.GAP)),
     "recorded": m.Recorded((P, Q)),
     "beat": m.Beat(70_000),
+    "beat-rest": m.Beat(70_001, 60_000),
     "stop": m.Stop((P,)),
     "drop": m.Drop((Q,)),
     "drain": m.Drain(),
@@ -112,7 +113,7 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
-SHORTER = frozenset({"credit", "hello", "hello-first", "hello-labels", "heartbeat", "drain"})
+SHORTER = frozenset({"credit", "hello", "hello-first", "hello-labels", "heartbeat", "drain", "beat"})
 """From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 

@@ -53,6 +53,7 @@ class FakeEngine:
         self.dropped: list[Placed] = []
         self.stopped: list[Placed] = []
         self.released = 0
+        self.runners_left = 1
         self.draining = False
         self.closed = False
         self.arrived = asyncio.Event()
@@ -93,7 +94,7 @@ class FakeEngine:
 
     @property
     def runners(self) -> int:
-        return 1
+        return self.runners_left
 
     def release_waiting(self) -> None:
         self.released += 1

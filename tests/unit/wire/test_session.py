@@ -84,6 +84,13 @@ def test_heartbeats_are_numbered_from_one_and_answers_only_grow() -> None:
     assert worker.answered == 3
 
 
+def test_no_rest_is_shorter_than_none() -> None:
+    worker, _ = open_pair()
+    worker.next_heartbeat(0)
+    with pytest.raises(ProtocolError, match="a rest of -1 ms"):
+        worker.received(m.Beat(1, -1))
+
+
 def test_an_append_is_answered_once_and_in_its_size() -> None:
     worker, _ = open_pair()
     worker.sent(APPEND)

@@ -13,6 +13,10 @@ from mvm_ci.ports.transport import PathKind
 
 T = TypeVar("T")
 MAX_READ: Final = 256 << 10
+MIN_READ: Final = 4 << 10
+"""Of a stream on which little comes. iroh sets aside, and zeroes, as many bytes as a read asks for, and a
+thousand idle connections each wait in one.
+"""
 MAX_REASON: Final = 200
 """Bytes of a close reason; a longer one would not fit the one packet that carries it."""
 
@@ -24,11 +28,16 @@ class IrohStream:
         self._send = stream.send()
         self._recv = stream.recv()
         self._cancelled = False
+        self._size = MIN_READ
 
     async def read(self, limit: int = 131_072) -> bytes:
-        # iroh zeroes as many bytes as it is asked for, so neither huge nor tiny reads pay; the port's limit
-        # is a wish for at most so much, and only callers that take any amount ask for less than MIN_READ.
-        return await self._guarded(self._recv.read(min(limit, MAX_READ)))
+        size = min(limit, self._size)
+        data = await self._guarded(self._recv.read(size))
+        if len(data) == self._size:
+            self._size = MAX_READ
+        elif 4 * len(data) < self._size:
+            self._size = max(MIN_READ, self._size // 2)
+        return data
 
     async def write(self, data: bytes) -> None:
         await self._guarded(self._send.write_all(data))
@@ -83,6 +92,10 @@ class IrohConnection:
         if selected is None:
             return None
         return "relayed" if selected.is_relay else "direct"
+
+    def heard(self) -> int:
+        # iroh itself sends, and answers, something every 5 s.
+        return self._connection.stats().udp_rx_datagrams
 
     async def close(self, code: int, reason: str) -> None:
         # Cut between characters: the peer reads it as UTF-8.
