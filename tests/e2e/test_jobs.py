@@ -61,6 +61,24 @@ def test_logs_are_followed_while_the_job_runs(shared: Cluster, steps: str, gate:
     assert shared.ok("job", "result", job) == '["through the gate"]'
 
 
+def test_jobs_that_wait_hold_no_slot(
+    shared: Cluster, steps: str, noop: str, gate: Gate, tmp_path: Path
+) -> None:
+    module = shared.ok("module", "push", steps)
+    waits = {"input": [["get", gate.url]], "allow_hosts": ["127.0.0.1:*"]}
+    file = tmp_path / "jobs.ndjson"
+    file.write_text("\n".join([json.dumps(waits)] * 30))
+    jobs = shared.ok("job", "submit", module, "--from", str(file)).split()
+    # The worker has two slots, and all thirty are at the gate.
+    for _ in jobs:
+        assert gate.arrived.acquire(timeout=60)
+    # One of lower priority, which gets free slots only.
+    assert shared.run("job", "submit", noop, "--priority", "1", "--wait").returncode == 0
+    gate.opened.set()
+    for job in jobs:
+        assert shared.ok("job", "wait", job) == "completed"
+
+
 def test_a_host_that_is_not_allowed_is_refused(shared: Cluster, steps: str, gate: Gate) -> None:
     done = shared.run("job", "submit", steps, "--wait", "--input", asked(("get", gate.url)))
     assert done.returncode == 1
