@@ -35,6 +35,8 @@ class Live:
     ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
     while it ``waits``. ``large``: it takes a whole slot however quick its module is.
 
+    ``leaving``: it was told to, with ``leave_outcome``; ``insisted``: and then to end as it is.
+
     ``doubts``: the deaths of runners that it was in; ``deaths``: how often it was alone there.
     """
 
@@ -47,6 +49,7 @@ class Live:
         "effect",
         "final",
         "gone",
+        "insisted",
         "large",
         "leave_outcome",
         "leaving",
@@ -89,6 +92,7 @@ class Live:
         self.run_ns = 0
         self.queue_again = False
         self.leaving = False
+        self.insisted = False
         self.leave_outcome: Outcome | None = None
         self.final: tuple[Outcome, Segment | None] | None = None
         self.preparing: asyncio.Task[None] | None = None

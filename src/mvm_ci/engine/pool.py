@@ -80,7 +80,7 @@ class EnginePool:
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._effects = Effects(lease, http, payloads, clock)
-        self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._fail)
+        self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._finish)
         self._journaling = Journaling(
             journal, durable=self._durable, refused=self._forget, broken=self._broken, drained=self._drained
         )
@@ -206,7 +206,7 @@ class EnginePool:
                 live.preparing.cancel()
             self._finish(live, *(live.final or (outcome, None)))
 
-    def _finish(self, live: Live, outcome: Outcome, tail: Segment | None) -> None:
+    def _finish(self, live: Live, outcome: Outcome, tail: Segment | None = None) -> None:
         """Reports the end, once what was posted is durable: the tail begins where that ends."""
         if live.pump is not None:
             if not isinstance(outcome, Stopped) or not live.leaving:
@@ -245,9 +245,6 @@ class EnginePool:
         if not self._lives:
             self._empty.set()
 
-    def _fail(self, live: Live, outcome: Outcome) -> None:
-        self._finish(live, outcome, None)
-
     # ------------------------------------------------------------------ what the crew says
 
     def on_over(self, live: Live, result: Result) -> None:
@@ -259,16 +256,17 @@ class EnginePool:
         if live.gone:
             return
         live.run_ns = result.run_ns
+        outcome = live.leave_outcome if result.outcome is None else result.outcome
         if result.unloadable and not live.reloaded and not live.leaving:
             # The compiler's cache may have been cleared under us: once more with what it says now.
             live.reloaded = True
             self._preparation.forget(live.placement.spec.module)
             self._preparation.prepare(live)
-        elif result.outcome is None:
+        elif outcome is None:
             _log.error("dropped_unasked", job=format_job_id(live.placed.job))
             self._queue(live)
         else:
-            self._finish(live, result.outcome, result.tail)
+            self._finish(live, outcome, result.tail)
 
     def on_post(self, live: Live, message: Post) -> None:
         """It posted entries."""
@@ -299,10 +297,10 @@ class EnginePool:
         if live.gone:
             return
         if live.leaving and live.leave_outcome is not None:
-            self._finish(live, live.leave_outcome, None)
+            self._finish(live, live.leave_outcome)
         elif live.deaths > _RERUNS:
             message = f"its runner died {live.deaths} times under it, the last time {how}"
-            self._finish(live, Failed(Failure(kind=FailureKind.ENGINE, message=message)), None)
+            self._finish(live, Failed(Failure(kind=FailureKind.ENGINE, message=message)))
         elif live.pump is not None:
             # What is on its way may become durable yet, and then belongs to what the next runner is fed.
             live.queue_again = True
@@ -378,13 +376,18 @@ class EnginePool:
 
     def _enforce(self, live: Live) -> None:
         """It was told to leave a second ago."""
-        if live.seat is not None:
+        if live.seat is not None and not live.insisted:
+            # It may wait for what is away, to end properly: its neighbours shall not pay for that.
+            live.insisted = True
+            self._crew.leave(live, None)
+            self._must_leave(live)
+        elif live.seat is not None:
             self._crew.kill_runner_of(live)
         elif live.final is not None and live.pump is not None:
             # The journal cannot be written: what is durable is what the next placement goes on from.
             live.pump.cancel()
             live.pump = None
-            self._finish(live, live.final[0], None)
+            self._finish(live, live.final[0])
 
 
 def _runner_settings(settings: PoolSettings) -> RunnerSettings:

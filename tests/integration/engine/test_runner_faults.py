@@ -214,6 +214,22 @@ async def test_a_guest_that_kills_its_runner_takes_no_neighbour_with_it(world: W
     assert [result(outcome) for outcome in await world.events.wait_ended(*neighbours)] == [[[200, 2]]] * 40
 
 
+async def test_a_guest_that_waits_for_a_store_that_is_away_can_be_ended_beside_others(world: World) -> None:
+    before = world.pool.runner_pids
+    world.http.open.clear()
+    world.place(1, script(["http", "GET", "http://a/"]))
+    await wait_for(world.http.asked)
+    world.payloads.unavailable = 1 << 30
+    world.place(2, script(["big", 9000]), timeout_ms=100)
+    [outcome] = await world.events.wait_ended(2)
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.kind is FailureKind.TIME
+    world.http.open.set()
+    world.payloads.unavailable = 0
+    await world.events.wait_ended(1)
+    assert world.pool.runner_pids == before
+
+
 async def test_a_runner_killed_for_one_guest_casts_no_doubt_on_the_others(world: World) -> None:
     world.http.open.clear()
     world.pool.place([world.placement(job, script(["http", "GET", "http://a/"])) for job in range(1, 4)])
