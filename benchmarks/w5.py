@@ -1,4 +1,7 @@
-"""W5: a worker is killed in the middle of the work; the same command is given again, or never."""
+"""W5: a worker is killed in the middle of the work; the same command is given again, or never.
+
+Guests that wait hold no slot, so nearly all of the jobs are in the workers' memory when one is killed.
+"""
 
 import signal
 import time
@@ -52,9 +55,8 @@ def _run(plan: Plan, *, comes_back: bool) -> tuple[float, int]:
     lease = LEASE_S if comes_back else LOST_LEASE_S
     with counted_effects() as effects, cluster(lease=f"{lease}s", worker_options=plan.options) as bench:
         took = _recovery(bench, effects, plan, comes_back=comes_back)
-        if (
-            len(effects.counts) < plan.jobs - 2 * plan.slots
-        ):  # those under way at the kill may not have been sent
+        # A request that was under way at the kill may never have been sent, and is not repeated.
+        if len(effects.counts) < plan.jobs // 2:
             raise RequestFailed(f"only {len(effects.counts)} of {plan.jobs} effects arrived")
         return took, effects.repeated
 
