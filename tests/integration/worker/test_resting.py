@@ -31,7 +31,8 @@ async def resting(desk: Bench) -> Peer:
 
 
 async def answer(peer: Peer, number: int, rest_ms: int = 0) -> None:
-    assert (await peer.expect(m.Heartbeat)).number == number
+    async with asyncio.timeout(10):
+        assert (await peer.expect(m.Heartbeat)).number == number
     await peer.send(m.Beat(number, rest_ms))
     await settle()
 

@@ -14,8 +14,8 @@ from mvm_ci.ports.transport import PathKind
 T = TypeVar("T")
 MAX_READ: Final = 256 << 10
 MIN_READ: Final = 4 << 10
-"""Of a stream on which little comes. iroh sets aside, and zeroes, as many bytes as a read asks for, and a
-thousand idle connections each wait in one.
+"""Of a stream on which not more has come at a time. iroh sets aside, and zeroes, as many bytes as a read asks
+for, and a thousand idle connections each wait in one.
 """
 MAX_REASON: Final = 200
 """Bytes of a close reason; a longer one would not fit the one packet that carries it."""
@@ -34,9 +34,7 @@ class IrohStream:
         size = min(limit, self._size)
         data = await self._guarded(self._recv.read(size))
         if len(data) == self._size:
-            self._size = MAX_READ
-        elif 4 * len(data) < self._size:
-            self._size = max(MIN_READ, self._size // 2)
+            self._size = MAX_READ  # for good: to shrink it again would cost busy streams more reads
         return data
 
     async def write(self, data: bytes) -> None:
