@@ -47,7 +47,7 @@ class Upstream(msgspec.Struct, frozen=True):
 def options_of(number: int, job: SubmitJob, namespace: str, now_ms: int) -> JobOptions:
     """How the queue treats a job, but for what it waits for (``upstreams_of``). Raises ``BadInput``."""
     where = f"jobs[{number}]"
-    if _plain(job):
+    if is_plain(job):
         return _usual(namespace, job.queue, job.priority)
     _check_terms(where, job)
     run_at_ms = job.run_at_ms
@@ -117,7 +117,8 @@ def input_of(number: int, job: SubmitJob) -> bytes:
     return given
 
 
-def _plain(job: SubmitJob) -> bool:
+def is_plain(job: SubmitJob) -> bool:
+    """Whether a job has none of what few jobs have: its queue and priority are all its options."""
     return not (
         job.labels
         or job.tags

@@ -221,7 +221,9 @@ def _frames(items: Sequence[Assignment]) -> Iterator[list[Assignment]]:
     size = 0
     for item in items:
         spec = item.spec
-        journal = sum(len(segment.data) + _SEGMENT_OVERHEAD for segment in item.journal)
+        journal = 0
+        for segment in item.journal:
+            journal += len(segment.data) + _SEGMENT_OVERHEAD
         hosts = sum(map(len, spec.allow_hosts)) if spec.allow_hosts else 0
         inline = len(spec.input) if isinstance(spec.input, bytes) else 0
         bytes_ = _ASSIGNMENT_OVERHEAD + inline + hosts + 4 * len(spec.name) + journal

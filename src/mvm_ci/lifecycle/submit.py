@@ -11,11 +11,13 @@ from msgspec.structs import force_setattr, replace
 from mvm_ci.domain.errors import BadInput, KeyReused, NotFound, TooLarge, Unavailable
 from mvm_ci.domain.ids import IdSequence, JobId, format_job_id
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
+from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle import job_request
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.job_form import Forms
 from mvm_ci.lifecycle.job_request import Upstream
 from mvm_ci.lifecycle.keys import Keys
 from mvm_ci.lifecycle.modules import Modules
@@ -94,31 +96,17 @@ class Submitter:
             raise TooLarge(f"jobs: {len(jobs)} jobs; at most {MAX_JOBS_PER_REQUEST} a request are allowed")
         await self._backpressure.admit(namespace, len(jobs))
         modules = await self._modules.find(namespace, {job.module for job in jobs})
-        now = self._clock.now_ms()
+        forms = Forms(modules, namespace, self._clock.now_ms())
         checked: list[Checked] = []
         large: list[tuple[JobSpec, bytes]] = []
         size = 0
         for number, job in enumerate(jobs):
-            job_request.check_ranges(number, job)
-            module = modules.get(job.module)
-            if module is None:
-                raise NotFound(
-                    f"jobs[{number}].module: there is no module {job.module[:80]!r}; upload it first"
-                )
+            form = forms.of(number, job)
             given = job_request.input_of(number, job)
             size += len(given)
-            spec = JobSpec(
-                module=module.digest,
-                input=given if len(given) <= INLINE_LIMIT else b"",
-                name=job.name,
-                allow_hosts=module.allow_hosts if job.allow_hosts is None else job.allow_hosts,
-                max_attempts=job.max_attempts,
-                timeout_ms=max(1, round(job.timeout_s * 1000)),
-                memory_bytes=job.memory_mb << 20,
-            )
-            options = job_request.options_of(number, job, namespace, now)
+            spec = form.spec(given if len(given) <= INLINE_LIMIT else b"")
             upstreams = job_request.upstreams_of(number, job) if job.after else ()
-            checked.append(Checked(spec, options, upstreams))
+            checked.append(Checked(spec, form.options, upstreams))
             if len(given) > INLINE_LIMIT:
                 large.append((spec, given))
         await self._check_upstreams(checked, namespace)
@@ -220,14 +208,18 @@ class Submitter:
     def _place(self, jobs: Sequence[NewJob]) -> dict[Seat, list[Assignment]]:
         """Chooses seats for jobs, oldest first, if nothing goes before them and somebody has credit."""
         placed: dict[Seat, list[Assignment]] = {}
+        # A lane of which one job has to stand in line is not asked for again: the others stand behind it.
+        waiting: dict[int, Lane] = {}
         dispatcher = self._dispatcher
         for job in jobs:
             options = job.options
-            if options.after or options.run_at_ms is not None:
+            lane = options.lane
+            if options.after or options.run_at_ms is not None or lane.id in waiting:
                 continue
-            seat = dispatcher.place(options.lane, job.id)
+            seat = dispatcher.place(lane, job.id)
             if seat is None:
-                dispatcher.ready(options.lane)
+                waiting[lane.id] = lane
+                dispatcher.ready(lane)
                 continue
             # Nobody else has seen the struct yet.
             force_setattr(job, "session", seat.session)

@@ -155,12 +155,12 @@ class Waiters:
             for listener in self._listeners:
                 listener.ended(jobs)
 
-    def rested(self, jobs: Iterable[JobId]) -> None:
+    def rested(self, jobs: Collection[JobId]) -> None:
         """These jobs do not go on by themselves: they have ended, or are paused."""
         for job in jobs:
             for expectation in self._waiting.pop(job, ()):
                 expectation.met(job)
-            self.changed((job,))
+        self.changed(jobs)
 
     def completed(self, results: Sequence[tuple[JobId, Payload]]) -> None:
         """These jobs have completed, durably, each with its result."""

@@ -45,7 +45,7 @@ def end(report: Report, now_ms: int) -> End:
     """A report as rows."""
     placed, tail = report.placed, report.tail
     event, values = _event(report.outcome, report.retry_ms)
-    first, entries = (None, 0) if tail is None else (tail.first, tail.count)
+    first, entries = (-1, 0) if tail is None else (tail.first, tail.count)
     row = (placed.job, placed.epoch, first, entries, fingerprint(report), now_ms, *values)
     return End(placed.job, event, row, None if tail is None else added(placed, tail))
 
@@ -56,7 +56,8 @@ def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
     values: Row
     match outcome:
         case Completed(result):
-            event, values = Event.COMPLETE, payload_columns(result)
+            data, size = payload_columns(result)
+            event, values = Event.COMPLETE, (data, -1 if size is None else size)
         case Failed(failure) if retry_ms is None:
             event, values = Event.FAIL, (failure_text(failure),)
         case Failed(failure):

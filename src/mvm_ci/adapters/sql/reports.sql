@@ -1,5 +1,6 @@
 -- How placements end, and their journals. Every statement is guarded by the placement's epoch, the states in which the
--- event is legal, and for a tail (first is not NULL) by the journal's length: what does not fit changes nothing.
+-- event is legal, and for a tail by the journal's length: what does not fit changes nothing. -1 stands for no tail (first)
+-- and for no blob (result_size): to bind a NULL costs as much as ten numbers.
 
 -- name: complete
 WITH ended (job, epoch, first, entries, reported, now_ms, result, result_size) AS
@@ -7,10 +8,10 @@ WITH ended (job, epoch, first, entries, reported, now_ms, result, result_size) A
 UPDATE jobs SET
     state = {COMPLETED}, session = NULL, reported = ended.reported,
     journal_length = jobs.journal_length + ended.entries,
-    finished_ms = ended.now_ms, result = ended.result, result_size = ended.result_size
+    finished_ms = ended.now_ms, result = ended.result, result_size = nullif(ended.result_size, -1)
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from complete}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- name: fail
 WITH ended (job, epoch, first, entries, reported, now_ms, failure) AS
@@ -22,7 +23,7 @@ UPDATE jobs SET
     failure = CASE jobs.state WHEN {CANCELLING} THEN jobs.failure ELSE ended.failure END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from fail}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- name: retry
 WITH ended (job, epoch, first, entries, reported, now_ms, failure, retry_ms) AS
@@ -38,7 +39,7 @@ UPDATE jobs SET
     wake_ms = CASE jobs.state WHEN {CANCELLING} THEN NULL ELSE ended.retry_ms END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from retry}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- name: suspend
 WITH ended (job, epoch, first, entries, reported, now_ms, wake_ms) AS
@@ -53,7 +54,7 @@ UPDATE jobs SET
     wake_ms = CASE WHEN jobs.state <> {CANCELLING} AND ended.wake_ms > ended.now_ms THEN ended.wake_ms END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from suspend}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- name: release
 WITH ended (job, epoch, first, entries, reported, now_ms) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6))
@@ -63,7 +64,7 @@ UPDATE jobs SET
     finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from release}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- name: park
 WITH ended (job, epoch, first, entries, reported, now_ms, failure) AS
@@ -75,7 +76,7 @@ UPDATE jobs SET
     failure = CASE jobs.state WHEN {CANCELLING} THEN jobs.failure ELSE ended.failure END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from park}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- name: stopped
 WITH ended (job, epoch, first, entries, reported, now_ms) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6))
@@ -85,7 +86,7 @@ UPDATE jobs SET
     finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END
 FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from stopped}
-    AND (ended.first IS NULL OR ended.first = jobs.journal_length AND ended.entries > 0)
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
 -- A segment is inserted first and counted after: both statements have the same guards.
 
