@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_files(directory: Path) -> None:
-    for block in [*blocks("jobs.md"), *blocks("modules.md")]:
+    for block in [*blocks("jobs.md"), *blocks("modules.md"), *blocks("asking.md")]:
         if block.kind == "file":
             (directory / block.argument).write_text(block.code)
 
@@ -51,7 +52,7 @@ def run(made: Cluster, command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md"])
+@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md", "asking.md"])
 def test_every_example_is_marked(page: str) -> None:
     text = (DOCS / page).read_text()
     kinds = [block.kind for block in blocks(page)]
@@ -64,6 +65,22 @@ def test_the_page_on_jobs_works(made: Cluster) -> None:
     shown = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)])
     for text in ("queue-paused", "run-at", "no-worker-with-labels", "selected", "deleted", "tries again"):
         assert text in shown, text
+
+
+EXAMPLES = {"memo.py": "memo/job.py", "memo.c": "memo.c"}
+
+
+def test_the_page_on_asking_shows_the_examples() -> None:
+    shown = {block.argument: block.code for block in blocks("asking.md") if block.kind == "file"}
+    assert shown.keys() == EXAMPLES.keys()
+    for name, example in EXAMPLES.items():
+        assert shown[name].strip() == (ROOT / "guest" / "examples" / example).read_text().strip()
+
+
+def test_the_page_on_asking_works(made: Cluster) -> None:
+    script = [block.code for block in blocks("asking.md") if block.kind == "run"]
+    shown = json.loads(run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()[-1])
+    assert 2.5 < shown["pi"] < 3.8
 
 
 def test_the_page_on_modules_works(made: Cluster) -> None:
