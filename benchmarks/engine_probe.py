@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import wasmtime
 
+from benchmarks import engine_neighbours
 from benchmarks.workload import EXAMPLES, GUESTS
 from guest.build_c import build_c
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
@@ -26,7 +27,7 @@ from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
-from mvm_ci.ports.guest import MAX_GUESTS, Guest, GuestLimits
+from mvm_ci.ports.guest import MAX_GUESTS, CompiledModule, Guest, GuestLimits
 from mvm_ci.ports.immediate import at_once
 
 INPUT: Final = b"x" * 200
@@ -77,13 +78,17 @@ class Never:
         yield
 
 
-def load(source: Path) -> tuple[WasmRuntime, Guest, Path]:
-    """A guest from C, its runtime, and the module."""
+def compiled(source: Path) -> tuple[CompiledModule, Path]:
+    """A guest from C as machine code, and its module."""
     module = build_c(source)
     cache = Path(tempfile.mkdtemp(prefix="mvm-ci-engine-"))
     digest = hashlib.sha256(module.read_bytes()).hexdigest()
-    runtime = WasmRuntime()
-    return runtime, runtime.load(asyncio.run(ChildCompiler(cache).compile(module, digest))), module
+    return asyncio.run(ChildCompiler(cache).compile(module, digest)), module
+
+
+def load(source: Path) -> Guest:
+    """A guest from C."""
+    return WasmRuntime().load(compiled(source)[0])
 
 
 def run(
@@ -109,7 +114,8 @@ def best_us(run: Callable[[], object], count: int, rounds: int = 5) -> float:
 
 def noop(*, quick: bool) -> dict[str, float]:
     """A no-op core guest here, and by the package's own interface."""
-    _runtime, guest, module = load(EXAMPLES / "noop.c")
+    machine_code, module = compiled(EXAMPLES / "noop.c")
+    guest = WasmRuntime().load(machine_code)
     count = 200 if quick else 5_000
     package = _package(module)
     calls: Any = Sink()
@@ -164,7 +170,7 @@ def _package(path: Path) -> Callable[[], object]:
 
 def calls(*, quick: bool) -> dict[str, float]:
     """One host call that nothing records, and one that is journaled, in guests that make many."""
-    _runtime, guest, _ = load(GUESTS / "micro.c")
+    guest = load(GUESTS / "micro.c")
     count, rounds = (500, 1) if quick else (20_000, 5)
 
     def each_us(letter: str) -> float:
@@ -178,7 +184,7 @@ def calls(*, quick: bool) -> dict[str, float]:
 
 def replay(*, quick: bool) -> dict[str, float]:
     """Replay of journals of different lengths; for each entry."""
-    _runtime, guest, _ = load(GUESTS / "micro.c")
+    guest = load(GUESTS / "micro.c")
     found = {}
     for entries in (100, 1_000) if quick else (100, 10_000, 100_000):
         host = Sink()
@@ -193,7 +199,7 @@ def replay(*, quick: bool) -> dict[str, float]:
 
 def hot(*, quick: bool) -> dict[str, float]:
     """C guests that sleep, suspended in one process, until no more fit or there are as many as are let in."""
-    _runtime, guest, _ = load(GUESTS / "sleep.c")
+    guest = load(GUESTS / "sleep.c")
     host = Sink()
     host.wait = Never
     suspended = []
@@ -230,11 +236,18 @@ def _anonymous_kb() -> int:
     raise RuntimeError("/proc/self/smaps_rollup has no line Anonymous")
 
 
+def neighbours(*, quick: bool) -> dict[str, float]:
+    """See ``engine_neighbours``."""
+    machine_code, _ = compiled(GUESTS / "micro.c")
+    return engine_neighbours.neighbours(WasmRuntime(), machine_code, quick=quick)
+
+
 PROBES: Final[dict[str, Callable[..., dict[str, float]]]] = {
     "noop": noop,
     "calls": calls,
     "replay": replay,
     "hot": hot,
+    "neighbours": neighbours,
 }
 
 if __name__ == "__main__":

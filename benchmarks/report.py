@@ -32,6 +32,8 @@ GOALS: Final = {
     "replay_per_entry_us_100000": "≤ 20",
     "hot_suspended": "8,000",
     "hot_suspended_kb": "≤ 30",
+    "neighbour_p99_ratio": "≤ 3",
+    "stop_computing_ms": "≤ 100",
 }
 
 

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-TICK_S: Final = 0.005
+TICK_S: Final = 0.002
 """A time slice: a guest that computes for longer gives way to the others."""
-_STAY_TICKS: Final = 20
+_STAY_TICKS: Final = 50
 
 
 class Ticker:

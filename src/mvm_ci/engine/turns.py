@@ -2,12 +2,14 @@
 
 ::
 
-    socket ──▶ tasks, answers ──▶ ready ── turn ──▶ a guest computes for a slice, waits, or ends
-                    ▲               ▲                  │ gives way     │            │
-                    └── sleepers    └──────────────────┘          Answer      Results ──▶ socket
+    socket ──▶ tasks, answers ──▶ ready ────── turn ──▶ a guest waits, or ends, or uses up its slice
+                    ▲               computing ──┘ ▲          │           │            │
+                    └── sleepers        ▲         │       Answer      Results     computing
+                                        └─────────┴───────────────────────────────────┘
 
 A turn is a step of the task's coroutine. What a guest waits for is an ``Answer``: whoever gives it makes the
-task ready again. An order to leave is carried out at once, between two turns.
+task ready again. Who is ready goes before those that compute, which have one slice between two looks at the
+socket. An order to leave is carried out at once, between two turns.
 """
 
 import logging
@@ -46,7 +48,7 @@ from mvm_ci.ports.guest import GuestLimits, GuestRuntime
 
 _log = logging.getLogger(__name__)
 _LOOK_NS: Final = int(TICK_S * 1e9)
-"""The socket is looked at this often while guests compute."""
+"""The socket is looked at this often while one guest after another is ready."""
 
 
 class Turns:
@@ -59,6 +61,7 @@ class Turns:
         self._ticker = Ticker(runtime.tick)
         self._tasks: dict[int, RunnerHost] = {}
         self._ready: deque[RunnerHost] = deque()
+        self._computing: deque[RunnerHost] = deque()
         self._sleepers: Sleepers[Answer[None]] = Sleepers()
 
     def serve(self) -> None:
@@ -75,6 +78,8 @@ class Turns:
             self._link.flush_if_due(now)
             if now >= until:
                 break
+        if self._computing:
+            self._link.flush_if_due(self._turn(self._computing.popleft()))
 
     def send(self, message: FromRunner) -> None:
         self._link.send(message)
@@ -85,7 +90,7 @@ class Turns:
     # ------------------------------------------------------------------ what comes
 
     def _look(self) -> None:
-        if self._ready:
+        if self._ready or self._computing:
             timeout_s: float | None = 0.0
         else:
             self._link.flush()
@@ -96,7 +101,7 @@ class Turns:
         for answer in self._sleepers.due():
             answer.give(None)
             self._wake(answer)
-        if self._ready:
+        if self._ready or self._computing:
             self._ticker.work()
 
     def _heard(self, message: ToRunner) -> None:
@@ -135,7 +140,7 @@ class Turns:
         # Outside of its guest only if nobody wants its journal any more: else its last entries still go out.
         if strand.inside or order.outcome is None or isinstance(order.outcome, Stopped):
             if strand.waits is None:
-                self._ready.remove(host)
+                (self._computing if host in self._computing else self._ready).remove(host)
             else:
                 self._sleepers.remove(strand.waits)
                 strand.waits = None
@@ -166,7 +171,7 @@ class Turns:
             self._over(strand, Failed(Failure(kind=FailureKind.ENGINE, message=message)), None)
             return time.perf_counter_ns()
         if waits is None:
-            self._ready.append(host)
+            self._computing.append(host)
         else:
             strand.waits = waits
         now = time.perf_counter_ns()

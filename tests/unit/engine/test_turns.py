@@ -75,7 +75,7 @@ class Pool:
 
     def nothing_to_do(self) -> bool:
         """Whether the next step would wait for ever."""
-        waits = self.turns._ready or len(self.turns._sleepers)
+        waits = self.turns._ready or self.turns._computing or len(self.turns._sleepers)
         return not (waits or select.select([self.ends[1]], [], [], 0)[0])
 
     @property
@@ -139,6 +139,21 @@ def test_guests_that_compute_share_the_time(pool: Pool) -> None:
     pool.send(LeaveNow(1, Stopped()), LeaveNow(2, Released()))
     outcomes = pool.outcomes(3)
     assert (outcomes[1], outcomes[2]) == (Stopped(), Released())
+
+
+def test_who_has_an_answer_goes_before_those_who_compute(pool: Pool) -> None:
+    pool.give(script(["http", "GET", "http://a/"], ["http", "GET", "http://b/"]), *[script(["spin"])] * 5)
+    pool.send(Durable(1, 1))
+    [call] = pool.wait_for(HttpCall)
+    assert isinstance(call, HttpCall)
+    pool.run_until(lambda: len(pool.turns._computing) == 5)
+    computing = list(pool.turns._computing)
+    pool.send(HttpAnswer(call.call, ANSWER))
+    pool.turns.step()
+    # Between its answer and its next request one of the others had a turn, not all of them.
+    assert list(pool.turns._computing) == computing[1:] + computing[:1]
+    pool.send(Durable(1, 2))
+    assert len(pool.wait_for(HttpCall, 2)) == 2
 
 
 def test_how_long_a_guest_computed_is_told_without_its_waits(pool: Pool) -> None:
