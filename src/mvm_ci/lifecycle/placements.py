@@ -66,16 +66,21 @@ class Placements:
 
     def taken(self, placements: Iterable[Placed]) -> int:
         """They are not the worker's any more. How many of them had been."""
-        before = len(self._epochs)
+        epochs, waiting = self._epochs, self._waiting
+        before = len(epochs)
         for placed in placements:
-            if placed in self:
-                del self._epochs[placed.job]
-                self._waiting.pop(placed.job, None)
-        return before - len(self._epochs)
+            job = placed.job
+            if epochs.get(job, _NOTHING) == placed.epoch:
+                del epochs[job]
+                waiting.pop(job, None)
+        return before - len(epochs)
 
     def foreign(self, placements: Iterable[Placed]) -> frozenset[Placed]:
         """Those of ``placements`` that are not the worker's."""
-        return frozenset(placed for placed in placements if placed not in self)
+        epochs = self._epochs
+        return frozenset(
+            [placed for placed in placements if epochs.get(placed.job, _NOTHING) != placed.epoch]
+        )
 
     def clear(self) -> None:
         """The session is over: whatever still comes is refused."""

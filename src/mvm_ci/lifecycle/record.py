@@ -112,14 +112,12 @@ class Recorder:
         _check(batch)
         now = self._clock.now_ms()
         foreign = placements.foreign(_named(batch))
-        started = [placed for placed in batch.started if placed not in foreign]
-        items = [
-            (item.placed, item.segment)
-            for append in batch.appends
-            for item in append.items
-            if item.placed not in foreign
-        ]
-        ended = [item for item in batch.ended if item.placed not in foreign]
+        started, ended = batch.started, batch.ended
+        items = [(item.placed, item.segment) for append in batch.appends for item in append.items]
+        if foreign:
+            started = [placed for placed in started if placed not in foreign]
+            ended = [item for item in ended if item.placed not in foreign]
+            items = [item for item in items if item[0] not in foreign]
         placements.started(started)
         placements.over(item.placed for item in ended)
         # A failure needs the retry policy, and that the job: it is reported in the second step.

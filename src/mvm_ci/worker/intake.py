@@ -109,7 +109,7 @@ class Intake:
 
 
 def _is_cut(item: Assignment) -> bool:
-    return sum(segment.count for segment in item.journal) < item.entries
+    return item.entries > 0 and sum(segment.count for segment in item.journal) < item.entries
 
 
 def _placement(item: Assignment, journal: tuple[Segment, ...]) -> Placement:

@@ -40,8 +40,8 @@ class SqlJobQueue:
     def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> asyncio.Future[None]:
         new_rows = job_writes.NewRows(
             [rows.new_job_row(new) for new in jobs],
-            [row for new in jobs for row in rows.term_rows(new)],
-            [row for new in jobs for row in rows.dependency_rows(new)],
+            [row for new in jobs if new.options.tags or new.options.metadata for row in rows.term_rows(new)],
+            [row for new in jobs if new.options.after for row in rows.dependency_rows(new)],
             levels,
         )
         return self._writer.call(job_writes.submit, new_rows)

@@ -20,6 +20,8 @@ from mvm_ci.ports.job_queue import Append, Report, Segment
 T = TypeVar("T")
 RowOfJob = TypeVar("RowOfJob", "End", "Added")
 _PLACED: Final = frozenset(int(state) for state in PLACED)
+_COMPLETE: Final = Event.COMPLETE
+"""Looked up once: a member of an enumeration costs Python a call each time."""
 
 
 class End(NamedTuple):
@@ -57,7 +59,7 @@ def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
     match outcome:
         case Completed(result):
             data, size = payload_columns(result)
-            event, values = Event.COMPLETE, (data, -1 if size is None else size)
+            event, values = _COMPLETE, (data, -1 if size is None else size)
         case Failed(failure) if retry_ms is None:
             event, values = Event.FAIL, (failure_text(failure),)
         case Failed(failure):

@@ -124,8 +124,6 @@ def new_job_row(new: NewJob) -> Row:
 def term_rows(new: NewJob) -> list[Row]:
     """What the statement ``insert_terms`` takes."""
     options = new.options
-    if not options.tags and not options.metadata:
-        return []
     return [(options.lane.namespace, term, new.id) for term in terms(options)]
 
 

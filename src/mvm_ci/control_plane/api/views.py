@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +21,8 @@ from mvm_ci.ports.registry import Worker, WorkerState
 from mvm_ci.wire import api
 
 _raw = msgspec.json.Decoder(msgspec.Raw)
+_COMPLETED: Final = JobState.COMPLETED.label
+"""Looked up once: a member of an enumeration costs Python a call each time."""
 
 
 def job_view(job: Job, sessions: Sessions, after: Sequence[Dependency] = ()) -> api.JobView:
@@ -89,7 +91,7 @@ def completed_view(job: JobId, result: Payload) -> api.JobView:
     shown, base64, size = _result(result)
     return api.JobView(
         id=format_job_id(job),
-        state=JobState.COMPLETED.label,
+        state=_COMPLETED,
         result=shown,
         result_base64=base64,
         result_size=size,
