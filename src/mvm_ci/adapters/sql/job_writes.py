@@ -4,6 +4,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from mvm_ci.adapters.sql import levels
@@ -66,12 +67,11 @@ def claim(connection: sqlite3.Connection, calls: Sequence[ClaimCall]) -> list[li
 def _claim(
     connection: sqlite3.Connection, session: SessionId, lane: int, limit: int, level: Level | None
 ) -> list[ClaimedJob]:
-    rows = connection.execute(QUERIES["claimed"], (lane, limit)).fetchall()
-    if rows:
-        connection.execute(QUERIES["claim"], (session, limit, lane))
-        if level is not None:
-            levels.note(connection, [level.unused(limit - len(rows))])
-    return list(map(claimed_job, rows))
+    rows = connection.execute(QUERIES["claim"], (session, limit, lane)).fetchall()
+    if level is not None and rows:
+        levels.note(connection, [level.unused(limit - len(rows))])
+    # The order of returned rows is not promised.
+    return sorted(map(claimed_job, rows), key=attrgetter("id"))
 
 
 def start(connection: sqlite3.Connection, calls: Sequence[Sequence[StartRow]]) -> list[list[bool]]:

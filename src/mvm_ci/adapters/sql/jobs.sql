@@ -17,15 +17,11 @@ INSERT INTO terms (namespace, term, job) VALUES /* rows */ (?1, ?2, ?3) ON CONFL
 -- name: insert_dependencies
 INSERT INTO dependencies (job, upstream, success) VALUES /* rows */ (?1, ?2, ?3) ON CONFLICT DO NOTHING
 
--- The jobs of a claim as they are before it: cheaper to read first than returned by it. Both choose the same ones.
--- name: claimed
-SELECT id, epoch + 1, attempt, journal_length, module, name, options, input, input_size FROM jobs
-WHERE state = {PENDING} AND lane = ?1 ORDER BY id LIMIT ?2
-
 -- A lane that ends in 1 holds the jobs whose attempt has begun.
 -- name: claim
 UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL
 WHERE id IN (SELECT id FROM jobs WHERE state = {PENDING} AND lane = ?3 ORDER BY id LIMIT ?2)
+RETURNING id, epoch, attempt, journal_length, module, name, options, input, input_size
 
 -- name: ready_lanes
 WITH RECURSIVE lanes (lane) AS (
