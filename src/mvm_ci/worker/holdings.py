@@ -11,11 +11,13 @@ from mvm_ci.wire.messages import EndedItem
 from mvm_ci.worker.outbox import Outbox
 
 FIRST_PREFETCH: Final = 2
-MAX_PREFETCH: Final = 256
-PREFETCH_MS: Final = 20.0
+MAX_PREFETCH: Final = 512
+PREFETCH_MS: Final = 60.0
 """As many jobs may wait as run in about this time, so that a slot never waits for the network."""
 STUCK_MS: Final = 1000
 """Waiting jobs are given back after so long behind long ones."""
+WAITED_MS: Final = 10_000
+"""For so long after guests have waited in place no more jobs are held than the engine has room for."""
 _WEIGHT: Final = 32
 """Jobs after which the measured run time has moved half-way to a new one."""
 
@@ -61,6 +63,7 @@ class Holdings:
         self.prefetch = Prefetch()
         self.draining = False
         self._started = False
+        self._waited_ms: int | None = None
         self._waiting: dict[Placed, int] = {}
         self._running: dict[Placed, bool] = {}
 
@@ -133,8 +136,13 @@ class Holdings:
         if self.draining or not self._started or self.outbox.full:
             return 0
         held = len(self._waiting) + len(self._running)
-        # Once the engine is full, jobs would wait for guests that wait: those of another worker may be free.
-        most = min(self.slots + self.prefetch.allowed + self.extra(), self.capacity)
+        extra, now = self.extra(), self._clock.lease_ms()
+        if extra:
+            self._waited_ms = now
+        most = self.slots + self.prefetch.allowed + extra
+        if self._waited_ms is not None and now - self._waited_ms < WAITED_MS:
+            # Once the engine is full, jobs would wait for guests that wait, while another worker may be free.
+            most = min(most, self.capacity)
         return most - held - credit
 
     def release_stuck(self, release: Callable[[], None]) -> None:

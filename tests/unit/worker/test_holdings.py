@@ -50,19 +50,32 @@ def test_guests_that_wait_make_room_for_others_until_the_engine_is_full() -> Non
     assert have.wanted(0) == 256 - 255
 
 
-def test_jobs_that_sleep_are_not_hoarded_and_quick_ones_are_fetched_ahead() -> None:
-    for computed_ns in (50_000, 200_000):  # a no-op; a job that sleeps 20 ms computes hardly longer
-        have, _ = holdings(slots=2)
-        job = 0
-        for _ in range(20):
-            more = have.wanted(0)
-            assert 0 < more <= 256
-            jobs = [placed(job + number) for number in range(more)]
+def fetched(computed_ns: int, *, waits: bool) -> int:
+    """How many jobs a worker has at most when all of them compute for so long; ``waits``: in place, too."""
+    have, _ = holdings(slots=2)
+    have.extra = lambda: len(have.running) if waits else 0
+    job = most = 0
+    for _ in range(20):
+        jobs = [placed(job + number) for number in range(have.wanted(0))]
+        job += len(jobs)
+        have.placed(jobs)
+        have.started(jobs[:256])
+        while waits and (more := have.wanted(0)) > 0:
+            jobs += [placed(job + number) for number in range(more)]
+            have.placed(jobs[-more:])
             job += more
-            have.placed(jobs)
-            assert have.wanted(0) == 0
-            have.ended([Ended(placed=one, outcome=DONE, run_ns=computed_ns) for one in jobs])
-        assert have.wanted(0) == min(256, 2 + int(PREFETCH_MS * 1e6 / computed_ns))
+        most = max(most, len(jobs))
+        have.ended([Ended(placed=one, outcome=DONE, run_ns=computed_ns) for one in jobs])
+    return most
+
+
+def test_quick_jobs_are_fetched_ahead_as_many_as_run_in_a_moment() -> None:
+    assert fetched(50_000, waits=False) == 2 + MAX_PREFETCH
+    assert fetched(1_000_000, waits=False) == 2 + int(PREFETCH_MS)
+
+
+def test_jobs_that_wait_in_place_are_not_hoarded_beyond_what_the_engine_holds() -> None:
+    assert fetched(50_000, waits=True) <= 256
 
 
 def test_short_jobs_may_wait_in_numbers_and_long_ones_not_at_all() -> None:
@@ -75,7 +88,7 @@ def test_short_jobs_may_wait_in_numbers_and_long_ones_not_at_all() -> None:
     middling = Prefetch()
     for _ in range(10):
         middling.ran(20, 10)
-    assert middling.allowed == 10
+    assert middling.allowed == PREFETCH_MS / 2
 
 
 def test_run_times_that_change_change_it() -> None:
