@@ -24,15 +24,20 @@ def resident_kb() -> int:
 
 
 def grown_kb(run: Callable[[], object], warm: int, count: int) -> int:
-    """By how much the process grew in ``count`` runs, after ``warm`` ones."""
+    """By how much the process grew in ``count`` runs, after ``warm`` ones; the least of three times: what
+    leaks does so each time, and what a process with other tests behind it does besides does not.
+    """
     for _ in range(warm):
         run()
-    gc.collect()
-    before = resident_kb()
-    for _ in range(count):
-        run()
-    gc.collect()
-    return resident_kb() - before
+    found = []
+    for _ in range(3):
+        gc.collect()
+        before = resident_kb()
+        for _ in range(count):
+            run()
+        gc.collect()
+        found.append(resident_kb() - before)
+    return min(found)
 
 
 def ends(guest: OnlyGuest, payload: bytes, host: FakeHost, *errors: type[BaseException]) -> None:
@@ -71,11 +76,11 @@ PYTHON: dict[str, Callable[[OnlyGuest], None]] = {
 
 @pytest.mark.parametrize("way", CORE)
 def test_a_core_guest_leaves_nothing(probe: OnlyGuest, way: str) -> None:
-    # 1 KB in each run would be 3,000.
-    assert grown_kb(lambda: CORE[way](probe), warm=500, count=3_000) < 1_000
+    # 1 KB in each run would be 2,000.
+    assert grown_kb(lambda: CORE[way](probe), warm=500, count=2_000) < 600
 
 
 @pytest.mark.parametrize("way", PYTHON)
 def test_a_python_guest_leaves_nothing(everything: OnlyGuest, way: str) -> None:
     # What one of them holds while it runs is a thousand times as much.
-    assert grown_kb(lambda: PYTHON[way](everything), warm=50, count=300) < 1_000
+    assert grown_kb(lambda: PYTHON[way](everything), warm=50, count=100) < 600
