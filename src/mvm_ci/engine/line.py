@@ -42,10 +42,13 @@ class Line:
         self._of(live).appendleft(live)
 
     def hand_out(self, seats: Sequence[Seat]) -> dict[int, list[Live]]:
-        """Gives open seats what they can take, the one with the least load first. Who got what, by index."""
+        """Gives seats that are low all that they can take, the one with the least load first.
+
+        Who got what, by index.
+        """
         self._choose_quarantine(seats)
         taken: dict[int, list[Live]] = {}
-        least = [(seat.load_ns, index) for index, seat in enumerate(seats) if seat.open]
+        least = [(seat.load_ns, index) for index, seat in enumerate(seats) if seat.low]
         heapify(least)
         while least:
             index = least[0][1]

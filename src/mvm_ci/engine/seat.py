@@ -58,6 +58,11 @@ class Seat:
         return self.usable and self.load_ns < self.slots * SLOT_NS and len(self.tasks) < self.most
 
     @property
+    def low(self) -> bool:
+        """Whether it is open and half a slot is free: quick guests go to it many at a time."""
+        return self.open and self.load_ns <= self.slots * SLOT_NS - SLOT_NS // 2
+
+    @property
     def extra(self) -> int:
         """Guests that it has or may take beyond its slots, because so many wait."""
         return max(0, min(self.waiting, self.most - self.slots))
