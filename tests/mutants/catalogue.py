@@ -297,8 +297,8 @@ MUTANTS: Final = (
     Mutant(
         "jobs are fetched without end while guests wait",
         "worker/holdings.py",
-        "min(self.slots + self.prefetch.allowed + self.extra(), self.capacity)",
-        "self.slots + self.prefetch.allowed + self.extra()",
+        "most = min(most, self.capacity)",
+        "most = max(most, self.capacity)",
         ("tests/unit/worker/test_holdings.py",),
     ),
     # ---------------------------------------------------------------- rates
