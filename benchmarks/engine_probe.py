@@ -10,7 +10,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +25,12 @@ from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
+from mvm_ci.engine.strand import GiveWay
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
-from mvm_ci.ports.guest import MAX_GUESTS, CompiledModule, Guest, GuestLimits
+from mvm_ci.ports.guest import RUNTIME_GUESTS, CompiledModule, Guest, GuestLimits
 from mvm_ci.ports.immediate import at_once
+from mvm_ci.testing.memory import rollup_kb
 
 INPUT: Final = b"x" * 200
 LIMITS: Final = GuestLimits()
@@ -69,13 +71,6 @@ class Sink:
 
     async def get_blob(self, ref: BlobRef) -> bytes:
         raise NotImplementedError
-
-
-class Never:
-    """Awaited, it suspends once."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 def compiled(source: Path) -> tuple[CompiledModule, Path]:
@@ -201,18 +196,18 @@ def hot(*, quick: bool) -> dict[str, float]:
     """C guests that sleep, suspended in one process, until no more fit or there are as many as are let in."""
     guest = load(GUESTS / "sleep.c")
     host = Sink()
-    host.wait = Never
+    host.wait = GiveWay
     suspended = []
     for _ in range(64):  # what is kept once, whoever comes
         one = run(guest, b"", host)
         one.send(None)
         suspended.append(one)
-    before, first = _anonymous_kb(), len(suspended)
-    for _ in range(100 if quick else MAX_GUESTS - first):
+    before, first = rollup_kb("self", "Anonymous"), len(suspended)
+    for _ in range(100 if quick else RUNTIME_GUESTS - first):
         one = run(guest, b"", host)
         one.send(None)
         suspended.append(one)
-    each = (_anonymous_kb() - before) / (len(suspended) - first)
+    each = (rollup_kb("self", "Anonymous") - before) / (len(suspended) - first)
     began = time.thread_time_ns()
     for one in suspended:
         try:
@@ -227,13 +222,6 @@ def hot(*, quick: bool) -> dict[str, float]:
         "hot_resume_and_end_us": us,
         "hot_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-
-
-def _anonymous_kb() -> int:
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1])
-    raise RuntimeError("/proc/self/smaps_rollup has no line Anonymous")
 
 
 def neighbours(*, quick: bool) -> dict[str, float]:

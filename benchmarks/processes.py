@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from mvm_ci.testing.cluster import Cluster
+from mvm_ci.testing.memory import rollup_kb
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -19,12 +20,7 @@ def family(pid: int) -> list[int]:
 
 def memory_mb(pids: list[int]) -> float:
     """Proportional set size of these processes together, in MiB."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
+    return sum(rollup_kb(pid, "Pss") for pid in pids) / 1024
 
 
 def cpu_seconds(pid: int) -> dict[str, float]:

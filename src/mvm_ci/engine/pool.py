@@ -82,7 +82,11 @@ class EnginePool:
         self._effects = Effects(lease, http, payloads, clock)
         self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._finish)
         self._journaling = Journaling(
-            journal, durable=self._durable, refused=self._forget, broken=self._broken, drained=self._drained
+            journal,
+            durable=self._crew.durable,
+            refused=self._forget,
+            broken=self._broken,
+            drained=self._drained,
         )
         self._lives: dict[Placed, Live] = {}
         self._leaving = Deadlines()
@@ -324,9 +328,6 @@ class EnginePool:
             self._crew.answer(live, answer)
 
     # ------------------------------------------------------------------ what the journal says
-
-    def _durable(self, live: Live) -> None:
-        self._crew.durable(live)
 
     def _broken(self, live: Live) -> None:
         # Its runner need not try to save entries that nobody takes.

@@ -40,14 +40,14 @@ from mvm_ci.engine.runner_host import RunnerHost
 from mvm_ci.engine.runner_link import RunnerLink
 from mvm_ci.engine.sleepers import Sleepers
 from mvm_ci.engine.strand import Answer, Entered, Strand
-from mvm_ci.engine.ticker import Ticker
+from mvm_ci.engine.ticker import SLICE_S, Ticker
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, execute
 from mvm_ci.lifecycle.execute import Result as Ended
 from mvm_ci.ports.execution import Leave
 from mvm_ci.ports.guest import GuestLimits, GuestRuntime
 
 _log = logging.getLogger(__name__)
-_LOOK_NS: Final = 2_000_000
+_LOOK_NS: Final = int(SLICE_S * 1e9)
 """The socket is looked at this often while one guest after another is ready."""
 
 

@@ -4,7 +4,7 @@ from typing import Final, assert_never
 from zlib import crc32
 
 from mvm_ci.domain.http import HttpRequest
-from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.journal.entries import (
     Began,
     ClockRead,
@@ -76,19 +76,20 @@ def _sleep(entry: Slept) -> str:
 def _end(entry: Finished) -> str:
     if entry.failure is not None:
         return f"the end with failure {entry.failure.kind.value}: {_quoted(entry.failure.message)}"
-    if isinstance(entry.result, BlobRef):
-        return f"the end with a result of {entry.result.size} bytes (digest {entry.result.digest[:8]})"
-    result = entry.result or b""
-    return f"the end with a result of {len(result)} bytes (CRC {crc32(result):08x})"
+    return f"the end with a result {_contents(entry.result or b'')}"
 
 
 def _memo(entry: Memoized) -> str:
     name = _quoted(entry.name)
     if entry.value is None:
         return f"that {name} was not computed"
-    if isinstance(entry.value, BlobRef):
-        return f"the computed value {name} of {entry.value.size} bytes (digest {entry.value.digest[:8]})"
-    return f"the computed value {name} of {len(entry.value)} bytes (CRC {crc32(entry.value):08x})"
+    return f"the computed value {name} {_contents(entry.value)}"
+
+
+def _contents(payload: Payload) -> str:
+    if isinstance(payload, BlobRef):
+        return f"of {payload.size} bytes (digest {payload.digest[:8]})"
+    return f"of {len(payload)} bytes (CRC {crc32(payload):08x})"
 
 
 def _quoted(text: str) -> str:

@@ -259,7 +259,7 @@ class Calls:
         self._shows = False
 
     async def _flush(self) -> None:
-        self._post(self._host.wall_ns())
+        self.post()
         if self._posted:
             await self._host.flush()
             self._posted = False

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.options import JobOptions
@@ -20,16 +22,7 @@ class Form(NamedTuple):
 
     def spec(self, given: Payload) -> JobSpec:
         """A job's own spec."""
-        common = self.common
-        return JobSpec(
-            module=common.module,
-            input=given,
-            name=common.name,
-            allow_hosts=common.allow_hosts,
-            max_attempts=common.max_attempts,
-            timeout_ms=common.timeout_ms,
-            memory_bytes=common.memory_bytes,
-        )
+        return replace(self.common, input=given)
 
 
 class Forms:

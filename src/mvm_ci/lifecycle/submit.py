@@ -11,7 +11,6 @@ from msgspec.structs import force_setattr, replace
 from mvm_ci.domain.errors import BadInput, KeyReused, NotFound, TooLarge, Unavailable
 from mvm_ci.domain.ids import IdSequence, JobId, format_job_id
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
-from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle import job_request
@@ -209,7 +208,7 @@ class Submitter:
         """Chooses seats for jobs, oldest first, if nothing goes before them and somebody has credit."""
         placed: dict[Seat, list[Assignment]] = {}
         # A lane of which one job has to stand in line is not asked for again: the others stand behind it.
-        waiting: dict[int, Lane] = {}
+        waiting: set[int] = set()
         dispatcher = self._dispatcher
         for job in jobs:
             options = job.options
@@ -218,7 +217,7 @@ class Submitter:
                 continue
             seat = dispatcher.place(lane, job.id)
             if seat is None:
-                waiting[lane.id] = lane
+                waiting.add(lane.id)
                 dispatcher.ready(lane)
                 continue
             # Nobody else has seen the struct yet.

@@ -14,7 +14,7 @@ from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.outcome import Failure
 
-MAX_GUESTS: Final = 8_192
+RUNTIME_GUESTS: Final = 8_192
 """Guests that one runtime can hold at once, those that wait included."""
 
 

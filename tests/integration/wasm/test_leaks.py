@@ -2,25 +2,18 @@
 
 import gc
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from mvm_ci.domain.http import HttpResponse
 from mvm_ci.ports.guest import GuestFailed, GuestLimits, Unwind
+from mvm_ci.testing.memory import rollup_kb
 from tests.integration.wasm.fakes import FakeHost, OnlyGuest
 from tests.integration.wasm.test_unwind import Left, job, suspended
 
 LIMITS = GuestLimits(memory_bytes=64 << 20)
 ANSWER = HttpResponse(status=200, url="http://a/", headers=(), body=b"x" * 10_000)
 HTTP = b'{"url": "http://a/"}'
-
-
-def resident_kb() -> int:
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1])
-    raise AssertionError("no such line")
 
 
 def grown_kb(run: Callable[[], object], warm: int, count: int) -> int:
@@ -37,11 +30,11 @@ def grown_kb(run: Callable[[], object], warm: int, count: int) -> int:
         found = []
         for _ in range(3):
             gc.collect()
-            before = resident_kb()
+            before = rollup_kb("self", "Anonymous")
             for _ in range(count):
                 run()
             gc.collect()
-            found.append(resident_kb() - before)
+            found.append(rollup_kb("self", "Anonymous") - before)
     finally:
         gc.unfreeze()
     return min(found)

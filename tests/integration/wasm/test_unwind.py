@@ -2,13 +2,14 @@
 
 import json
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
+from mvm_ci.engine.strand import GiveWay
 from mvm_ci.ports.guest import GuestFailed, GuestLimits, Unwind
 from tests.integration.wasm.fakes import FakeHost, OnlyGuest
 
@@ -122,16 +123,11 @@ class Waiting(FakeHost):
 
     async def sleep_for(self, duration_ns: int) -> None:
         await super().sleep_for(duration_ns)
-        await Wait()
+        await GiveWay()
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         await super().sleep_until(monotonic_ns)
-        await Wait()
-
-
-class Wait:
-    def __await__(self) -> Generator[None, None, None]:
-        yield
+        await GiveWay()
 
 
 SLEEPERS = {"probe": b"s", "everything": job("sleep", 5)}

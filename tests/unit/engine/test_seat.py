@@ -32,7 +32,7 @@ def test_a_seat_without_a_process_is_not_open() -> None:
 
 
 def test_no_more_guests_than_fit_however_many_wait() -> None:
-    assert MAX_GUESTS <= guest.MAX_GUESTS
+    assert MAX_GUESTS <= guest.RUNTIME_GUESTS
     one = seat(slots=2)
     for number in range(MAX_GUESTS):
         assert one.open

@@ -31,7 +31,6 @@ error goes, where the continuation goes.
 """
 CONTINUATION: Final = ctypes.CFUNCTYPE(c_bool, c_void_p)
 """Whether the host call is over; asked at each poll."""
-RAW_VALUE_BYTES: Final = 16
 VALUE_BYTES: Final = ctypes.sizeof(bindings.wasmtime_val_t)
 VALUE_OFFSET: Final = bindings.wasmtime_val_t.of.offset
 EXTERN_BYTES: Final = ctypes.sizeof(bindings.wasmtime_extern_t)
@@ -56,10 +55,10 @@ store_new: Final = _declare(_keeping, "wasmtime_store_new", c_void_p, *_addresse
 store_delete: Final = _declare(_releasing, "wasmtime_store_delete", None, c_void_p)
 store_context: Final = _declare(_keeping, "wasmtime_store_context", c_void_p, c_void_p)
 store_limiter: Final = _declare(_keeping, "wasmtime_store_limiter", None, c_void_p, *(c_int64,) * 5)
-set_epoch_deadline: Final = _declare(
+_set_epoch_deadline: Final = _declare(
     _keeping, "wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64
 )
-yield_at_deadline: Final = _declare(
+_yield_at_deadline: Final = _declare(
     _keeping, "wasmtime_context_epoch_deadline_async_yield_and_update", c_void_p, c_void_p, c_uint64
 )
 increment_epoch: Final = _declare(_keeping, "wasmtime_engine_increment_epoch", None, c_void_p)
@@ -142,6 +141,12 @@ def define_in_component(instance: Any, name: str, function: Any) -> None:
 def add_wasi(linker: Any) -> None:
     """WASI preview 2 for guests on fibers, in a component's linker."""
     _raise(_component_add_wasi(address(linker.ptr())))
+
+
+def slice_time(context: int) -> None:
+    """A guest of this store gives way at each tick of its engine's epoch."""
+    _yield_at_deadline(context, 1)
+    _set_epoch_deadline(context, 1)
 
 
 def _raise(error: int | None) -> None:

@@ -121,8 +121,7 @@ class ComponentGuest:
             store.set_limits(limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES)
             store.set_wasi(self._wasi(run))
             context = capi.address(store._context())
-            capi.yield_at_deadline(context, 1)
-            capi.set_epoch_deadline(context, 1)
+            capi.slice_time(context)
             given, answer = (Value * 1)(), (Value * 1)()
             set_text(given[0], payload)
             try:

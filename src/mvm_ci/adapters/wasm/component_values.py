@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Coroutine
-from ctypes import c_uint64, c_void_p
+from ctypes import c_uint64
 from typing import Any, Final
 
 from wasmtime import _bindings as bindings
@@ -45,7 +45,6 @@ def result_text(value: Any) -> tuple[bool, bytes] | None:
 
 def waiting(current: CurrentRun, prepare: Prepare) -> Any:
     """A host function with one result that suspends its guest until it has that."""
-    continuation = ctypes.cast(current.continuation, c_void_p).value or 0
 
     def call(
         _environment: int,
@@ -58,8 +57,7 @@ def waiting(current: CurrentRun, prepare: Prepare) -> Any:
         error_at: int,
         then: int,
     ) -> None:
-        c_uint64.from_address(then).value = continuation
-        c_uint64.from_address(then + 8).value = c_uint64.from_address(then + 16).value = 0
+        current.suspend(then)
         run = None
         try:
             run = current.get()

@@ -15,7 +15,7 @@ from mvm_ci.adapters.wasm.failures import from_wasmtime, guest_failed
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import CORE_HOST_MODULE, WASI_PREVIEW1
 from mvm_ci.domain.outcome import FailureKind
-from mvm_ci.ports.guest import MAX_GUESTS, GuestLimits, HostCalls, ModuleKind
+from mvm_ci.ports.guest import RUNTIME_GUESTS, GuestLimits, HostCalls, ModuleKind
 
 _INSTANCES: Final = 1
 _TABLES: Final = 4
@@ -84,7 +84,7 @@ class CoreLoader:
 
     def _link_many(self, path: str) -> Linked:
         if self._many is None:
-            self._many = self._slots(MAX_GUESTS, 0)
+            self._many = self._slots(RUNTIME_GUESTS, 0)
         return self._many.link(path)
 
     def _slots(self, room: int, kept_bytes: int) -> Slots:
@@ -136,8 +136,7 @@ class CoreGuest:
             capi.store_limiter(
                 store, limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES
             )
-            capi.yield_at_deadline(context, 1)
-            capi.set_epoch_deadline(context, 1)
+            capi.slice_time(context)
             status = await self._call(run, linked, context)
         finally:
             capi.store_delete(store)

@@ -7,7 +7,7 @@ clock, real randomness or a file by a function that somebody forgot to override.
 import ctypes
 import struct
 from collections.abc import Callable, Coroutine, Mapping
-from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, memmove, string_at
+from ctypes import c_uint8, c_uint32, c_uint64, memmove, string_at
 from typing import Any, Final, cast
 
 import wasmtime
@@ -151,7 +151,6 @@ class CoreHost:
         parameters, result = signature
         layout = struct.Struct("<" + "".join(_VALUE[letter] for letter in parameters))
         size, unpack, current = layout.size, layout.unpack, self._current
-        continuation = ctypes.cast(current.continuation, c_void_p).value or 0
 
         async def perform(run: CoreRun, arguments: tuple[int, ...], results: int) -> None:
             value = await function(run, *arguments)
@@ -170,8 +169,7 @@ class CoreHost:
             then: int,
         ) -> None:
             run = cast("CoreRun", current.run)
-            c_uint64.from_address(then).value = continuation
-            c_uint64.from_address(then + 8).value = c_uint64.from_address(then + 16).value = 0
+            current.suspend(then)
             try:
                 run.check()
                 if not run.located:

@@ -11,7 +11,9 @@ coroutine; ``drive`` awaits that while the guest is suspended::
 """
 
 import codecs
+import ctypes
 from collections.abc import Coroutine
+from ctypes import c_uint64, c_void_p
 from typing import Any
 
 from mvm_ci.adapters.wasm import capi
@@ -61,17 +63,26 @@ class Run:
 class CurrentRun:
     """The run whose guest is on the thread: host callbacks belong to it."""
 
-    __slots__ = ("continuation", "run")
+    __slots__ = ("_continuation", "_continuation_at", "run")
 
     def __init__(self) -> None:
         self.run: Run | None = None
-        self.continuation = capi.CONTINUATION(self._over)
+        self._continuation = capi.CONTINUATION(self._over)
+        self._continuation_at = ctypes.cast(self._continuation, c_void_p).value or 0
 
     def get(self) -> Run:
         """The run that a host callback belongs to."""
         if self.run is None:
             raise RuntimeError("a host call outside of a run")
         return self.run
+
+    def suspend(self, then: int) -> None:
+        """The guest waits from here until its run has nothing ``pending``. ``then``: where a host callback was
+        told to leave its continuation.
+        """
+        # What is asked at each poll; its environment and finalizer, of which there are none.
+        c_uint64.from_address(then).value = self._continuation_at
+        c_uint64.from_address(then + 8).value = c_uint64.from_address(then + 16).value = 0
 
     def _over(self, _environment: int) -> bool:
         return self.run is None or self.run.pending is None
