@@ -77,8 +77,8 @@ class CurrentRun:
         return self.run
 
     def suspend(self, then: int) -> None:
-        """The guest waits from here until its run has nothing ``pending``. ``then``: where a host callback was
-        told to leave its continuation.
+        """The guest waits from here until its run has nothing ``pending``. ``then``: where a host callback
+        was told to leave its continuation.
         """
         # What is asked at each poll; its environment and finalizer, of which there are none.
         c_uint64.from_address(then).value = self._continuation_at
