@@ -23,6 +23,7 @@ from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
 from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.strand import GiveWay
@@ -65,6 +66,15 @@ class Sink:
     async def wait_until(self, wall_ns: int) -> None:  # noqa: ARG002 - it is never reached
         if self.wait is not None:
             await self.wait()
+
+    async def ask(self, name: str, key: str, argument: bytes) -> bytes:
+        raise NotImplementedError
+
+    def tell(self, name: str, argument: bytes) -> None:
+        raise NotImplementedError
+
+    async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
+        raise NotImplementedError
 
     async def put_blob(self, data: bytes) -> BlobRef:
         raise NotImplementedError

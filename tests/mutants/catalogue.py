@@ -99,8 +99,8 @@ MUTANTS: Final = (
     Mutant(
         "a suspension does not look whether its time is past",
         "adapters/memory/record.py",
-        "self.job.wake_ms is not None and self.job.wake_ms <= now_ms:",
-        "self.job.wake_ms is not None and self.job.wake_ms < 0:",
+        "due = self.job.wake_ms is not None and self.job.wake_ms <= now_ms",
+        "due = False",
         (f"{REPORTS}::test_a_suspension_whose_time_is_past_is_pending_at_once",),
     ),
     Mutant(
@@ -136,28 +136,28 @@ MUTANTS: Final = (
     # ---------------------------------------------------------------- an effect repeated
     Mutant(
         "a recorded answer is ignored",
-        "journal/replay.py",
+        "journal/effects.py",
         "return Answer(recorded.result, flush=False)",
-        "return Perform(self._key(number), not request.idempotent, digest, summary)",
+        "return Perform(key, not request.idempotent, digest, summary)",
         (f"{ENGINE}::test_a_journal_is_replayed_and_its_effects_are_not_repeated",),
     ),
     Mutant(
         "an interrupted request is repeated",
-        "journal/replay.py",
+        "journal/effects.py",
         "ledger.write(interrupted)\n                return Answer(INTERRUPTED, flush=True)",
-        "return Perform(self._key(number), True, digest, summary)",
+        "return Perform(key, True, digest, summary)",
         (f"{REQUESTS}::test_an_intent_without_result_was_interrupted",),
     ),
     Mutant(
         "a request that must not be repeated has no intent",
-        "journal/replay.py",
+        "journal/effects.py",
         "            if not request.idempotent:\n                ledger.write(HttpIntent(digest, summary))\n",
         "",
         (f"{REQUESTS}::test_another_request_has_an_intent",),
     ),
     Mutant(
         "an idempotency key changes from placement to placement",
-        "journal/replay.py",
+        "journal/standing.py",
         "{self._identity.attempt}-{number}",
         "{self._identity.attempt}-{id(self)}-{number}",
         (f"{REQUESTS}::test_keys_count_requests_not_entries",),
@@ -173,8 +173,8 @@ MUTANTS: Final = (
     Mutant(
         "an effect leaves without a lease",
         "engine/effects.py",
-        "        await self._lease.wait_valid()\n",
-        "",
+        "what follows leaves the machine.\n        await self._lease.wait_valid()\n",
+        "what follows leaves the machine.\n",
         (f"{ENGINE}::test_a_request_waits_for_the_lease",),
     ),
     Mutant(

@@ -6,8 +6,8 @@ import pytest
 
 from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.outcome import Completed, Suspended
+from mvm_ci.journal.effects import INTERRUPTED
 from mvm_ci.journal.entries import HttpDone
-from mvm_ci.journal.replay import INTERRUPTED
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.testing.crash_points import POINTS, Crashed, CrashPoints
 from mvm_ci.testing.execution import Calls, FunctionGuest, World, place

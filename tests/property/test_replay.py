@@ -14,8 +14,8 @@ from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
 from mvm_ci.domain.outcome import Completed, FailureKind, Parked, Released, Suspended
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import MAX_SEGMENT, decode, decode_data, split
+from mvm_ci.journal.effects import INTERRUPTED
 from mvm_ci.journal.entries import Finished
-from mvm_ci.journal.replay import INTERRUPTED
 from mvm_ci.lifecycle.execute import ExecutionLimits, Result
 from mvm_ci.ports.execution import Leave
 from mvm_ci.ports.guest import GuestLimits, HostCalls

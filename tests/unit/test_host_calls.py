@@ -1,9 +1,11 @@
 """Calls by name: a guest that asks for nonsense is told so, and goes on."""
 
 import json
+from typing import NoReturn
 
 import pytest
 
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.payload import Payload
 from mvm_ci.journal.entries import Memoized
 from mvm_ci.journal.replay import Replay
@@ -27,7 +29,19 @@ class Around:
     def post(self) -> None:
         self.posts += 1
 
-    def ask(self, name: str, argument: bytes) -> object:
+    async def ask(self, name: str, argument: bytes) -> bytes:
+        raise NotImplementedError
+
+    def tell(self, name: str, argument: bytes) -> None:
+        raise NotImplementedError
+
+    async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
+        raise NotImplementedError
+
+    def continue_as_new(self, given: Payload) -> NoReturn:
+        raise NotImplementedError
+
+    def calls(self, name: str, argument: bytes) -> object:
         return json.loads(at_once(answer(self, name, argument)))
 
 
@@ -46,7 +60,7 @@ class Around:
 )
 def test_nonsense(name: str, argument: bytes, kind: str) -> None:
     around = Around()
-    said = around.ask(name, argument)
+    said = around.calls(name, argument)
     assert isinstance(said, dict)
     assert said["error"]["kind"] == kind
     assert [entry for entry in new(around.machine) if isinstance(entry, Memoized)] == []
@@ -54,9 +68,9 @@ def test_nonsense(name: str, argument: bytes, kind: str) -> None:
 
 def test_a_value_is_on_its_way_as_soon_as_it_is_there() -> None:
     around = Around()
-    assert around.ask("memo.get", b'{"name": "x"}') == {"ok": None}
+    assert around.calls("memo.get", b'{"name": "x"}') == {"ok": None}
     assert around.posts == 0
-    assert around.ask("memo.put", b'{"name": "x", "value": [1, {"a": null}]}') == {"ok": None}
+    assert around.calls("memo.put", b'{"name": "x", "value": [1, {"a": null}]}') == {"ok": None}
     assert around.posts == 1
     [recorded] = [entry for entry in new(around.machine) if isinstance(entry, Memoized)]
     assert (recorded.name, recorded.value) == ("x", b'[1, {"a": null}]')

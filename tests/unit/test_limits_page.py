@@ -11,19 +11,22 @@ from mvm_ci.control_plane.http import limits as http
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import labels, module_names
 from mvm_ci.domain.job import JobSpec
+from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE
 from mvm_ci.domain.module import MAX_MODULE_BYTES
 from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
+from mvm_ci.domain.shown import MAX_TEXT
 from mvm_ci.engine import crew
 from mvm_ci.engine.live import MAX_GUESTS
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
-from mvm_ci.lifecycle import job_request, record
+from mvm_ci.lifecycle import family, host_calls, job_request, promises, report_checks
 from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
 from mvm_ci.lifecycle.sessions import REST_LEASES
+from mvm_ci.ports import mail
 from mvm_ci.ports.guest import GuestLimits
 from mvm_ci.wire import api, messages
 
@@ -93,8 +96,16 @@ def _expected() -> dict[str, str]:
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
         "frame between worker and control plane": _mib(messages.MAX_FRAME),
-        "entries of a journal that a worker reports": f"{record.MAX_ENTRIES:,}",
-        "texts of a failure that a worker reports": f"{record.MAX_FAILURE:,} characters",
+        "entries of a journal that a worker reports": f"{report_checks.MAX_ENTRIES:,}",
+        "texts of a failure that a worker reports": f"{report_checks.MAX_FAILURE:,} characters",
+        "children that one call starts": f"{family.MAX_AT_ONCE:,}",
+        "messages that wait for a job": f"{mail.MAX_WAITING:,}",
+        "topics of one wait": f"{MAX_TOPICS:,}",
+        "type of a message": f"{MAX_TYPE} characters",
+        "body of a message, value of a promise": _mib(api.MAX_INPUT),
+        "argument of a call that goes to the control plane": _mib(host_calls.MAX_ASKED),
+        "label of a promise": f"{promises.MAX_LABEL} characters",
+        "text of a job's progress": f"{MAX_TEXT} characters",
         "labels of a worker": f"{labels.MAX_LABELS}, of {labels.MAX_KEY} characters each side",
         "uses of a join token": f"{workers.MAX_USES:,}",
         "life of a join token": f"{workers.MAX_TTL_S // 86_400} days",

@@ -9,21 +9,21 @@ from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.wire.api import MAX_INPUT
 
 
-def read_input(text: str) -> msgspec.Raw:
-    """The input as it goes to the job. Raises ``BadInput``."""
-    data = _bytes(text)
+def read_input(text: str, option: str = "--input") -> msgspec.Raw:
+    """What was given as ``option``, as it goes to the job. Raises ``BadInput``."""
+    data = _bytes(text, option)
     if len(data) > MAX_INPUT:
-        raise TooLarge(f"--input: more than {MAX_INPUT} bytes; put them where the job can fetch them")
+        raise TooLarge(f"{option}: more than {MAX_INPUT} bytes; put them where the job can fetch them")
     try:
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(
-            f"--input: not JSON: {error}; text needs its quotes, e.g. --input '\"text\"'"
+            f"{option}: not JSON: {error}; text needs its quotes, e.g. {option} '\"text\"'"
         ) from None
     return msgspec.Raw(data)
 
 
-def _bytes(text: str) -> bytes:
+def _bytes(text: str, option: str) -> bytes:
     try:
         if text == "-":
             return sys.stdin.buffer.read(MAX_INPUT + 1)
@@ -31,5 +31,5 @@ def _bytes(text: str) -> bytes:
             with Path(text[1:]).open("rb") as file:
                 return file.read(MAX_INPUT + 1)
     except OSError as error:
-        raise BadInput(f"--input: cannot read {text.removeprefix('@')}: {error.strerror}") from None
+        raise BadInput(f"{option}: cannot read {text.removeprefix('@')}: {error.strerror}") from None
     return text.encode(errors="surrogateescape")

@@ -10,6 +10,7 @@ from mvm_ci.cli import output
 from mvm_ci.cli.exits import JobFailed, WaitTimedOut
 from mvm_ci.client.waiting import STANDING
 from mvm_ci.domain.job import JobState
+from mvm_ci.domain.payload import is_json
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
@@ -54,14 +55,6 @@ async def _print_result(client: "ApiClient", view: "JobView") -> None:
     stream = sys.stdout.buffer
     stream.write(data)
     # JSON that was too large to come with the job ends its line; other bytes stay as they are.
-    if _is_json(data):
+    if is_json(data):
         stream.write(b"\n")
     stream.flush()
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True

@@ -11,6 +11,7 @@ from mvm_ci.client.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.changes import ChangeCalls
 from mvm_ci.client.events import EventCalls
 from mvm_ci.client.jobs import JobCalls
+from mvm_ci.client.mail import MailCalls
 from mvm_ci.client.modules import ModuleCalls
 from mvm_ci.client.plane import PlaneCalls
 from mvm_ci.client.problems import error_of
@@ -26,6 +27,7 @@ class AsyncClient(
     JobCalls,
     ChangeCalls,
     EventCalls,
+    MailCalls,
     QueueCalls,
     ScheduleRoutes,
     ModuleCalls,

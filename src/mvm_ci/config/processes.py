@@ -68,6 +68,8 @@ class ControlPlaneConfig:
     min_free_bytes: int
     keep: KeepConfig
     stall_s: float
+    public_url: str
+    """Empty: where it listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         min_free_bytes=source.value(settings.MIN_FREE),
         keep=_keep(source),
         stall_s=source.value(settings.STALL),
+        public_url=source.get(settings.PUBLIC_URL) or "",
     )
 
 

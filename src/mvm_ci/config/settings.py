@@ -254,6 +254,14 @@ STALL = Setting(
     "After this time a job that its worker did not start is taken back.",
     _TIME,
 )
+PUBLIC_URL = Setting(
+    "--public-url",
+    "MVM_CI_PUBLIC_URL",
+    parsers.base_url,
+    "the address it listens on",
+    "Address of the API for those outside who complete promises.",
+    "URL",
+)
 LABEL = Setting(
     "--label",
     "MVM_CI_LABEL",
@@ -310,6 +318,7 @@ CONTROL_PLANE: Final = (
     KEEP_KEYS,
     KEEP_AUDIT,
     STALL,
+    PUBLIC_URL,
 )
 WORKER: Final = (
     TICKET,

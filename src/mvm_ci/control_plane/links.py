@@ -9,6 +9,7 @@ from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.guest_asks import GuestAsks
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.ports.transport import Connection, Endpoint
@@ -30,12 +31,14 @@ class WorkerLinks:
         sessions: Sessions,
         dispatcher: Dispatcher,
         recorder: Recorder,
+        asks: GuestAsks,
         transfers: Transfers,
     ) -> None:
         self._endpoint = endpoint
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._recorder = recorder
+        self._asks = asks
         self._transfers = transfers
         self._links: dict[asyncio.Task[None], WorkerLink] = {}
 
@@ -65,7 +68,9 @@ class WorkerLinks:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _serve(self, connection: Connection) -> None:
-        link = WorkerLink(connection, self._sessions, self._dispatcher, self._recorder, self._transfers)
+        link = WorkerLink(
+            connection, self._sessions, self._dispatcher, self._recorder, self._asks, self._transfers
+        )
         task = asyncio.create_task(link.run())
         self._links[task] = link
         task.add_done_callback(self._over)

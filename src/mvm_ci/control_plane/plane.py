@@ -34,10 +34,15 @@ from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
+from mvm_ci.lifecycle.family import Family
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.guest_asks import GuestAsks
+from mvm_ci.lifecycle.mailroom import Mailroom
+from mvm_ci.lifecycle.messages import Messages
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
+from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
@@ -108,7 +113,10 @@ class ControlPlane:
         waiters.listen(self._dependencies)
         waiters.listen(events)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
-        recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
+        self._mailroom = Mailroom(stores.mail, dispatcher, clock)
+        recorder = Recorder(
+            queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter, self._went_on
+        )
         self.sessions = Sessions(
             queue,
             registry,
@@ -124,7 +132,6 @@ class ControlPlane:
         namespaces = Namespaces(stores.access, clock, self._occupied, modules.empty)
         self._backpressure.quotas = namespaces.quotas
         namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
-        self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, Transfers(queue, blobs))
         submitter = Submitter(
             queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
         )
@@ -137,6 +144,15 @@ class ControlPlane:
             self._backpressure,
             submitter,
             clock,
+        )
+        self._family = Family(queue, stores.mail, self._mailroom, clock, submitter, changer.cancel)
+        waiters.listen(self._family)
+        messages = Messages(queue, self._mailroom, blobs, clock)
+        url = settings.public_url or f"http://{settings.host}:{settings.port}"
+        promises = Promises(stores.mail, self._mailroom, blobs, clock, url)
+        asks = GuestAsks(queue, stores.mail, self._mailroom, self._family, messages, promises, waiters)
+        self._links = WorkerLinks(
+            endpoint, self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs)
         )
         counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
@@ -155,6 +171,8 @@ class ControlPlane:
             submitter=submitter,
             backpressure=self._backpressure,
             changer=changer,
+            messages=messages,
+            promises=promises,
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
             schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
@@ -214,6 +232,7 @@ class ControlPlane:
         for namespace, name in await self._stores.queues.paused():
             self.services.dispatcher.pause_queue(namespace, name)
         await self._dependencies.restore()
+        await self._family.restore()
         # A crash may have come between a job and what follows from it.
         self._superseder.look(holder.lane for holder in holders)
         await self.services.events.start(await self._stopping())
@@ -251,6 +270,12 @@ class ControlPlane:
         self._dependencies.added(jobs)
         self._superseder.look(job.options.lane for job in jobs)
 
+    def _went_on(self, kind: EventKind, jobs: Sequence[JobId]) -> None:
+        """These left their workers and go on later."""
+        self._mailroom.left(jobs)
+        if kind is EventKind.RETRYING:
+            self._family.forsaken(jobs)
+
     async def failed(self) -> None:
         """Raises ``PartFailed`` when a part that must run has ended; until then it waits.
 
@@ -269,6 +294,8 @@ class ControlPlane:
         await self.services.submitter.settle()
         await self._dependencies.close()
         await self._superseder.close()
+        await self._family.close()
+        await self._mailroom.close()
         await self.services.events.close()
         for task in self._tasks:
             task.cancel()

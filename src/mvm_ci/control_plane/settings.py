@@ -10,6 +10,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = API_PORT
+    public_url: str = ""
+    """Where the API is reached from outside, for the URLs of promises; empty: where it listens."""
     lease_ms: int = 15_000
     """After this silence a worker's session is lost."""
     heartbeat_ms: int = 5_000

@@ -7,6 +7,7 @@ from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.mail import MailStore
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.schedules import ScheduleStore
@@ -17,6 +18,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """One port each; ``disk``: what they are on."""
 
     queue: JobQueue
+    mail: MailStore
     queues: Queues
     registry: Registry
     access: Access

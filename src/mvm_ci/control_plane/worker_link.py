@@ -5,9 +5,11 @@ from typing import Final
 
 import structlog
 
+from mvm_ci.control_plane.asking import Asking
 from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError, ProtocolError, Unavailable
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.guest_asks import GuestAsks
 from mvm_ci.lifecycle.record import Batch, Recorder, Recording
 from mvm_ci.lifecycle.session import Session
 from mvm_ci.lifecycle.sessions import Sessions
@@ -44,12 +46,14 @@ class WorkerLink:
         sessions: Sessions,
         dispatcher: Dispatcher,
         recorder: Recorder,
+        asks: GuestAsks,
         transfers: Transfers,
     ) -> None:
         self._connection = connection
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._recorder = recorder
+        self._asking = Asking(asks, self.send, self._store_failed)
         self._transfers = transfers
         self._wire = ControlSession()
         self._frames = from_worker()
@@ -120,6 +124,7 @@ class WorkerLink:
         await self._connection.close(code, reason)
         reader.cancel()
         await asyncio.wait({reader})
+        await self._asking.close()
         # What was handed to the queue is finished all the same: others wait for it.
         if not recorder.done():
             await self._recordings.put(None)
@@ -225,6 +230,10 @@ class WorkerLink:
                 self._dispatcher.credit(session.id, more, extra)
             case m.Heartbeat():
                 self._sessions.heartbeat(session, self, message)
+            case m.Ask():
+                self._asking.ask(message, session.placements)
+            case m.Tell():
+                self._asking.tell(message, session.placements)
             case m.Pong(number=number):
                 self._sessions.pong(session, number)
             case m.Draining():
@@ -240,7 +249,10 @@ class WorkerLink:
                     self.send(answer)
             except MvmCiError as error:
                 log.warning("reports_not_stored", error=str(error))
-                self.close(m.CLOSE_DONE, "the control plane's store is not available; connect again")
+                self._store_failed()
+
+    def _store_failed(self) -> None:
+        self.close(m.CLOSE_DONE, "the control plane's store is not available; connect again")
 
     async def _accept_transfers(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:

@@ -13,6 +13,7 @@ from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.options import DEFAULT_OPTIONS, JobOptions
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import Payload
+from mvm_ci.domain.shown import Progress
 
 
 class JobState(IntEnum):
@@ -58,6 +59,7 @@ class Event(StrEnum):
     RELEASE = "release"  # handed back unharmed: drained, or never started
     LOSE = "lose"  # its worker's session ended
     BURY = "bury"  # lost, and that too often
+    CONTINUE = "continue"  # it goes on as a new execution, with another input
     PARK = "park"
     PAUSE = "pause"
     RESUME = "resume"
@@ -75,6 +77,7 @@ _WHILE_PLACED: Final = {
     _E.RETRY: _S.SCHEDULED,
     _E.SUSPEND: _S.SUSPENDED,
     _E.RELEASE: _S.PENDING,
+    _E.CONTINUE: _S.PENDING,
     _E.LOSE: _S.PENDING,
     _E.BURY: _S.DEAD,
     _E.PARK: _S.PAUSED,
@@ -97,6 +100,7 @@ TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
         _E.RETRY: _S.CANCELLED,
         _E.SUSPEND: _S.CANCELLED,
         _E.RELEASE: _S.CANCELLED,
+        _E.CONTINUE: _S.CANCELLED,
         _E.LOSE: _S.CANCELLED,
         _E.BURY: _S.CANCELLED,
         _E.PARK: _S.CANCELLED,
@@ -110,6 +114,7 @@ TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
         _E.RETRY: _S.PAUSED,
         _E.SUSPEND: _S.PAUSED,
         _E.RELEASE: _S.PAUSED,
+        _E.CONTINUE: _S.PAUSED,
         _E.LOSE: _S.PAUSED,
         _E.BURY: _S.PAUSED,
         _E.PARK: _S.PAUSED,
@@ -197,6 +202,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int | None = None
     """It fails if no worker has taken it by then."""
     result: Payload | None = None
+    first_attempt: int = 1
+    """Of the present run: higher once it has gone on as a new execution."""
+    awaits: tuple[str, ...] = ()
+    """The topics of mail that it is suspended for."""
+    progress: Progress | None = None
+    """What its guest said last."""
     failure: Failure | None = None
     """Why it failed, is paused, or was tried again."""
 

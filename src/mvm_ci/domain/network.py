@@ -150,6 +150,20 @@ def parse_pattern(pattern: str) -> HostPattern:
     return HostPattern(name, below=below, port=port)
 
 
+def covered(pattern: str, by: Sequence[str]) -> bool:
+    """Whether all that ``pattern`` allows is allowed by one of ``by``. Raises ``BadInput``, naming one that
+    is none.
+    """
+    asked = parse_pattern(pattern)
+    return any(_covers(parse_pattern(one), asked) for one in by)
+
+
+def _covers(wide: HostPattern, narrow: HostPattern) -> bool:
+    port = wide.port in {0, narrow.port} or (wide.port is None and narrow.port in DEFAULT_PORTS)
+    host = not wide.host or (wide.host, wide.below) == (narrow.host, narrow.below)
+    return port and (host or (wide.below and narrow.host.endswith("." + wide.host)))
+
+
 def check_patterns(patterns: Sequence[str]) -> None:
     """Raises ``BadInput``, naming the first pattern that cannot be read."""
     for pattern in patterns:

@@ -45,6 +45,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by key."""
     after: tuple[Dependency, ...] = ()
     idempotency: Idempotency | None = None
+    parent: JobId | None = None
+    """The job whose guest started it."""
 
 
 DEFAULT_OPTIONS: Final = JobOptions(lane=lane())

@@ -22,6 +22,8 @@ class FailureKind(StrEnum):
     ENGINE = "engine"  # the runner died under the guest
     EXPIRED = "start-timeout"  # no worker took the job in time
     DEPENDENCY = "dependency"  # a job that it needs did not complete
+    CHILD = "child"  # a child ended without a reason of its own: cancelled, or lost too often
+    PROMISE = "promise"  # whoever was to complete a promise said that it cannot be
     SUPERSEDED = "superseded"  # a newer job of its concurrency key took its place
 
 
@@ -53,9 +55,12 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
 
 
 class Suspended(msgspec.Struct, frozen=True, array_like=True, tag="suspended"):
-    """The guest waits for a time without a slot. ``wake_ms``: Unix milliseconds."""
+    """The guest waits without a slot: until ``wake_ms`` (Unix milliseconds), or for mail about one of
+    ``topics``, whichever comes first.
+    """
 
     wake_ms: int
+    topics: tuple[str, ...] = ()
 
 
 class Parked(msgspec.Struct, frozen=True, array_like=True, tag="parked"):
@@ -68,8 +73,14 @@ class Released(msgspec.Struct, frozen=True, array_like=True, tag="released"):
     """The placement was given back: never started, or handed over by a worker that drains."""
 
 
+class Continued(msgspec.Struct, frozen=True, array_like=True, tag="continued"):
+    """The guest goes on as a new execution with ``input``, and an empty journal."""
+
+    input: Payload
+
+
 class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     """The guest was stopped because its job is being cancelled or paused."""
 
 
-Outcome = Completed | Failed | Suspended | Parked | Released | Stopped
+Outcome = Completed | Failed | Suspended | Parked | Released | Stopped | Continued

@@ -6,6 +6,7 @@ import msgspec
 
 from mvm_ci.domain.ids import Digest
 
+_raw: Final = msgspec.json.Decoder(msgspec.Raw)
 INLINE_LIMIT: Final = 4096
 """Bytes up to which a payload stays inline in a row, a journal entry or a frame."""
 
@@ -19,6 +20,16 @@ class BlobRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 Payload: TypeAlias = bytes | BlobRef
 """Inline bytes (at most ``INLINE_LIMIT``), or a reference to a blob."""
+
+
+def is_json(data: bytes) -> bool:
+    """Whether the bytes may stand in a JSON document as they are."""
+    try:
+        data.decode()
+        _raw.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def size_of(payload: Payload) -> int:

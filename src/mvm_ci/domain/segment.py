@@ -9,11 +9,13 @@ class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Consecutive journal entries of one execution, encoded by ``mvm_ci.journal.codec``.
 
     ``first``: index of the first entry; ``count``: how many; ``data``: at most 256 KiB.
+    ``taken``: numbers of the mail that its entries take: with them it is the job's for good.
     """
 
     first: int
     count: int
     data: bytes
+    taken: tuple[int, ...] = ()
 
 
 class Append(StrEnum):

@@ -20,23 +20,20 @@ from mvm_ci.engine.live import MAX_GUESTS, Death, Live
 from mvm_ci.engine.messages import (
     AreYouThere,
     Awake,
-    BlobBytes,
-    BlobStored,
     Durable,
     FromRunner,
-    GetBlob,
     Here,
-    HttpAnswer,
-    HttpCall,
     LeaveNow,
     Post,
-    PutBlob,
+    Question,
     Ready,
+    Reply,
     Result,
     Results,
     Run,
     Sleeps,
     Task,
+    Tell,
 )
 from mvm_ci.engine.run_times import RunTimes
 from mvm_ci.engine.runner_process import RunnerProcess, RunnerSettings
@@ -64,8 +61,12 @@ class Owner(Protocol):
         """It posted entries."""
         ...
 
-    def on_question(self, live: Live, question: HttpCall | PutBlob | GetBlob) -> None:
+    def on_question(self, live: Live, question: Question) -> None:
         """It waits for an answer: ``answer``."""
+        ...
+
+    def on_tell(self, live: Live, message: Tell) -> None:
+        """It told the control plane something."""
         ...
 
     def on_sleep(self, live: Live) -> None:
@@ -145,7 +146,7 @@ class Crew:
         """Tells its runner how much of its journal is durable."""
         self._send(live, Durable(live.number, live.acked))
 
-    def answer(self, live: Live, answer: HttpAnswer | BlobStored | BlobBytes) -> None:
+    def answer(self, live: Live, answer: Reply) -> None:
         """It goes on with ``answer``."""
         if live.seat is not None:
             self.seats[live.seat].go_on(live)
@@ -200,7 +201,7 @@ class Crew:
                 process.send(_run(batch))
             self._fresh += batch
 
-    def _send(self, live: Live, message: Durable | LeaveNow | HttpAnswer | BlobStored | BlobBytes) -> None:
+    def _send(self, live: Live, message: Durable | LeaveNow | Reply) -> None:
         process = self.seats[live.seat].process if live.seat is not None else None
         if process is not None:
             process.send(message)
@@ -222,11 +223,11 @@ class Crew:
                     self._said(seat, live, message)
         self._assign_soon()
 
-    def _said(
-        self, seat: Seat, live: Live, message: Post | Sleeps | Awake | HttpCall | PutBlob | GetBlob
-    ) -> None:
+    def _said(self, seat: Seat, live: Live, message: Post | Sleeps | Awake | Tell | Question) -> None:
         if isinstance(message, Post):
             self._owner.on_post(live, message)
+        elif isinstance(message, Tell):
+            self._owner.on_tell(live, message)
         elif isinstance(message, Awake):
             seat.go_on(live)
         else:

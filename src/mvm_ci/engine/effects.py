@@ -1,4 +1,4 @@
-"""What runners ask for in the name of their guests: requests and stored payloads."""
+"""What runners ask for in the name of their guests: requests, payloads, what the control plane does."""
 
 from typing import Final
 
@@ -7,9 +7,20 @@ import structlog
 from mvm_ci.domain.errors import NotFound, Unavailable
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
-from mvm_ci.engine.messages import BlobBytes, BlobStored, GetBlob, HttpAnswer, HttpCall, PutBlob
+from mvm_ci.engine.live import Live
+from mvm_ci.engine.messages import (
+    AskAnswer,
+    AskCall,
+    BlobBytes,
+    BlobStored,
+    HttpAnswer,
+    HttpCall,
+    PutBlob,
+    Question,
+    Reply,
+)
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import Lease, PayloadStore
+from mvm_ci.ports.engine import ControlPlane, Lease, PayloadStore
 from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
@@ -20,19 +31,25 @@ _AGAIN_MS: Final = (100, 200, 500, 1000, 2000)
 class Effects:
     """Serves one question of a runner at a time. Waits for stores as long as it takes; the caller cancels."""
 
-    def __init__(self, lease: Lease, http: HttpClient, payloads: PayloadStore, clock: Clock) -> None:
+    def __init__(
+        self, lease: Lease, http: HttpClient, plane: ControlPlane, payloads: PayloadStore, clock: Clock
+    ) -> None:
         self._lease = lease
+        self._plane = plane
         self._http = http
         self._payloads = payloads
         self._clock = clock
 
-    async def serve(
-        self, question: HttpCall | PutBlob | GetBlob, allow_hosts: tuple[str, ...]
-    ) -> HttpAnswer | BlobStored | BlobBytes:
+    async def serve(self, live: Live, question: Question) -> Reply:
         """The answer to ``question``."""
         if isinstance(question, HttpCall):
+            allow_hosts = live.placement.spec.allow_hosts
             result = await self._perform(question.request, allow_hosts, question.idempotency_key)
             return HttpAnswer(question.call, result)
+        if isinstance(question, AskCall):
+            await self._lease.wait_valid()
+            answer = await self._plane.ask(live.placed, question.name, question.key, question.argument)
+            return AskAnswer(question.call, answer)
         if isinstance(question, PutBlob):
             return BlobStored(question.call, await self._put(question.data))
         return BlobBytes(question.call, await self._get(question.ref))

@@ -80,6 +80,13 @@ class BlobBytes(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
     data: bytes | None
 
 
+class AskAnswer(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Answers ``AskCall``."""
+
+    call: int
+    answer: bytes
+
+
 class LeaveNow(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """The task has to end with ``outcome`` (None: no report); ignored if it is over."""
 
@@ -127,6 +134,24 @@ class GetBlob(msgspec.Struct, frozen=True, array_like=True, tag=24, gc=False):
     ref: BlobRef
 
 
+class AskCall(msgspec.Struct, frozen=True, array_like=True, tag=29, gc=False):
+    """The guest asks the control plane for something; see ``ports.engine.ControlPlane.ask``."""
+
+    number: int
+    call: int
+    name: str
+    key: str
+    argument: bytes
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
+    """The guest tells the control plane something; nobody waits."""
+
+    number: int
+    name: str
+    argument: bytes
+
+
 class Result(msgspec.Struct, frozen=True, array_like=True):
     """A task is over. ``outcome``: None if it was dropped. ``run_ns``: how long it computed.
 
@@ -162,8 +187,14 @@ class Here(msgspec.Struct, frozen=True, array_like=True, tag=27, gc=False):
     """Answers ``AreYouThere``."""
 
 
-ToRunner: TypeAlias = AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | LeaveNow
-FromRunner: TypeAlias = Here | Ready | Post | HttpCall | PutBlob | GetBlob | Results | Sleeps | Awake
+Question: TypeAlias = HttpCall | PutBlob | GetBlob | AskCall
+Reply: TypeAlias = HttpAnswer | BlobStored | BlobBytes | AskAnswer
+ToRunner: TypeAlias = (
+    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | AskAnswer | LeaveNow
+)
+FromRunner: TypeAlias = (
+    Here | Ready | Post | HttpCall | PutBlob | GetBlob | AskCall | Tell | Results | Sleeps | Awake
+)
 
 M = TypeVar("M")
 _encoder: Final = msgspec.msgpack.Encoder()

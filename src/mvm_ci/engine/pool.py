@@ -31,12 +31,21 @@ from mvm_ci.engine.deadlines import Deadlines
 from mvm_ci.engine.effects import Effects
 from mvm_ci.engine.journaling import Journaling
 from mvm_ci.engine.live import Live
-from mvm_ci.engine.messages import GetBlob, HttpCall, Post, PutBlob, Result
+from mvm_ci.engine.messages import HttpCall, Post, Question, Result, Tell
 from mvm_ci.engine.preparation import Preparation
+from mvm_ci.engine.questions import Questions
 from mvm_ci.engine.reports import Reports
 from mvm_ci.engine.runner_process import RunnerSettings
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import Ended, EngineEvents, JournalSink, Lease, PayloadStore, Placement
+from mvm_ci.ports.engine import (
+    ControlPlane,
+    Ended,
+    EngineEvents,
+    JournalSink,
+    Lease,
+    PayloadStore,
+    Placement,
+)
 from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
@@ -68,6 +77,7 @@ class EnginePool:
         settings: PoolSettings,
         *,
         journal: JournalSink,
+        plane: ControlPlane,
         lease: Lease,
         payloads: PayloadStore,
         http: HttpClient,
@@ -79,7 +89,9 @@ class EnginePool:
         self._crew = Crew(slots, _runner_settings(settings), self)
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
-        self._effects = Effects(lease, http, payloads, clock)
+        self._plane = plane
+        effects = Effects(lease, http, plane, payloads, clock)
+        self._questions = Questions(effects, answer=self._crew.answer, failed=self._end)
         self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._finish)
         self._journaling = Journaling(
             journal,
@@ -91,7 +103,6 @@ class EnginePool:
         self._lives: dict[Placed, Live] = {}
         self._leaving = Deadlines()
         self._time_outs = Deadlines()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -177,13 +188,11 @@ class EnginePool:
         self._closed = True
         if self._tick_handle is not None:
             self._tick_handle.cancel()
-        tasks = set(self._tasks)
+        tasks = self._questions.close()
         for live in [*self._lives.values(), *self._leaving]:
             live.gone = True
             live.cancel_tasks()
             tasks.update(task for task in (live.preparing, live.pump, live.effect) if task is not None)
-        for task in self._tasks:
-            task.cancel()
         self._lives.clear()
         await self._preparation.close()
         await self._crew.close()
@@ -278,15 +287,18 @@ class EnginePool:
             self._begin(live)
             self._journaling.post(live, message.segment)
 
-    def on_question(self, live: Live, question: HttpCall | PutBlob | GetBlob) -> None:
+    def on_question(self, live: Live, question: Question) -> None:
         """It waits for an answer."""
         if live.gone or (live.leaving and isinstance(question, HttpCall)):
             return
         self._begin(live)
         self._reports.freed()
-        live.effect = self._loop.create_task(self._serve(live, question))
-        self._tasks.add(live.effect)
-        live.effect.add_done_callback(self._tasks.discard)
+        self._questions.ask(live, question)
+
+    def on_tell(self, live: Live, message: Tell) -> None:
+        """It told the control plane something."""
+        if not live.gone:
+            self._plane.tell(live.placed, message.name, message.argument)
 
     def on_sleep(self, live: Live) -> None:
         """It waits for a time."""
@@ -310,22 +322,6 @@ class EnginePool:
             live.queue_again = True
         else:
             self._crew.add(live, first=True)
-
-    async def _serve(self, live: Live, question: HttpCall | PutBlob | GetBlob) -> None:
-        outcome = None
-        try:
-            answer = await self._effects.serve(question, live.placement.spec.allow_hosts)
-        except Exception as error:  # noqa: BLE001 - it costs this job, and its guest does not wait for ever
-            _log.exception("question_not_answered", job=format_job_id(live.placed.job))
-            message = f"error in the engine: {type(error).__name__}: {error}"
-            outcome = Failed(Failure(kind=FailureKind.ENGINE, message=message))
-        if live.effect is not asyncio.current_task():
-            return
-        live.effect = None
-        if outcome is not None:
-            self._end(live, outcome)
-        else:
-            self._crew.answer(live, answer)
 
     # ------------------------------------------------------------------ what the journal says
 

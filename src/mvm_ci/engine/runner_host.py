@@ -6,9 +6,12 @@ from typing import Any, Final, Protocol
 
 from mvm_ci.domain.errors import NotFound, ProtocolError
 from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.mail import WAIT_FOR_MAIL, Mail, MailWait, decode_mail, encode_wait
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.messages import (
+    AskAnswer,
+    AskCall,
     Awake,
     BlobBytes,
     BlobStored,
@@ -18,7 +21,10 @@ from mvm_ci.engine.messages import (
     HttpCall,
     Post,
     PutBlob,
+    Question,
+    Reply,
     Sleeps,
+    Tell,
 )
 from mvm_ci.engine.strand import Answer, GiveWay, Strand
 
@@ -32,8 +38,12 @@ class Surroundings(Protocol):
         """Sends to the pool, soon, in order."""
         ...
 
-    def sleep(self, wall_ns: int, answer: Answer[None]) -> None:
+    def sleep(self, wall_ns: int, answer: Answer[Any]) -> None:
         """Gives ``answer`` when the wall clock shows ``wall_ns``."""
+        ...
+
+    def awake(self, answer: Answer[Any]) -> None:
+        """It was given something else before."""
         ...
 
 
@@ -50,7 +60,7 @@ class RunnerHost:
         self._flushing: Answer[None] | None = None
         # Numbers of tasks never come again, so neither do those of calls.
         self._call = strand.number << 32
-        self._asked: Answer[HttpAnswer | BlobStored | BlobBytes] | None = None
+        self._asked: Answer[Reply | None] | None = None
 
     # ------------------------------------------------------------------ from the pool
 
@@ -64,7 +74,7 @@ class RunnerHost:
         flushing.give(None)
         return flushing
 
-    def answered(self, message: HttpAnswer | BlobStored | BlobBytes) -> Answer[Any] | None:
+    def answered(self, message: Reply) -> Answer[Any] | None:
         """Returns what is answered by ``message``."""
         asked = self._asked
         if asked is None or message.call != self._call:
@@ -100,6 +110,30 @@ class RunnerHost:
             raise ProtocolError(f"the pool answered a request with {type(answer).__name__}")
         return answer.result
 
+    async def ask(self, name: str, key: str, argument: bytes) -> bytes:
+        answer = await self._ask(AskCall(self.strand.number, self._next_call(), name, key, argument))
+        if not isinstance(answer, AskAnswer):
+            raise ProtocolError(f"the pool answered a call with {type(answer).__name__}")
+        return answer.answer
+
+    def tell(self, name: str, argument: bytes) -> None:
+        self._outside.send(Tell(self.strand.number, name, argument))
+
+    async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
+        number = self.strand.number
+        self._asked = asked = Answer[Reply | None](self.strand)
+        question = encode_wait(MailWait(topics))
+        self._outside.send(AskCall(number, self._next_call(), WAIT_FOR_MAIL, "", question))
+        self._outside.sleep(until_wall_ns, asked)
+        answer = await asked
+        if isinstance(answer, AskAnswer):
+            self._outside.awake(asked)
+            return decode_mail(answer.answer)
+        # Nobody waits for the answer any more.
+        self._asked = None
+        self._outside.send(Awake(number))
+        return ()
+
     async def wait_until(self, wall_ns: int) -> None:
         if wall_ns <= time.time_ns():
             return
@@ -129,7 +163,7 @@ class RunnerHost:
         self._call += 1
         return self._call
 
-    async def _ask(self, question: HttpCall | PutBlob | GetBlob) -> HttpAnswer | BlobStored | BlobBytes:
-        self._asked = Answer(self.strand)
+    async def _ask(self, question: Question) -> Reply | None:
+        self._asked = asked = Answer[Reply | None](self.strand)
         self._outside.send(question)
-        return await self._asked
+        return await asked

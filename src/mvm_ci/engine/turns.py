@@ -24,6 +24,7 @@ from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.messages import (
     AreYouThere,
+    AskAnswer,
     BlobBytes,
     BlobStored,
     Durable,
@@ -62,7 +63,7 @@ class Turns:
         self._tasks: dict[int, RunnerHost] = {}
         self._ready: deque[RunnerHost] = deque()
         self._computing: deque[RunnerHost] = deque()
-        self._sleepers: Sleepers[Answer[None]] = Sleepers()
+        self._sleepers: Sleepers[Answer[Any]] = Sleepers()
 
     def serve(self) -> None:
         """Runs tasks until the pool is gone. Raises ``Disconnected`` then."""
@@ -84,8 +85,11 @@ class Turns:
     def send(self, message: FromRunner) -> None:
         self._link.send(message)
 
-    def sleep(self, wall_ns: int, answer: Answer[None]) -> None:
+    def sleep(self, wall_ns: int, answer: Answer[Any]) -> None:
         self._sleepers.add(wall_ns, answer)
+
+    def awake(self, answer: Answer[Any]) -> None:
+        self._sleepers.remove(answer)
 
     # ------------------------------------------------------------------ what comes
 
@@ -113,7 +117,7 @@ class Turns:
         elif isinstance(message, Durable):
             known = self._tasks.get(message.number)
             self._wake(known.durable(message.posts) if known is not None else None)
-        elif isinstance(message, HttpAnswer | BlobStored | BlobBytes):
+        elif isinstance(message, HttpAnswer | BlobStored | BlobBytes | AskAnswer):
             known = self._tasks.get(message.call >> 32)
             self._wake(known.answered(message) if known is not None else None)
         elif isinstance(message, LeaveNow):

@@ -44,7 +44,7 @@ class Writer:
     ``end``: index of the next entry; ``unposted``: bytes not handed out.
     """
 
-    __slots__ = ("_full", "_parts", "_size", "end", "unposted")
+    __slots__ = ("_full", "_parts", "_size", "_taken", "end", "unposted")
 
     def __init__(self, first: int) -> None:
         self.end = first
@@ -52,9 +52,12 @@ class Writer:
         self._full: list[Segment] = []
         self._parts: list[bytes] = []
         self._size = 0
+        self._taken: list[int] = []
 
-    def add(self, encoded: bytes) -> None:
-        """Appends an encoded entry. Raises ``ValueError`` if it is over ``MAX_ENTRY`` bytes."""
+    def add(self, encoded: bytes, taken: int | None = None) -> None:
+        """Appends an encoded entry, which takes the mail of that number. Raises ``ValueError`` if it is over
+        ``MAX_ENTRY`` bytes.
+        """
         size = len(encoded)
         if self._size + size > MAX_ENTRY:
             if size > MAX_ENTRY:
@@ -64,6 +67,8 @@ class Writer:
         self._size += size
         self.unposted += size
         self.end += 1
+        if taken is not None:
+            self._taken.append(taken)
 
     def take(self) -> list[Segment]:
         """All entries not handed out before, in order."""
@@ -78,9 +83,10 @@ class Writer:
         head = bytes([0x90 | count]) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
         body = head + b"".join(self._parts)
         data = _VERSION + crc32(body, _BEGIN).to_bytes(4, "big") + body
-        self._full.append(Segment(self.end - count, count, data))
+        self._full.append(Segment(self.end - count, count, data, tuple(self._taken)))
         self._parts = []
         self._size = 0
+        self._taken = []
 
 
 def split(entries: Iterable[Entry], first: int) -> list[Segment]:

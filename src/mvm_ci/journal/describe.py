@@ -4,10 +4,14 @@ from typing import Final, assert_never
 from zlib import crc32
 
 from mvm_ci.domain.http import HttpRequest
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.journal.entries import (
+    Awaited,
     Began,
+    Called,
     ClockRead,
+    Continued,
     Entry,
     Finished,
     HttpDone,
@@ -16,13 +20,14 @@ from mvm_ci.journal.entries import (
     Memoized,
     Placement,
     Slept,
+    Took,
 )
 
 _SHOWN: Final = 60  # characters of a guest's text
 _SUMMARY: Final = 200
 
 
-def describe(entry: Entry) -> str:
+def describe(entry: Entry) -> str:  # noqa: C901, PLR0912 - one line an entry
     """One line that completes "the journal records ..."; the same words for the same call and arguments."""
     match entry:
         case Began():
@@ -41,6 +46,14 @@ def describe(entry: Entry) -> str:
             words = _end(entry)
         case Memoized():
             words = _memo(entry)
+        case Called():
+            words = f"the answer to {entry.summary} (digest {entry.request[:8]})"
+        case Awaited():
+            words = _wait(entry)
+        case Took():
+            words = _mail(entry.mail)
+        case Continued():
+            words = f"the end, to go on with an input {_contents(entry.input)}"
         case Placement():
             words = f"placement {entry.epoch} on {entry.place}"
         case _:
@@ -54,6 +67,11 @@ def summarize(request: HttpRequest) -> str:
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return storable(f"{request.method} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY])
+
+
+def summarize_call(name: str, argument: bytes) -> str:
+    """A call by name for people: what it says may be private, so only how much it is."""
+    return f"{name} with {len(argument)} bytes"
 
 
 def storable(text: str) -> str:
@@ -84,6 +102,20 @@ def _memo(entry: Memoized) -> str:
     if entry.value is None:
         return f"that {name} was not computed"
     return f"the computed value {name} {_contents(entry.value)}"
+
+
+def _wait(entry: Awaited) -> str:
+    until = "" if entry.duration_ns is None else f" for {_seconds(entry.duration_ns)}"
+    return f"a wait{until} for mail about {_quoted(', '.join(entry.topics))}"
+
+
+def _mail(mail: Mail | None) -> str:
+    if mail is None:
+        return "that a wait for mail took too long"
+    about = f"mail {mail.number} about {_quoted(mail.topic)}"
+    if mail.failure is not None:
+        return f"{about}: failure {mail.failure.kind.value}"
+    return f"{about} {_contents(mail.body or b'')}"
 
 
 def _contents(payload: Payload) -> str:

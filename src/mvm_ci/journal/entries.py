@@ -1,8 +1,8 @@
 """The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
 
-Format version 2 (1 had no ``Memoized``). Entries are MessagePack arrays whose first element is the tag; tags
-and fields are never renumbered or removed, only added at the end. Golden files in ``tests/golden/journal``
-hold every entry of every version.
+Format version 3 (1 had no ``Memoized``, 2 nothing from ``Called`` on). Entries are MessagePack arrays whose
+first element is the tag; tags and fields are never renumbered or removed, only added at the end. Golden files
+in ``tests/golden/journal`` hold every entry of every version.
 
 An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
 """
@@ -13,10 +13,11 @@ import msgspec
 
 from mvm_ci.domain.http import HttpResult
 from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import Payload
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -113,6 +114,51 @@ class Memoized(msgspec.Struct, frozen=True, array_like=True, tag=9):
     floor_ns: int
 
 
+class Called(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """The control plane did what the guest asked for, and answered. ``request``: digest of what was asked;
+    ``summary`` for people.
+    """
+
+    request: Digest
+    summary: str
+    answer: Payload
+
+
+class Awaited(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """The guest waits for mail about ``topics`` until ``wake_ns`` (monotonic); written when the wait begins.
+
+    ``duration_ns``: how long it asked to wait; None: as long as it takes, whatever ``wake_ns`` says.
+    """
+
+    topics: tuple[str, ...]
+    wake_ns: int
+    duration_ns: int | None
+
+
+class Took(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """The guest's wait ended: with ``mail``, or, as it took too long, with none."""
+
+    mail: Mail | None
+
+
+class Continued(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """The guest ended, to go on as a new execution with ``input``."""
+
+    input: Payload
+
+
 Entry: TypeAlias = (
-    Began | ClockRead | Slept | Logged | HttpIntent | HttpDone | Finished | Placement | Memoized
+    Began
+    | ClockRead
+    | Slept
+    | Logged
+    | HttpIntent
+    | HttpDone
+    | Finished
+    | Placement
+    | Memoized
+    | Called
+    | Awaited
+    | Took
+    | Continued
 )

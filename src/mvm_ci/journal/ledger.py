@@ -9,7 +9,16 @@ from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import Writer, encode_entry, newer
 from mvm_ci.journal.describe import describe
-from mvm_ci.journal.entries import FORMAT_VERSION, Began, Entry, Finished, Memoized, Placement
+from mvm_ci.journal.entries import (
+    FORMAT_VERSION,
+    Began,
+    Continued,
+    Entry,
+    Finished,
+    Memoized,
+    Placement,
+    Took,
+)
 from mvm_ci.journal.steps import JournalLimits, LimitReached
 
 SEED_BYTES: Final = 32
@@ -109,7 +118,8 @@ class Ledger:
     def _add(self, entry: Entry) -> None:
         encoded = encode_entry(entry)
         self._bytes += len(encoded)
-        self._writer.add(encoded)
+        mail = entry.mail if isinstance(entry, Took) else None
+        self._writer.add(encoded, mail.number if mail is not None else None)
 
 
 def check(recorded: Sequence[Entry]) -> Began:
@@ -124,6 +134,6 @@ def check(recorded: Sequence[Entry]) -> Began:
     for index, entry in enumerate(recorded):
         if index and isinstance(entry, Began):
             raise CorruptJournal(f"journal entry {index}: a second begin")
-        if isinstance(entry, Finished) and index != len(recorded) - 1:
+        if isinstance(entry, Finished | Continued) and index != len(recorded) - 1:
             raise CorruptJournal(f"journal entry {index} is an end, but more entries follow")
     return began

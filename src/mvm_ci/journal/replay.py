@@ -23,55 +23,34 @@ so that a performed request always gets its entry.
 """
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from mvm_ci.domain.errors import NondeterminismDetected
-from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
-from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.payload import Payload
-from mvm_ci.domain.segment import Segment
-from mvm_ci.journal.chance import RandomStream
-from mvm_ci.journal.codec import MAX_ENTRY, encode_entry
-from mvm_ci.journal.describe import describe, storable, summarize
+from mvm_ci.journal.describe import describe, storable
+from mvm_ci.journal.effects import Effects
 from mvm_ci.journal.entries import (
     FORMAT_VERSION,
     Began,
-    ClockRead,
+    Continued,
     Entry,
     Finished,
-    HttpDone,
-    HttpIntent,
     Logged,
     Memoized,
     Placement,
-    Slept,
 )
 from mvm_ci.journal.ledger import Ledger, check
-from mvm_ci.journal.steps import (
-    Answer,
-    HttpStep,
-    Identity,
-    JournalLimits,
-    LimitReached,
-    Perform,
-    Wait,
-    bounded,
-)
+from mvm_ci.journal.standing import NS_PER_MS
+from mvm_ci.journal.steps import Identity, JournalLimits, LimitReached, bounded
+from mvm_ci.journal.waits import Waits
 
-INTERRUPTED: Final = HttpFailure(
-    "interrupted", "the worker was lost during this request; it may have been sent and is not repeated"
-)
 _LOG_CHARACTERS: Final = 16_384  # of one entry: at most 64 KiB of UTF-8
-_LATEST_NS: Final = (1 << 63) - 1
-_encode: Final = msgspec.msgpack.Encoder().encode
-_NS_PER_MS: Final = 1_000_000
 
 
-class Replay:
+class Replay(Effects, Waits):
     """One placement of one execution; see the module's docstring. Made by ``begin`` or ``resume``.
 
     Its methods are called in the order of the guest's calls; ``now_ns`` is the host's Unix time. Each may
@@ -79,28 +58,7 @@ class Replay:
     ``take`` make sense.
     """
 
-    __slots__ = (
-        "_began",
-        "_floor_ns",
-        "_identity",
-        "_ledger",
-        "_limits",
-        "_log_bytes",
-        "_open",
-        "_random",
-        "_requests",
-    )
-
-    def __init__(self, identity: Identity, began: Began, ledger: Ledger, limits: JournalLimits) -> None:
-        self._identity = identity
-        self._began = began
-        self._ledger = ledger
-        self._limits = limits
-        self._random = RandomStream(began.seed)
-        self._floor_ns = 0
-        self._log_bytes = 0
-        self._requests = 0
-        self._open: set[str] = set()
+    __slots__ = ()
 
     @classmethod
     def begin(
@@ -133,50 +91,6 @@ class Replay:
             raise NondeterminismDetected(0, describe(began), describe(asked))
         return cls(identity, began, Ledger(recorded, recorded_bytes, placement, limits), limits)
 
-    @property
-    def replaying(self) -> bool:
-        """Whether recorded calls of the guest are left."""
-        return self._ledger.current is not None
-
-    @property
-    def unposted(self) -> int:
-        """Bytes of new entries that ``take`` has not handed out."""
-        return self._ledger.unposted
-
-    def take(self) -> list[Segment]:
-        """The new entries that were not handed out before, in order."""
-        return self._ledger.take()
-
-    def random(self, size: int) -> bytes:
-        """The next random bytes: the same ones at every replay."""
-        return self._random.read(size)
-
-    def clock(self, *, wall: bool, now_ns: int) -> int:
-        """The guest reads a clock; nanoseconds."""
-        ledger = self._ledger
-        origin = self._began.wall_ns if wall else 0
-        recorded = ledger.current
-        if recorded is None:
-            ledger.admit()
-            self._floor_ns = self._monotonic(now_ns)
-            value = origin + self._floor_ns
-            ledger.write(ClockRead(wall, value))
-            return value
-        if not isinstance(recorded, ClockRead) or recorded.wall is not wall:
-            raise ledger.disagree(recorded, ClockRead(wall, 0))
-        ledger.advance()
-        self._floor_ns = max(self._floor_ns, recorded.value_ns - origin)
-        return recorded.value_ns
-
-    def sleep_until(self, monotonic_ns: int, now_ns: int) -> Wait | None:
-        """The guest sleeps until a time of its monotonic clock; None: it goes on at once."""
-        return self._sleep(Slept(_time(monotonic_ns), None), now_ns)
-
-    def sleep_for(self, duration_ns: int, now_ns: int) -> Wait | None:
-        """The guest sleeps for a time; None: it goes on at once."""
-        duration = _time(duration_ns)
-        return self._sleep(Slept(_time(self._monotonic(now_ns) + duration), duration), now_ns)
-
     def log(self, stream: str, text: str, now_ns: int) -> bool:
         """The guest wrote ``text`` to ``stream``. Returns whether any is new: what is recorded has been
         shown.
@@ -189,7 +103,7 @@ class Replay:
         ledger = self._ledger
         new = False
         for start in range(0, len(text), _LOG_CHARACTERS):
-            asked = Logged(stream, text[start : start + _LOG_CHARACTERS], now_ns // _NS_PER_MS)
+            asked = Logged(stream, text[start : start + _LOG_CHARACTERS], now_ns // NS_PER_MS)
             recorded = ledger.current
             if recorded is None:
                 ledger.admit()
@@ -200,45 +114,6 @@ class Replay:
             else:
                 raise ledger.disagree(recorded, asked)
         return new
-
-    def http(self, request: HttpRequest, now_ns: int) -> HttpStep:
-        """The guest asks for a request: its answer if there is one, else how to perform it."""
-        digest, summary = _digest(request), summarize(request)
-        number = self._requests
-        self._requests += 1
-        ledger = self._ledger
-        recorded = ledger.current
-        if recorded is None:
-            ledger.admit()
-            if not request.idempotent:
-                ledger.write(HttpIntent(digest, summary))
-            return Perform(self._key(number), not request.idempotent, digest, summary)
-        interrupted = HttpDone(digest, summary, INTERRUPTED, now_ns // _NS_PER_MS, now_ns // _NS_PER_MS)
-        if not request.idempotent:
-            if not isinstance(recorded, HttpIntent) or recorded.request != digest:
-                raise ledger.disagree(recorded, HttpIntent(digest, summary))
-            ledger.advance()
-            recorded = ledger.current
-            if recorded is None:
-                ledger.write(interrupted)
-                return Answer(INTERRUPTED, flush=True)
-        if not isinstance(recorded, HttpDone) or recorded.request != digest:
-            raise ledger.disagree(recorded, interrupted)
-        ledger.advance()
-        return Answer(recorded.result, flush=False)
-
-    def performed(self, step: Perform, result: HttpResult, *, began_ns: int, ended_ns: int) -> HttpResult:
-        """Records what came of a request (Unix times), and returns what the guest shall see.
-
-        An answer too large for an entry becomes a failure ``too-large``. Never raises.
-        """
-        times = began_ns // _NS_PER_MS, ended_ns // _NS_PER_MS
-        entry = HttpDone(step.digest, step.summary, result, *times)
-        if len(encode_entry(entry)) > MAX_ENTRY:
-            result = HttpFailure("too-large", "the answer's headers do not fit a journal entry")
-            entry = HttpDone(step.digest, step.summary, result, *times)
-        self._ledger.write(entry)
-        return result
 
     def memo_get(self, name: str) -> Payload | None:
         """The guest asks for what it computed under ``name``; None: it is to compute it, and to ``memo_put``
@@ -289,55 +164,21 @@ class Replay:
         else:
             raise self._ledger.disagree(recorded, asked)
 
+    def continue_as_new(self, given: Payload) -> None:
+        """The guest goes on as a new execution with another input: this one has ended."""
+        asked = Continued(given)
+        recorded = self._ledger.current
+        if recorded is None:
+            self._ledger.write(asked)
+        elif recorded == asked:
+            self._ledger.advance()
+        else:
+            raise self._ledger.disagree(recorded, asked)
+
     def abandon(self, failure: Failure) -> None:
         """The execution is ended from outside, wherever the guest is. Not recorded while it replays."""
         if self._ledger.current is None:
             self._ledger.write(Finished(None, bounded(failure)))
-
-    def _key(self, number: int) -> str:
-        """The idempotency key of the execution's ``number``-th request.
-
-        Not made of its entry's index: that differs if another placement began before the repetition.
-        """
-        return f"{format_job_id(self._identity.job)}-{self._identity.attempt}-{number}"
-
-    def _monotonic(self, now_ns: int) -> int:
-        return max(self._floor_ns, now_ns - self._began.wall_ns)
-
-    def _sleep(self, asked: Slept, now_ns: int) -> Wait | None:
-        ledger = self._ledger
-        recorded = ledger.current
-        if recorded is None:
-            ledger.admit()
-            ledger.write(asked)
-            wake = asked.wake_ns
-        elif isinstance(recorded, Slept) and _same_sleep(recorded, asked):
-            ledger.advance()
-            wake = recorded.wake_ns
-        else:
-            raise ledger.disagree(recorded, asked)
-        left = wake - self._monotonic(now_ns)
-        self._floor_ns = max(self._floor_ns, wake)
-        # A call recorded after a sleep proves that it ended, whatever this machine's clock says.
-        return Wait(now_ns + left) if left > 0 and ledger.current is None else None
-
-
-def _time(ns: int) -> int:
-    """A guest's time or duration as a journal can hold it."""
-    return min(max(ns, 0), _LATEST_NS)
-
-
-def _digest(request: HttpRequest) -> Digest:
-    """What identifies a request in a journal: all of it but the time-out."""
-    asked = request.method, request.url, request.headers, request.body, request.idempotent
-    return Digest(sha256(_encode(asked)).hexdigest())
-
-
-def _same_sleep(recorded: Slept, asked: Slept) -> bool:
-    """A sleep for a time agrees by its duration: when it ends was decided when it began."""
-    if recorded.duration_ns is None:
-        return asked == recorded
-    return asked.duration_ns == recorded.duration_ns
 
 
 def _same_end(recorded: Finished, asked: Finished) -> bool:

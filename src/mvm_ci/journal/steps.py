@@ -66,6 +66,26 @@ class Perform(msgspec.Struct, frozen=True):
     summary: str
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """Make all entries durable, ask the control plane with ``key``, then call ``Replay.answered`` with
+    this.
+    """
+
+    key: str
+    digest: Digest
+    summary: str
+
+
+class MailWait(msgspec.Struct, frozen=True, gc=False):
+    """The guest waits for mail, at most until ``wake_wall_ns`` (Unix; None: as long as it takes).
+
+    ``wake_ns``: the same on its own clock.
+    """
+
+    wake_ns: int
+    wake_wall_ns: int | None
+
+
 HttpStep: TypeAlias = Answer | Perform
 
 

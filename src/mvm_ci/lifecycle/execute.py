@@ -14,21 +14,32 @@ gathered, or if there is new text and nothing was sent for 200 ms.
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
 from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
 from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
-from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Suspended
+from mvm_ci.domain.mail import NEVER_MS, Mail
+from mvm_ci.domain.outcome import (
+    Completed,
+    Continued,
+    Failed,
+    Failure,
+    FailureKind,
+    Outcome,
+    Parked,
+    Suspended,
+)
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import decode
-from mvm_ci.journal.entries import Placement
+from mvm_ci.journal.entries import Placement, Took
 from mvm_ci.journal.replay import Replay
-from mvm_ci.journal.steps import Answer, Identity, JournalLimits, LimitReached, Wait, bounded
+from mvm_ci.journal.steps import Answer, Ask, Identity, JournalLimits, LimitReached, Wait, bounded
 from mvm_ci.lifecycle.host_calls import answer
+from mvm_ci.lifecycle.letter_box import LetterBox
 from mvm_ci.ports.execution import ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 
@@ -134,7 +145,7 @@ class Calls:
     What the machine raises leaves the guest as ``Leave``: parked, or failed at a limit.
     """
 
-    __slots__ = ("_host", "_posted", "_posted_ns", "_shows", "_suspend_after_ns", "machine")
+    __slots__ = ("_box", "_host", "_posted", "_posted_ns", "_shows", "_suspend_after_ns", "machine")
 
     def __init__(self, machine: Replay, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> None:
         self.machine = machine
@@ -143,6 +154,7 @@ class Calls:
         self._posted = False  # something was posted and perhaps is not durable
         self._posted_ns = now_ns
         self._shows = False  # text is waiting to be posted
+        self._box = LetterBox()
 
     def wall_clock_ns(self) -> int:
         return self._clock(wall=True)
@@ -194,6 +206,55 @@ class Calls:
             raise _leave(error) from error
         self._shows |= new
         self._post_if_due(now_ns)
+
+    async def ask(self, name: str, argument: bytes) -> bytes:
+        """What the control plane answers to a call by name."""
+        step = self.machine.ask(name, argument)
+        if not isinstance(step, Ask):
+            return await self.load(step)
+        await self._flush()
+        answer = await self._host.ask(name, step.key, argument)
+        self.machine.answered(step, await self.store(answer))
+        return answer
+
+    def tell(self, name: str, argument: bytes) -> None:
+        """Says something to the control plane, once."""
+        step = self.machine.ask(name, argument)
+        if isinstance(step, Ask):
+            self.machine.answered(step, b"")
+            self._host.tell(name, argument)
+
+    async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
+        """Waits for mail about one of ``topics``; None: it took too long."""
+        wait = self.machine.await_mail(topics, duration_ns, self._host.wall_ns())
+        if isinstance(wait, Took):
+            return wait.mail
+        box = self._box
+        found = box.find(topics)
+        if found is None:
+            found = await self._wait_for_mail(topics, wait.wake_wall_ns)
+        self.machine.took(wait, found)
+        if found is not None:
+            box.took(found)
+        return found
+
+    async def _wait_for_mail(self, topics: tuple[str, ...], wake_wall_ns: int | None) -> Mail | None:
+        host, box = self._host, self._box
+        # What was taken before is not to come again.
+        await self._flush()
+        patience_ns = host.wall_ns() + self._suspend_after_ns
+        until_ns = patience_ns if wake_wall_ns is None else min(patience_ns, wake_wall_ns)
+        box.add(await host.mail(topics, until_ns))
+        found = box.find(topics)
+        if found is not None or until_ns == wake_wall_ns:
+            return found
+        wake_ms = NEVER_MS if wake_wall_ns is None else -(-wake_wall_ns // _NS_PER_MS)
+        raise Leave(Suspended(wake_ms, topics))
+
+    def continue_as_new(self, given: Payload) -> NoReturn:
+        """The guest goes on as a new execution."""
+        self.machine.continue_as_new(given)
+        raise Leave(Continued(given))
 
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""

@@ -1,11 +1,16 @@
 """The calls of ``guest/abi/calls.md``: what a guest may ask for by name, in JSON."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from hashlib import sha256
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import msgspec
 
-from mvm_ci.domain.payload import Payload
+from mvm_ci.domain.ids import format_job_id, parse_job_id
+from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE, Mail, of_child, shown_topic
+from mvm_ci.domain.payload import Payload, is_json
+from mvm_ci.domain.shown import MAX_TEXT, Progress
 from mvm_ci.journal.describe import storable
 from mvm_ci.journal.replay import Replay
 
@@ -13,6 +18,10 @@ T = TypeVar("T")
 
 MAX_NAME: Final = 200
 """Characters of a name that a guest gives something."""
+MAX_ASKED: Final = 1 << 20
+"""Bytes of an argument that goes to the control plane."""
+_TOKEN_BYTES: Final = 24
+_LONGEST_S: Final = 10 * 365 * 86_400.0
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -33,6 +42,32 @@ class Surroundings(Protocol):
         """All entries are on their way to be durable."""
         ...
 
+    async def ask(self, name: str, argument: bytes) -> bytes:
+        """What the control plane answers."""
+        ...
+
+    def tell(self, name: str, argument: bytes) -> None:
+        """Says something to the control plane."""
+        ...
+
+    async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
+        """Waits for mail; None: it took too long."""
+        ...
+
+    def continue_as_new(self, given: Payload) -> NoReturn:
+        """The guest ends, to go on as a new execution."""
+        ...
+
+
+class _Error(msgspec.Struct, frozen=True):
+    kind: str
+    message: str
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    ok: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    error: _Error | None = None
+
 
 class BadCall(Exception):
     """The guest asked for something that is not there. ``kind``: for programs."""
@@ -44,6 +79,19 @@ class BadCall(Exception):
 
 class _Memo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
+
+
+class _Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    topics: tuple[str, ...]
+    timeout_s: float | None = None
+
+
+class _Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    input: msgspec.Raw
+
+
+class _Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    label: str = ""
 
 
 class _MemoValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,11 +132,99 @@ async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
     surroundings.machine.memo_put(_name(_decode(argument, _Memo).name), None)
 
 
+async def _job_info(surroundings: Surroundings, _argument: bytes) -> dict[str, Any]:
+    identity = surroundings.machine.identity
+    return {"job": format_job_id(identity.job), "attempt": identity.attempt, "module": identity.module}
+
+
+async def _wait(surroundings: Surroundings, argument: bytes) -> dict[str, Any] | None:
+    asked = _decode(argument, _Wait)
+    if not 0 < len(asked.topics) <= MAX_TOPICS:
+        raise BadCall("bad-call", f"{len(asked.topics)} topics; there must be 1 to {MAX_TOPICS}")
+    topics = tuple(dict.fromkeys(map(_topic, asked.topics)))
+    seconds = asked.timeout_s
+    if seconds is not None and not 0 <= seconds <= _LONGEST_S:
+        raise BadCall("bad-call", f"timeout_s: {seconds} is not between 0 and {_LONGEST_S:.0f}")
+    mail = await surroundings.mail(topics, None if seconds is None else int(seconds * 1e9))
+    if mail is None:
+        return None
+    shown: dict[str, Any] = {"topic": shown_topic(mail.topic)}
+    if mail.failure is not None:
+        shown["failure"] = mail.failure
+    if mail.body is not None:
+        body = await surroundings.load(mail.body)
+        if is_json(body):
+            shown["value"] = msgspec.Raw(body)
+        else:
+            shown["base64"] = body
+    return shown
+
+
+async def _promise(surroundings: Surroundings, argument: bytes) -> dict[str, Any]:
+    asked = _decode(argument, _Promise)
+    # Of the execution's randomness: so it is the same at every replay, and stands in no entry.
+    token = b64encode(surroundings.machine.random(_TOKEN_BYTES), b"-_").decode()
+    digest = sha256(token.encode()).hexdigest()
+    opened = _encoder.encode({"label": asked.label, "digest": digest})
+    answer = msgspec.json.decode(await surroundings.ask("promise.create", opened))
+    if "error" in answer:
+        raise BadCall(answer["error"]["kind"], answer["error"]["message"])
+    return {**answer["ok"], "token": token}
+
+
+async def _continue(surroundings: Surroundings, argument: bytes) -> None:
+    given = await surroundings.store(bytes(_decode(argument, _Input).input))
+    surroundings.continue_as_new(given)
+
+
+async def _progress(surroundings: Surroundings, argument: bytes) -> None:
+    said = _decode(argument, Progress)
+    if len(said.text) > MAX_TEXT:
+        raise BadCall("bad-call", f"text: {len(said.text)} characters; at most {MAX_TEXT} are allowed")
+    surroundings.tell("progress", _encoder.encode(said))
+
+
+def _asked(name: str) -> Callable[[Surroundings, bytes], Awaitable[Any]]:
+    async def ask(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
+        if len(argument) > MAX_ASKED:
+            raise BadCall(
+                "too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed"
+            )
+        answer = msgspec.json.decode(await surroundings.ask(name, argument), type=_Answer)
+        if answer.error is not None:
+            raise BadCall(answer.error.kind, answer.error.message)
+        return answer.ok
+
+    return ask
+
+
 _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "memo.get": _memo_get,
     "memo.put": _memo_put,
     "memo.drop": _memo_drop,
+    "job.info": _job_info,
+    "job.continue": _continue,
+    "job.progress": _progress,
+    "job.metadata": _asked("job.metadata"),
+    "child.start": _asked("child.start"),
+    "child.cancel": _asked("child.cancel"),
+    "message.send": _asked("message.send"),
+    "promise.create": _promise,
+    "wait": _wait,
 }
+
+
+def _topic(text: str) -> str:
+    """A topic in the words of guests, in ours."""
+    kind, _, about = text.partition(":")
+    try:
+        if kind == "child":
+            return of_child(parse_job_id(about))
+        if kind in {"message", "promise"} and len(about) <= MAX_TYPE:
+            return storable(text)
+    except ValueError:
+        pass
+    raise BadCall("bad-call", f"{text[:80]!r} is no topic: child:ID, message:TYPE or promise:ID")
 
 
 def _decode(argument: bytes, kind: type[T]) -> T:

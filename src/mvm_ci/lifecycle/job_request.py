@@ -208,15 +208,20 @@ def _check_terms(where: str, job: SubmitJob) -> None:
         _check_key(f"{where}.tags", tag)
         if "=" in tag:
             raise BadInput(f"{where}.tags: {tag[:80]!r} has a =; key and value belong into metadata")
-    if len(job.metadata) > MAX_METADATA:
-        raise BadInput(f"{where}.metadata: {len(job.metadata)} keys; at most {MAX_METADATA} are allowed")
-    for key, value in job.metadata.items():
-        _check_key(f"{where}.metadata", key)
+    check_metadata(f"{where}.metadata", job.metadata)
+
+
+def check_metadata(where: str, metadata: Mapping[str, str]) -> None:
+    """Raises ``BadInput``, saying where, for what cannot be metadata."""
+    if len(metadata) > MAX_METADATA:
+        raise BadInput(f"{where}: {len(metadata)} keys; at most {MAX_METADATA} are allowed")
+    for key, value in metadata.items():
+        _check_key(where, key)
         if "=" in key:
-            raise BadInput(f"{where}.metadata: the key {key[:80]!r} has a =")
+            raise BadInput(f"{where}: the key {key[:80]!r} has a =")
         if len(value) > MAX_METADATA_VALUE:
             raise BadInput(
-                f"{where}.metadata: the value of {key[:80]!r} has {len(value)} characters; "
+                f"{where}: the value of {key[:80]!r} has {len(value)} characters; "
                 f"at most {MAX_METADATA_VALUE} are allowed"
             )
 

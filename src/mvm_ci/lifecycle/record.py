@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 import msgspec
 import structlog
 
-from mvm_ci.domain.errors import ProtocolError, Unavailable
+from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind
-from mvm_ci.domain.ids import JobId, SessionId, is_digest
+from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
 from mvm_ci.domain.options import DEFAULT_OPTIONS
 from mvm_ci.domain.outcome import (
@@ -21,31 +21,22 @@ from mvm_ci.domain.outcome import (
     Stopped,
     Suspended,
 )
-from mvm_ci.domain.payload import INLINE_LIMIT, Payload
+from mvm_ci.domain.payload import Payload
 from mvm_ci.domain.retry import RetryPolicy
 from mvm_ci.domain.segment import Append as AppendResult
-from mvm_ci.domain.segment import Segment
-from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.placements import Placements
+from mvm_ci.lifecycle.report_checks import check_outcome, check_segment
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue, Report
-from mvm_ci.wire.blobs import MAX_BLOB
 from mvm_ci.wire.messages import Append, Appended, Drop, EndedItem, FromControlPlane, Recorded
 
 log = structlog.get_logger(__name__)
 
 _WAKE_AGAIN_MS = 1_000
 """Until a guest that went on sleeping is woken again."""
-MAX_SEGMENT = 256 << 10
-"""Bytes of one segment."""
-MAX_ENTRIES = 2 * JournalLimits().entries
-"""Of one journal. Engines stop at half of it: beyond is no engine of ours."""
-MAX_FAILURE = 64 << 10
-"""Characters of a failure's texts, of which engines send less."""
-_LAST_MS = 1 << 53
 
 
 class Batch(msgspec.Struct):
@@ -81,7 +72,7 @@ class Recording(msgspec.Struct, frozen=True):
 
 class Recorder:
     """``stale``: reports and appends refused because their placement was over. ``jitter`` gives numbers in
-    [0, 1).
+    [0, 1). ``went_on`` is told of jobs that left their workers and go on later.
     """
 
     def __init__(
@@ -93,6 +84,7 @@ class Recorder:
         waiters: Waiters,
         uncommitted: Mapping[JobId, NewJob],
         jitter: Callable[[], float],
+        went_on: Callable[[EventKind, Sequence[JobId]], None] = lambda _kind, _jobs: None,
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -101,6 +93,7 @@ class Recorder:
         self._waiters = waiters
         self._uncommitted = uncommitted
         self._jitter = jitter
+        self._went_on = went_on
         self.stale = 0
 
     def begin(self, session: SessionId, placements: Placements, batch: Batch) -> Recording:
@@ -232,6 +225,7 @@ class Recorder:
             self._waiters.changed(going_on)
             for kind, jobs in others.items():
                 self._waiters.happened(kind, jobs)
+                self._went_on(kind, jobs)
             self._waiters.rested(rested)
             await self._end_cancelled([*rested, *self._waiters.awaited(going_on)])
         if refused:
@@ -267,12 +261,12 @@ class Recorder:
                 continue
             new = self._uncommitted.get(item.placed.job) if job is None else None
             spec = job.spec if job is not None else new.spec if new is not None else None
-            attempt = job.attempt if job is not None else 1
+            attempt, first = (job.attempt, job.first_attempt) if job is not None else (1, 1)
             options = job.options if job is not None else new.options if new is not None else DEFAULT_OPTIONS
             policy = RetryPolicy(
                 max_attempts=spec.max_attempts if spec is not None else 1, backoff=options.backoff
             )
-            retry = policy.decide(outcome.failure.kind, attempt, now, self._jitter())
+            retry = policy.decide(outcome.failure.kind, attempt - first + 1, now, self._jitter())
             reports.append(
                 Report(
                     placed=item.placed,
@@ -342,31 +336,8 @@ def _named(batch: Batch) -> Iterator[Placed]:
 def _check(batch: Batch) -> None:
     for append in batch.appends:
         for item in append.items:
-            _check_segment(item.segment)
+            check_segment(item.segment)
     for ended in batch.ended:
         if ended.tail is not None:
-            _check_segment(ended.tail)
-        match ended.outcome:
-            case Completed(result):
-                _check_result(result)
-            case Failed(failure) | Parked(failure):
-                if len(failure.message) + len(failure.detail) > MAX_FAILURE:
-                    raise ProtocolError(f"a failure of more than {MAX_FAILURE} characters")
-            case Suspended(wake_ms):
-                if not 0 <= wake_ms < _LAST_MS:
-                    raise ProtocolError(f"a guest that sleeps until {wake_ms}")
-
-
-def _check_result(result: Payload) -> None:
-    if isinstance(result, bytes):
-        if len(result) > INLINE_LIMIT:
-            raise ProtocolError(f"a result of {len(result)} bytes must be a blob")
-    elif not (is_digest(result.digest) and 0 <= result.size <= MAX_BLOB):
-        raise ProtocolError("a result that can be no blob")
-
-
-def _check_segment(segment: Segment) -> None:
-    if len(segment.data) > MAX_SEGMENT or segment.first < 0 or segment.count < 1:
-        raise ProtocolError(f"a segment of {segment.count} entries in {len(segment.data)} bytes")
-    if segment.first + segment.count > MAX_ENTRIES:
-        raise ProtocolError(f"a journal of more than {MAX_ENTRIES} entries")
+            check_segment(ended.tail)
+        check_outcome(ended.outcome)

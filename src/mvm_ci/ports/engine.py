@@ -1,7 +1,8 @@
 """The engine: runs placements of jobs as durable executions.
 
-The engine asks its ``JournalSink`` to make entries durable, its ``Lease`` before an effect leaves, and tells
-its ``EngineEvents`` what happened. It does not know where the queue is.
+The engine asks its ``JournalSink`` to make entries durable, its ``Lease`` before an effect leaves, the
+``ControlPlane`` for what only that can do, and tells its ``EngineEvents`` what happened. It does not know
+where the queue is.
 """
 
 from collections.abc import Sequence
@@ -61,6 +62,21 @@ class JournalSink(Protocol):
 
         Waits as long as the control plane cannot be reached.
         """
+        ...
+
+
+class ControlPlane(Protocol):
+    """What the control plane does for guests: children, messages, promises, what users see of a job."""
+
+    async def ask(self, placed: Placed, name: str, key: str, argument: bytes) -> bytes:
+        """Its answer. Asked again with the same ``key``, it does nothing twice.
+
+        Waits as long as the control plane cannot be reached. Cancelled, it is given up.
+        """
+        ...
+
+    def tell(self, placed: Placed, name: str, argument: bytes) -> None:
+        """Says something that may get lost."""
         ...
 
 

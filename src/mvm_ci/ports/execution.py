@@ -6,6 +6,7 @@ What may wait is a coroutine: one thread runs many guests. Who drives it decides
 from typing import Protocol
 
 from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
@@ -53,6 +54,22 @@ class ExecutionHost(Protocol):
         """Performs the request, once the lease is valid.
 
         A body over 4 KiB comes back as a stored blob's reference.
+        """
+        ...
+
+    async def ask(self, name: str, key: str, argument: bytes) -> bytes:
+        """Has the control plane do what a call of ``guest/abi/calls.md`` says, once the lease is valid: once,
+        however often it is asked with the same ``key``. Returns its answer, a JSON document.
+        """
+        ...
+
+    def tell(self, name: str, argument: bytes) -> None:
+        """Tells the control plane something that may get lost."""
+        ...
+
+    async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
+        """Waits in place for mail about ``topics`` that the durable journal has not; none: ``until_wall_ns``
+        was reached.
         """
         ...
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef
 from mvm_ci.domain.segment import Append, Segment
@@ -47,6 +48,10 @@ class Calls:
         """See ``HostCalls``."""
         return at_once(self._host.http(request))
 
+    def call(self, name: str, argument: bytes) -> bytes:
+        """See ``HostCalls``."""
+        return at_once(self._host.call(name, argument))
+
 
 class FunctionGuest:
     """A plain function as a guest."""
@@ -68,6 +73,7 @@ def echo(request: HttpRequest, number: int) -> HttpResult:
 class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
+    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail.
     ``slow``: posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that
     the outside has seen. ``now_ns`` moves only by waiting, or if a test moves it.
     """
@@ -80,6 +86,10 @@ class World:
         self.outcome: Outcome | None = None
         self.slow = False
         self.waited_ns: list[int] = []
+        self.asked: dict[str, list[tuple[str, bytes]]] = {}
+        self.told: list[tuple[str, bytes]] = []
+        self.waiting: list[Mail] = []
+        self.answers: Callable[[str, bytes], bytes] = lambda _name, argument: b'{"ok":%s}' % argument
         self._respond = respond
         self._segments: list[Segment] = []
         self._blobs: dict[str, bytes] = {}
@@ -106,6 +116,7 @@ class World:
         if segment.first != len(self.entries):
             return Append.GAP
         self._segments.append(segment)
+        self.waiting = [mail for mail in self.waiting if mail.number not in segment.taken]
         return Append.DONE
 
     def report(self, epoch: int, result: Result) -> bool:
@@ -122,6 +133,11 @@ class World:
         number = sum(map(len, self.effects.values()))
         self.effects.setdefault(key, []).append(request)
         return self._respond(request, number)
+
+    def ask(self, name: str, key: str, argument: bytes) -> bytes:
+        """The control plane is asked."""
+        self.asked.setdefault(key, []).append((name, argument))
+        return self.answers(name, argument)
 
     def put_blob(self, data: bytes) -> BlobRef:
         """Stores bytes."""
@@ -192,6 +208,23 @@ class FakeHost:
                 return HttpResponse(result.status, result.url, result.headers, await self.put_blob(body))
             case HttpResponse() | HttpFailure():
                 return result
+
+    async def ask(self, name: str, key: str, argument: bytes) -> bytes:
+        self.crash_points.reach("ask.before")
+        answer = self._world.ask(name, key, argument)
+        self.crash_points.reach("ask.after")
+        return answer
+
+    def tell(self, name: str, argument: bytes) -> None:
+        self._world.told.append((name, argument))
+
+    async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
+        self.crash_points.reach("mail.before")
+        found = tuple(mail for mail in self._world.waiting if mail.topic in topics)
+        if not found:
+            self._world.now_ns = max(self._world.now_ns, until_wall_ns)
+        self.crash_points.reach("mail.after")
+        return found
 
     async def wait_until(self, wall_ns: int) -> None:
         self.crash_points.reach("wait.before")

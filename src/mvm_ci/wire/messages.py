@@ -1,4 +1,5 @@
-"""The messages between a worker and the control plane. Protocol version 1.
+"""The messages between a worker and the control plane. Protocol version 2 (1 had no ``Ask``, ``Tell``,
+``Answered``).
 
 One stream, opened by the worker, carries frames both ways: a length (4 bytes, little-endian) and a
 MessagePack array whose first element is the tag. Tags and fields are never renumbered or removed, only added
@@ -14,6 +15,8 @@ payloads, modules and journals go on streams of their own: ``blobs``.
       │ ◀──────────────────── Assign([..]) │   pushed as jobs appear; each uses one credit
       │ Started, Append, Ended, … ───────▶ │   batches: what gathered while the last write was under way
       │ ◀────────────── Appended, Recorded │   what is durable, what is stale
+      │ Ask, Tell ───────────────────────▶ │   what a guest wants of the control plane
+      │ ◀──────────────────────── Answered │   when it has it
       │ Heartbeat ───────────────────────▶ │   renews the lease
       │ ◀────────── Beat, Stop, Drain, Ping │
 """
@@ -28,7 +31,7 @@ from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 OLDEST_PROTOCOL: Final = 1
 ALPN: Final = b"mvm-ci/worker/1"
 MAX_FRAME: Final = 4 << 20
@@ -153,6 +156,26 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
     """The worker has nothing left and ends its session for good."""
 
 
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """A guest wants something that the control plane does; ``Answered`` carries the same ``number``, which
+    counts up in this incarnation. Sent again after a reconnect until answered; done once for each ``key``.
+    """
+
+    number: int
+    placed: Placed
+    name: str
+    key: str
+    argument: bytes
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """A guest says something that may get lost."""
+
+    placed: Placed
+    name: str
+    argument: bytes
+
+
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The session stands. ``keep``: of ``Hello.running``, those that go on; all others must be dropped
     without a report.
@@ -245,7 +268,16 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag=29, gc=False):
     number: int
 
 
-FromWorker: TypeAlias = Hello | Credit | Heartbeat | Started | Append | Ended | Draining | Pong | Goodbye
+class Answered(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
+    """The answer to ``Ask(number)``."""
+
+    number: int
+    answer: bytes
+
+
+FromWorker: TypeAlias = (
+    Hello | Credit | Heartbeat | Started | Append | Ended | Draining | Pong | Goodbye | Ask | Tell
+)
 FromControlPlane: TypeAlias = (
-    Welcome | Refused | Assign | Appended | Recorded | Beat | Stop | Drop | Drain | Ping
+    Welcome | Refused | Assign | Appended | Recorded | Beat | Stop | Drop | Drain | Ping | Answered
 )

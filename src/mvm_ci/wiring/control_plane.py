@@ -64,6 +64,7 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         config.bind,
         lease_s=config.lease_s,
         stall_ms=max(1, round(config.stall_s * 1000)),
+        public_url=config.public_url,
         max_jobs=config.max_jobs,
         min_free_bytes=config.min_free_bytes,
     )
@@ -86,11 +87,18 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         await _first(stop.asked(), running.plane.failed(), following)
 
 
-def control_plane_settings(bind: Address, *, lease_s: float, **others: int) -> ControlPlaneSettings:
+def control_plane_settings(
+    bind: Address, *, lease_s: float, public_url: str = "", **others: int
+) -> ControlPlaneSettings:
     """The control plane's own settings; ``others``: those that it takes as they are."""
     lease_ms = round(lease_s * 1000)
     return ControlPlaneSettings(
-        host=bind.host, port=bind.port, lease_ms=lease_ms, heartbeat_ms=lease_ms // _HEARTBEATS, **others
+        host=bind.host,
+        port=bind.port,
+        public_url=public_url,
+        lease_ms=lease_ms,
+        heartbeat_ms=lease_ms // _HEARTBEATS,
+        **others,
     )
 
 
@@ -116,6 +124,7 @@ async def opened_control_plane(
         disk = DirectoryDisk(state.path)
         stores = Stores(
             queue=store.queue,
+            mail=store.mail,
             queues=store.queues,
             registry=store.registry,
             access=store.access,

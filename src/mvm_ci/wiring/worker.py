@@ -13,7 +13,7 @@ from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.network import NetworkPolicy
 from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
+from mvm_ci.ports.engine import ControlPlane, Engine, EngineEvents, JournalSink, Lease, PayloadStore
 from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wiring.network import make_transport
@@ -87,12 +87,23 @@ class _Engines:
         self._clock = clock
 
     def __call__(
-        self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+        self,
+        *,
+        journal: JournalSink,
+        plane: ControlPlane,
+        lease: Lease,
+        payloads: PayloadStore,
+        events: EngineEvents,
     ) -> Awaitable[Engine]:
-        return self._make(journal, lease, payloads, events)
+        return self._make(journal, plane, lease, payloads, events)
 
     async def _make(
-        self, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+        self,
+        journal: JournalSink,
+        plane: ControlPlane,
+        lease: Lease,
+        payloads: PayloadStore,
+        events: EngineEvents,
     ) -> Engine:
         policy = NetworkPolicy(
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
@@ -105,6 +116,7 @@ class _Engines:
                 slots=self._guests.slots,
             ),
             journal=journal,
+            plane=plane,
             lease=lease,
             payloads=payloads,
             http=http,

@@ -20,6 +20,7 @@ from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, encode_batches
 from mvm_ci.wire.session import WorkerSession
+from mvm_ci.worker.asks import Asks
 
 MAX_PENDING: Final = 32 << 20
 """Bytes of journal that may wait for an answer; who appends more waits."""
@@ -44,7 +45,8 @@ class _Pending:
 class Outbox:
     """``ports.engine.JournalSink`` and the queue of the main stream.
 
-    ``lost``: told of each placement whose append was refused: it belongs to somebody else.
+    ``lost``: told of each placement whose append was refused: it belongs to somebody else. ``asks``: what
+    guests ask of the control plane.
     """
 
     def __init__(self, lost: Callable[[Placed], None]) -> None:
@@ -61,6 +63,7 @@ class Outbox:
         self._pending_bytes = 0
         self._ends: dict[Placed, m.EndedItem] = {}
         self._unsent_ends: list[Placed] = []
+        self.asks = Asks(self.post)
 
     # ------------------------------------------------------------------ from the engine
 
@@ -113,7 +116,7 @@ class Outbox:
         """A connection stands: all that is not answered goes out (again)."""
         self._wire = wire
         self._detached.clear()
-        self._messages = []
+        self._messages = list(self.asks.unanswered())
         self._started = list(running)
         for batch in reversed(self._unanswered):
             self._queued.extendleft(reversed(batch))

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
+from mvm_ci.ports.engine import ControlPlane, Engine, EngineEvents, JournalSink, Lease, PayloadStore
 from mvm_ci.ports.guest import ModuleCompiler
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wire.messages import Draining, Goodbye
@@ -38,7 +38,13 @@ class EngineFactory(Protocol):
     """Makes the worker's engine, which the worker starts. What it raises ends the worker."""
 
     def __call__(
-        self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+        self,
+        *,
+        journal: JournalSink,
+        plane: ControlPlane,
+        lease: Lease,
+        payloads: PayloadStore,
+        events: EngineEvents,
     ) -> Awaitable[Engine]:
         """The engine; the worker closes it."""
         ...
@@ -108,7 +114,11 @@ class Worker:
             await link.bind()
             stack.push_async_callback(link.close)
             engine = await self._engine_factory(
-                journal=holdings.outbox, lease=lease, payloads=payloads, events=holdings
+                journal=holdings.outbox,
+                plane=holdings.outbox.asks,
+                lease=lease,
+                payloads=payloads,
+                events=holdings,
             )
             stack.push_async_callback(engine.close)
             holdings.slots, holdings.capacity = engine.slots, engine.capacity

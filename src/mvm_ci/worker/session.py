@@ -132,6 +132,8 @@ class Session:
                 self._outbox.recorded(placements)
             case m.Beat(number=number, rest_ms=rest_ms):
                 self._renew(number, rest_ms)
+            case m.Answered(number=number, answer=answer):
+                self._outbox.asks.answered(number, answer)
             case m.Stop(placements=placements):
                 intake.stop(placements)
             case m.Drop(placements=placements):

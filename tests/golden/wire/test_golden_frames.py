@@ -13,6 +13,7 @@ from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import (
     Completed,
+    Continued,
     Failed,
     Failure,
     FailureKind,
@@ -68,6 +69,16 @@ FROM_WORKER: dict[str, m.FromWorker] = {
     "ended-completed": m.Ended(
         (m.EndedItem(P, Completed(b"42"), SEGMENT), m.EndedItem(Q, Completed(BlobRef(DIGEST, 9)), None))
     ),
+    "append-taken": m.Append((m.AppendItem(P, replace(SEGMENT, taken=(7, 9))),)),
+    "ended-mail": m.Ended(
+        (
+            m.EndedItem(P, Suspended(1_800_000_000_000, ("child:7", "message:go")), SEGMENT),
+            m.EndedItem(Q, Continued(b"{}"), None),
+            m.EndedItem(Q, Completed(b"1"), None),
+        )
+    ),
+    "ask": m.Ask(3, P, "child.start", "j1-1-0", b"{}"),
+    "tell": m.Tell(P, "progress", b"{}"),
     "ended-failed": m.Ended((m.EndedItem(P, Failed(FAILURE), None),)),
     "ended-others": m.Ended(
         (
@@ -99,6 +110,8 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "drain": m.Drain(),
     "drain-running": m.Drain(running=True),
     "ping": m.Ping(5),
+    "answered": m.Answered(3, b'{"ok":null}'),
+    "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
     "get-blob": blobs.GetBlob(DIGEST),
@@ -113,7 +126,21 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
-SHORTER = frozenset({"credit", "hello", "hello-first", "hello-labels", "heartbeat", "drain", "beat"})
+SHORTER = frozenset(
+    {
+        "append",
+        "assign",
+        "ended-completed",
+        "ended-others",
+        "credit",
+        "hello",
+        "hello-first",
+        "hello-labels",
+        "heartbeat",
+        "drain",
+        "beat",
+    }
+)
 """From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 

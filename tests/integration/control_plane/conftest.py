@@ -12,6 +12,7 @@ from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.figures import MemoryFigures
+from mvm_ci.adapters.memory.mail import MemoryMailStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
@@ -75,6 +76,7 @@ class Stand:
         self.transport: Transport = MemoryTransport(self.network)
         self.address = "memory:0"
         self.queue: Any = MemoryJobQueue()
+        self.mail: Any = MemoryMailStore(self.queue)
         self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
         self.access: Any = MemoryAccess()
@@ -116,6 +118,7 @@ class Stand:
             ControlPlaneSettings(**{"port": 0, **settings}),
             Stores(
                 queue=self.queue,
+                mail=self.mail,
                 queues=self.queues,
                 registry=self.registry,
                 access=self.access,

@@ -14,7 +14,7 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Parked, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
-from mvm_ci.lifecycle.record import MAX_ENTRIES, MAX_FAILURE
+from mvm_ci.lifecycle.report_checks import MAX_ENTRIES, MAX_FAILURE
 from mvm_ci.wire import blobs as w
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode

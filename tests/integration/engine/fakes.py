@@ -65,6 +65,22 @@ class Journal:
         return decode([*self.segments[JobId(job)], *([tail] if tail is not None else [])])
 
 
+class Plane:
+    """A control plane that answers what a test says, and keeps what it was asked and told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Placed, str, str, bytes]] = []
+        self.told: list[tuple[Placed, str, bytes]] = []
+        self.answers: dict[str, asyncio.Future[bytes]] = {}
+
+    async def ask(self, placed: Placed, name: str, key: str, argument: bytes) -> bytes:
+        self.asked.append((placed, name, key, argument))
+        return await self.answers.setdefault(name, asyncio.get_running_loop().create_future())
+
+    def tell(self, placed: Placed, name: str, argument: bytes) -> None:
+        self.told.append((placed, name, argument))
+
+
 class Lease:
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -211,6 +227,7 @@ class World:
         code.touch()
         self.directory = directory
         self.journal = Journal()
+        self.plane = Plane()
         self.lease = Lease()
         self.payloads = payloads or Payloads(code)
         self.http = Http()
@@ -224,6 +241,7 @@ class World:
                 runtime=runtime,
             ),
             journal=self.journal,
+            plane=self.plane,
             lease=self.lease,
             payloads=self.payloads,
             http=self.http,

@@ -23,7 +23,18 @@ from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.engine.runner_process import RunnerProcess
 from mvm_ci.journal.entries import Slept
 from tests.integration.engine.fake_guests import script
-from tests.integration.engine.fakes import ROOT, Clock, Events, Http, Journal, Lease, Payloads, World, running
+from tests.integration.engine.fakes import (
+    ROOT,
+    Clock,
+    Events,
+    Http,
+    Journal,
+    Lease,
+    Payloads,
+    Plane,
+    World,
+    running,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -352,6 +363,7 @@ async def test_runners_that_cannot_start_are_reported(tmp_path: Path) -> None:
     pool = EnginePool(
         PoolSettings(worker="w", directory=tmp_path, slots=1, runtime="no.such.module:thing"),
         journal=Journal(),
+        plane=Plane(),
         lease=Lease(),
         payloads=Payloads(tmp_path),
         http=Http(),

@@ -14,7 +14,7 @@ from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Append, Segment
-from mvm_ci.ports.engine import Ended, EngineEvents, JournalSink, Lease, PayloadStore, Placement
+from mvm_ci.ports.engine import ControlPlane, Ended, EngineEvents, JournalSink, Lease, PayloadStore, Placement
 from mvm_ci.ports.guest import CompiledModule, ModuleKind
 from mvm_ci.ports.transport import Connection, Stream
 from mvm_ci.testing.clock import FakeClock, settle
@@ -182,6 +182,7 @@ class Bench:
         self.control: Any = None
         self.worker: Worker = None  # type: ignore[assignment]  # made by start
         self.engine: FakeEngine = None  # type: ignore[assignment]  # made by the worker
+        self.plane: ControlPlane = None  # type: ignore[assignment]
         self.journal: JournalSink = None  # type: ignore[assignment]
         self.lease: Lease = None  # type: ignore[assignment]
         self.payloads: PayloadStore = None  # type: ignore[assignment]
@@ -214,9 +215,15 @@ class Bench:
         self.running = asyncio.create_task(self.worker.run())
 
     async def _make_engine(
-        self, *, journal: JournalSink, lease: Lease, payloads: PayloadStore, events: EngineEvents
+        self,
+        *,
+        journal: JournalSink,
+        plane: ControlPlane,
+        lease: Lease,
+        payloads: PayloadStore,
+        events: EngineEvents,
     ) -> FakeEngine:
-        self.journal, self.lease, self.payloads = journal, lease, payloads
+        self.journal, self.lease, self.payloads, self.plane = journal, lease, payloads, plane
         self.engine = FakeEngine(events, self.slots)
         self.engine.can_start = self.engine_can_start
         self.ready.set()  # from here on the worker waits for nothing but its clock and the network

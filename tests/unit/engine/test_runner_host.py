@@ -37,13 +37,16 @@ GET = HttpRequest("GET", "http://a/", (), b"", 1000, idempotent=True)
 class Outside:
     def __init__(self) -> None:
         self.sent: list[FromRunner] = []
-        self.sleeping: list[Answer[None]] = []
+        self.sleeping: list[Answer[Any]] = []
 
     def send(self, message: FromRunner) -> None:
         self.sent.append(message)
 
-    def sleep(self, wall_ns: int, answer: Answer[None]) -> None:
+    def sleep(self, wall_ns: int, answer: Answer[Any]) -> None:
         self.sleeping.append(answer)
+
+    def awake(self, answer: Answer[Any]) -> None:
+        self.sleeping.remove(answer)
 
 
 @pytest.fixture

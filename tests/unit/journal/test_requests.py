@@ -5,12 +5,12 @@ import pytest
 from mvm_ci.domain.errors import NondeterminismDetected
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse
 from mvm_ci.journal.describe import summarize
+from mvm_ci.journal.effects import INTERRUPTED
 from mvm_ci.journal.entries import (
     ClockRead,
     HttpDone,
     HttpIntent,
 )
-from mvm_ci.journal.replay import INTERRUPTED
 from mvm_ci.journal.steps import Answer, Perform
 from tests.unit.journal.machines import GET, OK, POST, SECOND, T0, S, fresh, new, recorded, resumed
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from mvm_ci.adapters.memory.changes import Changes
 from mvm_ci.adapters.memory.reads import Reads, answered
-from mvm_ci.adapters.memory.record import Record
+from mvm_ci.adapters.memory.record import Piece, Record
 from mvm_ci.domain.ids import JobId, SessionId
-from mvm_ci.domain.job import PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
+from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
 from mvm_ci.domain.level import Level
+from mvm_ci.domain.mail import of_child
 from mvm_ci.ports.job_queue import Append, Report, Rescued, Segment, Woken
 
 
@@ -18,9 +19,23 @@ class MemoryJobQueue(Changes, Reads):
     def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> asyncio.Future[None]:
         for new in jobs:
             if new.id not in self._records:
-                self._records[new.id] = Record.of(new)
+                self._records[new.id] = Record.of(new, self._ended)
         self._levels.update(((level.namespace, level.key), level) for level in levels)
         return answered(None)
+
+    def _ended(self, record: Record) -> None:
+        """A child's end is mail for its parent."""
+        job = record.job
+        parent = self._records.get(job.options.parent) if job.options.parent is not None else None
+        if parent is None or parent.job.state in FINAL:
+            return
+        piece = Piece(self.next_number(), of_child(job.id), "", job.result, job.failure, job.state)
+        parent.post(piece)
+
+    def next_number(self) -> int:
+        """Of a piece of mail."""
+        self._serial += 1
+        return self._serial
 
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None

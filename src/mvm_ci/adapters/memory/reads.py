@@ -32,6 +32,12 @@ class Reads:
     def __init__(self) -> None:
         self._records: dict[JobId, Record] = {}
         self._levels: dict[tuple[str, str], Level] = {}
+        self._serial = 0
+
+    @property
+    def records(self) -> dict[JobId, Record]:
+        """All jobs."""
+        return self._records
 
     def levels(self, now_ms: int) -> asyncio.Future[list[Level]]:
         left = {key: level.by(now_ms) for key, level in sorted(self._levels.items())}

@@ -1,16 +1,41 @@
 """One job in memory, and what can happen to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from mvm_ci.domain.ids import SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
 from mvm_ci.domain.lane import begun
 from mvm_ci.domain.options import Dependency
-from mvm_ci.domain.outcome import Completed, Failed, Outcome, Parked, Released, Stopped, Suspended
+from mvm_ci.domain.outcome import (
+    Completed,
+    Continued,
+    Failed,
+    Failure,
+    Outcome,
+    Parked,
+    Released,
+    Stopped,
+    Suspended,
+)
+from mvm_ci.domain.payload import Payload
 from mvm_ci.ports.job_queue import Report, Segment
+
+
+class Piece(msgspec.Struct):
+    """Mail of a job. ``state``: how a child ended."""
+
+    number: int
+    topic: str
+    key: str
+    body: Payload | None = None
+    failure: Failure | None = None
+    state: JobState | None = None
+    taken: bool = False
+
 
 _EVENTS: dict[type[Outcome], Event] = {
     Completed: Event.COMPLETE,
@@ -19,23 +44,26 @@ _EVENTS: dict[type[Outcome], Event] = {
     Parked: Event.PARK,
     Released: Event.RELEASE,
     Stopped: Event.STOPPED,
+    Continued: Event.CONTINUE,
 }
 
 
 class Record:
     """A job with its journals. ``ended_by``: the report that ended the placement of the present epoch;
-    ``begun``: its attempt has been placed.
+    ``begun``: its attempt has been placed; ``mail``: what came for it; ``on_end``: told when it ends.
     """
 
-    def __init__(self, job: Job, after: Sequence[Dependency]) -> None:
+    def __init__(self, job: Job, after: Sequence[Dependency], on_end: Callable[["Record"], None]) -> None:
         self.job = job
         self.after = sorted(after, key=lambda dependency: dependency.job)
         self.begun = False
         self.ended_by: Report | None = None
+        self.mail: list[Piece] = []
+        self._on_end = on_end
         self._journals: dict[int, list[tuple[int, Segment]]] = {}
 
     @classmethod
-    def of(cls, new: NewJob) -> "Record":
+    def of(cls, new: NewJob, on_end: Callable[["Record"], None]) -> "Record":
         """The record of a job that enters the queue."""
         options = new.options
         state, wake_ms, expires_ms = JobState.PENDING, None, None
@@ -54,7 +82,7 @@ class Record:
             wake_ms=wake_ms,
             expires_ms=expires_ms,
         )
-        record = cls(job, options.after)
+        record = cls(job, options.after, on_end)
         if new.session is not None:
             record.claim(new.session)
         return record
@@ -75,12 +103,26 @@ class Record:
         if after is not JobState.PAUSED:
             changes.setdefault("wake_ms", None)
         self.job = replace(self.job, state=after, **changes)
+        if after in FINAL:
+            self._on_end(self)
+
+    def post(self, piece: Piece) -> None:
+        """Puts mail into the box; if the job is suspended for it, it is pending."""
+        if any((known.topic, known.key) == (piece.topic, piece.key) for known in self.mail):
+            return
+        self.mail.append(piece)
+        if self.job.state is JobState.SUSPENDED and piece.topic in self.job.awaits:
+            self.move(Event.WAKE)
+
+    def has_mail(self) -> bool:
+        """Whether there is some that the job waits for."""
+        return any(not piece.taken and piece.topic in self.job.awaits for piece in self.mail)
 
     def claim(self, session: SessionId) -> ClaimedJob:
         """Places the job on a session, under its next epoch."""
         self.ended_by = None
         self.begun = True
-        self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1, expires_ms=None)
+        self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1, expires_ms=None, awaits=())
         job = self.job
         return ClaimedJob(
             id=job.id, epoch=job.epoch, attempt=job.attempt, spec=job.spec, journal_length=job.journal_length
@@ -105,8 +147,13 @@ class Record:
             self.write(report.tail)
         after = transition(self.job.state, event)
         self.move(event, now_ms=now_ms, **self._changes(after, report, now_ms))
-        if after is JobState.SUSPENDED and self.job.wake_ms is not None and self.job.wake_ms <= now_ms:
+        due = self.job.wake_ms is not None and self.job.wake_ms <= now_ms
+        if after is JobState.SUSPENDED and (due or self.has_mail()):
             self.move(Event.WAKE)
+        if after is JobState.PAUSED and self.has_mail():
+            self.job = replace(self.job, wake_ms=None)
+        if isinstance(report.outcome, Continued) and after is not JobState.CANCELLED:
+            self._trim()
         self.ended_by = report
         return True
 
@@ -115,28 +162,28 @@ class Record:
         match after, report.outcome:
             case JobState.COMPLETED, Completed(result):
                 return {"result": result}
-            case JobState.SUSPENDED, Suspended(wake_ms):
-                return {"wake_ms": wake_ms}
-            case JobState.PAUSED, Suspended(wake_ms):
-                return {"wake_ms": wake_ms if wake_ms > now_ms else None}
+            case ((JobState.SUSPENDED | JobState.PAUSED), Suspended(wake_ms, topics)):
+                later = after is JobState.SUSPENDED or wake_ms > now_ms
+                return {"wake_ms": wake_ms if later else None, "awaits": topics}
+            case ((JobState.PENDING | JobState.PAUSED), Continued(given)):
+                spec, attempt = replace(self.job.spec, input=given), self.job.attempt + 1
+                return {"spec": spec, "first_attempt": attempt, **self._anew()}
             case (JobState.FAILED, Failed(failure)) | (JobState.PAUSED, Parked(failure)):
                 return {"failure": failure}
             case ((JobState.SCHEDULED | JobState.PAUSED), Failed(failure)):
                 self.begun = False
-                return {
-                    "failure": failure,
-                    "wake_ms": report.retry_ms,
-                    "attempt": self.job.attempt + 1,
-                    "journal_length": 0,
-                    "started_ms": None,
-                }
+                return {"failure": failure, "wake_ms": report.retry_ms, **self._anew()}
             case _:
                 return {}
+
+    def _anew(self) -> dict[str, Any]:
+        """What changes when another execution begins."""
+        return {"attempt": self.job.attempt + 1, "journal_length": 0, "started_ms": None}
 
     def resume(self, now_ms: int, *, blocked: bool) -> None:
         """A paused job goes on."""
         wake_ms = self.job.wake_ms
-        later = wake_ms if wake_ms is not None and wake_ms > now_ms else None
+        later = wake_ms if wake_ms is not None and wake_ms > now_ms and not self.job.awaits else None
         self.move(Event.RESUME, wake_ms=later, failure=None)
         if blocked:
             self.job = replace(self.job, state=JobState.BLOCKED)
@@ -167,10 +214,14 @@ class Record:
 
     def holds(self, segment: Segment) -> bool:
         """Whether the placement of the present epoch has already written exactly this segment."""
-        return (self.job.epoch, segment) in self._journals.get(self.job.attempt, [])
+        return (self.job.epoch, replace(segment, taken=())) in self._journals.get(self.job.attempt, [])
 
     def write(self, segment: Segment) -> None:
         """Adds a segment that fits."""
+        for piece in self.mail:
+            if piece.number in segment.taken:
+                piece.taken, piece.body, piece.failure = True, None, None
+        segment = replace(segment, taken=())
         self._journals.setdefault(self.job.attempt, []).append((self.job.epoch, segment))
         self.job = replace(self.job, journal_length=self.job.journal_length + segment.count)
 
@@ -181,6 +232,12 @@ class Record:
     def journal_data(self) -> list[bytes]:
         """What the journals of all attempts hold."""
         return [segment.data for journal in self._journals.values() for _, segment in journal]
+
+    def _trim(self) -> None:
+        """Forgets all journals but the last two."""
+        for attempt in list(self._journals):
+            if attempt < self.job.attempt - 1:
+                del self._journals[attempt]
 
     def remove_journals(self) -> None:
         """Forgets the journals of all attempts."""

@@ -87,7 +87,14 @@ def _delete(connection: sqlite3.Connection, jobs: Sequence[JobId]) -> list[Chang
     deletable = {job for (job,) in connection.execute(QUERIES["deletable"], (asked,))}
     known = {row[0] for row in standing(connection, jobs)}
     ids = json.dumps(sorted(deletable))
-    for statement in ("delete_journals", "delete_terms", "delete_dependencies", "delete_jobs"):
+    for statement in (
+        "delete_journals",
+        "delete_terms",
+        "delete_dependencies",
+        "delete_mail",
+        "delete_promises",
+        "delete_jobs",
+    ):
         connection.execute(QUERIES[statement], (ids,))
     return [
         Changed(

@@ -14,6 +14,7 @@ UPDATE jobs SET state = {after pause}
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from pause}
 RETURNING id, state, epoch, session
 
+-- One that waits for mail is placed, and looks for itself.
 -- name: resume
 UPDATE jobs SET
     state = CASE
@@ -22,9 +23,9 @@ UPDATE jobs SET
             WHERE dependencies.job = jobs.id
                 AND (needed.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
                     OR dependencies.success = 1 AND needed.state <> {COMPLETED})) THEN {BLOCKED}
-        WHEN jobs.wake_ms > ?2 THEN {SCHEDULED}
+        WHEN jobs.wake_ms > ?2 AND awaits IS NULL THEN {SCHEDULED}
         ELSE {after resume} END,
-    wake_ms = CASE WHEN jobs.wake_ms > ?2 THEN jobs.wake_ms END,
+    wake_ms = CASE WHEN jobs.wake_ms > ?2 AND awaits IS NULL THEN jobs.wake_ms END,
     failure = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from resume}
 RETURNING id, state, epoch, session
@@ -57,6 +58,12 @@ DELETE FROM terms WHERE job IN (SELECT value FROM json_each(?1))
 
 -- name: delete_dependencies
 DELETE FROM dependencies WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: delete_mail
+DELETE FROM mail WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: delete_promises
+DELETE FROM promises WHERE job IN (SELECT value FROM json_each(?1))
 
 -- name: delete_jobs
 DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1))

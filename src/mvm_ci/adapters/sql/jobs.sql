@@ -2,8 +2,8 @@
 
 -- name: submit
 INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, priority, lane, module, name, options, input,
-    wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size)
-VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+    wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size, parent)
+VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
 ON CONFLICT (id) DO NOTHING
 
 -- name: submit_plain
@@ -19,7 +19,8 @@ INSERT INTO dependencies (job, upstream, success) VALUES /* rows */ (?1, ?2, ?3)
 
 -- A lane that ends in 1 holds the jobs whose attempt has begun.
 -- name: claim
-UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL
+UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL,
+    awaits = NULL
 WHERE id IN (SELECT id FROM jobs WHERE state = {PENDING} AND lane = ?3 ORDER BY id LIMIT ?2)
 RETURNING id, epoch, attempt, journal_length, module, name, options, input, input_size
 

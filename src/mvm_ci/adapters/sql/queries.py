@@ -32,11 +32,13 @@ _FILES: Final = (
     "schedules.sql",
     "events.sql",
     "rates.sql",
+    "mail.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "
     "finished_ms, wake_ms, expires_ms, jobs.namespace, queue, priority, idempotency, request, tags, "
-    "metadata, module, name, options, input, input_size, result, result_size, failure"
+    "metadata, module, name, options, input, input_size, result, result_size, failure, jobs.parent, "
+    "first_attempt, awaits, progress"
 )
 """What ``rows.job`` reads."""
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
@@ -99,12 +101,13 @@ def for_rows(name: str, count: int) -> str:
 
 def execute_rows(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> int:
     """Executes a statement for all rows, many at a time; returns how many rows of its table it changed."""
-    before = connection.total_changes
-    done, size = 0, _LARGEST
+    changed, done, size = 0, 0, _LARGEST
     while done < len(rows):
         while size > len(rows) - done:
             size >>= 1
         values = tuple(itertools.chain.from_iterable(rows[done : done + size]))
         connection.execute(for_rows(name, size), values)
+        # Of a statement with WITH the cursor does not know; what triggers change does not count.
+        changed += connection.execute("SELECT changes()").fetchone()[0]
         done += size
-    return connection.total_changes - before
+    return changed

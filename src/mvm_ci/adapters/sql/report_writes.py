@@ -5,16 +5,26 @@ which no job occurs twice; within a round, the order of statements makes no diff
 """
 
 import itertools
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar, assert_never
 
 from mvm_ci.adapters.sql.job_writes import standing
 from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
-from mvm_ci.adapters.sql.rows import failure_text, fingerprint, payload_columns
+from mvm_ci.adapters.sql.rows import failure_text, fingerprint, payload_columns, topics_text
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import PLACED, Event, Placed
-from mvm_ci.domain.outcome import Completed, Failed, Outcome, Parked, Released, Stopped, Suspended
+from mvm_ci.domain.outcome import (
+    Completed,
+    Continued,
+    Failed,
+    Outcome,
+    Parked,
+    Released,
+    Stopped,
+    Suspended,
+)
 from mvm_ci.ports.job_queue import Append, Report, Segment
 
 T = TypeVar("T")
@@ -30,17 +40,18 @@ class End(NamedTuple):
     job: JobId
     statement: str
     row: Row
-    tail: Row | None
+    tail: "Added | None"
 
 
 class Added(NamedTuple):
-    """A segment as a row: the five values that ``insert_segments`` takes."""
+    """A segment as a row, for ``insert_segments``, and the mail that it takes."""
 
     job: JobId
     epoch: int
     first: int
     entries: int
     data: bytearray
+    taken: tuple[int, ...]
 
 
 def end(report: Report, now_ms: int) -> End:
@@ -52,9 +63,9 @@ def end(report: Report, now_ms: int) -> End:
     return End(placed.job, event, row, None if tail is None else added(placed, tail))
 
 
-def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
-    """What an outcome is to a job; the statement of that name takes these further values."""
-    event: Event
+def _event(outcome: Outcome, retry_ms: int | None) -> tuple[str, Row]:
+    """The statement that carries an outcome out, and the further values that it takes."""
+    event: str
     values: Row
     match outcome:
         case Completed(result):
@@ -64,8 +75,13 @@ def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
             event, values = Event.FAIL, (failure_text(failure),)
         case Failed(failure):
             event, values = Event.RETRY, (failure_text(failure), retry_ms)
+        case Suspended(wake_ms, topics) if topics:
+            event, values = "suspend_for_mail", (wake_ms, topics_text(topics))
         case Suspended(wake_ms):
             event, values = Event.SUSPEND, (wake_ms,)
+        case Continued(given):
+            data, size = payload_columns(given)
+            event, values = Event.CONTINUE, (data, -1 if size is None else size)
         case Parked(failure):
             event, values = Event.PARK, (failure_text(failure),)
         case Released():
@@ -79,7 +95,9 @@ def _event(outcome: Outcome, retry_ms: int | None) -> tuple[Event, Row]:
 
 def added(placed: Placed, segment: Segment) -> Added:
     """A segment as a row."""
-    return Added(placed.job, placed.epoch, segment.first, segment.count, bytearray(segment.data))
+    return Added(
+        placed.job, placed.epoch, segment.first, segment.count, bytearray(segment.data), segment.taken
+    )
 
 
 def report(connection: sqlite3.Connection, calls: Sequence[Sequence[End]]) -> list[list[bool]]:
@@ -92,15 +110,18 @@ def report(connection: sqlite3.Connection, calls: Sequence[Sequence[End]]) -> li
 
 def _report_round(connection: sqlite3.Connection, ends: Sequence[End]) -> list[bool]:
     rows: dict[str, list[Row]] = {}
-    tails: dict[str, list[Row]] = {}
+    tails: dict[str, list[Added]] = {}
     for _, statement, row, tail in ends:
         rows.setdefault(statement, []).append(row)
         if tail is not None:
             insert = "insert_last_segments" if statement == Event.STOPPED else "insert_segments"
             tails.setdefault(insert, []).append(tail)
-    for insert, tail_rows in tails.items():
-        execute_rows(connection, insert, tail_rows)
-    if sum([execute_rows(connection, statement, rows[statement]) for statement in rows]) == len(ends):
+    for insert, segments in tails.items():
+        _insert(connection, insert, segments)
+    changed = sum([execute_rows(connection, statement, rows[statement]) for statement in rows])
+    if Event.CONTINUE in rows:
+        execute_rows(connection, "trim_journals", [row[:1] for row in rows[Event.CONTINUE]])
+    if changed == len(ends):
         return [True] * len(ends)
     # Took effect, now or before: the job's present placement was ended by exactly this report.
     ended = {
@@ -118,7 +139,7 @@ def append(connection: sqlite3.Connection, calls: Sequence[Sequence[Added]]) -> 
 
 
 def _append_round(connection: sqlite3.Connection, segments: Sequence[Added]) -> list[Append]:
-    execute_rows(connection, "insert_segments", segments)
+    _insert(connection, "insert_segments", segments)
     counted = execute_rows(connection, "count_segments", [segment[:4] for segment in segments])
     if counted == len(segments):
         return [Append.DONE] * len(segments)
@@ -130,9 +151,16 @@ def _append_round(connection: sqlite3.Connection, segments: Sequence[Added]) -> 
     ]
 
 
+def _insert(connection: sqlite3.Connection, statement: str, segments: Sequence[Added]) -> None:
+    execute_rows(connection, statement, [segment[:5] for segment in segments])
+    for segment in segments:
+        if segment.taken:
+            connection.execute(QUERIES["take"], (*segment[:3], json.dumps(segment.taken)))
+
+
 def _place(connection: sqlite3.Connection, segment: Added) -> Append:
     """What became of a current placement's segment: it is there (now or from before), or it did not fit."""
-    found = connection.execute(QUERIES["holds_segment"], segment).fetchone()
+    found = connection.execute(QUERIES["holds_segment"], segment[:5]).fetchone()
     return Append.DONE if found else Append.GAP
 
 

@@ -56,6 +56,49 @@ FROM ended
 WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from suspend}
     AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
 
+-- Mail that came while the report was on its way is there: the job does not sleep over it.
+-- name: suspend_for_mail
+WITH ended (job, epoch, first, entries, reported, now_ms, wake_ms, topics) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)),
+due (job, epoch, first, entries, reported, wake_ms, topics, now_ms, arrived) AS MATERIALIZED (
+    SELECT job, epoch, first, entries, reported, wake_ms, topics, now_ms, wake_ms <= now_ms OR EXISTS (
+        SELECT 1 FROM mail WHERE mail.job = ended.job AND mail.taken = 0
+            AND mail.topic IN (SELECT value FROM json_each(ended.topics)))
+    FROM ended)
+UPDATE jobs SET
+    state = CASE WHEN jobs.state NOT IN ({CANCELLING}, {PAUSING}) AND due.arrived THEN {PENDING}
+        ELSE {after suspend} END,
+    session = NULL, reported = due.reported,
+    journal_length = jobs.journal_length + due.entries,
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN due.now_ms END,
+    awaits = due.topics,
+    wake_ms = CASE WHEN jobs.state <> {CANCELLING} AND NOT due.arrived THEN due.wake_ms END
+FROM due
+WHERE jobs.id = due.job AND jobs.epoch = due.epoch AND jobs.state IN {from suspend}
+    AND (due.first = -1 AND due.entries = 0 OR due.first = jobs.journal_length AND due.entries > 0)
+
+-- name: continue
+WITH ended (job, epoch, first, entries, reported, now_ms, input, input_size) AS
+    (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))
+UPDATE jobs SET
+    state = {after continue}, session = NULL, reported = ended.reported,
+    journal_length = CASE jobs.state WHEN {CANCELLING} THEN jobs.journal_length + ended.entries ELSE 0 END,
+    attempt = jobs.attempt + (jobs.state <> {CANCELLING}),
+    first_attempt = CASE jobs.state WHEN {CANCELLING} THEN jobs.first_attempt ELSE jobs.attempt + 1 END,
+    started_ms = CASE jobs.state WHEN {CANCELLING} THEN jobs.started_ms END,
+    finished_ms = CASE jobs.state WHEN {CANCELLING} THEN ended.now_ms END,
+    input = CASE jobs.state WHEN {CANCELLING} THEN jobs.input ELSE ended.input END,
+    input_size = CASE jobs.state WHEN {CANCELLING} THEN jobs.input_size ELSE nullif(ended.input_size, -1) END
+FROM ended
+WHERE jobs.id = ended.job AND jobs.epoch = ended.epoch AND jobs.state IN {from continue}
+    AND (ended.first = -1 AND ended.entries = 0 OR ended.first = jobs.journal_length AND ended.entries > 0)
+
+-- Of a job that goes on as new again and again the last two journals are kept.
+-- name: trim_journals
+WITH ended (job) AS (VALUES /* rows */ (?1))
+DELETE FROM journal WHERE job IN (SELECT job FROM ended)
+    AND attempt < (SELECT jobs.attempt - 1 FROM jobs WHERE jobs.id = journal.job AND jobs.first_attempt = jobs.attempt)
+
 -- name: release
 WITH ended (job, epoch, first, entries, reported, now_ms) AS (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6))
 UPDATE jobs SET

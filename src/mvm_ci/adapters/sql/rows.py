@@ -16,6 +16,7 @@ from mvm_ci.domain.options import Idempotency, JobOptions, Needs, terms
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.retry import Backoff
+from mvm_ci.domain.shown import Progress
 from mvm_ci.ports.job_queue import Report
 
 Row: TypeAlias = tuple[Any, ...]
@@ -37,13 +38,15 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
-_NOTHING: Final = (None,) * 8
+_NOTHING: Final = (None,) * 9
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
 _encode_json: Final = msgspec.json.Encoder().encode
 _encode_msgpack: Final = msgspec.msgpack.Encoder().encode
-_decode_failure: Final = msgspec.json.Decoder(Failure).decode
+failure_of: Final = msgspec.json.Decoder(Failure).decode
+"""A failure as stored."""
 _decode_options: Final = lru_cache(maxsize=1024)(msgspec.json.Decoder(_Options).decode)
+_decode_progress: Final = msgspec.json.Decoder(Progress).decode
 _decode_tags: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_metadata: Final = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -74,7 +77,8 @@ def payload_columns(payload: Payload) -> tuple[bytearray, int | None]:
     return bytearray(payload), None
 
 
-def _payload(data: bytes, size: int | None) -> Payload:
+def payload_of(data: bytes, size: int | None) -> Payload:
+    """The payload of two columns."""
     return data if size is None else BlobRef(Digest(data.hex()), size)
 
 
@@ -117,6 +121,7 @@ def new_job_row(new: NewJob) -> Row:
         _encode_json(options.tags).decode() if options.tags else None,
         _encode_json(dict(options.metadata)).decode() if options.metadata else None,
         size,
+        options.parent,
     )
     return usual if rare == _NOTHING else usual + rare
 
@@ -148,7 +153,7 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
     rare = _decode_options(options)
     return JobSpec(
         module=Digest(module),
-        input=_payload(data, size),
+        input=payload_of(data, size),
         name=name,
         allow_hosts=rare.allow_hosts,
         max_attempts=rare.max_attempts,
@@ -167,7 +172,7 @@ def claimed_job(row: Row) -> ClaimedJob:
 
 def job(row: Row) -> Job:
     """What the statements that read whole jobs return."""
-    result, result_size, failure = row[-3:]
+    result, result_size, failure, parent, first_attempt, awaits, progress = row[24:]
     namespace, queue, priority, key, request, tags, metadata = row[12:19]
     options = JobOptions(
         lane=lane_of(namespace, queue, priority, row[21]),
@@ -175,6 +180,7 @@ def job(row: Row) -> Job:
         tags=_decode_tags(tags) if tags is not None else (),
         metadata=tuple(sorted(_decode_metadata(metadata).items())) if metadata is not None else (),
         idempotency=Idempotency(key, request) if key is not None else None,
+        parent=parent,
     )
     return Job(
         id=row[0],
@@ -191,9 +197,17 @@ def job(row: Row) -> Job:
         expires_ms=row[11],
         spec=_spec(*row[19:24]),
         options=options,
-        result=None if result is None else _payload(result, result_size),
-        failure=None if failure is None else _decode_failure(failure),
+        result=None if result is None else payload_of(result, result_size),
+        first_attempt=first_attempt,
+        awaits=() if awaits is None else _decode_tags(awaits),
+        progress=None if progress is None else _decode_progress(progress),
+        failure=None if failure is None else failure_of(failure),
     )
+
+
+def topics_text(topics: tuple[str, ...]) -> str:
+    """Topics of mail as stored."""
+    return _encode_json(topics).decode()
 
 
 def failure_text(failure: Failure) -> str:

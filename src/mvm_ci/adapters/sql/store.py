@@ -11,6 +11,7 @@ from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.event_log import SqlEventLog
 from mvm_ci.adapters.sql.figures import SqlFigures
+from mvm_ci.adapters.sql.mail import SqlMailStore
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.queues import SqlQueues
@@ -30,6 +31,7 @@ class SqlStore:
         self._writer = Writer(connection)
         self.queue = SqlJobQueue(self._writer, self._reader)
         self.queues = SqlQueues(self._writer, self._reader)
+        self.mail = SqlMailStore(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
         self.retained = SqlRetainedJobs(self._writer, self._reader)
         self.access = SqlAccess(self._writer, self._reader)

@@ -12,6 +12,7 @@ COMMANDS = {
     "result": Lazy("mvm_ci.cli.job.result", "result", "Print the result of a job."),
     "logs": Lazy("mvm_ci.cli.job.logs", "logs", "Print what a job wrote."),
     "explain": Lazy("mvm_ci.cli.job.explain", "explain", "Say what keeps a job waiting."),
+    "message": Lazy("mvm_ci.cli.job.message", "message", "Send a message to a job that has not ended."),
     "cancel": Lazy("mvm_ci.cli.job.change", "cancel", "Cancel jobs."),
     "pause": Lazy("mvm_ci.cli.job.change", "pause", "Park jobs until they are resumed."),
     "resume": Lazy("mvm_ci.cli.job.change", "resume", "Let paused jobs go on."),

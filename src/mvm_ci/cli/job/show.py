@@ -9,7 +9,7 @@ from mvm_ci.cli.options import client_options
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-    from mvm_ci.wire.api import ConcurrencySpec, JobView
+    from mvm_ci.wire.api import ConcurrencySpec, JobView, ProgressView
 
 
 @click.command()
@@ -35,7 +35,10 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
             ("module", view.module),
             ("worker", view.worker),
             *_options(view),
-            ("attempt", f"{view.attempt} of {view.max_attempts}"),
+            ("parent", view.parent),
+            ("progress", _progress(view.progress) if view.progress is not None else None),
+            ("waits for", ", ".join(view.awaits) or None),
+            ("attempt", _attempt(view)),
             ("placements", view.epoch),
             ("workers lost", view.losses or None),
             ("journal", f"{view.journal_length} entries"),
@@ -50,6 +53,16 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
     )
     if view.failure and view.failure.detail:
         click.echo(output.safe_text(view.failure.detail.rstrip()))
+
+
+def _attempt(view: "JobView") -> str:
+    of = f"{view.attempt - view.first_attempt + 1} of {view.max_attempts}"
+    return of if view.first_attempt == 1 else f"{of} (execution {view.attempt})"
+
+
+def _progress(said: "ProgressView") -> str:
+    of = "" if said.total is None else f" of {said.total:g}"
+    return f"{said.text} {'' if said.done is None else f'{said.done:g}'}{of}".strip()
 
 
 def _options(view: "JobView") -> tuple[tuple[str, object], ...]:

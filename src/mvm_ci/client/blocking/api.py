@@ -12,6 +12,7 @@ from mvm_ci.client.blocking.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.blocking.changes import ChangeCalls
 from mvm_ci.client.blocking.events import EventCalls
 from mvm_ci.client.blocking.jobs import JobCalls
+from mvm_ci.client.blocking.mail import MailCalls
 from mvm_ci.client.blocking.modules import ModuleCalls
 from mvm_ci.client.blocking.plane import PlaneCalls
 from mvm_ci.client.blocking.queues import QueueCalls
@@ -27,6 +28,7 @@ class Client(
     JobCalls,
     ChangeCalls,
     EventCalls,
+    MailCalls,
     QueueCalls,
     ScheduleRoutes,
     ModuleCalls,

@@ -42,7 +42,10 @@ class Calls(ABC):
         **options: Any,  # noqa: ANN401 - httpx's own
     ) -> T:
         if body is not None:
-            options |= {"content": msgspec.json.encode(body), "headers": _JSON}
+            options |= {
+                "content": msgspec.json.encode(body),
+                "headers": {**_JSON, **options.get("headers", {})},
+            }
         return self._decode(self._send("POST", path, **options), kind)
 
 

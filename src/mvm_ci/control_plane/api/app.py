@@ -75,6 +75,8 @@ class Api:
         request = Request(params, _NO_QUERY)
         headers = exchange.headers
         request.last_event_id = headers.get(b"last-event-id")
+        if route.own_token:
+            request.authorization = headers.get(b"authorization")
         if route.role is not None:
             request.caller = await self._auth.caller(headers.get(b"authorization"))
             request.action = route.audit or f"{route.method} {route.path}"

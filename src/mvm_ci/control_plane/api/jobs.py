@@ -10,11 +10,11 @@ from mvm_ci.control_plane.api.requests import Request, decode
 from mvm_ci.control_plane.api.routes import BYTES, JSON, Reply, Stream
 from mvm_ci.control_plane.api.selection import job_filter, narrowed, parse_id
 from mvm_ci.control_plane.api.services import Services
-from mvm_ci.control_plane.api.views import completed_view, end_view, is_json, job_view, new_view
+from mvm_ci.control_plane.api.views import completed_view, end_view, job_view, new_view
 from mvm_ci.domain.errors import BadInput, Conflict, NotFound
 from mvm_ci.domain.ids import JobId, format_job_id, job_id_range
 from mvm_ci.domain.job import AT_REST, Job
-from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.payload import BlobRef, is_json
 from mvm_ci.lifecycle.journal_view import journal_entries, journal_length
 from mvm_ci.wire import api
 

@@ -57,7 +57,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
         "summary": route.summary,
-        "security": [{"token": []}] if route.role is not None else [],
+        "security": [{"token": []}] if route.role is not None or route.own_token else [],
         "parameters": [
             *(_path_parameter(route.path, name) for name in re.findall(r"{(\w+)}", route.path)),
             *map(_parameter, route.query),

@@ -35,7 +35,8 @@ class QueryLike(Protocol):
 class Request:
     """``params``: the path's; ``query``: the declared parameters that were given, parsed; ``body``: its
     bytes; ``namespace``: whose jobs and modules the caller works with; ``caller``: its token;
-    ``last_event_id``: where a stream of events that broke off goes on.
+    ``authorization``: the header, where the handler checks it; ``last_event_id``: where a stream of events
+    that broke off goes on.
 
     For the audit log: ``address`` of the caller; ``action``; ``target``: what it is done to, from the path if
     the handler says nothing better; ``recorded``: whether the entry is written.
@@ -44,6 +45,7 @@ class Request:
     __slots__ = (
         "action",
         "address",
+        "authorization",
         "body",
         "caller",
         "last_event_id",
@@ -68,6 +70,7 @@ class Request:
         self.namespace = namespace
         self.caller = caller
         self.address = ""
+        self.authorization: bytes | None = None
         self.last_event_id: bytes | None = None
         self.action = ""
         self.target = " ".join(params.values()) if params else ""

@@ -67,11 +67,12 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """``path`` may have ``{name}`` segments; ``role`` None: no token is needed; ``answer`` None: raw
-    bytes.
+    """``path`` may have ``{name}`` segments; ``role`` None: no token of the API is needed; ``answer`` None:
+    raw bytes.
 
-    ``everywhere``: the token must be for all namespaces. ``audit``: what the audit log calls it: every route
-    that changes something has a name; ``hot``: its entries need no commit of their own.
+    ``own_token``: the handler checks a bearer token of its own; ``everywhere``: the token must be for all
+    namespaces. ``audit``: what the audit log calls it: every route that changes something for a caller with
+    a role has a name; ``hot``: its entries need no commit of their own.
     """
 
     method: str
@@ -84,6 +85,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: Body | None = None
     query: tuple[Query, ...] = ()
     everywhere: bool = False
+    own_token: bool = False
     audit: str | None = None
     hot: bool = False
     errors: tuple[int, ...] = ()

@@ -14,8 +14,10 @@ from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.messages import Messages
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
+from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.schedules import Schedules
@@ -45,6 +47,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     submitter: Submitter
     backpressure: Backpressure
     changer: Changer
+    messages: Messages
+    promises: Promises
     explainer: Explainer
     queues: Queues
     schedules: Schedules

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api.tables import access, events, jobs, modules, plane, schedules, workers
+from mvm_ci.control_plane.api.tables import access, events, jobs, mail, modules, plane, schedules, workers
 
 ROUTES: Final = (
     *jobs.ROUTES,
     *events.ROUTES,
+    *mail.ROUTES,
     *modules.ROUTES,
     *schedules.ROUTES,
     *workers.ROUTES,

@@ -10,9 +10,11 @@ from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.job import Job, JobState, NewJob
 from mvm_ci.domain.lane import Concurrency
+from mvm_ci.domain.mail import NEVER_MS, shown_topic
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import Failure
-from mvm_ci.domain.payload import BlobRef, Payload
+from mvm_ci.domain.payload import BlobRef, Payload, is_json
+from mvm_ci.domain.shown import Progress
 from mvm_ci.domain.versions import is_older
 from mvm_ci.lifecycle.session import Session
 from mvm_ci.lifecycle.sessions import Sessions
@@ -20,7 +22,6 @@ from mvm_ci.ports.catalogue import ModuleInfo, ModuleVersion
 from mvm_ci.ports.registry import Worker, WorkerState
 from mvm_ci.wire import api
 
-_raw = msgspec.json.Decoder(msgspec.Raw)
 _COMPLETED: Final = JobState.COMPLETED.label
 """Looked up once: a member of an enumeration costs Python a call each time."""
 
@@ -46,14 +47,24 @@ def job_view(job: Job, sessions: Sessions, after: Sequence[Dependency] = ()) -> 
         created_ms=job.created_ms,
         started_ms=job.started_ms,
         finished_ms=job.finished_ms,
-        wake_ms=job.wake_ms,
+        wake_ms=job.wake_ms if job.wake_ms != NEVER_MS else None,
         expires_ms=job.expires_ms,
         worker=session.name if session is not None else None,
+        first_attempt=job.first_attempt,
+        parent=format_job_id(job.options.parent) if job.options.parent is not None else None,
+        awaits=tuple(map(shown_topic, job.awaits)) if job.state is JobState.SUSPENDED else (),
+        progress=_progress(job.progress),
         failure=_failure(job.failure),
         result=result,
         result_base64=base64,
         result_size=size,
     )
+
+
+def _progress(said: Progress | None) -> api.ProgressView | None:
+    if said is None:
+        return None
+    return api.ProgressView(text=said.text, done=said.done, total=said.total)
 
 
 def _options(job: Job) -> dict[str, Any]:
@@ -116,16 +127,6 @@ def end_view(job_id: JobId, job: Job | None) -> api.JobView:
     if job.state is JobState.COMPLETED and job.result is not None:
         return completed_view(job_id, job.result)
     return api.JobView(id=format_job_id(job_id), state=job.state.label, failure=_failure(job.failure))
-
-
-def is_json(data: bytes) -> bool:
-    """Whether the bytes may stand in a JSON document as they are."""
-    try:
-        data.decode()
-        _raw.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
 
 
 def worker_view(worker: Worker, session: Session | None, lease_left_ms: int, version: str) -> api.WorkerView:

@@ -33,6 +33,7 @@ from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
 from mvm_ci.wire.api.jobs import JournalView as JournalView
 from mvm_ci.wire.api.jobs import LogLine as LogLine
 from mvm_ci.wire.api.jobs import LogRange as LogRange
+from mvm_ci.wire.api.jobs import ProgressView as ProgressView
 from mvm_ci.wire.api.jobs import QueueList as QueueList
 from mvm_ci.wire.api.jobs import QueueView as QueueView
 from mvm_ci.wire.api.jobs import Reason as Reason
@@ -49,6 +50,10 @@ from mvm_ci.wire.api.limits import MAX_LINES as MAX_LINES
 from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
 from mvm_ci.wire.api.limits import MAX_SCHEDULED_JOB as MAX_SCHEDULED_JOB
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
+from mvm_ci.wire.api.mail import CompletePromise as CompletePromise
+from mvm_ci.wire.api.mail import MessageSpec as MessageSpec
+from mvm_ci.wire.api.mail import MessageView as MessageView
+from mvm_ci.wire.api.mail import PromiseView as PromiseView
 from mvm_ci.wire.api.modules import ModuleList as ModuleList
 from mvm_ci.wire.api.modules import ModuleVersionList as ModuleVersionList
 from mvm_ci.wire.api.modules import ModuleVersionView as ModuleVersionView

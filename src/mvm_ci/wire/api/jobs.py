@@ -87,6 +87,14 @@ class SubmitJobs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     wait_s: float = 0.0
 
 
+class ProgressView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a guest said last of how far it is."""
+
+    text: str = ""
+    done: float | None = None
+    total: float | None = None
+
+
 class FailureView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a job failed, is paused, or was tried again."""
 
@@ -128,6 +136,13 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It fails if no worker has taken it by then."""
     worker: str | None = None
     """The name of the worker that holds it."""
+    first_attempt: int = 1
+    """Of its present run: higher once it has gone on as a new execution."""
+    parent: str | None = None
+    """The job that started it."""
+    awaits: tuple[str, ...] = ()
+    """What it is suspended for: ``child:ID``, ``message:TYPE``, ``promise:ID``."""
+    progress: ProgressView | None = None
     failure: FailureView | None = None
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     result_base64: str | None = None

@@ -1,0 +1,73 @@
+"""Mail: what comes to a job from others while it runs, kept until it takes it."""
+
+from typing import Final
+
+import msgspec
+
+from mvm_ci.domain.ids import JobId, format_job_id
+from mvm_ci.domain.outcome import Failure, FailureKind
+from mvm_ci.domain.payload import Payload
+
+NEVER_MS: Final = 253_402_300_799_000
+"""When a wait without a time-out is over (Unix milliseconds): at the end of the year 9999."""
+WAIT_FOR_MAIL: Final = "mail.wait"
+"""What an engine asks the control plane for, answered by mail (``decode_mail``) as soon as there is any."""
+MAX_TYPE: Final = 100
+"""Characters of a message's type."""
+MAX_TOPICS: Final = 1_000
+"""Topics that one wait may name."""
+
+
+class Mail(msgspec.Struct, frozen=True, array_like=True):
+    """One piece. ``number``: grows with the order of arrival; ``topic``: what it is about, see below.
+
+    ``body``: a JSON document (of a child's result: what its guest returned); ``failure``: why a child failed,
+    or what a promise was broken with.
+    """
+
+    number: int
+    topic: str
+    body: Payload | None = None
+    failure: Failure | None = None
+
+
+class MailWait(msgspec.Struct, frozen=True, array_like=True):
+    """An execution waits for mail about one of ``topics``."""
+
+    topics: tuple[str, ...]
+
+
+encode_wait: Final = msgspec.msgpack.Encoder().encode
+decode_wait: Final = msgspec.msgpack.Decoder(MailWait).decode
+encode_mail: Final = msgspec.msgpack.Encoder().encode
+decode_mail: Final = msgspec.msgpack.Decoder(tuple[Mail, ...]).decode
+
+
+def child_mail(number: int, topic: str, state: str, result: Payload | None, failure: Failure | None) -> Mail:
+    """What a parent gets of a child that ended in ``state``."""
+    if state == "completed":
+        return Mail(number, topic, result)
+    if failure is None:
+        failure = Failure(kind=FailureKind.CHILD, message=f"the child is {state}")
+    return Mail(number, topic, None, failure)
+
+
+def of_child(job: JobId) -> str:
+    """The topic of a child's end; the schema says the same."""
+    return f"child:{job}"
+
+
+def shown_topic(topic: str) -> str:
+    """A topic as users see it."""
+    kind, _, about = topic.partition(":")
+    return f"child:{format_job_id(int(about))}" if kind == "child" else topic
+
+
+def of_message(kind: str) -> str:
+    """The topic of messages of a type."""
+    return f"message:{kind}"
+
+
+def of_promise(name: str) -> str:
+    """The topic of a promise's completion."""
+    return f"promise:{name}"

@@ -1,0 +1,163 @@
+"""Children: jobs that guests start. Parents hear of their ends; they are cancelled when a parent ends other
+than by completing.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from mvm_ci.domain.errors import BadInput, MvmCiError, NotFound, Refused
+from mvm_ci.domain.ids import JobId, format_job_id
+from mvm_ci.domain.job import FINAL, Job, JobState
+from mvm_ci.domain.network import covered
+from mvm_ci.lifecycle.mailroom import Mailroom
+from mvm_ci.lifecycle.submit import Checked, Submitter
+from mvm_ci.lifecycle.until_done import UntilDone
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.mail import MailStore
+from mvm_ci.wire.api import SubmitJob
+
+MAX_AT_ONCE: Final = 1_000
+"""Children that one call starts."""
+
+
+class Family:
+    """An ``EndListener``: knows the parent of every child that has not ended. ``cancel`` cancels jobs."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        store: MailStore,
+        mailroom: Mailroom,
+        clock: Clock,
+        submitter: Submitter,
+        cancel: Callable[[Sequence[JobId]], Awaitable[object]],
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._mailroom = mailroom
+        self._submitter = submitter
+        self._cancel = cancel
+        self._parents: dict[JobId, JobId] = {}
+        self._children: dict[JobId, set[JobId]] = {}
+        self._orphaning = UntilDone(clock, "children_not_cancelled")
+
+    async def restore(self) -> None:
+        """After the start: a crash may have come between a parent's end and its children's. Raises
+        ``Unavailable``.
+        """
+        for child, parent in (await self._store.parents()).items():
+            self._add(parent, child)
+        self._look_at(self._children)
+
+    async def start(self, parent: Job, key: str, jobs: Sequence[SubmitJob]) -> list[JobId]:
+        """Starts children, all or none, durably; again with the same ``key``: the same ones.
+
+        Raises what ``Submitter.check`` raises, and ``Refused`` for what the parent may not do itself.
+        """
+        if len(jobs) > MAX_AT_ONCE:
+            raise BadInput(f"jobs: {len(jobs)} children; at most {MAX_AT_ONCE} at once are allowed")
+        if any(job.idempotency_key is not None for job in jobs):
+            raise BadInput("idempotency_key: children have one of their own: each call starts them once")
+        keyed = [replace(job, idempotency_key=f"child-{key}-{number}") for number, job in enumerate(jobs)]
+        checked = await self._submitter.check(keyed, parent.options.lane.namespace)
+        for number, one in enumerate(checked):
+            _check(number, one, parent)
+        submission = self._submitter.hand_over(
+            [replace(one, options=replace(one.options, parent=parent.id)) for one in checked]
+        )
+        for child in submission.new:
+            self._add(parent.id, child)
+        try:
+            await submission.durable
+        except MvmCiError:
+            for child in submission.new:
+                self._remove(child)
+            raise
+        return submission.jobs
+
+    async def cancel(self, parent: Job, child: JobId) -> None:
+        """Cancels a child. Raises ``NotFound`` if it is none of this parent, ``Unavailable``."""
+        (job,) = await self._queue.get([child])
+        if job is None or job.options.parent != parent.id:
+            raise NotFound(f"this job has no child {format_job_id(child)}")
+        await self._cancel([child])
+
+    def concerns(self, job: JobId) -> bool:
+        return job in self._parents or job in self._children
+
+    def ended(self, jobs: Sequence[JobId]) -> None:
+        if not self._parents:
+            return
+        told = {parent for job in jobs if (parent := self._remove(job)) is not None}
+        if told:
+            self._mailroom.arrived(told)
+        self._look_at([job for job in jobs if job in self._children])
+
+    def forsaken(self, jobs: Iterable[JobId]) -> None:
+        """These begin anew: the children of the attempt that failed are nobody's."""
+        children = [child for job in jobs for child in self._children.get(job, ())]
+        if children:
+            self._orphaning.begin(partial(self._cancel_all, children))
+
+    async def close(self) -> None:
+        """Ends what is under way; the next start does it."""
+        await self._orphaning.close()
+
+    def _add(self, parent: JobId, child: JobId) -> None:
+        self._parents[child] = parent
+        self._children.setdefault(parent, set()).add(child)
+
+    def _remove(self, child: JobId) -> JobId | None:
+        parent = self._parents.pop(child, None)
+        if parent is not None:
+            siblings = self._children[parent]
+            siblings.discard(child)
+            if not siblings:
+                del self._children[parent]
+        return parent
+
+    def _look_at(self, parents: Iterable[JobId]) -> None:
+        asked = list(parents)
+        if asked:
+            self._orphaning.begin(partial(self._orphan, asked))
+
+    async def _orphan(self, parents: Sequence[JobId]) -> None:
+        """Cancels the children of those that have ended otherwise than by completing."""
+        found = await self._queue.get(parents)
+        gone = [
+            id_
+            for id_, job in zip(parents, found, strict=True)
+            if job is None or (job.state in FINAL and job.state is not JobState.COMPLETED)
+        ]
+        await self._cancel_all([child for parent in gone for child in self._children.get(parent, ())])
+
+    async def _cancel_all(self, children: Sequence[JobId]) -> None:
+        if children:
+            await self._cancel(children)
+
+
+def _check(number: int, child: Checked, parent: Job) -> None:
+    """A child may do no more than its parent."""
+    for host in child.spec.allow_hosts:
+        if not covered(host, parent.spec.allow_hosts):
+            allowed = ", ".join(parent.spec.allow_hosts) or "none"
+            raise Refused(
+                f"jobs[{number}].allow_hosts: {host[:80]!r}; the job that starts it may call: {allowed}"
+            )
+
+
+def decode_children(argument: bytes) -> tuple[SubmitJob, ...]:
+    """The argument of ``child.start``. Raises ``BadInput``."""
+    try:
+        return msgspec.json.decode(argument, type=_Children).jobs
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"the argument cannot be read: {error}") from None
+
+
+class _Children(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    jobs: tuple[SubmitJob, ...]

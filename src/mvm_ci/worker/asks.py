@@ -1,0 +1,43 @@
+"""What guests ask of the control plane, kept until it is answered. Implements ``ports.engine.ControlPlane``.
+
+There is one for the life of the process: after a reconnect what is not answered is asked again.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from mvm_ci.domain.job import Placed
+from mvm_ci.wire.messages import Ask, FromWorker, Tell
+
+
+class Asks:
+    """``post`` sends a message on the connection that stands, if one does."""
+
+    def __init__(self, post: Callable[[FromWorker], None]) -> None:
+        self._post = post
+        self._number = 0
+        self._unanswered: dict[int, tuple[Ask, asyncio.Future[bytes]]] = {}
+
+    async def ask(self, placed: Placed, name: str, key: str, argument: bytes) -> bytes:
+        self._number += 1
+        question = Ask(self._number, placed, name, key, argument)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._unanswered[question.number] = (question, answer)
+        self._post(question)
+        try:
+            return await answer
+        finally:
+            del self._unanswered[question.number]
+
+    def tell(self, placed: Placed, name: str, argument: bytes) -> None:
+        self._post(Tell(placed, name, argument))
+
+    def unanswered(self) -> Iterable[Ask]:
+        """What is to be asked on a new connection, oldest first."""
+        return [question for question, _ in self._unanswered.values()]
+
+    def answered(self, number: int, answer: bytes) -> None:
+        """The answer to a question, if somebody still waits for it."""
+        _, waiting = self._unanswered.get(number, (None, None))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
