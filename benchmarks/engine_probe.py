@@ -76,6 +76,12 @@ class Sink:
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         raise NotImplementedError
 
+    async def spool(self, name: str, offset: int, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def read_artifact(self, ref: BlobRef, offset: int, size: int) -> bytes:
+        raise NotImplementedError
+
     async def put_blob(self, data: bytes) -> BlobRef:
         raise NotImplementedError
 

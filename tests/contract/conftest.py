@@ -10,15 +10,18 @@ from blockbuster import blockbuster_ctx
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
+from mvm_ci.adapters.memory.artifacts import MemoryArtifactStore
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.sql.artifacts import SqlArtifactStore
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.ports.access import Access
+from mvm_ci.ports.artifacts import ArtifactStore
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.job_queue import JobQueue
@@ -62,6 +65,15 @@ def retained(stores: tuple[JobQueue, Registry, Access]) -> RetainedJobs:
         return MemoryRetainedJobs(queue._records)
     assert isinstance(queue, SqlJobQueue)
     return SqlRetainedJobs(queue._writer, queue._reader)
+
+
+@pytest.fixture
+def artifacts(stores: tuple[JobQueue, Registry, Access]) -> ArtifactStore:
+    queue = stores[0]
+    if isinstance(queue, MemoryJobQueue):
+        return MemoryArtifactStore(queue)
+    assert isinstance(queue, SqlJobQueue)
+    return SqlArtifactStore(queue._writer, queue._reader)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.removal import no_removal
-from mvm_ci.domain.errors import Misconfigured, NotFound, Unavailable
+from mvm_ci.domain.errors import BadInput, Misconfigured, NotFound, Unavailable
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.blob_store import BlobStore
@@ -42,7 +42,98 @@ async def test_what_is_not_there_is_not_found(blobs: BlobStore) -> None:
         await blobs.path(MISSING)
 
 
+# -------------------------------------------------------------------- piece by piece
+
+
+async def whole(blobs: BlobStore, digest: Digest, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join([piece async for piece in blobs.read(digest, start, end)])
+
+
+async def receive(blobs: BlobStore, *pieces: bytes) -> BlobRef:
+    incoming = await blobs.receive()
+    for piece in pieces:
+        await incoming.write(piece)
+    return await incoming.finish(Digest(sha256(b"".join(pieces)).hexdigest()))
+
+
+@pytest.mark.parametrize("pieces", [(), (b"",), (b"one", b"two"), (bytes(1 << 20),) * 3])
+async def test_what_came_piece_by_piece_is_a_blob(blobs: BlobStore, pieces: tuple[bytes, ...]) -> None:
+    data = b"".join(pieces)
+    ref = await receive(blobs, *pieces)
+    assert ref == BlobRef(Digest(sha256(data).hexdigest()), len(data))
+    assert await blobs.get(ref.digest) == data
+    assert await blobs.size(ref.digest) == len(data)
+    assert await whole(blobs, ref.digest) == data
+    assert [(one.digest, one.size) for one in await blobs.stored(None, 10)] == [(ref.digest, ref.size)]
+
+
+async def test_many_receive_the_same_at_once(blobs: BlobStore) -> None:
+    refs = await asyncio.gather(*(receive(blobs, b"sa", b"me") for _ in range(20)))
+    assert set(refs) == {await blobs.put(b"same")}
+    assert len(await blobs.stored(None, 10)) == 1
+
+
+async def test_a_part_is_read(blobs: BlobStore) -> None:
+    data = bytes(range(256)) * 20_000
+    ref = await blobs.put(data)
+    for start, end in ((0, 5), (7, 7), (100, 3_000_000), (len(data) - 1, None), (5, 1 << 40)):
+        assert await whole(blobs, ref.digest, start, end) == data[start:end]
+
+
+async def test_what_has_another_digest_is_refused_and_not_kept(blobs: BlobStore) -> None:
+    incoming = await blobs.receive()
+    await incoming.write(b"other data")
+    with pytest.raises(BadInput, match="digest"):
+        await incoming.finish(DATA)
+    given_up = await blobs.receive()
+    await given_up.write(b"data")
+    await given_up.discard()
+    assert await blobs.stored(None, 10) == []
+    with pytest.raises(NotFound):
+        await whole(blobs, DATA)
+    with pytest.raises(NotFound):
+        await blobs.size(DATA)
+
+
+async def test_what_came_again_is_kept(blobs: BlobStore) -> None:
+    await receive(blobs, b"data")
+    (first,) = await blobs.stored(None, 1)
+    before = first.kept_ms + 1
+    while (await blobs.stored(None, 1))[0].kept_ms < before:
+        await receive(blobs, b"data")
+    assert await blobs.remove([DATA], before) == []
+
+
 # -------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("damage", [b"", b"D" * 3_000_000, b"d" * 2_999_999, b"d" * 2_999_999 + b"D"])
+async def test_nobody_reads_all_of_what_is_damaged(tmp_path: Path, damage: bytes) -> None:
+    blobs = FileBlobStore(tmp_path)
+    data = b"d" * 3_000_000
+    ref = await blobs.put(data)
+    (await blobs.path(ref.digest)).write_bytes(damage)
+    read = 0
+    with capture_logs() as logs, pytest.raises(NotFound, match="damaged"):  # noqa: PT012 - what came before
+        async for piece in blobs.read(ref.digest):
+            read += len(piece)
+    assert read < len(data)
+    assert [entry["event"] for entry in logs] == ["blob_damaged"]
+    # Nobody tries again and again.
+    with pytest.raises(NotFound, match="damaged"):
+        await blobs.size(ref.digest)
+    assert await receive(blobs, data) == ref
+    assert await whole(blobs, ref.digest) == data
+
+
+async def test_leftovers_of_incoming_blobs_go(tmp_path: Path) -> None:
+    blobs = FileBlobStore(tmp_path)
+    half = await blobs.receive()
+    await half.write(b"half")
+    assert len(list((tmp_path / "incoming").iterdir())) == 1
+    FileBlobStore(tmp_path)
+    assert list((tmp_path / "incoming").iterdir()) == []
+    await half.discard()
 
 
 def test_only_their_owner_can_read_them(tmp_path: Path) -> None:
@@ -74,9 +165,11 @@ def test_damage_is_found_logged_and_repaired(tmp_path: Path, damage: bytes) -> N
 @pytest.mark.parametrize("name", ["../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", ""])
 def test_only_digests_become_paths(tmp_path: Path, name: str) -> None:
     blobs = FileBlobStore(tmp_path)
-    for ask in (blobs.get, blobs.has, blobs.path):
+    for ask in (blobs.get, blobs.has, blobs.path, blobs.size):
         with pytest.raises(NotFound):
             asyncio.run(ask(Digest(name)))
+    with pytest.raises(NotFound):
+        asyncio.run(whole(blobs, Digest(name)))
 
 
 def test_leftovers_of_a_killed_process_go(tmp_path: Path) -> None:

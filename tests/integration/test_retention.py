@@ -43,6 +43,7 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
     policy = RetentionPolicy(jobs_age_ms=None, jobs_count=KEPT, blob_grace_ms=3 * STEP_MS)
     stores = RetainedStores(
         jobs=store.retained,
+        artifacts=store.artifacts,
         registry=store.registry,
         access=store.access,
         schedules=store.schedules,

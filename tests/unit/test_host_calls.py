@@ -9,8 +9,10 @@ from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.payload import Payload
 from mvm_ci.journal.entries import Memoized
 from mvm_ci.journal.replay import Replay
+from mvm_ci.lifecycle.artifact_calls import ArtifactCalls
 from mvm_ci.lifecycle.host_calls import answer
 from mvm_ci.ports.immediate import at_once
+from mvm_ci.testing.execution import FakeHost, World
 from tests.unit.journal.machines import fresh, new
 
 
@@ -18,6 +20,7 @@ class Around:
     def __init__(self) -> None:
         self.machine: Replay = fresh()
         self.posts = 0
+        self.artifacts = ArtifactCalls(self, FakeHost(World()))
 
     async def load(self, payload: Payload) -> bytes:
         assert isinstance(payload, bytes)
@@ -29,7 +32,7 @@ class Around:
     def post(self) -> None:
         self.posts += 1
 
-    async def ask(self, name: str, argument: bytes) -> bytes:
+    async def ask(self, name: str, argument: bytes, about: str | None = None) -> bytes:
         raise NotImplementedError
 
     def tell(self, name: str, argument: bytes) -> None:

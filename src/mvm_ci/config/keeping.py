@@ -24,7 +24,7 @@ KEEP_BYTES = Setting(
     "MVM_CI_KEEP_JOBS_SIZE",
     parsers.size_limit,
     "all",
-    "How much the kept jobs may hold in inputs, results and journals, such as 20GiB; all for no limit.",
+    "How much the kept jobs may hold in inputs, results, journals, artifacts, as 20GiB; all for no limit.",
     "SIZE",
 )
 KEEP_MODULES = Setting(
@@ -57,6 +57,14 @@ KEEP_JOURNALS = Setting(
     parsers.age,
     "forever",
     "How long the journal and the logs of a job are kept after its end; forever: as long as the job.",
+    "AGE",
+)
+KEEP_ARTIFACTS = Setting(
+    "--keep-artifacts-for",
+    "MVM_CI_KEEP_ARTIFACTS_FOR",
+    parsers.age,
+    "forever",
+    "How long the artifacts that a job put are kept after its end; forever: as long as the job.",
     "AGE",
 )
 KEEP_KEYS = Setting(

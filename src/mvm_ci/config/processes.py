@@ -37,6 +37,7 @@ class KeepConfig:
     events_s: float | None
     events: int | None
     journals_s: float | None
+    artifacts_s: float | None
     keys_s: float | None
     audit_s: float | None
 
@@ -181,6 +182,7 @@ def _keep(source: Source) -> KeepConfig:
         events_s=source.value(settings.KEEP_EVENTS_AGE) or None,
         events=source.value(settings.KEEP_EVENTS) or None,
         journals_s=source.value(settings.KEEP_JOURNALS) or None,
+        artifacts_s=source.value(settings.KEEP_ARTIFACTS) or None,
         keys_s=source.value(settings.KEEP_KEYS) or None,
         audit_s=source.value(settings.KEEP_AUDIT) or None,
     )

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from mvm_ci.config import parsers
 from mvm_ci.config.keeping import KEEP_AGE as KEEP_AGE
+from mvm_ci.config.keeping import KEEP_ARTIFACTS as KEEP_ARTIFACTS
 from mvm_ci.config.keeping import KEEP_AUDIT as KEEP_AUDIT
 from mvm_ci.config.keeping import KEEP_BYTES as KEEP_BYTES
 from mvm_ci.config.keeping import KEEP_COUNT as KEEP_COUNT
@@ -315,6 +316,7 @@ CONTROL_PLANE: Final = (
     KEEP_EVENTS_AGE,
     KEEP_EVENTS,
     KEEP_JOURNALS,
+    KEEP_ARTIFACTS,
     KEEP_KEYS,
     KEEP_AUDIT,
     STALL,

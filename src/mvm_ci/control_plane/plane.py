@@ -27,6 +27,8 @@ from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import JobState, NewJob
 from mvm_ci.domain.quota import running_limits
+from mvm_ci.lifecycle.artifact_asks import ArtifactAsks
+from mvm_ci.lifecycle.artifacts import Artifacts
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.counts import JobCounts
@@ -102,6 +104,7 @@ class ControlPlane:
         self._backpressure = Backpressure(
             queue,
             registry,
+            stores.artifacts,
             clock,
             waiters,
             stores.disk,
@@ -129,11 +132,20 @@ class ControlPlane:
             version=__version__,
         )
         modules = Modules(registry, blobs, clock, self._backpressure.admit_bytes)
-        namespaces = Namespaces(stores.access, clock, self._occupied, modules.empty)
+        artifacts = Artifacts(stores.artifacts, queue, blobs, self._backpressure, clock)
+        namespaces = Namespaces(stores.access, clock, self._occupied, partial(self._empty, modules))
         self._backpressure.quotas = namespaces.quotas
         namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
         submitter = Submitter(
-            queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
+            queue,
+            blobs,
+            modules,
+            dispatcher,
+            self._backpressure,
+            clock,
+            uncommitted,
+            self._inserted,
+            artifacts=artifacts,
         )
         changer = Changer(
             queue,
@@ -150,10 +162,18 @@ class ControlPlane:
         messages = Messages(queue, self._mailroom, blobs, clock)
         url = settings.public_url or f"http://{settings.host}:{settings.port}"
         promises = Promises(stores.mail, self._mailroom, blobs, clock, url)
-        asks = GuestAsks(queue, stores.mail, self._mailroom, self._family, messages, promises, waiters)
-        self._links = WorkerLinks(
-            endpoint, self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs)
+        asks = GuestAsks(
+            queue,
+            stores.mail,
+            self._mailroom,
+            self._family,
+            messages,
+            promises,
+            waiters,
+            ArtifactAsks(artifacts),
         )
+        transfers = Transfers(queue, blobs, artifacts)
+        self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, asks, transfers)
         counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
         submit_fires = partial(submit, submitter)
@@ -169,6 +189,7 @@ class ControlPlane:
             blobs=blobs,
             clock=clock,
             submitter=submitter,
+            artifacts=artifacts,
             backpressure=self._backpressure,
             changer=changer,
             messages=messages,
@@ -313,6 +334,10 @@ class ControlPlane:
     async def _occupied(self, namespace: str) -> bool:
         jobs = await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1)
         return bool(jobs or await self._stores.schedules.page(namespace, limit=1))
+
+    async def _empty(self, modules: Modules, namespace: str) -> None:
+        await modules.empty(namespace)
+        await self._stores.artifacts.forget_uploads_of(namespace)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._failed.done():

@@ -3,6 +3,7 @@
 import msgspec
 
 from mvm_ci.ports.access import Access
+from mvm_ci.ports.artifacts import ArtifactStore
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.disk import Disk
 from mvm_ci.ports.event_log import EventLog
@@ -19,6 +20,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: JobQueue
     mail: MailStore
+    artifacts: ArtifactStore
     queues: Queues
     registry: Registry
     access: Access

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import IllegalTransition
 from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.options import DEFAULT_OPTIONS, JobOptions
@@ -159,6 +160,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 3_600_000
     """Longest run time of one placement, waiting included."""
     memory_bytes: int = 256 << 20
+    inputs: tuple[Artifact, ...] = ()
+    """Artifacts that it is given, by name; it cannot change them."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

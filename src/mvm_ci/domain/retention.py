@@ -14,7 +14,7 @@ _HEX_RUN: Final = re.compile(rb"[0-9a-f]{64,}")
 
 
 class FinishedJob(msgspec.Struct, frozen=True, array_like=True):
-    """A job that is over. ``held_bytes``: its input, result and journals, wherever they are."""
+    """A job that is over. ``held_bytes``: its input, result, journals and artifacts, wherever they are."""
 
     id: JobId
     held_bytes: int
@@ -23,12 +23,11 @@ class FinishedJob(msgspec.Struct, frozen=True, array_like=True):
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Limits for what is kept; None: no such limit.
 
-    ``jobs_age_ms`` counts from a job's end; ``jobs_count`` and ``jobs_bytes`` keep the newest ones
-    by submission. ``modules_age_ms``: of modules that no kept job is of, since they were added.
+    ``jobs_age_ms`` counts from a job's end; ``jobs_count`` and ``jobs_bytes`` keep the newest ones by
+    submission. ``modules_age_ms``: of modules that no kept job is of, since they were added.
     ``blob_grace_ms``: of blobs that nothing refers to; they are stored before something does.
-    ``events_count``: the newest numbers.
-    ``journals_age_ms`` and ``keys_age_ms``: of what goes before its job does, from the job's end.
-    ``audit_age_ms``: of entries of the audit log.
+    ``events_count``: the newest numbers. ``journals_age_ms``, ``artifacts_age_ms`` and ``keys_age_ms``: of
+    what goes before its job does, from the job's end. ``audit_age_ms``: of entries of the audit log.
     """
 
     jobs_age_ms: int | None = 30 * _DAY_MS
@@ -39,6 +38,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
     events_age_ms: int | None = 7 * _DAY_MS
     events_count: int | None = 5_000_000
     journals_age_ms: int | None = None
+    artifacts_age_ms: int | None = None
     keys_age_ms: int | None = 30 * _DAY_MS
     audit_age_ms: int | None = 365 * _DAY_MS
 
@@ -52,6 +52,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
             self.events_age_ms,
             self.events_count,
             self.journals_age_ms,
+            self.artifacts_age_ms,
             self.keys_age_ms,
             self.audit_age_ms,
         )

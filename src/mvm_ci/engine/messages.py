@@ -94,6 +94,12 @@ class LeaveNow(msgspec.Struct, frozen=True, array_like=True, tag=7):
     outcome: Outcome | None
 
 
+class Spooled(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """Answers ``SpoolData``."""
+
+    call: int
+
+
 class AreYouThere(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
     """Asks for ``Here``: a process that has work and says nothing may stand still."""
 
@@ -152,6 +158,26 @@ class Tell(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     argument: bytes
 
 
+class SpoolData(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
+    """The next bytes of an artifact; see ``ports.execution.ExecutionHost.spool``."""
+
+    number: int
+    call: int
+    name: str
+    offset: int
+    data: bytes
+
+
+class ReadArtifact(msgspec.Struct, frozen=True, array_like=True, tag=32, gc=False):
+    """A part of an artifact; answered by ``BlobBytes``."""
+
+    number: int
+    call: int
+    ref: BlobRef
+    offset: int
+    size: int
+
+
 class Result(msgspec.Struct, frozen=True, array_like=True):
     """A task is over. ``outcome``: None if it was dropped. ``run_ns``: how long it computed.
 
@@ -187,13 +213,25 @@ class Here(msgspec.Struct, frozen=True, array_like=True, tag=27, gc=False):
     """Answers ``AreYouThere``."""
 
 
-Question: TypeAlias = HttpCall | PutBlob | GetBlob | AskCall
-Reply: TypeAlias = HttpAnswer | BlobStored | BlobBytes | AskAnswer
+Question: TypeAlias = HttpCall | PutBlob | GetBlob | AskCall | SpoolData | ReadArtifact
+Reply: TypeAlias = HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled
 ToRunner: TypeAlias = (
-    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | AskAnswer | LeaveNow
+    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled | LeaveNow
 )
 FromRunner: TypeAlias = (
-    Here | Ready | Post | HttpCall | PutBlob | GetBlob | AskCall | Tell | Results | Sleeps | Awake
+    Here
+    | Ready
+    | Post
+    | HttpCall
+    | PutBlob
+    | GetBlob
+    | AskCall
+    | SpoolData
+    | ReadArtifact
+    | Tell
+    | Results
+    | Sleeps
+    | Awake
 )
 
 M = TypeVar("M")

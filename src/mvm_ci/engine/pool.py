@@ -26,6 +26,7 @@ from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Segment
+from mvm_ci.engine.artifact_desk import ArtifactDesk
 from mvm_ci.engine.crew import Crew
 from mvm_ci.engine.deadlines import Deadlines
 from mvm_ci.engine.effects import Effects
@@ -38,6 +39,7 @@ from mvm_ci.engine.reports import Reports
 from mvm_ci.engine.runner_process import RunnerSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
+    ArtifactFiles,
     ControlPlane,
     Ended,
     EngineEvents,
@@ -72,7 +74,7 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
 class EnginePool:
     """See the module's docstring. To be made, started and used on the main thread's event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, given once at the start)
         self,
         settings: PoolSettings,
         *,
@@ -80,17 +82,25 @@ class EnginePool:
         plane: ControlPlane,
         lease: Lease,
         payloads: PayloadStore,
+        artifacts: ArtifactFiles,
         http: HttpClient,
         events: EngineEvents,
         clock: Clock,
     ) -> None:
         slots = settings.slots or os.cpu_count() or 1
         self._loop = asyncio.get_running_loop()
-        self._crew = Crew(slots, _runner_settings(settings), self)
+        runners = RunnerSettings(
+            place=settings.worker,
+            suspend_after_ms=settings.suspend_after_ms,
+            directory=settings.directory,
+            runtime=settings.runtime,
+        )
+        self._crew = Crew(slots, runners, self)
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._plane = plane
-        effects = Effects(lease, http, plane, payloads, clock)
+        self._desk = ArtifactDesk(artifacts)
+        effects = Effects(lease, http, plane, payloads, self._desk, clock)
         self._questions = Questions(effects, answer=self._crew.answer, failed=self._end)
         self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._finish)
         self._journaling = Journaling(
@@ -192,6 +202,7 @@ class EnginePool:
         for live in [*self._lives.values(), *self._leaving]:
             live.gone = True
             live.cancel_tasks()
+            self._desk.over(live)
             tasks.update(task for task in (live.preparing, live.pump, live.effect) if task is not None)
         self._lives.clear()
         await self._preparation.close()
@@ -255,6 +266,7 @@ class EnginePool:
         if live.begun is not None:
             self._time_outs.discard(live)
         self._lives.pop(live.placed, None)
+        self._desk.over(live)
         if not self._lives:
             self._empty.set()
 
@@ -385,12 +397,3 @@ class EnginePool:
             live.pump.cancel()
             live.pump = None
             self._finish(live, live.final[0])
-
-
-def _runner_settings(settings: PoolSettings) -> RunnerSettings:
-    return RunnerSettings(
-        place=settings.worker,
-        suspend_after_ms=settings.suspend_after_ms,
-        directory=settings.directory,
-        runtime=settings.runtime,
-    )

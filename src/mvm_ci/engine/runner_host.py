@@ -22,8 +22,11 @@ from mvm_ci.engine.messages import (
     Post,
     PutBlob,
     Question,
+    ReadArtifact,
     Reply,
     Sleeps,
+    SpoolData,
+    Spooled,
     Tell,
 )
 from mvm_ci.engine.strand import Answer, GiveWay, Strand
@@ -152,11 +155,23 @@ class RunnerHost:
 
     async def get_blob(self, ref: BlobRef) -> bytes:
         """Raises ``NotFound``, too."""
-        answer = await self._ask(GetBlob(self.strand.number, self._next_call(), ref))
+        return await self._look_up(GetBlob(self.strand.number, self._next_call(), ref))
+
+    async def spool(self, name: str, offset: int, data: bytes) -> None:
+        answer = await self._ask(SpoolData(self.strand.number, self._next_call(), name, offset, data))
+        if not isinstance(answer, Spooled):
+            raise ProtocolError(f"the pool answered a piece of an artifact with {type(answer).__name__}")
+
+    async def read_artifact(self, ref: BlobRef, offset: int, size: int) -> bytes:
+        """Raises ``NotFound``, too."""
+        return await self._look_up(ReadArtifact(self.strand.number, self._next_call(), ref, offset, size))
+
+    async def _look_up(self, question: GetBlob | ReadArtifact) -> bytes:
+        answer = await self._ask(question)
         if not isinstance(answer, BlobBytes):
             raise ProtocolError(f"the pool answered a look-up with {type(answer).__name__}")
         if answer.data is None:
-            raise NotFound(f"the payload {ref.digest} is not stored any more")
+            raise NotFound(f"the blob {question.ref.digest} is not stored any more")
         return answer.data
 
     def _next_call(self) -> int:

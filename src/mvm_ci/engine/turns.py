@@ -35,6 +35,7 @@ from mvm_ci.engine.messages import (
     Result,
     Run,
     Setup,
+    Spooled,
     ToRunner,
 )
 from mvm_ci.engine.runner_host import RunnerHost
@@ -117,7 +118,7 @@ class Turns:
         elif isinstance(message, Durable):
             known = self._tasks.get(message.number)
             self._wake(known.durable(message.posts) if known is not None else None)
-        elif isinstance(message, HttpAnswer | BlobStored | BlobBytes | AskAnswer):
+        elif isinstance(message, HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled):
             known = self._tasks.get(message.call >> 32)
             self._wake(known.answered(message) if known is not None else None)
         elif isinstance(message, LeaveNow):

@@ -69,9 +69,11 @@ def summarize(request: HttpRequest) -> str:
     return storable(f"{request.method} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY])
 
 
-def summarize_call(name: str, argument: bytes) -> str:
-    """A call by name for people: what it says may be private, so only how much it is."""
-    return f"{name} with {len(argument)} bytes"
+def summarize_call(name: str, argument: bytes, about: str | None = None) -> str:
+    """A call by name for people: what it says may be private, so only how much it is, if it is not said what
+    it is about.
+    """
+    return f"{name} with {len(argument)} bytes" if about is None else storable(f"{name}: {about}")
 
 
 def storable(text: str) -> str:

@@ -1,5 +1,6 @@
 """The replay machine's part for effects: requests of a guest to the outside, and to the control plane."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
@@ -7,7 +8,7 @@ from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import Payload
 from mvm_ci.journal.codec import MAX_ENTRY, encode_entry
 from mvm_ci.journal.describe import summarize, summarize_call
-from mvm_ci.journal.entries import Called, HttpDone, HttpIntent
+from mvm_ci.journal.entries import Called, Entry, HttpDone, HttpIntent
 from mvm_ci.journal.standing import NS_PER_MS, Standing, digest_of
 from mvm_ci.journal.steps import Answer, Ask, HttpStep, Perform
 
@@ -59,12 +60,13 @@ class Effects(Standing):
         self._ledger.write(entry)
         return result
 
-    def ask(self, name: str, argument: bytes) -> Payload | Ask:
+    def ask(self, name: str, argument: bytes, about: str | None = None) -> Payload | Ask:
         """The guest asks the control plane for something: the answer if there is one, else how to ask.
 
-        May be asked again with the same key: it is done once.
+        May be asked again with the same key: it is done once. ``about``: shown in the journal, and by it the
+        call is found (``asked_ahead``).
         """
-        digest, summary = digest_of((name, argument)), summarize_call(name, argument)
+        digest, summary = digest_of((name, argument)), summarize_call(name, argument, about)
         key = self._next_key()
         ledger = self._ledger
         recorded = ledger.current
@@ -76,6 +78,18 @@ class Effects(Standing):
         ledger.advance()
         return recorded.answer
 
+    def asked_ahead(self, name: str, about: str) -> int | None:
+        """The index of the next recorded call of this name about this, if there is one; see ``passed``."""
+        return self._ledger.call_ahead(summarize_call(name, b"", about))
+
+    def passed(self, index: int) -> bool:
+        """Whether the recorded entry of this index was repeated, or passed by."""
+        return self._ledger.passed(index)
+
+    def behind(self, since: int) -> Sequence[Entry]:
+        """The recorded entries that were repeated or passed by, from index ``since`` on."""
+        return self._ledger.behind(since)
+
     def answered(self, step: Ask, answer: Payload) -> None:
         """Records what the control plane answered."""
         self._ledger.write(Called(step.digest, step.summary, answer))
@@ -83,4 +97,7 @@ class Effects(Standing):
 
 def _digest(request: HttpRequest) -> Digest:
     """What identifies a request: all of it but the time-out."""
-    return digest_of((request.method, request.url, request.headers, request.body, request.idempotent))
+    asked = (request.method, request.url, request.headers, request.body, request.idempotent)
+    if request.from_artifact is None and not request.to_artifact:
+        return digest_of(asked)
+    return digest_of((*asked, request.from_artifact, request.to_artifact))

@@ -12,6 +12,7 @@ from mvm_ci.journal.describe import describe
 from mvm_ci.journal.entries import (
     FORMAT_VERSION,
     Began,
+    Called,
     Continued,
     Entry,
     Finished,
@@ -33,6 +34,7 @@ class Ledger:
 
     __slots__ = (
         "_bytes",
+        "_calls",
         "_end",
         "_limits",
         "_memos",
@@ -55,6 +57,7 @@ class Ledger:
         self._end = len(recorded)
         self._next = 0
         self._memos: dict[str, list[int]] | None = None
+        self._calls: dict[str, list[int]] | None = None
         self.current: Entry | None = None
         if recorded:
             self.advance()
@@ -91,6 +94,27 @@ class Ledger:
         entry = self._recorded[indices[at]]
         assert isinstance(entry, Memoized)  # noqa: S101 - only these are in there
         return indices[at], entry
+
+    def call_ahead(self, summary: str) -> int | None:
+        """The index of the next recorded answer to a call of this summary."""
+        if self.current is None:
+            return None
+        if self._calls is None:
+            self._calls = {}
+            for index, entry in enumerate(self._recorded):
+                if isinstance(entry, Called):
+                    self._calls.setdefault(entry.summary, []).append(index)
+        indices = self._calls.get(summary, ())
+        at = bisect_left(indices, self._next)
+        return indices[at] if at < len(indices) else None
+
+    def passed(self, index: int) -> bool:
+        """Whether the recorded entry ``index`` lies behind."""
+        return index < self._next
+
+    def behind(self, since: int) -> Sequence[Entry]:
+        """The recorded entries that lie behind, from index ``since`` on."""
+        return self._recorded[since : self._next]
 
     def pass_by(self, index: int) -> None:
         """Goes on after the recorded entry ``index``: those before it need not be repeated."""

@@ -9,6 +9,7 @@ from mvm_ci.domain.job import FINAL
 from mvm_ci.domain.quota import Quota, Usage, check
 from mvm_ci.lifecycle.stored_bytes import StoredBytes
 from mvm_ci.lifecycle.waiters import Waiters
+from mvm_ci.ports.artifacts import ArtifactStore
 from mvm_ci.ports.catalogue import Catalogue
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.disk import Disk
@@ -32,6 +33,7 @@ class Backpressure:
         self,
         queue: JobQueue,
         catalogue: Catalogue,
+        artifacts: ArtifactStore,
         clock: Clock,
         waiters: Waiters,
         disk: Disk,
@@ -52,7 +54,7 @@ class Backpressure:
         self._counted_ms = 0
         self._looked_ms = -LOOK_MS
         self._free = 0
-        self._stored = StoredBytes(queue, catalogue, clock)
+        self._stored = StoredBytes(queue, catalogue, artifacts, clock)
         self.quotas: Mapping[str, Quota] = {}
         self.refused: Counter[str] = Counter({error.code: 0 for error in _REFUSALS})
 
@@ -103,14 +105,26 @@ class Backpressure:
         await self._check_disk()
 
     async def admit_bytes(self, namespace: str, size: int) -> None:
-        """Raises ``QuotaExceeded`` if a namespace may not store ``size`` more bytes of inputs or modules,
-        which count as stored from now on; ``Unavailable``.
+        """Raises ``QuotaExceeded`` if a namespace may not store ``size`` more bytes of inputs, modules or
+        artifacts, which count as stored from now on; ``Unavailable``.
         """
+        if await self._limits_bytes(namespace, size):
+            self._stored.added(namespace, size)
+
+    async def look_ahead(self, namespace: str, size: int) -> None:
+        """Raises ``QuotaExceeded`` or ``DiskFull`` if so many bytes, which are about to come, could not be
+        stored; ``Unavailable``. They do not count until they are admitted.
+        """
+        await self._limits_bytes(namespace, size)
+        await self._check_disk(size)
+
+    async def _limits_bytes(self, namespace: str, size: int) -> bool:
+        """Whether the namespace has such a limit; ``size`` more bytes are within it."""
         quota = self.quotas.get(namespace)
         if quota is None or quota.max_bytes is None:
-            return
+            return False
         check(namespace, quota, Usage(stored=await self._stored.used(namespace)), Usage(stored=size))
-        self._stored.added(namespace, size)
+        return True
 
     async def explained(self, error: Exception) -> Exception:
         """Why a store failed: ``DiskFull`` if the disk is, else ``error``. It may have filled up since it was
@@ -126,13 +140,14 @@ class Backpressure:
                 return error
         return error
 
-    async def _check_disk(self) -> None:
+    async def _check_disk(self, coming: int = 0) -> None:
         now = self._clock.now_ms()
         if now - self._looked_ms >= LOOK_MS or now < self._looked_ms:
             self._free = await self._disk.free_bytes()
             self._looked_ms = now
-        if self._free < self._min_free:
+        if self._free - coming < self._min_free:
+            what = f"{coming >> 20} MiB more must leave" if coming else "jobs are taken from"
             raise DiskFull(
                 f"{self._free >> 20} MiB are free on the disk of the control plane's state; "
-                f"jobs are taken from {self._min_free >> 20} MiB on"
+                f"{what} {self._min_free >> 20} MiB{'' if coming else ' on'}"
             )

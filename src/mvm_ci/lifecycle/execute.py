@@ -38,7 +38,8 @@ from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement, Took
 from mvm_ci.journal.replay import Replay
 from mvm_ci.journal.steps import Answer, Ask, Identity, JournalLimits, LimitReached, Wait, bounded
-from mvm_ci.lifecycle.host_calls import answer
+from mvm_ci.lifecycle.artifact_calls import ArtifactCalls, Refused
+from mvm_ci.lifecycle.host_calls import answer, error_document
 from mvm_ci.lifecycle.letter_box import LetterBox
 from mvm_ci.ports.execution import ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
@@ -145,7 +146,16 @@ class Calls:
     What the machine raises leaves the guest as ``Leave``: parked, or failed at a limit.
     """
 
-    __slots__ = ("_box", "_host", "_posted", "_posted_ns", "_shows", "_suspend_after_ns", "machine")
+    __slots__ = (
+        "_box",
+        "_host",
+        "_posted",
+        "_posted_ns",
+        "_shows",
+        "_suspend_after_ns",
+        "artifacts",
+        "machine",
+    )
 
     def __init__(self, machine: Replay, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> None:
         self.machine = machine
@@ -155,6 +165,7 @@ class Calls:
         self._posted_ns = now_ns
         self._shows = False  # text is waiting to be posted
         self._box = LetterBox()
+        self.artifacts = ArtifactCalls(self, host)
 
     def wall_clock_ns(self) -> int:
         return self._clock(wall=True)
@@ -176,6 +187,10 @@ class Calls:
 
     async def http(self, request: HttpRequest) -> HttpResult:
         host, machine = self._host, self.machine
+        if request.from_artifact is not None or request.to_artifact:
+            refusal = await self.artifacts.refusal(request)
+            if refusal is not None:
+                return refusal
         began_ns = host.wall_ns()
         try:
             step = machine.http(request, began_ns)
@@ -184,19 +199,32 @@ class Calls:
         if isinstance(step, Answer):
             if step.flush:
                 await self._flush()
-            return await self._loaded(step.result)
+            return await self._loaded(request, step.result)
         await self._flush()
         result = await host.http(request, step.key)
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
         if step.once:
             await self._flush()
-        return await self._loaded(seen)
+        return await self._loaded(request, seen)
 
     async def call(self, name: str, argument: bytes) -> bytes:
         try:
             return await answer(self, name, argument)
         except (LimitReached, NondeterminismDetected) as error:
             raise _leave(error) from error
+
+    async def write_artifact(self, name: str, data: bytes) -> bytes | None:
+        try:
+            await self.artifacts.write(name, data)
+        except Refused as error:
+            return error_document(error.kind, str(error))
+        return None
+
+    async def read_artifact(self, digest: str, offset: int, size: int) -> tuple[bytes, bytes | None]:
+        try:
+            return await self.artifacts.read(digest, offset, size), None
+        except Refused as error:
+            return b"", error_document(error.kind, str(error))
 
     def log(self, stream: str, text: str) -> None:
         now_ns = self._host.wall_ns()
@@ -207,9 +235,9 @@ class Calls:
         self._shows |= new
         self._post_if_due(now_ns)
 
-    async def ask(self, name: str, argument: bytes) -> bytes:
+    async def ask(self, name: str, argument: bytes, about: str | None = None) -> bytes:
         """What the control plane answers to a call by name."""
-        step = self.machine.ask(name, argument)
+        step = self.machine.ask(name, argument, about)
         if not isinstance(step, Ask):
             return await self.load(step)
         await self._flush()
@@ -296,10 +324,12 @@ class Calls:
         self._post(now_ns)
         await self._host.wait_until(wait.wake_wall_ns)
 
-    async def _loaded(self, result: HttpResult) -> HttpResult:
-        """The guest gets bytes: its journal may hold a reference."""
+    async def _loaded(self, request: HttpRequest, result: HttpResult) -> HttpResult:
+        """The guest gets bytes, if not an artifact: its journal may hold a reference."""
         if isinstance(result, HttpResponse) and isinstance(result.body, BlobRef):
-            return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
+            self.artifacts.learn(result.body)
+            if not (request.to_artifact and result.succeeded):
+                return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
         return result
 
     def _post_if_due(self, now_ns: int) -> None:

@@ -19,6 +19,7 @@ from mvm_ci.domain.ids import format_job_id, parse_job_id
 from mvm_ci.domain.job import Job, Placed
 from mvm_ci.domain.mail import MAX_TOPICS, MailWait, decode_wait
 from mvm_ci.domain.shown import Progress
+from mvm_ci.lifecycle.artifact_asks import ArtifactAsks
 from mvm_ci.lifecycle.family import Family, decode_children
 from mvm_ci.lifecycle.job_request import check_metadata
 from mvm_ci.lifecycle.mailroom import Answer, Mailroom
@@ -48,6 +49,7 @@ class GuestAsks:
         messages: Messages,
         promises: Promises,
         waiters: Waiters,
+        artifacts: ArtifactAsks,
     ) -> None:
         self._queue = queue
         self._store = store
@@ -56,6 +58,7 @@ class GuestAsks:
         self._messages = messages
         self._promises = promises
         self._waiters = waiters
+        self._artifacts = artifacts
         self._handlers: dict[str, Handler] = {
             "child.start": self._start,
             "child.cancel": self._cancel,
@@ -77,7 +80,7 @@ class GuestAsks:
     async def answer(self, placed: Placed, name: str, key: str, argument: bytes) -> bytes:
         """What is done and answered. Raises ``Unavailable``: the worker must ask again."""
         try:
-            handler = self._handlers.get(name)
+            handler = self._handlers.get(name) or self._artifacts.handler(name, placed)
             if handler is None:
                 raise BadInput(f"there is no call {name[:80]!r} here")
             (job,) = await self._queue.get([placed.job])

@@ -13,6 +13,7 @@ from mvm_ci.domain.payload import Payload, is_json
 from mvm_ci.domain.shown import MAX_TEXT, Progress
 from mvm_ci.journal.describe import storable
 from mvm_ci.journal.replay import Replay
+from mvm_ci.lifecycle.artifact_calls import CALLS, ArtifactCalls, Refused
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class Surroundings(Protocol):
     """The execution of the guest that calls."""
 
     machine: Replay
+    artifacts: ArtifactCalls
 
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
@@ -42,8 +44,8 @@ class Surroundings(Protocol):
         """All entries are on their way to be durable."""
         ...
 
-    async def ask(self, name: str, argument: bytes) -> bytes:
-        """What the control plane answers."""
+    async def ask(self, name: str, argument: bytes, about: str | None = None) -> bytes:
+        """What the control plane answers. ``about``: for the journal, see ``Replay.ask``."""
         ...
 
     def tell(self, name: str, argument: bytes) -> None:
@@ -104,8 +106,13 @@ async def answer(surroundings: Surroundings, name: str, argument: bytes) -> byte
     handler = _HANDLERS.get(name, _unknown)
     try:
         return _encoder.encode({"ok": await handler(surroundings, argument)})
-    except BadCall as error:
-        return _encoder.encode({"error": {"kind": error.kind, "message": str(error)}})
+    except (BadCall, Refused) as error:
+        return error_document(error.kind, str(error))
+
+
+def error_document(kind: str, message: str) -> bytes:
+    """The document that answers a call of which nothing comes."""
+    return _encoder.encode({"error": {"kind": kind, "message": message}})
 
 
 async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
@@ -198,6 +205,15 @@ def _asked(name: str) -> Callable[[Surroundings, bytes], Awaitable[Any]]:
     return ask
 
 
+def _of_artifacts(name: str) -> Callable[[Surroundings, bytes], Awaitable[Any]]:
+    kind, carry_out = CALLS[name]
+
+    async def act(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
+        return await carry_out(surroundings.artifacts, _decode(argument, kind))
+
+    return act
+
+
 _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "memo.get": _memo_get,
     "memo.put": _memo_put,
@@ -211,6 +227,8 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "message.send": _asked("message.send"),
     "promise.create": _promise,
     "wait": _wait,
+    "artifact.list": _asked("artifact.list"),
+    **{name: _of_artifacts(name) for name in CALLS},
 }
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.options import JobOptions
 from mvm_ci.domain.payload import Payload
@@ -26,10 +27,15 @@ class Form(NamedTuple):
 
 
 class Forms:
-    """The forms of one request's jobs. ``modules``: those that the request names and that there are."""
+    """The forms of one request's jobs. ``modules``: those that the request names and that there are;
+    ``artifacts``: the sizes of likewise those artifacts, by digest.
+    """
 
-    def __init__(self, modules: Mapping[str, ModuleInfo], namespace: str, now_ms: int) -> None:
+    def __init__(
+        self, modules: Mapping[str, ModuleInfo], artifacts: Mapping[Digest, int], namespace: str, now_ms: int
+    ) -> None:
         self._modules = modules
+        self._artifacts = artifacts
         self._namespace = namespace
         self._now_ms = now_ms
         self._known: dict[tuple[object, ...], Form] = {}
@@ -69,5 +75,6 @@ class Forms:
             max_attempts=job.max_attempts,
             timeout_ms=max(1, round(job.timeout_s * 1000)),
             memory_bytes=job.memory_mb << 20,
+            inputs=job_request.inputs_of(number, job, self._artifacts) if job.inputs else (),
         )
         return Form(common, job_request.options_of(number, job, self._namespace, self._now_ms))

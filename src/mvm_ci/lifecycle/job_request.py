@@ -8,8 +8,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from mvm_ci.domain.errors import BadInput, TooLarge
-from mvm_ci.domain.ids import JobId, parse_job_id
+from mvm_ci.domain.artifact import MAX_INPUTS, Artifact
+from mvm_ci.domain.artifact import check_name as check_artifact_name
+from mvm_ci.domain.errors import BadInput, NotFound, TooLarge
+from mvm_ci.domain.ids import Digest, JobId, is_digest, parse_job_id
 from mvm_ci.domain.labels import check_labels
 from mvm_ci.domain.lane import HIGHEST_PRIORITY, LOWEST_PRIORITY, Concurrency, Excess, Lane, lane
 from mvm_ci.domain.options import Idempotency, JobOptions, Needs
@@ -117,6 +119,23 @@ def input_of(number: int, job: SubmitJob) -> bytes:
     return given
 
 
+def inputs_of(number: int, job: SubmitJob, held: Mapping[Digest, int]) -> tuple[Artifact, ...]:
+    """The artifacts that a job is given. ``held``: sizes by digest. Raises ``BadInput``, ``NotFound``."""
+    where = f"jobs[{number}].inputs"
+    if len(job.inputs) > MAX_INPUTS:
+        raise BadInput(f"{where}: {len(job.inputs)} artifacts; at most {MAX_INPUTS} are allowed")
+    found = []
+    for name, digest in sorted(job.inputs.items()):
+        check_artifact_name(name, where)
+        if not is_digest(digest):
+            raise BadInput(f"{where}: {digest[:80]!r} is not a digest (64 hex digits)")
+        size = held.get(Digest(digest))
+        if size is None:
+            raise NotFound(f"{where}: the namespace holds no artifact {digest}; upload it first")
+        found.append(Artifact(name, Digest(digest), size))
+    return tuple(found)
+
+
 def is_plain(job: SubmitJob) -> bool:
     """Whether a job has none of what few jobs have: its queue and priority are all its options."""
     return not (
@@ -125,6 +144,7 @@ def is_plain(job: SubmitJob) -> bool:
         or job.metadata
         or job.fairness_key
         or job.after
+        or job.inputs
         or job.concurrency is not None
         or job.idempotency_key is not None
         or job.run_at_ms is not None

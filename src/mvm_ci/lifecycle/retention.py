@@ -1,9 +1,8 @@
 """Retention: what is over goes after its time, in small batches between all else the stores have to do.
 
-A round removes jobs that are too old or too many, then journals and idempotency keys of older jobs that stay,
-old entries of the audit log, and blobs that nothing refers to any more (mark and
-sweep). What a job that is not over needs stays: its row and journals, the jobs it waits for, and every blob
-they name.
+A round removes jobs that are too old or too many, then journals, artifacts and idempotency keys of older jobs
+that stay, old entries of the audit log, and blobs that nothing refers to any more (mark and sweep). What a
+job that is not over needs stays: its row and journals, the jobs it waits for, and every blob they name.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.retention import Bounds, Excess, RetentionPolicy, bounds_by_age
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.ports.access import Access
+from mvm_ci.ports.artifacts import ArtifactStore
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.event_log import EventLog
@@ -52,6 +52,9 @@ class Removed(msgspec.Struct):
     events: int = 0
     journals: int = 0
     """Jobs that lost theirs, and stay."""
+    artifacts: int = 0
+    """The same."""
+    uploads: int = 0
     keys: int = 0
     audit_entries: int = 0
 
@@ -60,6 +63,7 @@ class RetainedStores(msgspec.Struct, frozen=True, kw_only=True):
     """Where there is something to remove, or something that needs it."""
 
     jobs: RetainedJobs
+    artifacts: ArtifactStore
     registry: Registry
     access: Access
     schedules: ScheduleStore
@@ -81,6 +85,7 @@ class Retention:
         keys_gone: Callable[[JobId], None],
     ) -> None:
         self._jobs = stores.jobs
+        self._artifacts = stores.artifacts
         self._registry = stores.registry
         self._access = stores.access
         self._schedules = stores.schedules
@@ -100,6 +105,7 @@ class Retention:
             for part in (
                 self.remove_jobs,
                 self.remove_journals,
+                self.remove_artifacts,
                 self.forget_keys,
                 self.prune_audit,
                 self.remove_modules,
@@ -122,6 +128,20 @@ class Retention:
         bounds = bounds_by_age(self._policy.journals_age_ms, self._clock.now_ms())
         if bounds is not None:
             self.removed.journals += await self._through(self._jobs.remove_journals, bounds)
+
+    async def remove_artifacts(self) -> None:
+        """Removes artifacts that are to go before their jobs, and uploads that are as old as a blob may get
+        that nothing refers to: jobs submitted with them have them for themselves. Raises ``Unavailable``.
+        """
+        bounds = bounds_by_age(self._policy.artifacts_age_ms, self._clock.now_ms())
+        if bounds is not None:
+            self.removed.artifacts += await self._through(self._jobs.remove_artifacts, bounds)
+        before_ms = self._clock.now_ms() - self._policy.blob_grace_ms
+        removed = ENTRIES_AT_ONCE
+        while removed == ENTRIES_AT_ONCE:
+            removed = await self._artifacts.forget_uploads(before_ms, ENTRIES_AT_ONCE)
+            self.removed.uploads += removed
+            await self._clock.sleep(PAUSE_MS)
 
     async def forget_keys(self) -> None:
         """Forgets idempotency keys that are to go before their jobs. Raises ``Unavailable``."""
@@ -168,6 +188,7 @@ class Retention:
         old = await self._old_blobs(kept_before_ms)
         for digest in await self._registry.held_digests() if old else ():
             old.pop(digest, None)
+        await self._spare_artifacts(old)
         await self._spare_referenced(old)
         digests = list(old)
         for at in range(0, len(digests), REMOVE_AT_ONCE):
@@ -184,6 +205,14 @@ class Retention:
         while batches == REMOVE_AT_ONCE:
             batches, events = await self._events.trim(before_ms, count, REMOVE_AT_ONCE)
             self.removed.events += events
+            await self._clock.sleep(PAUSE_MS)
+
+    async def _spare_artifacts(self, old: dict[Digest, int]) -> None:
+        """Takes out of ``old`` what is an artifact, or was uploaded to become one."""
+        digests = list(old)
+        for at in range(0, len(digests), BLOBS_AT_ONCE):
+            for digest in await self._artifacts.referenced(digests[at : at + BLOBS_AT_ONCE]):
+                del old[digest]
             await self._clock.sleep(PAUSE_MS)
 
     async def _spare_referenced(self, old: dict[Digest, int]) -> None:

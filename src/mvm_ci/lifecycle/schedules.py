@@ -139,6 +139,9 @@ class Schedules:
     async def _checked(self, job: SubmitJob, namespace: str) -> str:
         if job.idempotency_key is not None or job.run_at_ms is not None or job.after:
             raise BadInput("job: idempotency_key, run_at_ms and after are not for the job of a schedule")
+        if job.inputs:
+            # An upload is kept for a day; the schedule fires as long as it is there.
+            raise BadInput("job: inputs are not for the job of a schedule: let the job fetch what it needs")
         encoded = _encode(job)
         if len(encoded) > MAX_SCHEDULED_JOB:
             raise TooLarge(f"job: {len(encoded)} bytes; at most {MAX_SCHEDULED_JOB} are allowed")

@@ -5,6 +5,7 @@ write. So a namespace without such a quota pays nothing for it.
 import asyncio
 from typing import Final
 
+from mvm_ci.ports.artifacts import ArtifactStore
 from mvm_ci.ports.catalogue import Catalogue
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
@@ -34,8 +35,9 @@ class StoredBytes:
     that came after the count.
     """
 
-    def __init__(self, queue: JobQueue, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, queue: JobQueue, catalogue: Catalogue, artifacts: ArtifactStore, clock: Clock) -> None:
         self._queue = queue
+        self._artifacts = artifacts
         self._catalogue = catalogue
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
@@ -59,7 +61,8 @@ class StoredBytes:
     async def _count(self, namespace: str, account: _Account) -> None:
         began, before = self._clock.now_ms(), account.added
         jobs = await self._queue.stored(namespace)
-        account.counted = jobs + await self._catalogue.module_bytes(namespace)
+        modules = await self._catalogue.module_bytes(namespace)
+        account.counted = jobs + modules + await self._artifacts.stored(namespace)
         # What is admitted while the store counts may be in the count, or not: it counts as added still.
         account.added -= before
         account.counted_ms = now = self._clock.now_ms()

@@ -1,7 +1,7 @@
 """Submit: a request's jobs become jobs of the queue, and go straight to workers that have credit."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -9,11 +9,12 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from mvm_ci.domain.errors import BadInput, KeyReused, NotFound, TooLarge, Unavailable
-from mvm_ci.domain.ids import IdSequence, JobId, format_job_id
+from mvm_ci.domain.ids import Digest, IdSequence, JobId, format_job_id
 from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle import job_request
+from mvm_ci.lifecycle.artifacts import Artifacts
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.job_form import Forms
@@ -55,7 +56,7 @@ class Submitter:
     told of jobs when they are durable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, given once at the start)
         self,
         queue: JobQueue,
         blobs: BlobStore,
@@ -65,10 +66,13 @@ class Submitter:
         clock: Clock,
         uncommitted: dict[JobId, NewJob],
         inserted: Callable[[Sequence[NewJob]], None],
+        *,
+        artifacts: Artifacts,
     ) -> None:
         self._queue = queue
         self._blobs = blobs
         self._modules = modules
+        self._artifacts = artifacts
         self._dispatcher = dispatcher
         self._backpressure = backpressure
         self._clock = clock
@@ -95,7 +99,7 @@ class Submitter:
             raise TooLarge(f"jobs: {len(jobs)} jobs; at most {MAX_JOBS_PER_REQUEST} a request are allowed")
         await self._backpressure.admit(namespace, len(jobs))
         modules = await self._modules.find(namespace, {job.module for job in jobs})
-        forms = Forms(modules, namespace, self._clock.now_ms())
+        forms = Forms(modules, await self._inputs(jobs, namespace), namespace, self._clock.now_ms())
         checked: list[Checked] = []
         large: list[tuple[JobSpec, bytes]] = []
         size = 0
@@ -269,6 +273,11 @@ class Submitter:
                 options = job.options if job is not None else uncommitted.options if uncommitted else None
                 if not up.same_request and (options is None or options.lane.namespace != namespace):
                     raise NotFound(f"jobs[{number}].after: there is no job {format_job_id(up.job)}")
+
+    async def _inputs(self, jobs: Sequence[SubmitJob], namespace: str) -> Mapping[Digest, int]:
+        """The sizes of the artifacts that jobs are to be given, as far as the namespace holds them."""
+        asked = {Digest(digest) for job in jobs if job.inputs for digest in job.inputs.values()}
+        return await self._artifacts.held(namespace, asked) if asked else {}
 
     async def _with_keys(self, checked: list[Checked], namespace: str) -> list[Checked]:
         keys = {one.options.idempotency.key for one in checked if one.options.idempotency is not None}

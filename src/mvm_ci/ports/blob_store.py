@@ -1,6 +1,6 @@
 """Content-addressed bytes: modules, and payloads over 4 KiB."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,26 @@ class StoredBlob(msgspec.Struct, frozen=True, array_like=True):
     digest: Digest
     size: int
     kept_ms: int
+
+
+class Incoming(Protocol):
+    """Bytes on their way into the store, however many. ``finish`` or ``discard`` ends it; else what came is
+    gone with the process.
+    """
+
+    async def write(self, data: bytes) -> None:
+        """Takes the next bytes. Raises ``Unavailable`` (disk full, ...)."""
+        ...
+
+    async def finish(self, digest: Digest) -> BlobRef:
+        """Stores all of them, durably on return. Raises ``BadInput``, and nothing is stored, if they do not
+        have this digest; ``Unavailable``.
+        """
+        ...
+
+    async def discard(self) -> None:
+        """Forgets them; does nothing once they are stored."""
+        ...
 
 
 class BlobStore(Protocol):
@@ -38,6 +58,22 @@ class BlobStore(Protocol):
 
     async def has(self, digest: Digest) -> bool:
         """Whether the bytes are there; if so, they count as put just now."""
+        ...
+
+    async def receive(self) -> Incoming:
+        """Takes bytes piece by piece. Raises ``Unavailable``."""
+        ...
+
+    async def size(self, digest: Digest) -> int:
+        """How many bytes it has. Raises ``NotFound``."""
+        ...
+
+    def read(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes from ``start`` on and before ``end`` (None: the last one, too), piece by piece.
+
+        Raises ``NotFound``; also when all of it was read and does not match its digest: before the last
+        piece, so that nobody takes it for whole, and it is not found from then on.
+        """
         ...
 
     async def path(self, digest: Digest) -> Path:

@@ -6,10 +6,12 @@ where the queue is.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
@@ -105,6 +107,59 @@ class PayloadStore(Protocol):
 
     async def module(self, digest: str) -> CompiledModule:
         """The compiled module. Raises ``BadModule``, ``NotFound`` or ``Unavailable``."""
+        ...
+
+
+class NotKept(MvmCiError):
+    """An artifact cannot be kept: the disk is full, a quota is used up, it is too large. ``kind``: for
+    guests.
+    """
+
+    code = "not-kept"
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Spool(Protocol):
+    """The bytes of an artifact as they come, on the engine's disk."""
+
+    async def write(self, data: bytes) -> None:
+        """Takes the next ones. Raises ``NotKept``, and then ever again, as ``upload`` does."""
+        ...
+
+    async def upload(self, placed: Placed) -> BlobRef:
+        """Brings all of them where every other engine can get them, durably on return.
+
+        Waits as long as the control plane cannot be reached. Raises ``NotKept``.
+        """
+        ...
+
+    def discard(self) -> None:
+        """They are not needed any more. Safe to repeat."""
+        ...
+
+
+class ArtifactFiles(Protocol):
+    """Artifacts as files of the engine: of any size, with no more than a piece of one in memory."""
+
+    def spool(self) -> Spool:
+        """An empty one."""
+        ...
+
+    async def hold(self, ref: BlobRef) -> Path:
+        """Gets an artifact near, where it stays until ``release``, as often as it is held: a file, only to be
+        read. Raises ``NotFound``, ``Unavailable``.
+        """
+        ...
+
+    def release(self, ref: BlobRef) -> None:
+        """Ends one ``hold``."""
+        ...
+
+    async def read(self, ref: BlobRef, offset: int, size: int) -> bytes:
+        """A part of one that is held; fewer bytes at its end. Raises ``Unavailable``."""
         ...
 
 

@@ -77,6 +77,17 @@ class ExecutionHost(Protocol):
         """Waits in place, the guest suspended; never longer than what was left, whatever the clock does."""
         ...
 
+    async def spool(self, name: str, offset: int, data: bytes) -> None:
+        """Takes bytes of the artifact that is being put under ``name``, in order; at 0 it begins anew. They
+        go with the placement, unless ``ask`` keeps them (``domain.artifact.PUT``). Never fails: that ask
+        does.
+        """
+        ...
+
+    async def read_artifact(self, ref: BlobRef, offset: int, size: int) -> bytes:
+        """The bytes of an artifact from ``offset`` on, ``size`` of them, or fewer at its end."""
+        ...
+
     async def put_blob(self, data: bytes) -> BlobRef:
         """Stores a large payload where other engines can get it."""
         ...

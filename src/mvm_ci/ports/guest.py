@@ -75,6 +75,14 @@ class HostCalls(Protocol):
         """
         ...
 
+    async def write_artifact(self, name: str, data: bytes) -> bytes | None:
+        """The call ``artifact.write`` with its bytes as they are. None: it is done; else what answers it."""
+        ...
+
+    async def read_artifact(self, digest: str, offset: int, size: int) -> tuple[bytes, bytes | None]:
+        """The call ``artifact.read``, likewise: the bytes, and what answers it if there are none."""
+        ...
+
     def log(self, stream: str, text: str) -> None:
         """One piece of text for ``stream``: ``stdout``, ``stderr`` or ``log``. Lines need not be whole."""
         ...

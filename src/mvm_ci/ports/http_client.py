@@ -1,5 +1,6 @@
 """Performing a guest's HTTP request under the network policy."""
 
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -8,7 +9,7 @@ from mvm_ci.domain.http import HttpFailure, HttpRequest
 
 
 class FetchedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer with its body in memory (within the client's limit)."""
+    """An answer with its body in memory (within the client's limit), if no sink took it."""
 
     status: int
     url: str
@@ -16,16 +17,38 @@ class FetchedResponse(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class FileBody(msgspec.Struct, frozen=True):
+    """A request's body: a file that nobody changes, of ``size`` bytes."""
+
+    path: Path
+    size: int
+
+
+class Sink(Protocol):
+    """Takes an answer's body piece by piece."""
+
+    async def write(self, data: bytes) -> None:
+        """The next bytes. What it raises ends the request, and comes out of ``fetch``."""
+        ...
+
+
 class HttpClient(Protocol):
     """One request at a time, never repeated by the client itself."""
 
     async def fetch(
-        self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
+        self,
+        request: HttpRequest,
+        *,
+        allow_hosts: tuple[str, ...],
+        idempotency_key: str,
+        body: FileBody | None = None,
+        sink: Sink | None = None,
     ) -> FetchedResponse | HttpFailure:
         """Sends the request if both the job (``allow_hosts``) and the operator allow its host and address.
 
         Follows redirects, checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails
-        is an ``HttpFailure``, not an error.
+        is an ``HttpFailure``, not an error. ``body``: instead of the request's own; ``sink``: gets the body
+        of an answer whose status is 2xx.
         """
         ...
 

@@ -63,8 +63,15 @@ class RetainedJobs(Protocol):
         """
         ...
 
+    def remove_artifacts(self, after: JobId, bounds: Bounds, limit: int) -> Awaitable[Removal]:
+        """The same for the artifacts that jobs put; what they were given stays. Counts jobs that had some.
+
+        A dead job keeps its artifacts, as it keeps its journal.
+        """
+        ...
+
     def forget_keys(self, after: JobId, bounds: Bounds, limit: int) -> Awaitable[Removal]:
-        """The same for idempotency keys: from then on the key makes a new job."""
+        """The same for idempotency keys, of dead jobs, too: from then on the key makes a new job."""
         ...
 
     def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> Awaitable[References]:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
+import msgspec
+
+from mvm_ci.domain.artifact import PUT
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.mail import Mail
@@ -51,6 +54,14 @@ class Calls:
     def call(self, name: str, argument: bytes) -> bytes:
         """See ``HostCalls``."""
         return at_once(self._host.call(name, argument))
+
+    def write_artifact(self, name: str, data: bytes) -> bytes | None:
+        """See ``HostCalls``."""
+        return at_once(self._host.write_artifact(name, data))
+
+    def read_artifact(self, digest: str, offset: int, size: int) -> tuple[bytes, bytes | None]:
+        """See ``HostCalls``."""
+        return at_once(self._host.read_artifact(digest, offset, size))
 
 
 class FunctionGuest:
@@ -166,6 +177,8 @@ class FakeHost:
         self.posted: list[Segment] = []
         """All that was posted, in order."""
         self.flushes = 0
+        self.spools: dict[str, bytearray] = {}
+        """What came of artifacts, by name."""
         self._under_way: list[Segment] = []
 
     def wall_ns(self) -> int:
@@ -211,6 +224,9 @@ class FakeHost:
 
     async def ask(self, name: str, key: str, argument: bytes) -> bytes:
         self.crash_points.reach("ask.before")
+        if name == PUT:
+            # As the engine does: what came is stored first.
+            self._world.put_blob(bytes(self.spools.pop(msgspec.json.decode(argument)["name"])))
         answer = self._world.ask(name, key, argument)
         self.crash_points.reach("ask.after")
         return answer
@@ -233,6 +249,16 @@ class FakeHost:
         if not self._world.slow:
             self.deliver(len(self._under_way))
         self.crash_points.reach("wait.after")
+
+    async def spool(self, name: str, offset: int, data: bytes) -> None:
+        self.crash_points.reach("spool.before")
+        if offset == 0:
+            self.spools[name] = bytearray()
+        assert len(self.spools[name]) == offset, (name, offset)
+        self.spools[name] += data
+
+    async def read_artifact(self, ref: BlobRef, offset: int, size: int) -> bytes:
+        return self._world.get_blob(ref)[offset : offset + size]
 
     async def put_blob(self, data: bytes) -> BlobRef:
         self.crash_points.reach("blob.before")

@@ -1,5 +1,5 @@
-"""Large payloads, modules and journals: one two-way stream for each transfer, beside the worker's main
-stream.
+"""Large payloads, modules, artifacts and journals: one two-way stream for each transfer, beside the worker's
+main stream.
 
 The worker opens the stream. Its first frame is the request, the control plane's first frame the answer; raw
 bytes follow.
@@ -15,10 +15,14 @@ bytes follow.
       │ bytes ─────────────────────────▶ │
       │ ◀────── Stored | TransferFailed  │   durable, and its digest is right
       │
+      │ PutArtifact(placed, digest, size)  │   likewise, for the artifact of a placement
+      │
       │ GetJournal(placed) ────────────▶ │
       │ ◀─────── Follows(size) + bytes   │   a MessagePack array of segments; Missing: the placement is over
 
-Whoever receives a blob verifies its size and digest. Each side finishes its half of the stream after what it
+Whoever receives a blob verifies its size and digest. Artifacts go through files on both sides: no more than a
+piece of one is in memory. ``GetBlob`` gets them, too.
+ Each side finishes its half of the stream after what it
 has to say.
 """
 
@@ -60,6 +64,14 @@ class GetJournal(msgspec.Struct, frozen=True, array_like=True, tag=42):
     placed: Placed
 
 
+class PutArtifact(msgspec.Struct, frozen=True, array_like=True, tag=43):
+    """Offers ``size`` bytes with this digest, which the guest of a placement puts as an artifact."""
+
+    placed: Placed
+    digest: Digest
+    size: int
+
+
 class Follows(msgspec.Struct, frozen=True, array_like=True, tag=50, gc=False):
     """``size`` raw bytes follow, then the end of the stream."""
 
@@ -85,7 +97,7 @@ class TransferFailed(msgspec.Struct, frozen=True, array_like=True, tag=54, gc=Fa
     message: str
 
 
-BlobRequest: TypeAlias = GetBlob | PutBlob | GetJournal
+BlobRequest: TypeAlias = GetBlob | PutBlob | GetJournal | PutArtifact
 BlobAnswer: TypeAlias = Follows | Missing | Wanted | Stored | TransferFailed
 
 _segments = msgspec.msgpack.Decoder(tuple[Segment, ...])

@@ -5,8 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
-from io import BytesIO
+from hashlib import file_digest
 from pathlib import Path
 from typing import IO, Final
 
@@ -106,11 +105,13 @@ def _add_file(writer: ArchiveWriter, name: str, file: Path) -> None:
 def _add_blobs(writer: ArchiveWriter, directory: Path) -> Iterator[str]:
     """Adds all blobs but the damaged ones, whose digests it yields."""
     for digest, file in inventory(directory):
-        data = file.read_bytes()
-        if sha256(data).hexdigest() == digest:
-            writer.add(archive.blob_member(digest), BytesIO(data), len(data))
-        else:
-            yield digest
+        with file.open("rb") as source:
+            # Read twice: it may be larger than the memory, and what is damaged is not to be in the archive.
+            if file_digest(source, "sha256").hexdigest() != digest:
+                yield digest
+                continue
+            source.seek(0)
+            writer.add(archive.blob_member(digest), source, os.fstat(source.fileno()).st_size)
 
 
 def _extract(state_dir: Path, name: str, chunks: Iterator[bytes]) -> None:

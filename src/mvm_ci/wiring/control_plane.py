@@ -125,6 +125,7 @@ async def opened_control_plane(
         stores = Stores(
             queue=store.queue,
             mail=store.mail,
+            artifacts=store.artifacts,
             queues=store.queues,
             registry=store.registry,
             access=store.access,
@@ -137,6 +138,7 @@ async def opened_control_plane(
         plane = ControlPlane(settings, stores, endpoint, clock)
         retained = RetainedStores(
             jobs=store.retained,
+            artifacts=store.artifacts,
             registry=store.registry,
             access=store.access,
             schedules=store.schedules,
@@ -161,6 +163,7 @@ def _policy(keep: KeepConfig) -> RetentionPolicy:
         jobs_bytes=keep.size,
         modules_age_ms=_age_ms(keep.modules_s),
         journals_age_ms=_age_ms(keep.journals_s),
+        artifacts_age_ms=_age_ms(keep.artifacts_s),
         keys_age_ms=_age_ms(keep.keys_s),
         audit_age_ms=_age_ms(keep.audit_s),
         events_age_ms=_age_ms(keep.events_s),

@@ -13,7 +13,15 @@ from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.network import NetworkPolicy
 from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import ControlPlane, Engine, EngineEvents, JournalSink, Lease, PayloadStore
+from mvm_ci.ports.engine import (
+    ArtifactFiles,
+    ControlPlane,
+    Engine,
+    EngineEvents,
+    JournalSink,
+    Lease,
+    PayloadStore,
+)
 from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wiring.network import make_transport
@@ -93,9 +101,10 @@ class _Engines:
         plane: ControlPlane,
         lease: Lease,
         payloads: PayloadStore,
+        artifacts: ArtifactFiles,
         events: EngineEvents,
     ) -> Awaitable[Engine]:
-        return self._make(journal, plane, lease, payloads, events)
+        return self._make(journal, plane, lease, payloads, artifacts, events)
 
     async def _make(
         self,
@@ -103,6 +112,7 @@ class _Engines:
         plane: ControlPlane,
         lease: Lease,
         payloads: PayloadStore,
+        artifacts: ArtifactFiles,
         events: EngineEvents,
     ) -> Engine:
         policy = NetworkPolicy(
@@ -119,6 +129,7 @@ class _Engines:
             plane=plane,
             lease=lease,
             payloads=payloads,
+            artifacts=artifacts,
             http=http,
             events=events,
             clock=self._clock,

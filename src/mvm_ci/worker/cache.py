@@ -14,7 +14,8 @@ _SUFFIX = ".new"
 class BlobCache:
     """Bytes by their SHA-256. Blocking calls: use it off the event loop, from one thread at a time.
 
-    Files that are ``pin``ned stay, even over the limit.
+    Files that are ``pin``ned stay, even over the limit; ``pin`` and ``unpin`` may be called from any one
+    thread.
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
@@ -23,6 +24,7 @@ class BlobCache:
         self._limit = limit
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._pins: dict[str, int] = {}
+        self._checked: set[str] = set()
         self._total = 0
         try:
             found = sorted(self._scan(), key=lambda entry: entry[1])
@@ -59,6 +61,44 @@ class BlobCache:
     def path(self, digest: str) -> Path | None:
         """A file with the bytes, verified; None if they are not here."""
         return None if self.get(digest) is None else self._directory / digest
+
+    def file(self, digest: str) -> Path | None:
+        """The same without its bytes in memory, which this process verifies only once."""
+        if digest not in self._sizes:
+            return None
+        path = self._directory / digest
+        with contextlib.suppress(OSError):
+            if digest in self._checked or _digest(path) == digest:
+                self._checked.add(digest)
+                self._use(digest)
+                return path
+        self._remove(digest)
+        return None
+
+    def adopt(self, digest: str, draft: Path) -> Path:
+        """Keeps a file on the same disk whose digest the caller has verified; ``draft`` is gone then.
+
+        Raises ``Unavailable``.
+        """
+        target = self._directory / digest
+        try:
+            size = draft.stat().st_size
+            draft.replace(target)
+        except OSError as error:
+            raise Unavailable(f"the cache {self._directory} cannot be written: {error.strerror}") from error
+        self._total += size - self._sizes.pop(digest, 0)
+        self._sizes[digest] = size
+        self._checked.add(digest)
+        self._shrink()
+        return target
+
+    def drop_oldest(self) -> bool:
+        """Drops the file that was used longest ago and is not pinned; False: there is none."""
+        for digest in self._sizes:
+            if digest not in self._pins:
+                self._remove(digest)
+                return True
+        return False
 
     def put(self, digest: str, data: bytes) -> None:
         """Keeps bytes whose digest the caller has verified. Raises ``Unavailable`` (disk full, ...)."""
@@ -107,3 +147,9 @@ class BlobCache:
     def _remove(self, digest: str) -> None:
         (self._directory / digest).unlink(missing_ok=True)
         self._total -= self._sizes.pop(digest, 0)
+        self._checked.discard(digest)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

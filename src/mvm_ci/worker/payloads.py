@@ -2,13 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from mvm_ci.domain.errors import BadInput, NotFound, ProtocolError, TooLarge, Unavailable
+from mvm_ci.domain.errors import BadInput, NotFound, TooLarge, Unavailable
 from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.payload import BlobRef
@@ -17,17 +17,15 @@ from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.guest import CompiledModule, ModuleCompiler
 from mvm_ci.ports.transport import Connection
 from mvm_ci.wire import blobs as w
-from mvm_ci.worker.backoff import Backoff
 from mvm_ci.worker.cache import BlobCache
 from mvm_ci.worker.deadline import within
 from mvm_ci.worker.transfer import Answered, fetch, offer
+from mvm_ci.worker.transfers import Attempt, Transfers
 
 TRANSFER_MS: Final = 120_000
 """Longest time for one transfer: 64 MiB at 4.5 Mbit/s."""
 TRANSFERS: Final = 8
 """Transfers at once; more wait."""
-TRIES: Final = 5
-"""Failures over a standing connection after which a transfer is given up. Lost connections do not count."""
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -48,9 +46,8 @@ class Payloads:
         self._cache = cache
         self._compiler = compiler
         self._clock = clock
-        self._connection = connection
+        self._transfers = Transfers(clock, connection, TRANSFERS)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="blob-cache")
-        self._slots = asyncio.Semaphore(TRANSFERS)
         self._gets: dict[Digest, asyncio.Task[bytes]] = {}
 
     async def put(self, data: bytes) -> BlobRef:
@@ -127,23 +124,14 @@ class Payloads:
             # The bytes are here and the control plane has them: a full disk costs only the next transfer.
             log.warning("blob_not_cached", digest=digest, error=str(error))
 
-    async def _transfer(self, attempt: Callable[[Connection], Coroutine[Any, Any, Result]]) -> Result:
-        backoff = Backoff()
-        while True:
-            connection = await self._connection()
-            try:
-                async with self._slots:
-                    return await within(self._clock, TRANSFER_MS, attempt(connection), "a transfer")
-            except Answered as error:
-                if error.final:
-                    raise BadInput(str(error)) from error
-                failure: Exception = error
-            except (Unavailable, ProtocolError) as error:
-                failure = error
-            wait_ms = backoff.next_ms()
-            if backoff.failures >= TRIES and connection is await self._connection():
-                raise Unavailable(f"a transfer failed {TRIES} times: {failure}") from failure
-            await self._clock.sleep(wait_ms)
+    async def _transfer(self, attempt: Attempt[Result]) -> Result:
+        async def in_time(connection: Connection) -> Result:
+            return await within(self._clock, TRANSFER_MS, attempt(connection), "a transfer")
+
+        try:
+            return await self._transfers.run(in_time)
+        except Answered as error:
+            raise BadInput(str(error)) from error
 
     async def _on_disk_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)

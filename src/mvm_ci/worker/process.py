@@ -11,10 +11,19 @@ from typing import Any, Final, Protocol
 import structlog
 
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import ControlPlane, Engine, EngineEvents, JournalSink, Lease, PayloadStore
+from mvm_ci.ports.engine import (
+    ArtifactFiles,
+    ControlPlane,
+    Engine,
+    EngineEvents,
+    JournalSink,
+    Lease,
+    PayloadStore,
+)
 from mvm_ci.ports.guest import ModuleCompiler
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wire.messages import Draining, Goodbye
+from mvm_ci.worker.artifact_files import WorkerArtifacts
 from mvm_ci.worker.backoff import Backoff
 from mvm_ci.worker.cache import BlobCache
 from mvm_ci.worker.holdings import Holdings
@@ -44,6 +53,7 @@ class EngineFactory(Protocol):
         plane: ControlPlane,
         lease: Lease,
         payloads: PayloadStore,
+        artifacts: ArtifactFiles,
         events: EngineEvents,
     ) -> Awaitable[Engine]:
         """The engine; the worker closes it."""
@@ -109,8 +119,11 @@ class Worker:
         )
         cache = await asyncio.to_thread(BlobCache, state.blobs, self._settings.cache_bytes)
         payloads = Payloads(cache, self._compiler, self._clock, link.connection)
+        large = await asyncio.to_thread(BlobCache, state.artifacts, self._settings.artifact_bytes)
+        artifacts = WorkerArtifacts(state.artifacts, large, self._clock, link.connection)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(payloads.close)
+            stack.push_async_callback(artifacts.close)
             await link.bind()
             stack.push_async_callback(link.close)
             engine = await self._engine_factory(
@@ -118,6 +131,7 @@ class Worker:
                 plane=holdings.outbox.asks,
                 lease=lease,
                 payloads=payloads,
+                artifacts=artifacts,
                 events=holdings,
             )
             stack.push_async_callback(engine.close)

@@ -7,6 +7,7 @@ import msgspec
 
 GRACE_S = 30.0
 CACHE_BYTES = 1 << 30
+ARTIFACT_BYTES = 4 << 30
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +15,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``join_token``: permission to become a worker, needed once for each state directory. ``name``: for people.
     ``bind``: the UDP address to use (``ip:port``). ``grace_s``: seconds that running jobs get when the worker
-    is asked to leave. ``cache_bytes``: size of the cache of modules and payloads. ``labels``: what jobs may
+    is asked to leave. ``cache_bytes``: size of the cache of modules and payloads,
+    ``artifact_bytes``: of that of artifacts. ``labels``: what jobs may
     ask for. ``ephemeral``: the control plane forgets it when it leaves.
     """
 
@@ -26,6 +28,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     bind: str = "0.0.0.0:0"
     grace_s: float = GRACE_S
     cache_bytes: int = CACHE_BYTES
+    artifact_bytes: int = ARTIFACT_BYTES
     labels: Mapping[str, str] = {}
     ephemeral: bool = False
 

@@ -26,7 +26,7 @@ class StateDirectory:
     ``key``: the endpoint's secret key. ``incarnation``: new for this process; ``previous``: the last one
     that had a session, None if there was none; ``previous_over``: its process is dead, for it ran in this
     very directory, whose lock is ours now (a copy of a directory has another lock). ``blobs``: where the
-    cache lives.
+    cache lives, ``artifacts``: likewise that of artifacts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,6 +60,8 @@ class StateDirectory:
         self._remembered = False
         self.blobs = self._path / "blobs"
         self.blobs.mkdir(mode=0o700, exist_ok=True)
+        self.artifacts = self._path / "artifacts"
+        self.artifacts.mkdir(mode=0o700, exist_ok=True)
 
     def remember(self) -> None:
         """This incarnation has a session: the next process names it. Raises ``OSError``.

@@ -12,10 +12,12 @@ _CHUNK: Final = 256 << 10
 
 
 class Answered(Unavailable):
-    """The control plane said that the transfer failed. ``final``: it will always."""
+    """The control plane said that the transfer failed: ``reason``, ``message``. ``final``: it will always."""
 
     def __init__(self, answer: w.TransferFailed) -> None:
         super().__init__(f"{answer.message} ({answer.code})")
+        self.reason = answer.code
+        self.message = answer.message
         self.final = answer.code != Unavailable.code
 
 
@@ -24,11 +26,11 @@ async def fetch(connection: Connection, request: w.GetBlob | w.GetJournal) -> by
     stream = await connection.open()
     await stream.write(encode(request))
     await stream.finish()
-    answer, rest = await _answer(stream)
+    answer, rest = await first_answer(stream)
     if isinstance(answer, w.Missing):
         raise NotFound(f"the control plane does not have what {request} names")
     if not isinstance(answer, w.Follows):
-        raise _unexpected(answer)
+        raise unexpected(answer)
     receiving = w.Receiving(answer.size, request.digest if isinstance(request, w.GetBlob) else None)
     receiving.feed(rest)
     while receiving.missing:
@@ -43,19 +45,20 @@ async def offer(connection: Connection, request: w.PutBlob, data: bytes) -> None
     """Returns when the control plane has the bytes for good. Raises as ``fetch`` does."""
     stream = await connection.open()
     await stream.write(encode(request))
-    answer, _ = await _answer(stream)
+    answer, _ = await first_answer(stream)
     if isinstance(answer, w.Wanted):
         for begin in range(0, len(data), _CHUNK):
             await stream.write(data[begin : begin + _CHUNK])
         await stream.finish()
-        answer, _ = await _answer(stream)
+        answer, _ = await first_answer(stream)
     else:
         await stream.finish()
     if not isinstance(answer, w.Stored):
-        raise _unexpected(answer)
+        raise unexpected(answer)
 
 
-async def _answer(stream: Stream) -> tuple[w.BlobAnswer, bytes]:
+async def first_answer(stream: Stream) -> tuple[w.BlobAnswer, bytes]:
+    """The control plane's next answer, and the bytes behind it. Raises ``Unavailable``, ``ProtocolError``."""
     reader = w.answer_reader()
     while True:
         data = await stream.read()
@@ -66,7 +69,8 @@ async def _answer(stream: Stream) -> tuple[w.BlobAnswer, bytes]:
             return first
 
 
-def _unexpected(answer: w.BlobAnswer) -> Exception:
+def unexpected(answer: w.BlobAnswer) -> Exception:
+    """The error for an answer that is not the one hoped for."""
     if isinstance(answer, w.TransferFailed):
         return Answered(answer)
     return ProtocolError(f"a {type(answer).__name__} does not answer this request")

@@ -124,6 +124,7 @@ async def fill(store: SqlStore) -> None:
     )
     published = ModuleVersion(name="m", version="1.0", digest=MODULE, created_ms=NOW)
     await registry.publish(DEFAULT_NAMESPACE, published)
+    await store.artifacts.upload(DEFAULT_NAMESPACE, BLOB.digest, BLOB.size, NOW)
 
 
 async def facts(store: SqlStore) -> dict[str, Any]:
@@ -167,6 +168,7 @@ async def facts(store: SqlStore) -> dict[str, Any]:
         "api_tokens": [[one.name, one.role.value] for one in tokens if one is not None],
         "join_tokens": joins,
         "levels": [list(level) for level in await queue.levels(NOW)],
+        "uploads": await store.artifacts.held(DEFAULT_NAMESPACE, [BLOB.digest]),
     }
 
 

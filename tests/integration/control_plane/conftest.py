@@ -10,6 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
+from mvm_ci.adapters.memory.artifacts import MemoryArtifactStore
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.figures import MemoryFigures
 from mvm_ci.adapters.memory.mail import MemoryMailStore
@@ -77,6 +78,7 @@ class Stand:
         self.address = "memory:0"
         self.queue: Any = MemoryJobQueue()
         self.mail: Any = MemoryMailStore(self.queue)
+        self.artifacts: Any = MemoryArtifactStore(self.queue)
         self.queues: Any = MemoryQueues()
         self.registry: Any = MemoryRegistry()
         self.access: Any = MemoryAccess()
@@ -119,6 +121,7 @@ class Stand:
             Stores(
                 queue=self.queue,
                 mail=self.mail,
+                artifacts=self.artifacts,
                 queues=self.queues,
                 registry=self.registry,
                 access=self.access,
@@ -164,7 +167,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if getattr(request, "param", "memory") == "sqlite":
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
         stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
-        stand.access = store.access
+        stand.access, stand.artifacts = store.access, store.artifacts
         stand.schedules = store.schedules
         stand.events = store.events
         stand.figures = store.figures

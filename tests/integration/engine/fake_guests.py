@@ -10,7 +10,9 @@ from typing import Any
 
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.http import HttpRequest, HttpResponse
+from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.outcome import Failure, FailureKind
+from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.guest import CompiledModule, GuestFailed, GuestLimits, HostCalls
 
 
@@ -71,6 +73,30 @@ class FakeGuest:
             assert isinstance(answer.body, bytes)
             return [answer.status, len(answer.body)]
         return answer.kind
+
+    async def fetch(self, host: HostCalls, url: str, to: str, source: list[Any] | None = None) -> Any:
+        """A request to or from an artifact."""
+        given = None if source is None else BlobRef(Digest(source[0]), source[1])
+        method = "GET" if given is None else "PUT"
+        answer = await host.http(HttpRequest(method, url, (), b"", 5000, True, given, to))
+        if isinstance(answer, HttpResponse):
+            body = answer.body
+            return [answer.status, len(body) if isinstance(body, bytes) else [body.digest, body.size]]
+        return [answer.kind, answer.message]
+
+    async def call(self, host: HostCalls, name: str, argument: Any) -> Any:
+        return json.loads(await host.call(name, json.dumps(argument).encode()))
+
+    async def write(self, host: HostCalls, name: str, text: str, repeat: int = 1, times: int = 1) -> Any:
+        for _ in range(times):
+            said = await host.write_artifact(name, (text * repeat).encode())
+            if said is not None:
+                return json.loads(said)
+        return None
+
+    async def read(self, host: HostCalls, digest: str, offset: int, size: int) -> Any:
+        data, said = await host.read_artifact(digest, offset, size)
+        return data.decode() if said is None else json.loads(said)
 
     async def sleep(self, host: HostCalls, ms: int) -> None:
         await host.sleep_for(ms * 1_000_000)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.engine.pool import EnginePool, PoolSettings
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry
-from mvm_ci.ports.engine import Ended, Placement
+from mvm_ci.ports.engine import Ended, NotKept, Placement
 from mvm_ci.ports.guest import CompiledModule, ModuleKind
-from mvm_ci.ports.http_client import FetchedResponse
+from mvm_ci.ports.http_client import FetchedResponse, FileBody, Sink
 
 ROOT = Path(__file__).resolve().parents[3]
 FAKE_RUNTIME = "tests.integration.engine.fake_guests:FakeRuntime"
@@ -140,12 +140,23 @@ class Http:
         self.open.set()
         self.asked = asyncio.Event()
         self.body = b"ok"
+        self.status = 200
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.bodies: list[tuple[bytes, int]] = []
         self.cut_off = asyncio.Event()
 
     async def fetch(
-        self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
+        self,
+        request: HttpRequest,
+        *,
+        allow_hosts: tuple[str, ...],
+        idempotency_key: str,
+        body: FileBody | None = None,
+        sink: Sink | None = None,
     ) -> FetchedResponse | HttpFailure:
         self.requests.append(request)
+        if body is not None:
+            self.bodies.append((await asyncio.to_thread(body.path.read_bytes), body.size))
         self.keys.append(idempotency_key)
         self.asked.set()
         try:
@@ -153,10 +164,74 @@ class Http:
         except asyncio.CancelledError:
             self.cut_off.set()
             raise
-        return FetchedResponse(status=200, url=request.url, headers=(), body=self.body)
+        if sink is not None and self.status < 300:
+            await sink.write(self.body)
+            return FetchedResponse(status=self.status, url=request.url, headers=self.headers, body=b"")
+        return FetchedResponse(status=self.status, url=request.url, headers=self.headers, body=self.body)
 
     async def close(self) -> None:
         pass
+
+
+class ArtifactSpool:
+    def __init__(self, files: "Artifacts") -> None:
+        self.files = files
+        self.data = b""
+        self.gone = False
+        self.files.spools.append(self)
+
+    async def write(self, data: bytes) -> None:
+        if self.files.refuse is not None:
+            raise self.files.refuse
+        self.data += data
+
+    async def upload(self, placed: Placed) -> BlobRef:
+        await self.write(b"")
+        self.files.asked.set()
+        await self.files.open.wait()
+        ref = BlobRef(Digest(hashlib.sha256(self.data).hexdigest()), len(self.data))
+        self.files.uploaded.append((placed, self.data))
+        self.files.add(self.data)
+        return ref
+
+    def discard(self) -> None:
+        self.gone = True
+
+
+class Artifacts:
+    """``ArtifactFiles`` in a directory. ``open`` cleared holds uploads back; ``refuse`` answers them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.spools: list[ArtifactSpool] = []
+        self.uploaded: list[tuple[Placed, bytes]] = []
+        self.held: Counter[str] = Counter()
+        self.refuse: NotKept | None = None
+        self.asked = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    def add(self, data: bytes) -> BlobRef:
+        digest = hashlib.sha256(data).hexdigest()
+        (self.directory / f"artifact-{digest}").write_bytes(data)
+        return BlobRef(Digest(digest), len(data))
+
+    def spool(self) -> ArtifactSpool:
+        return ArtifactSpool(self)
+
+    async def hold(self, ref: BlobRef) -> Path:
+        path = self.directory / f"artifact-{ref.digest}"
+        if not path.exists():
+            raise NotFound("no such artifact")
+        self.held[ref.digest] += 1
+        return path
+
+    def release(self, ref: BlobRef) -> None:
+        self.held[ref.digest] -= 1
+
+    async def read(self, ref: BlobRef, offset: int, size: int) -> bytes:
+        assert self.held[ref.digest] > 0
+        return (self.directory / f"artifact-{ref.digest}").read_bytes()[offset : offset + size]
 
 
 class Events:
@@ -230,6 +305,7 @@ class World:
         self.plane = Plane()
         self.lease = Lease()
         self.payloads = payloads or Payloads(code)
+        self.artifacts = Artifacts(directory)
         self.http = Http()
         self.events = Events()
         self.pool = EnginePool(
@@ -244,6 +320,7 @@ class World:
             plane=self.plane,
             lease=self.lease,
             payloads=self.payloads,
+            artifacts=self.artifacts,
             http=self.http,
             events=self.events,
             clock=Clock(),

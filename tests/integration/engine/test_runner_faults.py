@@ -25,6 +25,7 @@ from mvm_ci.journal.entries import Slept
 from tests.integration.engine.fake_guests import script
 from tests.integration.engine.fakes import (
     ROOT,
+    Artifacts,
     Clock,
     Events,
     Http,
@@ -366,6 +367,7 @@ async def test_runners_that_cannot_start_are_reported(tmp_path: Path) -> None:
         plane=Plane(),
         lease=Lease(),
         payloads=Payloads(tmp_path),
+        artifacts=Artifacts(tmp_path),
         http=Http(),
         events=Events(),
         clock=Clock(),

@@ -23,6 +23,7 @@ class FakeHost:
     ) -> None:
         self.calls: list[tuple[str, object]] = []
         self.requests: list[HttpRequest] = []
+        self.artifacts: dict[str, bytes] = {}
         self.logs: list[tuple[str, str]] = []
         self._raises = raises or {}
         self._answers = answers or {}
@@ -73,6 +74,16 @@ class FakeHost:
     async def call(self, name: str, argument: bytes) -> bytes:
         self._note("call", name)
         return b'{"error": {"kind": "unknown-call", "message": "there are none here"}}'
+
+    async def write_artifact(self, name: str, data: bytes) -> bytes | None:
+        self._note("write_artifact", (name, data))
+        return None if name in self.artifacts else b'{"error": {"kind": "bad-call", "message": "not begun"}}'
+
+    async def read_artifact(self, digest: str, offset: int, size: int) -> tuple[bytes, bytes | None]:
+        self._note("read_artifact", (digest, offset, size))
+        if digest not in self.artifacts:
+            return b"", b'{"error": {"kind": "refused", "message": "not got"}}'
+        return self.artifacts[digest][offset : offset + size], None
 
     def log(self, stream: str, text: str) -> None:
         self.logs.append((stream, text))

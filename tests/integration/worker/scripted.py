@@ -14,7 +14,16 @@ from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Append, Segment
-from mvm_ci.ports.engine import ControlPlane, Ended, EngineEvents, JournalSink, Lease, PayloadStore, Placement
+from mvm_ci.ports.engine import (
+    ArtifactFiles,
+    ControlPlane,
+    Ended,
+    EngineEvents,
+    JournalSink,
+    Lease,
+    PayloadStore,
+    Placement,
+)
 from mvm_ci.ports.guest import CompiledModule, ModuleKind
 from mvm_ci.ports.transport import Connection, Stream
 from mvm_ci.testing.clock import FakeClock, settle
@@ -186,6 +195,7 @@ class Bench:
         self.journal: JournalSink = None  # type: ignore[assignment]
         self.lease: Lease = None  # type: ignore[assignment]
         self.payloads: PayloadStore = None  # type: ignore[assignment]
+        self.artifacts: ArtifactFiles = None  # type: ignore[assignment]
         self.running: asyncio.Task[None] = None  # type: ignore[assignment]
         self.slots = 2
         self.ready = asyncio.Event()
@@ -221,9 +231,11 @@ class Bench:
         plane: ControlPlane,
         lease: Lease,
         payloads: PayloadStore,
+        artifacts: ArtifactFiles,
         events: EngineEvents,
     ) -> FakeEngine:
         self.journal, self.lease, self.payloads, self.plane = journal, lease, payloads, plane
+        self.artifacts = artifacts
         self.engine = FakeEngine(events, self.slots)
         self.engine.can_start = self.engine_can_start
         self.ready.set()  # from here on the worker waits for nothing but its clock and the network

@@ -20,6 +20,7 @@ MODULES = {
     for name in "ab"
 }
 NOW = 1_700_000_000_000
+ARTIFACTS = {Digest("c" * 64): 7}
 
 jobs = st.builds(
     SubmitJob,
@@ -38,23 +39,24 @@ jobs = st.builds(
     metadata=st.sampled_from([{}, {"k": "v"}]),
     fairness_key=st.sampled_from(["", "f"]),
     idempotency_key=st.sampled_from([None, "i"]),
+    inputs=st.sampled_from([{}, {"data/in.csv": "c" * 64}]),
 )
 
 
 def alone(number: int, job: SubmitJob) -> Form:
-    return Forms(MODULES, "default", NOW).of(number, job)
+    return Forms(MODULES, ARTIFACTS, "default", NOW).of(number, job)
 
 
 @given(st.lists(jobs, max_size=12))
 def test_a_job_has_the_form_that_it_has_alone(asked: Sequence[SubmitJob]) -> None:
-    together = Forms(MODULES, "default", NOW)
+    together = Forms(MODULES, ARTIFACTS, "default", NOW)
     assert [together.of(number, job) for number, job in enumerate(asked)] == [
         alone(number, job) for number, job in enumerate(asked)
     ]
 
 
 def test_a_wrong_job_is_named_behind_right_ones() -> None:
-    forms = Forms(MODULES, "default", NOW)
+    forms = Forms(MODULES, ARTIFACTS, "default", NOW)
     right = SubmitJob(module="a")
     forms.of(0, right)
     forms.of(1, right)

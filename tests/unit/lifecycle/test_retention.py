@@ -8,6 +8,7 @@ import pytest
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
+from mvm_ci.adapters.memory.artifacts import MemoryArtifactStore
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
@@ -46,6 +47,7 @@ class Rig:
         self.registry = MemoryRegistry()
         self.blobs = MemoryBlobStore(self.clock.now_ms)
         self.events = MemoryEventLog()
+        self.artifacts = MemoryArtifactStore(self.queue)
         jobs = MemoryRetainedJobs(self.queue._records)
         self.modules = Modules(self.registry, self.blobs, self.clock, always)
         self.schedules = MemoryScheduleStore()
@@ -53,6 +55,7 @@ class Rig:
         self.keys_gone: list[JobId] = []
         stores = RetainedStores(
             jobs=jobs,
+            artifacts=self.artifacts,
             registry=self.registry,
             access=self.access,
             schedules=self.schedules,

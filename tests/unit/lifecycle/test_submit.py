@@ -6,12 +6,14 @@ from collections.abc import Sequence
 import pytest
 
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
+from mvm_ci.adapters.memory.artifacts import MemoryArtifactStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.domain.errors import QueueFull, Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId, format_job_id
 from mvm_ci.domain.job import JobState, NewJob
 from mvm_ci.domain.level import Level
+from mvm_ci.lifecycle.artifacts import Artifacts
 from mvm_ci.lifecycle.backpressure import LOOK_MS, RECOUNT_MS, Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
@@ -61,7 +63,7 @@ class Rig:
     def __init__(self, max_jobs: int = 1_000) -> None:
         self.queue, self.clock, self.waiters = SlowQueue(), FakeClock(), Waiters()
         self.registry, self.link = MemoryRegistry(), RecordingLink()
-        blobs = MemoryBlobStore()
+        blobs, artifacts = MemoryBlobStore(), MemoryArtifactStore(self.queue)
         self.dispatcher = Dispatcher(self.queue, self.clock)
         waker = Waker(self.queue, self.clock, self.dispatcher.renewed)
         dependencies = Dependencies(self.queue, self.clock, self.dispatcher, waker, self.waiters)
@@ -69,6 +71,7 @@ class Rig:
         self.backpressure = Backpressure(
             self.queue,
             self.registry,
+            artifacts,
             self.clock,
             self.waiters,
             Disk(),
@@ -84,6 +87,7 @@ class Rig:
             self.clock,
             {},
             dependencies.added,
+            artifacts=Artifacts(artifacts, self.queue, blobs, self.backpressure, self.clock),
         )
 
     async def prepare(self) -> None:

@@ -7,13 +7,14 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from hashlib import sha256
+from collections.abc import AsyncGenerator, Callable, Sequence
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import structlog
 
+from mvm_ci.adapters.blobs.incoming import FileIncoming
 from mvm_ci.adapters.blobs.removal import inventory, removal, wall_ms
 from mvm_ci.domain.errors import Misconfigured, NotFound, Unavailable
 from mvm_ci.domain.ids import Digest
@@ -22,6 +23,7 @@ from mvm_ci.durable_files import sync_directory
 from mvm_ci.ports.blob_store import StoredBlob
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_PIECE: Final = 1 << 20
 _log = structlog.get_logger(__name__)
 
 
@@ -34,6 +36,7 @@ class FileBlobStore:
         self._now_ms = now_ms
         # A file's time says when its blob was last put: it must not change between a look and a removal.
         self._times = threading.Lock()
+        self._damaged: set[str] = set()
         try:
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
@@ -55,6 +58,32 @@ class FileBlobStore:
 
     async def has(self, digest: Digest) -> bool:
         return await asyncio.to_thread(self._has, self._file(digest))
+
+    async def receive(self) -> FileIncoming:
+        return await asyncio.to_thread(FileIncoming, self._incoming, self._take)
+
+    async def size(self, digest: Digest) -> int:
+        return await asyncio.to_thread(self._size, digest)
+
+    async def read(
+        self, digest: Digest, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        opened, size = await asyncio.to_thread(self._open, digest, start)
+        with opened:
+            end = size if end is None else min(end, size)
+            hashing = sha256()
+            whole = start == 0 and end == size
+            while True:
+                piece = await asyncio.to_thread(_piece, opened, min(end - start, _PIECE), hashing.update)
+                start += len(piece)
+                if not piece or start >= end:
+                    # Cut short since it was opened, or not what it was: nobody gets all of it.
+                    if start < end or (whole and hashing.hexdigest() != digest):
+                        raise self._damage(digest, size)
+                    if piece:
+                        yield piece
+                    return
+                yield piece
 
     async def path(self, digest: Digest) -> Path:
         if not await asyncio.to_thread(self._file(digest).is_file):
@@ -80,19 +109,25 @@ class FileBlobStore:
             # First that it is kept: one that is removed just now is written anew.
             if not (self._keep(file) and self._intact(file, ref)):
                 self._write(file, data)
-            # The names of the file and of directories that may be new are to last, too, even where they were
-            # made just now by another call.
-            for directory in (file.parent, file.parent.parent, self._directory):
-                sync_directory(directory)
+            self._sync_names(file)
         except OSError as error:
             raise Unavailable(f"the blob {ref.digest} cannot be stored: {error.strerror}") from error
+        self._damaged.discard(ref.digest)
         return ref
+
+    def _sync_names(self, file: Path) -> None:
+        # The names of the file and of directories that may be new are to last, too, even where they were made
+        # just now by another call.
+        for directory in (file.parent, file.parent.parent, self._directory):
+            sync_directory(directory)
 
     @staticmethod
     def _intact(file: Path, ref: BlobRef) -> bool:
         """Whether the blob is there; a damaged one is to be written anew."""
         try:
-            return file.stat().st_size == ref.size and sha256(file.read_bytes()).hexdigest() == ref.digest
+            with file.open("rb") as opened:
+                size = os.fstat(opened.fileno()).st_size
+                return size == ref.size and file_digest(opened, "sha256").hexdigest() == ref.digest
         except FileNotFoundError:
             return False
 
@@ -103,15 +138,30 @@ class FileBlobStore:
                 incoming.write(data)
                 incoming.flush()
                 os.fsync(incoming.fileno())
-            # Not more than private, whatever the process's umask is.
-            file.parent.parent.mkdir(mode=0o700, exist_ok=True)
-            file.parent.mkdir(mode=0o700, exist_ok=True)
+            self._make_place(file)
             self._touch(Path(name))
             Path(name).replace(file)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 Path(name).unlink()
             raise
+
+    @staticmethod
+    def _make_place(file: Path) -> None:
+        # Not more than private, whatever the process's umask is.
+        file.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+
+    def _take(self, written: Path, ref: BlobRef) -> None:
+        """Makes a file that is written and synced the blob."""
+        file = self._file(ref.digest)
+        self._make_place(file)
+        # What is there and about to be removed would take the new one along.
+        self._keep(file)
+        self._touch(written)
+        written.replace(file)
+        self._sync_names(file)
+        self._damaged.discard(ref.digest)
 
     def _has(self, file: Path) -> bool:
         try:
@@ -166,6 +216,36 @@ class FileBlobStore:
         except OSError as error:
             raise Unavailable(f"the blob {digest} cannot be read: {error.strerror}") from error
         if sha256(data).hexdigest() != digest:
-            _log.error("blob_damaged", digest=digest, size=len(data))
-            raise NotFound(f"the blob {digest} is damaged")
+            raise self._damage(digest, len(data))
         return data
+
+    def _size(self, digest: Digest) -> int:
+        opened, size = self._open(digest, 0)
+        opened.close()
+        return size
+
+    def _open(self, digest: Digest, start: int) -> tuple[IO[bytes], int]:
+        """A file at ``start``, and its size."""
+        file = self._file(digest)
+        if digest in self._damaged:
+            raise NotFound(f"the blob {digest} is damaged")
+        try:
+            opened = file.open("rb")
+            opened.seek(start)
+            return opened, os.fstat(opened.fileno()).st_size
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no blob {digest}") from error
+        except OSError as error:
+            raise Unavailable(f"the blob {digest} cannot be read: {error.strerror}") from error
+
+    def _damage(self, digest: Digest, size: int) -> NotFound:
+        """Bytes that are not what they were: remembered until they are put again."""
+        self._damaged.add(digest)
+        _log.error("blob_damaged", digest=digest, size=size)
+        return NotFound(f"the blob {digest} is damaged")
+
+
+def _piece(opened: IO[bytes], size: int, hashing: Callable[[bytes], None]) -> bytes:
+    data = opened.read(size)
+    hashing(data)
+    return data

@@ -4,15 +4,36 @@ import asyncio
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from mvm_ci.adapters.blobs.removal import wall_ms
-from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.errors import BadInput, NotFound
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.blob_store import StoredBlob
+
+_PIECE = 256 << 10
+
+
+class MemoryIncoming:
+    """An ``Incoming``."""
+
+    def __init__(self, store: "MemoryBlobStore") -> None:
+        self._store = store
+        self._data = bytearray()
+
+    async def write(self, data: bytes) -> None:
+        self._data += data
+
+    async def finish(self, digest: Digest) -> BlobRef:
+        if sha256(self._data).hexdigest() != digest:
+            raise BadInput(f"these bytes do not have the digest {digest[:80]}")
+        return await self._store.put(bytes(self._data))
+
+    async def discard(self) -> None:
+        self._data.clear()
 
 
 class MemoryBlobStore:
@@ -39,6 +60,19 @@ class MemoryBlobStore:
         if digest in self._blobs:
             self._kept_ms[digest] = self._now_ms()
         return digest in self._blobs
+
+    async def receive(self) -> MemoryIncoming:
+        return MemoryIncoming(self)
+
+    async def size(self, digest: Digest) -> int:
+        return len(await self.get(digest))
+
+    async def read(
+        self, digest: Digest, start: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        data = await self.get(digest)
+        for at in range(start, len(data) if end is None else min(end, len(data)), _PIECE):
+            yield data[at : at + _PIECE][: None if end is None else end - at]
 
     async def stored(self, after: Digest | None, limit: int) -> list[StoredBlob]:
         digests = sorted(digest for digest in self._blobs if after is None or digest > after)[:limit]

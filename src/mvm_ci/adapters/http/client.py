@@ -21,9 +21,11 @@ from mvm_ci.adapters.http.target import Failed, Target, end_to_end, first_target
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.network import NetworkPolicy, allowed
-from mvm_ci.ports.http_client import FetchedResponse
+from mvm_ci.ports.http_client import FetchedResponse, FileBody, Sink
 
 MAX_TIMEOUT_MS: Final = 300_000
+MAX_LARGE_TIMEOUT_MS: Final = 3_600_000
+"""Of requests whose body is a file, or whose answer goes to a sink."""
 MAX_REDIRECTS: Final = 10
 _RESOLVE_S: Final = 10.0
 _CONNECT_S: Final = 10.0
@@ -58,15 +60,23 @@ class GuestHttpClient:
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def fetch(
-        self, request: HttpRequest, *, allow_hosts: tuple[str, ...], idempotency_key: str
+        self,
+        request: HttpRequest,
+        *,
+        allow_hosts: tuple[str, ...],
+        idempotency_key: str,
+        body: FileBody | None = None,
+        sink: Sink | None = None,
     ) -> FetchedResponse | HttpFailure:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
-        limit_ms = min(max(request.timeout_ms, 1), MAX_TIMEOUT_MS)
+        longest_ms = MAX_TIMEOUT_MS if body is None and sink is None else MAX_LARGE_TIMEOUT_MS
+        limit_ms = min(max(request.timeout_ms, 1), longest_ms)
         try:
+            first = first_target(request, idempotency_key, f"mvm-ci/{__version__}", body)
             async with asyncio.timeout(limit_ms / 1000), self._room:
-                return await self._follow(request, allow_hosts, idempotency_key)
+                return await self._follow(first, allow_hosts, sink)
         except TimeoutError:
             return HttpFailure("timeout", f"no complete answer within {limit_ms} ms")
         except Failed as error:
@@ -80,10 +90,11 @@ class GuestHttpClient:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _follow(self, request: HttpRequest, allow_hosts: tuple[str, ...], key: str) -> FetchedResponse:
-        target = first_target(request, key, f"mvm-ci/{__version__}")
+    async def _follow(
+        self, target: Target, allow_hosts: tuple[str, ...], sink: Sink | None
+    ) -> FetchedResponse:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._hop(target, allow_hosts)
+            answer = await self._hop(target, allow_hosts, sink)
             following = next_target(target, answer.status, answer.header(b"location"))
             if following is None:
                 return FetchedResponse(
@@ -92,14 +103,14 @@ class GuestHttpClient:
             target = following
         raise Failed("protocol", f"more than {MAX_REDIRECTS} redirects")
 
-    async def _hop(self, target: Target, allow_hosts: tuple[str, ...]) -> Answer:
+    async def _hop(self, target: Target, allow_hosts: tuple[str, ...], sink: Sink | None) -> Answer:
         self._check_name(target, allow_hosts)
         addresses = await self._checked_addresses(target)
         reader, writer = await self._connect(target, addresses)
         try:
             if self._before_send is not None:
                 await self._before_send()
-            return await exchange(reader, writer, target)
+            return await exchange(reader, writer, target, sink)
         finally:
             # Not a polite end: it would wait for a server that may have no manners.
             writer.transport.abort()

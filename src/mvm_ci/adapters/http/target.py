@@ -9,6 +9,7 @@ import msgspec
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.http import Header, HttpFailure, HttpRequest
 from mvm_ci.domain.network import normalize_host
+from mvm_ci.ports.http_client import FileBody
 
 MAX_REQUEST_BODY: Final = 8 << 20
 _MAX_URL: Final = 16 << 10
@@ -50,7 +51,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     path: str
     headers: tuple[Header, ...]
-    body: bytes
+    body: bytes | FileBody
 
     @property
     def authority(self) -> str:
@@ -64,8 +65,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return self.secure, self.host, self.port
 
 
-def first_target(request: HttpRequest, idempotency_key: str, user_agent: str) -> Target:
-    """The first hop of ``request``. Raises ``Failed`` if it is not one that may be sent."""
+def first_target(
+    request: HttpRequest, idempotency_key: str, user_agent: str, body: FileBody | None = None
+) -> Target:
+    """The first hop of ``request``, with ``body`` instead of its own. Raises ``Failed`` if it is not one that
+    may be sent.
+    """
     method = request.method.upper()
     if not _TOKEN.fullmatch(method) or method in ("CONNECT", "TRACE"):
         raise Failed("refused", f"the method {request.method[:40]!r} is not allowed")
@@ -77,7 +82,7 @@ def first_target(request: HttpRequest, idempotency_key: str, user_agent: str) ->
         headers.append(("user-agent", user_agent))
     if "idempotency-key" not in names:
         headers.append(("idempotency-key", idempotency_key))
-    return _locate(request.url, method, tuple(headers), request.body)
+    return _locate(request.url, method, tuple(headers), body or request.body)
 
 
 def next_target(target: Target, status: int, location: str | None) -> Target | None:
@@ -88,7 +93,8 @@ def next_target(target: Target, status: int, location: str | None) -> Target | N
         url = urljoin(target.url, location)
     except ValueError:
         raise Failed("protocol", "redirected to what is not a URL") from None
-    method, body, headers = target.method, target.body, target.headers
+    method, headers = target.method, target.headers
+    body = target.body
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", b""
         headers = tuple(header for header in headers if not header[0].startswith("content-"))
@@ -105,7 +111,7 @@ def end_to_end(headers: list[tuple[bytes, bytes]]) -> tuple[Header, ...]:
     return tuple(header for header in decoded if header[0] not in _HOP_BY_HOP)
 
 
-def _locate(url: str, method: str, headers: tuple[Header, ...], body: bytes) -> Target:
+def _locate(url: str, method: str, headers: tuple[Header, ...], body: bytes | FileBody) -> Target:
     if len(url) > _MAX_URL or not _URL.fullmatch(url):
         raise Failed("protocol", "a URL is printable ASCII without blanks, percent-encoded where needed")
     try:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.ids import SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
 from mvm_ci.domain.lane import begun
@@ -37,6 +38,15 @@ class Piece(msgspec.Struct):
     taken: bool = False
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """An artifact of a job. ``order``: epoch and number of its put."""
+
+    artifact: Artifact
+    at_ms: int
+    input: bool
+    order: tuple[int, int] = (0, 0)
+
+
 _EVENTS: dict[type[Outcome], Event] = {
     Completed: Event.COMPLETE,
     Failed: Event.FAIL,
@@ -50,7 +60,8 @@ _EVENTS: dict[type[Outcome], Event] = {
 
 class Record:
     """A job with its journals. ``ended_by``: the report that ended the placement of the present epoch;
-    ``begun``: its attempt has been placed; ``mail``: what came for it; ``on_end``: told when it ends.
+    ``begun``: its attempt has been placed; ``mail``: what came for it; ``artifacts``: by name;
+    ``on_end``: told when it ends.
     """
 
     def __init__(self, job: Job, after: Sequence[Dependency], on_end: Callable[["Record"], None]) -> None:
@@ -59,6 +70,8 @@ class Record:
         self.begun = False
         self.ended_by: Report | None = None
         self.mail: list[Piece] = []
+        given = job.spec.inputs
+        self.artifacts = {one.name: Kept(one, job.created_ms, True) for one in given}
         self._on_end = on_end
         self._journals: dict[int, list[tuple[int, Segment]]] = {}
 

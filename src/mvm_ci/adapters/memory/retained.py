@@ -44,6 +44,16 @@ class MemoryRetainedJobs:
             record.remove_journals()
         return _answered(Removal(len(records), last))
 
+    def remove_artifacts(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        chosen, last = self._ended(after, bounds, limit)
+        count = 0
+        for record in chosen:
+            given = {name: kept for name, kept in record.artifacts.items() if kept.input}
+            if record.job.state is not JobState.DEAD and len(given) < len(record.artifacts):
+                record.artifacts = given
+                count += 1
+        return _answered(Removal(count, last))
+
     def forget_keys(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
         chosen, last = self._ended(after, bounds, limit)
         records = [record for record in chosen if record.job.options.idempotency is not None]
@@ -88,7 +98,8 @@ def _old(record: Record, bounds: Bounds) -> bool:
 
 def _held(record: Record) -> int:
     job = record.job
-    return _size(job.spec.input) + _size(job.result or b"") + sum(map(len, record.journal_data()))
+    artifacts = sum(kept.artifact.size for kept in record.artifacts.values())
+    return _size(job.spec.input) + _size(job.result or b"") + sum(map(len, record.journal_data())) + artifacts
 
 
 def _size(payload: Payload) -> int:

@@ -93,6 +93,7 @@ def _delete(connection: sqlite3.Connection, jobs: Sequence[JobId]) -> list[Chang
         "delete_dependencies",
         "delete_mail",
         "delete_promises",
+        "delete_artifacts",
         "delete_jobs",
     ):
         connection.execute(QUERIES[statement], (ids,))

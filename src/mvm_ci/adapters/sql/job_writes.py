@@ -21,12 +21,13 @@ StartRow = tuple[JobId, int, int]
 
 
 class NewRows(NamedTuple):
-    """Jobs as rows, and what the placed ones leave of rates."""
+    """Jobs as rows, what the placed ones leave of rates, and the artifacts that they are given."""
 
     jobs: Sequence[Row]
     terms: Sequence[Row]
     dependencies: Sequence[Row]
     levels: Sequence[Level] = ()
+    inputs: Sequence[Row] = ()
 
 
 ClaimCall = tuple[SessionId, int, int, Level | None]
@@ -36,25 +37,30 @@ RescueCall = tuple[SessionId, int, int, Sequence[Placed]]
 
 
 def submit(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[None]:
-    """Inserts jobs, given as rows. One that is there already is left as it is, terms and dependencies too."""
-    fresh = _fresh(connection, calls) if any(call.terms or call.dependencies for call in calls) else calls
+    """Inserts jobs, given as rows. One that is there already is left as it is, all that belongs to it too."""
+    few_have = any(call.terms or call.dependencies or call.inputs for call in calls)
+    fresh = _fresh(connection, calls) if few_have else calls
     rows = [row for call in calls for row in call.jobs]
     execute_rows(connection, "submit_plain", [row for row in rows if len(row) == PLAIN])
     execute_rows(connection, "submit", [row for row in rows if len(row) != PLAIN])
     execute_rows(connection, "insert_terms", [row for call in fresh for row in call.terms])
     execute_rows(connection, "insert_dependencies", [row for call in fresh for row in call.dependencies])
+    if inputs := [row for call in fresh for row in call.inputs]:
+        execute_rows(connection, "insert_inputs", inputs)
     if left := [level for call in calls for level in call.levels]:
         levels.note(connection, left)
     return [None] * len(calls)
 
 
 def _fresh(connection: sqlite3.Connection, calls: Sequence[NewRows]) -> list[NewRows]:
-    """The calls, without the terms and dependencies of jobs that are there or in an earlier call already."""
+    """The calls, without what belongs to jobs that are there or in an earlier call already."""
     known = {job for job, *_ in standing(connection, [row[0] for call in calls for row in call.jobs])}
     fresh = []
     for call in calls:
         terms = [row for row in call.terms if row[2] not in known]
-        fresh.append(NewRows(call.jobs, terms, [row for row in call.dependencies if row[0] not in known]))
+        dependencies = [row for row in call.dependencies if row[0] not in known]
+        inputs = [row for row in call.inputs if row[0] not in known]
+        fresh.append(NewRows(call.jobs, terms, dependencies, (), inputs))
         known |= {row[0] for row in call.jobs}
     return fresh
 

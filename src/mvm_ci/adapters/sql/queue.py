@@ -43,6 +43,7 @@ class SqlJobQueue:
             [row for new in jobs if new.options.tags or new.options.metadata for row in rows.term_rows(new)],
             [row for new in jobs if new.options.after for row in rows.dependency_rows(new)],
             levels,
+            [row for new in jobs if new.spec.inputs for row in rows.input_rows(new)],
         )
         return self._writer.call(job_writes.submit, new_rows)
 

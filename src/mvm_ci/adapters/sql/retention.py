@@ -38,6 +38,9 @@ class SqlRetainedJobs:
     def remove_journals(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
         return self._writer.call(_remove_journals, (after, bounds, limit))
 
+    def remove_artifacts(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
+        return self._writer.call(_remove_artifacts, (after, bounds, limit))
+
     def forget_keys(self, after: JobId, bounds: Bounds, limit: int) -> asyncio.Future[Removal]:
         return self._writer.call(_forget_keys, (after, bounds, limit))
 
@@ -61,6 +64,10 @@ def _remove_batch(connection: sqlite3.Connection, after: JobId, bounds: Bounds, 
 def _remove_journals(connection: sqlite3.Connection, calls: Sequence[RemoveCall]) -> list[Removal]:
     names = ("delete_journals", "empty_journals")
     return [_strip_batch(connection, "journals_removable", names, *call) for call in calls]
+
+
+def _remove_artifacts(connection: sqlite3.Connection, calls: Sequence[RemoveCall]) -> list[Removal]:
+    return [_strip_batch(connection, "artifacts_removable", ("delete_outputs",), *call) for call in calls]
 
 
 def _forget_keys(connection: sqlite3.Connection, calls: Sequence[RemoveCall]) -> list[Removal]:

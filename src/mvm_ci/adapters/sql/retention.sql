@@ -4,6 +4,7 @@
 SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}),
     length(input) + coalesce(input_size, 0) + coalesce(length(result), 0) + coalesce(result_size, 0)
         + coalesce((SELECT sum(length(data)) FROM journal WHERE journal.job = jobs.id), 0)
+        + coalesce((SELECT sum(artifacts.size) FROM artifacts WHERE artifacts.job = jobs.id), 0)
 FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2
 
 -- name: removable
@@ -13,6 +14,11 @@ FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
 -- name: journals_removable
 SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}) AND finished_ms < ?3
     AND EXISTS (SELECT 1 FROM journal WHERE journal.job = jobs.id)
+FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
+
+-- name: artifacts_removable
+SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}) AND finished_ms < ?3
+    AND EXISTS (SELECT 1 FROM artifacts WHERE artifacts.job = jobs.id AND artifacts.input = 0)
 FROM jobs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?4
 
 -- name: keys_removable

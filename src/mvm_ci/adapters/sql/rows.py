@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import ClaimedJob, Job, JobSpec, JobState, NewJob
 from mvm_ci.domain.lane import Concurrency, Labels, Lane, lane
@@ -34,6 +35,7 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fairness_key: str = ""
     concurrency: Concurrency | None = None
     backoff: Backoff = Backoff()
+    inputs: tuple[Artifact, ...] = ()
 
 
 PLAIN: Final = 13
@@ -60,12 +62,14 @@ def _options(spec: JobSpec, options: JobOptions) -> str:
     # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
     ours, backoff = options.lane, options.backoff
     usual = None if backoff is _USUAL or backoff == _USUAL else backoff
-    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual)
+    limits = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes)
+    key = (*limits, ours.id, usual, spec.inputs)
     text = _texts.get(key)
     if text is None:
         if len(_texts) >= _MOST_TEXTS:
             _texts.clear()
-        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff)
+        lane_parts = (ours.labels, ours.fairness_key, ours.concurrency)
+        rare = _Options(*limits, *lane_parts, backoff, spec.inputs)
         text = _texts[key] = _encode_json(rare).decode()
     return text
 
@@ -137,6 +141,15 @@ def dependency_rows(new: NewJob) -> list[Row]:
     return [(new.id, dep.job, int(dep.needs is Needs.SUCCESS)) for dep in new.options.after]
 
 
+def input_rows(new: NewJob) -> list[Row]:
+    """What the statement ``insert_inputs`` takes."""
+    namespace = new.options.lane.namespace
+    return [
+        (new.id, one.name, namespace, one.digest, one.size, one.media, new.created_ms)
+        for one in new.spec.inputs
+    ]
+
+
 def lane_of(namespace: str, queue: str, priority: int, options: str) -> Lane:
     """The lane of a stored job."""
     rare = _decode_options(options)
@@ -159,6 +172,7 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
         max_attempts=rare.max_attempts,
         timeout_ms=rare.timeout_ms,
         memory_bytes=rare.memory_bytes,
+        inputs=rare.inputs,
     )
 
 

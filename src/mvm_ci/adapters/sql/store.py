@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from mvm_ci.adapters.sql.access import SqlAccess
+from mvm_ci.adapters.sql.artifacts import SqlArtifactStore
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.event_log import SqlEventLog
 from mvm_ci.adapters.sql.figures import SqlFigures
@@ -32,6 +33,7 @@ class SqlStore:
         self.queue = SqlJobQueue(self._writer, self._reader)
         self.queues = SqlQueues(self._writer, self._reader)
         self.mail = SqlMailStore(self._writer, self._reader)
+        self.artifacts = SqlArtifactStore(self._writer, self._reader)
         self.registry = SqlRegistry(self._writer, self._reader)
         self.retained = SqlRetainedJobs(self._writer, self._reader)
         self.access = SqlAccess(self._writer, self._reader)

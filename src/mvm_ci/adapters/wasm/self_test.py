@@ -126,6 +126,12 @@ class _Recorder:
     async def call(self, name: str, argument: bytes) -> bytes:
         raise NotImplementedError(name)
 
+    async def write_artifact(self, name: str, data: bytes) -> bytes | None:
+        raise NotImplementedError(name)
+
+    async def read_artifact(self, digest: str, offset: int, size: int) -> tuple[bytes, bytes | None]:
+        raise NotImplementedError(digest)
+
     def log(self, stream: str, text: str) -> None:
         self.calls.append(f"log {stream} {text}")
 

@@ -7,6 +7,7 @@ import msgspec
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.metrics import Metrics
+from mvm_ci.lifecycle.artifacts import Artifacts
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.counts import JobCounts
@@ -45,6 +46,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     blobs: BlobStore
     clock: Clock
     submitter: Submitter
+    artifacts: Artifacts
     backpressure: Backpressure
     changer: Changer
     messages: Messages

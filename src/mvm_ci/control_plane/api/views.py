@@ -54,6 +54,7 @@ def job_view(job: Job, sessions: Sessions, after: Sequence[Dependency] = ()) -> 
         parent=format_job_id(job.options.parent) if job.options.parent is not None else None,
         awaits=tuple(map(shown_topic, job.awaits)) if job.state is JobState.SUSPENDED else (),
         progress=_progress(job.progress),
+        inputs={one.name: one.digest for one in job.spec.inputs},
         failure=_failure(job.failure),
         result=result,
         result_base64=base64,

@@ -76,6 +76,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """It starts when all of these have ended as they must."""
     idempotency_key: str | None = None
     """The same key and the same job again: the same job; the same key and another job: an error."""
+    inputs: dict[str, str] = {}
+    """Artifacts that it may read: the digests, by name, of what the namespace holds."""
 
 
 class SubmitJobs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -143,6 +145,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     awaits: tuple[str, ...] = ()
     """What it is suspended for: ``child:ID``, ``message:TYPE``, ``promise:ID``."""
     progress: ProgressView | None = None
+    inputs: dict[str, str] = {}
+    """Artifacts that it was given: digests by name."""
     failure: FailureView | None = None
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     result_base64: str | None = None

@@ -1,0 +1,1 @@
+-- Another step takes this number.
