@@ -21,6 +21,8 @@ MVM_CI_IMPORT("http") uint32_t mvm_ci_http(const char *request, uint32_t size);
 MVM_CI_IMPORT("http_read") uint32_t mvm_ci_http_read(void *to, uint32_t offset, uint32_t size);
 MVM_CI_IMPORT("call") uint32_t mvm_ci_call_(const char *name, uint32_t name_size, const char *argument, uint32_t size);
 MVM_CI_IMPORT("call_read") uint32_t mvm_ci_call_read(void *to, uint32_t offset, uint32_t size);
+MVM_CI_IMPORT("artifact_write") uint32_t mvm_ci_artifact_write_(const char *name, uint32_t name_size, const void *data, uint32_t size);
+MVM_CI_IMPORT("artifact_read") int32_t mvm_ci_artifact_read(const char *digest, uint64_t offset, void *to, uint32_t size);
 
 // One of the calls of guest/abi/calls.md. `argument` is JSON text; the answer, too: its size is returned, and as much of
 // it as fits is copied to `to`, with a zero behind it.
@@ -28,6 +30,11 @@ static inline uint32_t mvm_ci_call(const char *name, const char *argument, char 
     uint32_t answer = mvm_ci_call_(name, __builtin_strlen(name), argument, __builtin_strlen(argument));
     to[mvm_ci_call_read(to, 0, size - 1)] = 0;
     return answer;
+}
+
+// The next bytes of the artifact that `artifact.begin` began: 0, or the size of an answer that `mvm_ci_call_read` reads.
+static inline uint32_t mvm_ci_artifact_write(const char *name, const void *data, uint32_t size) {
+    return mvm_ci_artifact_write_(name, __builtin_strlen(name), data, size);
 }
 
 #endif

@@ -209,3 +209,6 @@ def _contents(mail):
         failure = mail["failure"]
         raise Failed(failure["kind"], failure["message"], failure.get("detail", ""))
     return base64.b64decode(mail["base64"]) if "base64" in mail else mail.get("value")
+
+
+from mvm_ci_artifacts import Artifact, get_artifact, list_artifacts, put_artifact  # it needs what is above

@@ -7,6 +7,9 @@ A request is taken to be repeatable after a crash if its method is GET or HEAD. 
 
     request = urllib.request.Request(url, data=body, method="PUT")
     request.idempotent = True
+
+Two more attributes keep a large body out of the guest: ``request.to_artifact = "name"`` makes the answer's body an
+artifact of the job, if the status is 2xx (``response.artifact``), and ``request.from_artifact = artifact`` sends one.
 """
 
 import base64
@@ -18,6 +21,7 @@ import urllib.error
 import urllib.request
 import urllib.response
 
+from mvm_ci_artifacts import Artifact
 from wit_world.imports import host
 
 _DEFAULT_TIMEOUT_S = 30.0
@@ -35,8 +39,9 @@ class Response(urllib.response.addinfourl):
 
     version = 11
 
-    def __init__(self, body, headers, url, status):
+    def __init__(self, body, headers, url, status, artifact=None):
         super().__init__(io.BytesIO(body), headers, url, status)
+        self.artifact = artifact
         self.reason = self.msg = http.client.responses.get(status, "")
 
     def getheader(self, name, default=None):
@@ -79,7 +84,11 @@ def _perform(request):
         "body": base64.b64encode(_body(request.data)).decode(),
         "timeout_ms": _timeout_ms(request.timeout),
         "idempotent": getattr(request, "idempotent", None),
+        "to_artifact": getattr(request, "to_artifact", ""),
     }
+    source = getattr(request, "from_artifact", None)
+    if source is not None:
+        document["from_artifact"] = {"digest": source.digest, "size": source.size}
     answer = json.loads(host.http(json.dumps(document)))
     if "error" in answer:
         raise urllib.error.URLError(_reason(**answer["error"]))
@@ -87,7 +96,9 @@ def _perform(request):
     message = http.client.HTTPMessage()
     for name, value in got["headers"]:
         message[name] = value
-    return Response(base64.b64decode(got["body"]), message, got["url"], got["status"])
+    kept = got.get("artifact")
+    artifact = None if kept is None else Artifact(kept["digest"], kept["size"], document["to_artifact"])
+    return Response(base64.b64decode(got["body"]), message, got["url"], got["status"], artifact)
 
 
 def _timeout_ms(timeout):

@@ -19,6 +19,8 @@ MAX_NAME: Final = 200
 """Characters of a name."""
 MAX_MEDIA: Final = 100
 """Characters of a media type."""
+MAX_PIECE: Final = 1 << 20
+"""Bytes that a guest writes or reads at once."""
 PUT: Final = "artifact.put"
 """What an engine asks the control plane once the bytes are there."""
 _MEDIA: Final = re.compile(r"[\w.+-]+/[\w.+-]+(; ?[\w-]+=[\w.+-]+)*", re.ASCII)

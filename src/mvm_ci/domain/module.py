@@ -19,7 +19,7 @@ COMPONENT_HOST: Final = "mvm-ci:guest/host@1.0.0"
 HOST_FUNCTIONS: Final = frozenset(
     {
         *("input_size", "input_read", "output", "fail", "log", "sleep_ms", "now_ms"),
-        *("http", "http_read", "call", "call_read"),
+        *("http", "http_read", "call", "call_read", "artifact_write", "artifact_read"),
     }
 )
 """What ``mvm_ci_v1`` offers; see ``guest/abi/core.md``."""

@@ -94,7 +94,7 @@ class LeaveNow(msgspec.Struct, frozen=True, array_like=True, tag=7):
     outcome: Outcome | None
 
 
-class Spooled(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+class Spooled(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
     """Answers ``SpoolData``."""
 
     call: int

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from mvm_ci.domain.artifact import MAX_ARTIFACT, PUT, check_media, check_name
+from mvm_ci.domain.artifact import MAX_ARTIFACT, MAX_PIECE, PUT, check_media, check_name
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse
 from mvm_ci.domain.ids import Digest
@@ -27,8 +27,6 @@ from mvm_ci.ports.execution import ExecutionHost
 GET: Final = "artifact.get"
 MAX_OPEN: Final = 16
 """Artifacts that a guest puts at once."""
-MAX_PIECE: Final = 1 << 20
-"""Bytes of one write or read."""
 _GATHER: Final = 256 << 10
 """Small writes leave the guest's process together."""
 _ANSWERED: Final = (f"{PUT}: ", f"{GET}: ")

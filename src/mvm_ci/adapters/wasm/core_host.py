@@ -16,13 +16,16 @@ from wasmtime import _ffi as ffi
 from mvm_ci.adapters.wasm import capi, http_json
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.domain.artifact import MAX_NAME, MAX_PIECE
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestLimits, HostCalls
 
 MAX_HTTP_REQUEST_BYTES: Final = 16 << 20
 MAX_CALL_BYTES: Final = 16 << 20
 MAX_CALL_NAME_BYTES: Final = 64
-_MAX_NANOSECONDS: Final = (1 << 63) - 1
+_MAX_I64: Final = (1 << 63) - 1
+_MAX_NAME_BYTES: Final = 4 * MAX_NAME
+_DIGEST_BYTES: Final = 64
 _FAIL_TEXT_BYTES: Final = 32 << 10
 _UNWIND: Final = b"unwound by the host"
 _Extern: Final = ctypes.c_char * capi.EXTERN_BYTES
@@ -211,7 +214,7 @@ def _log(run: CoreRun, pointer: int, size: int) -> None:
 async def _sleep_ms(run: CoreRun, milliseconds: int) -> None:
     # A negative time was read as a huge one.
     if milliseconds >> 63 == 0:
-        await run.host.sleep_for(min(milliseconds * 1_000_000, _MAX_NANOSECONDS))
+        await run.host.sleep_for(min(milliseconds * 1_000_000, _MAX_I64))
 
 
 def _now_ms(run: CoreRun) -> int:
@@ -241,6 +244,30 @@ async def _call(run: CoreRun, name: int, name_size: int, pointer: int, size: int
     return len(run.answer)
 
 
+async def _artifact_write(run: CoreRun, name: int, name_size: int, pointer: int, size: int) -> int:
+    if name_size > _MAX_NAME_BYTES or size > MAX_PIECE:
+        message = f"a write has a name of at most {MAX_NAME} characters and at most {MAX_PIECE} bytes"
+        run.answer = http_json.encode_error("too-large", message)
+        return len(run.answer)
+    called = run.read(name, name_size).decode(errors="replace")
+    error = await run.host.write_artifact(called, run.read(pointer, size))
+    if error is None:
+        return 0
+    run.answer = error
+    return len(error)
+
+
+async def _artifact_read(run: CoreRun, digest: int, offset: int, pointer: int, size: int) -> int:
+    asked = run.read(digest, _DIGEST_BYTES).decode(errors="replace")
+    # An offset with the highest bit set was a negative one; it is beyond every end, too.
+    data, error = await run.host.read_artifact(asked, min(offset, _MAX_I64), min(size, MAX_PIECE))
+    if error is not None:
+        run.answer = error
+        return -len(error)
+    run.store(pointer, data)
+    return len(data)
+
+
 def _answer_read(run: CoreRun, pointer: int, offset: int, size: int) -> int:
     part = run.answer[offset : offset + size]
     run.store(pointer, part)
@@ -262,4 +289,6 @@ OWN_WAITING: Final[dict[str, tuple[Signature, WaitingFunction]]] = {
     "sleep_ms": (("I", ""), _sleep_ms),
     "http": (("ii", "i"), _http),
     "call": (("iiii", "i"), _call),
+    "artifact_write": (("iiii", "i"), _artifact_write),
+    "artifact_read": (("iIii", "i"), _artifact_read),
 }

@@ -5,10 +5,17 @@ from typing import Final
 import msgspec
 
 from mvm_ci.domain.http import IDEMPOTENT_METHODS, HttpFailure, HttpRequest, HttpResult
+from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.guest import HostCalls
 
 _DEFAULT_TIMEOUT_MS: Final = 30_000
 _MAX_TIMEOUT_MS: Final = 3_600_000
+
+
+class _Reference(msgspec.Struct, frozen=True):
+    digest: str
+    size: int
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -18,13 +25,16 @@ class _Request(msgspec.Struct, frozen=True):
     body: bytes = b""
     timeout_ms: int = _DEFAULT_TIMEOUT_MS
     idempotent: bool | None = None
+    to_artifact: str = ""
+    from_artifact: _Reference | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    artifact: _Reference | None = None
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -49,6 +59,7 @@ async def answer(host: HostCalls, document: bytes | str) -> bytes:
 
 def _request(asked: _Request) -> HttpRequest:
     method = asked.method.upper()
+    source = asked.from_artifact
     return HttpRequest(
         method=method,
         url=asked.url,
@@ -56,18 +67,22 @@ def _request(asked: _Request) -> HttpRequest:
         body=asked.body,
         timeout_ms=min(max(asked.timeout_ms, 1), _MAX_TIMEOUT_MS),
         idempotent=method in IDEMPOTENT_METHODS if asked.idempotent is None else asked.idempotent,
+        from_artifact=BlobRef(Digest(source.digest), source.size) if source is not None else None,
+        to_artifact=asked.to_artifact,
     )
 
 
 def _encode_result(result: HttpResult) -> bytes:
-    """The document a guest reads. A body must be inline: whoever answers a host call resolves references
-    first.
+    """The document a guest reads. A body that is a reference has become an artifact: all others were
+    resolved.
     """
     if isinstance(result, HttpFailure):
         return encode_error(result.kind, result.message)
-    if not isinstance(result.body, bytes):
-        raise TypeError("the body of an answer to a guest must be bytes")
-    answer = _Answer(status=result.status, url=result.url, headers=result.headers, body=result.body)
+    body, kept = result.body, None
+    if isinstance(body, BlobRef):
+        kept = _Reference(body.digest, body.size)
+        body = b""
+    answer = _Answer(result.status, result.url, result.headers, body, kept)
     return _encoder.encode({"ok": answer})
 
 
