@@ -23,6 +23,7 @@ class Echo:
         self.over = asyncio.Event()
         self.ended: list[str] = []
         self.pieces: list[bytes] = []
+        self.more = asyncio.Event()
 
     async def __call__(self, exchange: Exchange) -> None:
         self.started.set()
@@ -34,6 +35,8 @@ class Echo:
             "/large": self._large,
             "/header": self._header,
             "/quiet": self._quiet,
+            "/taken": self._take,
+            "/known": self._known,
         }
         try:
             await special.get(exchange.path, self._echo)(exchange)
@@ -60,6 +63,30 @@ class Echo:
     async def _quiet(self, exchange: Exchange) -> None:
         exchange.begin(b"text/plain")
         await asyncio.Event().wait()
+
+    async def _take(self, exchange: Exchange) -> None:
+        """Takes a body as it comes; each piece when the test says so."""
+        taken = 0
+        try:
+            async for piece in exchange.pieces(int(exchange.query or b"1000")):
+                await self.go.wait()
+                self.pieces.append(piece)
+                self.more.set()
+                taken += len(piece)
+        except BodyTooLarge as error:
+            exchange.reply(413, repr(error.announced).encode(), b"text/plain")
+        except BodyLate:
+            exchange.reply(408, b"late", b"text/plain")
+        else:
+            exchange.reply(200, b"%d" % taken, b"text/plain")
+
+    async def _known(self, exchange: Exchange) -> None:
+        """An answer in pieces whose length is known."""
+        length = sum(map(len, self.pieces))
+        exchange.begin(b"text/plain", 206, length, ((b"x-a", b"b"),))
+        for piece in self.pieces:
+            await exchange.piece(piece)
+        exchange.end()
 
     async def _fail(self, exchange: Exchange) -> None:
         raise ValueError(exchange.path)

@@ -14,7 +14,7 @@ import structlog
 from mvm_ci.control_plane.api.audit import DONE
 from mvm_ci.control_plane.api.openapi import document
 from mvm_ci.control_plane.api.problems import PROBLEM, HttpError, headers_of, problem, status_of
-from mvm_ci.control_plane.api.requests import NOBODY, Request, parse_query, read_body
+from mvm_ci.control_plane.api.requests import NOBODY, Request, body_pieces, parse_query, read_body
 from mvm_ci.control_plane.api.routes import Reply, Route, Stream
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.table import ROUTES
@@ -102,9 +102,15 @@ class Api:
             request.namespace = ALL_NAMESPACES if route.everywhere else namespace
         if exchange.query:
             request.query = parse_query(exchange.query, self._queries[id(route)])
+        if route.parts:
+            request.part = headers.get(b"range"), headers.get(b"if-range")
         if route.body is not None:
             _check_media(headers.get(b"content-type"), route.body.media)
-            request.body = await read_body(exchange, route.body.limit)
+            if route.body.streamed:
+                request.size = _length(headers.get(b"content-length"))
+                request.coming = body_pieces(exchange, route.body.limit)
+            else:
+                request.body = await read_body(exchange, route.body.limit)
         return self._openapi if route is _OPENAPI else await route.handler(self._services, request)
 
     def _failed(self, route: Route, request: Request, error: Exception) -> None:
@@ -180,6 +186,12 @@ def _check_media(given: bytes | None, allowed: tuple[str, ...]) -> None:
         )
 
 
+def _length(given: bytes | None) -> int:
+    if given is None:
+        raise HttpError(411, "bad-input", "content-length: none; say how many bytes come")
+    return int(given)
+
+
 def _refuse(exchange: Exchange, status: int, code: str, detail: str, headers: Headers) -> None:
     exchange.reply(status, problem(status, code, detail), PROBLEM, headers)
 
@@ -189,7 +201,7 @@ async def _stream(exchange: Exchange, answer: Stream) -> None:
     it off.
     """
     async with aclosing(answer.pieces) as pieces:
-        exchange.begin(answer.media.encode())
+        exchange.begin(answer.media.encode(), answer.status, answer.length, answer.headers)
         async for piece in pieces:
             await exchange.piece(piece)
     exchange.end()

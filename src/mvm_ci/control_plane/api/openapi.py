@@ -52,7 +52,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.media == EVENT_STREAM:
         answer = _event_of(answer)
     content: dict[str, Any] = {route.media: {"schema": answer}}
-    if route.media == BYTES:
+    if route.media == BYTES and not route.parts:
         content[JSON] = {"schema": {}}  # bytes that are JSON are called so
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
@@ -65,6 +65,11 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         ],
         "responses": {
             "200": {"description": "Done.", "content": content},
+            **(
+                {"206": {"description": "The part that was asked for.", "content": content}}
+                if route.parts
+                else {}
+            ),
             **{
                 str(status): {
                     "$ref": "#/components/responses/Problem",
@@ -94,7 +99,9 @@ def _event_of(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path_parameter(path: str, name: str) -> dict[str, Any]:
-    schema = {"type": "string"} | ({"pattern": JOB_ID} if path.startswith("/v1/jobs/") else {})
+    schema = {"type": "string"} | (
+        {"pattern": JOB_ID} if path.startswith("/v1/jobs/") and name == "id" else {}
+    )
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

@@ -1,6 +1,7 @@
 """A request as its route sees it, and how it is read: within limits of size and time."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -36,7 +37,8 @@ class Request:
     """``params``: the path's; ``query``: the declared parameters that were given, parsed; ``body``: its
     bytes; ``namespace``: whose jobs and modules the caller works with; ``caller``: its token;
     ``authorization``: the header, where the handler checks it; ``last_event_id``: where a stream of events
-    that broke off goes on.
+    that broke off goes on; ``part``: the headers ``Range`` and ``If-Range``. ``coming``: instead of ``body``,
+    where the handler takes that as it comes, ``size`` bytes.
 
     For the audit log: ``address`` of the caller; ``action``; ``target``: what it is done to, from the path if
     the handler says nothing better; ``recorded``: whether the entry is written.
@@ -48,11 +50,14 @@ class Request:
         "authorization",
         "body",
         "caller",
+        "coming",
         "last_event_id",
         "namespace",
         "params",
+        "part",
         "query",
         "recorded",
+        "size",
         "target",
     )
 
@@ -72,6 +77,9 @@ class Request:
         self.address = ""
         self.authorization: bytes | None = None
         self.last_event_id: bytes | None = None
+        self.part: tuple[bytes | None, bytes | None] = (None, None)
+        self.coming: AsyncGenerator[bytes, None] | None = None
+        self.size = 0
         self.action = ""
         self.target = " ".join(params.values()) if params else ""
         self.recorded = False
@@ -129,8 +137,22 @@ async def read_body(exchange: Exchange, limit: int) -> bytes:
     """The whole body. Raises ``TooLarge`` as soon as it is over ``limit``, ``HttpError`` if it does not
     come in time, ``Disconnected``.
     """
-    try:
+    with _explained(limit):
         return await exchange.body(limit)
+
+
+async def body_pieces(exchange: Exchange, limit: int) -> AsyncGenerator[bytes, None]:
+    """The same piece by piece, as it comes; it comes in time as long as something does."""
+    with _explained(limit):
+        async with aclosing(exchange.pieces(limit)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+@contextmanager
+def _explained(limit: int) -> Iterator[None]:
+    try:
+        yield
     except BodyTooLarge as error:
         if error.announced is None:
             raise TooLarge(f"the body has more than the {limit} bytes that are allowed") from None

@@ -27,10 +27,13 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """An answer in pieces, until ``pieces`` ends or the caller goes away."""
+    """An answer in pieces, until ``pieces`` ends or the caller goes away. ``length``: of all of them."""
 
     pieces: AsyncGenerator[bytes, None]
     media: str = NDJSON
+    status: int = 200
+    length: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 Handler = Callable[[Services, Request], Awaitable[Reply | Stream]]
@@ -59,11 +62,14 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """A request's body: JSON of ``type``, or raw bytes if that is None. ``limit`` in bytes."""
+    """A request's body: JSON of ``type``, or raw bytes if that is None. ``limit`` in bytes. ``streamed``: the
+    handler takes it as it comes; its length is given.
+    """
 
     limit: int
     type: Any = None
     media: tuple[str, ...] = (JSON,)
+    streamed: bool = False
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +77,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     raw bytes.
 
     ``own_token``: the handler checks a bearer token of its own; ``everywhere``: the token must be for all
-    namespaces. ``audit``: what the audit log calls it: every route that changes something for a caller with
-    a role has a name; ``hot``: its entries need no commit of their own.
+    namespaces. ``audit``: what the audit log calls it: every route that changes something for a caller with a
+    role has a name; ``hot``: its entries need no commit of their own. ``parts``: it may answer a part (206).
     """
 
     method: str
@@ -88,6 +94,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     own_token: bool = False
     audit: str | None = None
     hot: bool = False
+    parts: bool = False
     errors: tuple[int, ...] = ()
     """Statuses beside those that every route of its kind may answer."""
 
@@ -98,7 +105,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if self.role is not None:
             found |= {401, 403, 404}
         if self.body is not None:
-            found |= {400, 408, 413, 415}
+            found |= {400, 408, 413, 415} | ({411} if self.body.streamed else set())
+        if self.parts:
+            found.add(416)
         if self.query:
             found.add(400)
         if "{" in self.path:

@@ -2,10 +2,21 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api.tables import access, events, jobs, mail, modules, plane, schedules, workers
+from mvm_ci.control_plane.api.tables import (
+    access,
+    artifacts,
+    events,
+    jobs,
+    mail,
+    modules,
+    plane,
+    schedules,
+    workers,
+)
 
 ROUTES: Final = (
     *jobs.ROUTES,
+    *artifacts.ROUTES,
     *events.ROUTES,
     *mail.ROUTES,
     *modules.ROUTES,

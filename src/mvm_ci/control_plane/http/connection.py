@@ -16,13 +16,13 @@ import structlog
 from mvm_ci.control_plane.http.exchange import Disconnected, Exchange, Headers
 from mvm_ci.control_plane.http.framing import (
     CONTINUE,
-    STATUS,
     TOO_LONG,
     Unfit,
     check,
     fault,
     head,
     refusal,
+    stream_head,
     target,
 )
 from mvm_ci.control_plane.http.limits import MAX_HEAD, PIPELINED
@@ -228,25 +228,25 @@ class Connection(asyncio.Protocol):
             self._transport.write(body)
         self._answered(exchange)
 
-    def begin(self, exchange: Exchange, media: bytes) -> None:
+    def begin(
+        self, exchange: Exchange, status: int, media: bytes, length: int | None, headers: Headers
+    ) -> None:
         if self._ended:
             self.cut()
         if exchange.lost or self._closing:
             raise Disconnected
         exchange.streaming = True
-        lines = [STATUS[200], b"content-type: ", media, b"\r\ncache-control: no-store\r\n"]
-        if exchange.version_1_0:
+        exchange.chunked = length is None and not exchange.version_1_0
+        if length is None and not exchange.chunked:
             exchange.keep_alive = False
-        else:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        self._finish_head(exchange, lines, ())
+        lines = stream_head(status, media, length, chunked=exchange.chunked)
+        self._finish_head(exchange, lines, headers)
         self._transport.write(b"".join(lines))
 
     async def piece(self, exchange: Exchange, data: bytes) -> None:
         if not data:
             return  # it would be the last
-        framed = data if exchange.version_1_0 else b"%x\r\n%b\r\n" % (len(data), data)
-        self._transport.write(framed)
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if exchange.chunked else data)
         while self._writable is not None:
             await asyncio.shield(self._writable)
 
@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
         exchange.streaming = False
         if exchange.lost or self._closing:
             return
-        if not exchange.version_1_0:
+        if exchange.chunked:
             self._transport.write(b"0\r\n\r\n")
         self._answered(exchange)
 

@@ -1,10 +1,10 @@
 """One request and its answer, as the application sees them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Protocol
 
-from mvm_ci.control_plane.http.limits import DISCARDED, UNREAD
+from mvm_ci.control_plane.http.limits import DISCARDED, UNREAD, WINDOW
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -47,7 +47,9 @@ class Line(Protocol):
         self, exchange: "Exchange", status: int, body: bytes, media: bytes, headers: Headers
     ) -> None: ...
 
-    def begin(self, exchange: "Exchange", media: bytes) -> None: ...
+    def begin(
+        self, exchange: "Exchange", status: int, media: bytes, length: int | None, headers: Headers
+    ) -> None: ...
 
     async def piece(self, exchange: "Exchange", data: bytes) -> None: ...
 
@@ -61,11 +63,13 @@ class Exchange:
 
     __slots__ = (
         "_body",
+        "_eager",
         "_line",
         "_size",
         "_waiting",
         "address",
         "answered",
+        "chunked",
         "expects",
         "headers",
         "keep_alive",
@@ -94,11 +98,13 @@ class Exchange:
         self._body: bytes | bytearray = b""
         self._size = 0
         self._waiting: asyncio.Future[None] | None = None
+        self._eager = False
+        """Whoever reads the body wants it as it comes."""
         self.wanted = UNREAD
         """Bytes of the body that may come now; 0: they are thrown away."""
         self.whole = False
         self.answered = False
-        self.streaming = False
+        self.streaming = self.chunked = False
         self.lost = False
         self.task: asyncio.Task[None] | None = None
 
@@ -120,9 +126,35 @@ class Exchange:
         """The whole answer."""
         self._line.reply(self, status, body, media, headers)
 
-    def begin(self, media: bytes) -> None:
-        """Begins an answer in pieces. From here on the loss of the caller cancels the task."""
-        self._line.begin(self, media)
+    async def pieces(self, limit: int) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, with a window of it in memory. Raises ``BodyTooLarge`` as soon as it is over
+        ``limit``, ``BodyLate`` (nothing more came), ``Disconnected``.
+        """
+        announced = self._announced()
+        if announced is not None and announced > limit:
+            raise BodyTooLarge(announced)
+        self.wanted, self._eager = WINDOW, True
+        self._proceed()
+        taken = 0
+        while True:
+            await self._come(lambda: not (self._body or self.whole or self.lost))
+            if self.lost:
+                raise Disconnected
+            data, self._body, self._size = bytes(self._body), b"", 0
+            taken += len(data)
+            if taken > limit:
+                raise BodyTooLarge(announced)
+            if not data:
+                return
+            yield data
+
+    def begin(
+        self, media: bytes, status: int = 200, length: int | None = None, headers: Headers = ()
+    ) -> None:
+        """Begins an answer in pieces, of ``length`` bytes together if that is known. From here on the loss of
+        the caller cancels the task.
+        """
+        self._line.begin(self, status, media, length, headers)
 
     async def piece(self, data: bytes) -> None:
         """Sends a piece; waits while the caller does not take what was sent."""
@@ -150,7 +182,7 @@ class Exchange:
             self._body += data
         else:
             self._body = bytearray(self._body) + data
-        if self.full:
+        if self.full or self._eager:
             self._wake()
         return True
 
@@ -182,12 +214,19 @@ class Exchange:
         if announced is not None and announced > limit:
             raise BodyTooLarge(announced)
         self.wanted = limit + 1
+        self._proceed()
+        await self._come(self._lacks)
+
+    def _proceed(self) -> None:
         if self.expects:
             self.expects = False
             self._line.proceed()
+
+    async def _come(self, lacks: Callable[[], bool]) -> None:
+        """Waits as long as ``lacks`` says so. Raises ``BodyLate``."""
         try:
             async with asyncio.timeout(self._line.read_s):
-                while self._lacks():
+                while lacks():
                     self._line.flow()
                     self._waiting = asyncio.get_running_loop().create_future()
                     await self._waiting

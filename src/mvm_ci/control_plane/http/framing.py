@@ -37,6 +37,16 @@ def head(status: int, media: bytes, length: int) -> list[bytes]:
     return [STATUS[status], b"content-type: ", media, b"\r\ncontent-length: %d\r\n" % length]
 
 
+def stream_head(status: int, media: bytes, length: int | None, *, chunked: bool) -> list[bytes]:
+    """How the head of an answer in pieces begins. ``length``: of all of them, if it is known."""
+    lines = [STATUS[status], b"content-type: ", media, b"\r\ncache-control: no-store\r\n"]
+    if chunked:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    if length is not None:
+        lines.append(b"content-length: %d\r\n" % length)
+    return lines
+
+
 def refusal(status: int, media: bytes, body: bytes, date: bytes) -> bytes:
     """An answer that ends the connection."""
     lines = head(status, media, len(body))

@@ -13,7 +13,7 @@ HEAD_S: Final = 10.0
 KEEP_ALIVE_S: Final = 75.0
 """Between two requests."""
 READ_S: Final = 60.0
-"""For a whole body."""
+"""For a whole body, and for more of one that is read as it comes."""
 SEND_S: Final = 60.0
 """For the caller to take what stands in the way of more."""
 LINGER_S: Final = 5.0
@@ -22,6 +22,8 @@ PIPELINED: Final = 128
 """Requests of a connection that wait for their turn; those behind them need another connection."""
 UNREAD: Final = 64 << 10
 """Bytes of a body that are taken before anybody asks for it."""
+WINDOW: Final = 256 << 10
+"""Bytes of a body that are in memory if it is read as it comes."""
 DISCARDED: Final = 64 << 20
 """Bytes of a body nobody wants that are still read: a caller who writes cannot read the answer."""
 _SPARE: Final = 256

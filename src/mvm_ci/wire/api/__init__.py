@@ -16,6 +16,9 @@ from mvm_ci.wire.api.access import SetQuota as SetQuota
 from mvm_ci.wire.api.access import TokenList as TokenList
 from mvm_ci.wire.api.access import TokenView as TokenView
 from mvm_ci.wire.api.access import WhoAmI as WhoAmI
+from mvm_ci.wire.api.artifacts import ArtifactList as ArtifactList
+from mvm_ci.wire.api.artifacts import ArtifactView as ArtifactView
+from mvm_ci.wire.api.artifacts import UploadView as UploadView
 from mvm_ci.wire.api.events import EventView as EventView
 from mvm_ci.wire.api.jobs import AfterSpec as AfterSpec
 from mvm_ci.wire.api.jobs import BackoffSpec as BackoffSpec
