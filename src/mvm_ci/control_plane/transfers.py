@@ -132,7 +132,7 @@ class Transfers:
         if request.placed not in placements:
             await _say(stream, w.Missing())
             return
-        await self._artifacts.announced_of(request.placed.job, request.size)
+        await self._artifacts.announced_of(request.placed.job, request.digest, request.size)
         if await self._blobs.has(request.digest):
             await _say(stream, w.Stored())
             return

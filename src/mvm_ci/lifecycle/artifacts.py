@@ -40,12 +40,14 @@ class Artifacts:
         self._clock = clock
 
     # ------------------------------------------------------------ bytes
-    async def announced(self, namespace: str, size: int) -> None:
-        """So many bytes are about to come. Raises ``TooLarge``, ``QuotaExceeded``, ``DiskFull``,
-        ``Unavailable``.
+    async def announced(self, namespace: str, digest: Digest, size: int) -> None:
+        """Bytes are about to come, if they are not here. Raises ``TooLarge``, ``QuotaExceeded``,
+        ``DiskFull``, ``Unavailable``.
         """
         if not 0 <= size <= MAX_ARTIFACT:
             raise TooLarge(f"an artifact of {size} bytes; at most {MAX_ARTIFACT} are allowed")
+        if digest in await self.held(namespace, [digest]):
+            return
         await self._backpressure.look_ahead(namespace, size)
 
     async def store(self, digest: Digest, pieces: AsyncIterable[bytes]) -> int:
@@ -63,12 +65,12 @@ class Artifacts:
         except Unavailable as error:
             raise await self._backpressure.explained(error) from error
 
-    async def announced_of(self, job: JobId, size: int) -> None:
+    async def announced_of(self, job: JobId, digest: Digest, size: int) -> None:
         """The same as ``announced`` for a job that is placed."""
         (known,) = await self._queue.get([job])
         if known is None:
             raise NotFound("the job that puts this is not there")
-        await self.announced(known.options.lane.namespace, size)
+        await self.announced(known.options.lane.namespace, digest, size)
 
     # ------------------------------------------------------------ of jobs
     async def put(self, placed: Placed, job: Job, number: int, artifact: Artifact) -> None:

@@ -56,7 +56,7 @@ async def download(services: Services, request: Request) -> Stream:
 async def upload(services: Services, request: Request) -> Reply:
     """Bytes for jobs to come."""
     digest = _digest(request)
-    await services.artifacts.announced(request.namespace, request.size)
+    await services.artifacts.announced(request.namespace, digest, request.size)
     if request.coming is None:
         raise TypeError("the route's body is not streamed")
     async with aclosing(request.coming) as pieces:
