@@ -18,6 +18,11 @@ COMMANDS = {
     "limits": Lazy("mvm_ci.cli.limits", "limits", "Show the concurrency keys that are in use or waited for."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
     "events": Lazy("mvm_ci.cli.events", "events", "Show what happens to jobs."),
+    "artifact": Lazy(
+        "mvm_ci.cli.artifact.group",
+        "artifact",
+        "List and download what jobs keep, upload what they are given.",
+    ),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push modules, publish versions, list them."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),

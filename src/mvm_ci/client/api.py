@@ -7,6 +7,7 @@ import httpx
 import msgspec
 
 from mvm_ci.client.access import AccessMethods
+from mvm_ci.client.artifacts import ArtifactCalls
 from mvm_ci.client.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.changes import ChangeCalls
 from mvm_ci.client.events import EventCalls
@@ -27,6 +28,7 @@ class AsyncClient(
     JobCalls,
     ChangeCalls,
     EventCalls,
+    ArtifactCalls,
     MailCalls,
     QueueCalls,
     ScheduleRoutes,
@@ -38,7 +40,7 @@ class AsyncClient(
     """Talks to one control plane. An async context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing
-    on its own but following logs and waiting, which only read.
+    on its own but following logs, downloading and waiting, which only read.
     """
 
     def __init__(

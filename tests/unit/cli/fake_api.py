@@ -57,10 +57,13 @@ class Request:
 
 @dataclass
 class FakeApi:
-    """An ASGI application: answers by (method, path); several answers to one route come in turn."""
+    """An ASGI application: answers by (method, path); several answers to one route come in turn. ``headers``:
+    of the answers of a path.
+    """
 
     answers: dict[tuple[str, str], list[tuple[int, bytes]]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def answer(self, method: str, path: str, *answers: object) -> None:
         encoded = [one if isinstance(one, tuple) else (200, _body(one)) for one in answers]
@@ -73,14 +76,16 @@ class FakeApi:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        headers = {key.decode(): value.decode() for key, value in scope["headers"]}
+        given = {key.decode(): value.decode() for key, value in scope["headers"]}
         query = parse_qs(scope["query_string"].decode())
-        self.requests.append(Request(scope["method"], scope["path"], query, headers, body))
+        self.requests.append(Request(scope["method"], scope["path"], query, given, body))
         waiting = self.answers.get(
             (scope["method"], scope["path"]), [problem(404, "not-found", "no such route")]
         )
         status, content = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        await send({"type": "http.response.start", "status": status, "headers": []})
+        headers = self.headers.get(scope["path"], {}) if status < 400 else {}
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": content})
 
 

@@ -19,6 +19,7 @@ EVERY_OPTION = (
     *("--tag", "a", "--tag", "b", "--meta", "team=web", "--fairness-key", "acme"),
     *("--concurrency-key", "db", "--concurrency-limit", "2", "--rate", "10/1m", "--excess", "cancel-older"),
     *("--after", JOB, "--after", f"{OTHER_JOB}:end", "--idempotency-key", "k", "--name", "n"),
+    *("--artifact", f"data/in.csv=sha256:{'e' * 64}"),
 )
 
 
@@ -53,6 +54,7 @@ def test_every_option_of_a_job_can_be_given(cli: CommandLine) -> None:
         concurrency=api.ConcurrencySpec(key="db", limit=2, starts=10, per_s=60.0, excess="cancel-older"),
         after=(api.AfterSpec(job=JOB), api.AfterSpec(job=OTHER_JOB, needs="end")),
         idempotency_key="k",
+        inputs={"data/in.csv": "e" * 64},
     )
     assert asked(cli) == (expected,)
 

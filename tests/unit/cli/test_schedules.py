@@ -59,7 +59,7 @@ def test_create_sends_the_whole_definition(cli: CommandLine) -> None:
 def test_create_takes_what_describes_a_job_but_what_is_of_one_time(cli: CommandLine) -> None:
     cli.api.answer("GET", "/v1/modules", api.ModuleList(modules=(module_view(),)))
     cli.api.answer("PUT", "/v1/schedules/n", schedule_view(name="n"))
-    once = ("--run-at", "--after", "--idempotency-key", "--name")
+    once = ("--run-at", "--after", "--idempotency-key", "--name", "--artifact")
     options = [
         part
         for name, value in zip(EVERY_OPTION[::2], EVERY_OPTION[1::2], strict=True)
@@ -81,7 +81,8 @@ def test_create_takes_what_describes_a_job_but_what_is_of_one_time(cli: CommandL
     done = cli("schedule", "create", "n", "@daily", "hello", *options, *every)
     assert done.exit_code == 0, done.output
     job = json.loads(cli.api.requests[-1].body)["job"]
-    assert set(job) == set(api.SubmitJob.__struct_fields__) - {"run_at_ms", "after", "idempotency_key"}
+    of_one_time = {"run_at_ms", "after", "idempotency_key", "inputs"}
+    assert set(job) == set(api.SubmitJob.__struct_fields__) - of_one_time
     assert (job["name"], job["priority"], job["concurrency"]["key"]) == ("j", 9, "db")
     for name in once:
         assert cli("schedule", "create", "n", "@daily", "hello", name, "x").exit_code == 2

@@ -22,12 +22,13 @@ WORDS = (
     (r"\bAwaitable\[(\w+)\]", r"\1"),
     (r"\bAwaitable, ", ""),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
-    (r"\.a(close|read|iter_lines)\(", r".\1("),
+    (r"\.a(close|read|iter_lines|iter_bytes)\(", r".\1("),
+    (r"\basyncio\.to_thread\(([\w.]+), ", r"\1("),
     (r"\basyncio\.get_running_loop\(\)\.time\b", "time.monotonic"),
     (r"\basyncio\b", "time"),
     (r"An async context", "A context"),
 )
-FIX = ["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "I,UP028,UP034"]
+FIX = ["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "F401,I,UP028,UP034"]
 FIX += ["--config", 'lint.isort.known-first-party=["mvm_ci"]']
 
 

@@ -30,4 +30,5 @@ def test_ids_of_jobs_have_a_pattern_and_ids_of_workers_have_none() -> None:
         for operation in methods.values():
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
-                    assert ("pattern" in parameter["schema"]) == path.startswith("/v1/jobs/")
+                    of_job = path.startswith("/v1/jobs/") and parameter["name"] == "id"
+                    assert ("pattern" in parameter["schema"]) == of_job

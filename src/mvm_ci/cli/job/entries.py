@@ -9,6 +9,7 @@ import msgspec
 
 from mvm_ci.cli.job.request import JobRequest
 from mvm_ci.cli.naming import FoundModule, find_job, find_module, pushed, read_module_file
+from mvm_ci.cli.uploads import digest_of
 from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.wire.api import MAX_BODY, AfterSpec, SubmitJob
 
@@ -63,6 +64,7 @@ class Entries:
         self._jobs: dict[str, str] = {}
         self._base = msgspec.json.decode(msgspec.json.encode(request.spec), type=Entry)
         del self._base["module"]
+        self._artifacts = request.artifacts
         if request.name is not None:
             self._base["name"] = _raw(request.name)
 
@@ -70,6 +72,10 @@ class Entries:
         """The jobs; what an entry leaves out is as the command line says. Raises ``BadInput``,
         ``NotFound``.
         """
+        given = self._artifacts
+        if given:
+            inputs = {name: await digest_of(self._client, file) for name, file in given.items()}
+            self._base["inputs"] = msgspec.Raw(msgspec.json.encode(inputs))
         return [await self._job(number, entry) for number, entry in enumerate(entries)]
 
     async def _job(self, number: int, entry: Entry) -> SubmitJob:

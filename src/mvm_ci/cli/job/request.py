@@ -1,31 +1,33 @@
 """The options that describe a job: ``job submit``, ``run`` and ``schedule create`` share them."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mvm_ci.cli.gathered import Command, gathered
 from mvm_ci.cli.options import as_seconds
-from mvm_ci.cli.pairs import as_labels, as_metadata
+from mvm_ci.cli.pairs import as_artifacts, as_labels, as_metadata
 from mvm_ci.cli.times import as_unix_ms
 
 if TYPE_CHECKING:
     from mvm_ci.wire.api import AfterSpec, BackoffSpec, ConcurrencySpec, SubmitJob
 
+_NONE: Final[Mapping[str, str]] = {}
 _RATE: Final = re.compile(r"([1-9][0-9]{0,6})/(.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """``spec``: without its module and name, and after jobs as they were typed. ``name`` None: the
-    module's.
+    module's. ``artifacts``: files, or ``sha256:DIGEST``, by the names that the job knows them by.
     """
 
     spec: "SubmitJob"
     name: str | None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
 
 
 def _as_rate(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, float] | None:
@@ -136,6 +138,15 @@ _ONCE: Final = (
         help="Start when this job has completed (with :end, ended); may be repeated.",
     ),
     click.option(
+        "--artifact",
+        "artifacts",
+        multiple=True,
+        callback=as_artifacts,
+        metavar="NAME=FILE",
+        help="File that it can read under this name, uploaded if need be, or NAME=sha256:DIGEST; may be "
+        "repeated.",
+    ),
+    click.option(
         "--idempotency-key", metavar="KEY", help="The same key and job again: the same job, not another."
     ),
 )
@@ -198,7 +209,7 @@ _TURNS: Final = (
 )
 
 
-def _request(
+def _request(  # noqa: PLR0913 - one parameter per option
     *,
     input_text: str,
     name: str | None,
@@ -208,6 +219,7 @@ def _request(
     start_within: float | None,
     run_at: int | None = None,
     after: "tuple[AfterSpec, ...]" = (),
+    artifacts: Mapping[str, str] = _NONE,
     **of_the_same_name: Any,  # noqa: ANN401 - fields of SubmitJob
 ) -> JobRequest:
     from mvm_ci.cli.inputs import read_input
@@ -224,7 +236,7 @@ def _request(
         after=after,
         **of_the_same_name,
     )
-    return JobRequest(spec, name)
+    return JobRequest(spec, name, artifacts)
 
 
 def _backoff(

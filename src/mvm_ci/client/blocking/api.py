@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from mvm_ci.client.blocking.access import AccessMethods
+from mvm_ci.client.blocking.artifacts import ArtifactCalls
 from mvm_ci.client.blocking.calls import ANSWER_S, CONNECT_S
 from mvm_ci.client.blocking.changes import ChangeCalls
 from mvm_ci.client.blocking.events import EventCalls
@@ -28,6 +29,7 @@ class Client(
     JobCalls,
     ChangeCalls,
     EventCalls,
+    ArtifactCalls,
     MailCalls,
     QueueCalls,
     ScheduleRoutes,
@@ -39,7 +41,7 @@ class Client(
     """Talks to one control plane. A context manager; all errors are ``MvmCiError``.
 
     ``Unavailable``: nobody answers, or not in time; the others as the API's problem says. It repeats nothing
-    on its own but following logs and waiting, which only read.
+    on its own but following logs, downloading and waiting, which only read.
     """
 
     def __init__(
