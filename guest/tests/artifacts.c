@@ -1,5 +1,5 @@
 // Puts, copies, fetches and sends large artifacts; the input says what: "put 50 10000" (MiB, a pause in the middle in ms),
-// "copy", "fetch http://...", "send http://...". The result is the last answer of the host.
+// "copy", "fetch http://...", "send http://...", "putget http://...". The result is the last answer of the host.
 #include <stdio.h>
 #include <string.h>
 
@@ -74,6 +74,11 @@ MVM_CI_RUN {
     sscanf(input, "\"%15[a-z] %1023[^\" ]", word, url);
     sscanf(input, "\"put %d %d", &megabytes, &pause_ms);
     if (!strcmp(word, "put")) put(megabytes, pause_ms);
+    if (!strcmp(word, "putget")) {
+        put(1, 0);
+        snprintf(argument, sizeof argument, "{\"url\": \"%s\"}", url);
+        request();
+    }
     if (!strcmp(word, "copy")) copy();
     if (!strcmp(word, "fetch")) fetch(url);
     if (!strcmp(word, "send")) send(url);

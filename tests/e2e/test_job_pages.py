@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_files(directory: Path) -> None:
-    for block in [*blocks("jobs.md"), *blocks("modules.md"), *blocks("asking.md")]:
+    for block in [*blocks("jobs.md"), *blocks("modules.md"), *blocks("asking.md"), *blocks("artifacts.md")]:
         if block.kind == "file":
             (directory / block.argument).write_text(block.code)
 
@@ -52,7 +52,7 @@ def run(made: Cluster, command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md", "asking.md"])
+@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md", "asking.md", "artifacts.md"])
 def test_every_example_is_marked(page: str) -> None:
     text = (DOCS / page).read_text()
     kinds = [block.kind for block in blocks(page)]
@@ -81,6 +81,16 @@ def test_the_page_on_asking_works(made: Cluster) -> None:
     script = [block.code for block in blocks("asking.md") if block.kind == "run"]
     shown = json.loads(run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()[-1])
     assert 2.5 < shown["pi"] < 3.8
+
+
+def test_the_page_on_artifacts_works(made: Cluster) -> None:
+    shown = {block.argument: block.code for block in blocks("artifacts.md") if block.kind == "file"}
+    for name, example in {"errors.py": "artifacts/job.py", "artifacts.c": "artifacts.c"}.items():
+        assert shown[name].strip() == (ROOT / "guest" / "examples" / example).read_text().strip()
+    script = [block.code for block in blocks("artifacts.md") if block.kind == "run"]
+    lines = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()
+    assert "ERROR: no disk" in lines
+    assert json.loads(lines[-1])["errors"] == len("ERROR: no disk\n")
 
 
 def test_the_page_on_modules_works(made: Cluster) -> None:

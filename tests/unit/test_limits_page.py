@@ -5,11 +5,12 @@ from pathlib import Path
 
 from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm.compiler import CompileLimits
+from mvm_ci.control_plane import transfers
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.http import limits as http
 from mvm_ci.control_plane.settings import ControlPlaneSettings
-from mvm_ci.domain import labels, module_names
+from mvm_ci.domain import artifact, labels, module_names
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE
 from mvm_ci.domain.module import MAX_MODULE_BYTES
@@ -21,7 +22,7 @@ from mvm_ci.engine import crew
 from mvm_ci.engine.live import MAX_GUESTS
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.steps import JournalLimits
-from mvm_ci.lifecycle import family, host_calls, job_request, promises, report_checks
+from mvm_ci.lifecycle import artifact_calls, family, host_calls, job_request, promises, report_checks
 from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
@@ -29,12 +30,21 @@ from mvm_ci.lifecycle.sessions import REST_LEASES
 from mvm_ci.ports import mail
 from mvm_ci.ports.guest import GuestLimits
 from mvm_ci.wire import api, messages
+from mvm_ci.worker import artifact_files, artifact_transfer
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 
 
 def _mib(size: int) -> str:
     return f"{size >> 20} MiB"
+
+
+def _gib(size: int) -> str:
+    return f"{size >> 30} GiB"
+
+
+def _minutes(ms: int) -> str:
+    return f"{ms // 60_000} min"
 
 
 def _quota(most: int | None) -> str:
@@ -82,7 +92,7 @@ def _expected() -> dict[str, str]:
         "jobs that have not ended": f"{plane.max_jobs:,}",
         "jobs of a namespace that wait (`max_waiting`)": _quota(Quota().max_waiting),
         "jobs of a namespace at workers (`max_running`)": _quota(Quota().max_running),
-        "stored inputs and results of a namespace (`max_bytes`)": _quota(Quota().max_bytes),
+        "stored inputs, results and artifacts of a namespace (`max_bytes`)": _quota(Quota().max_bytes),
         "free space on the disk of the state": _mib(plane.min_free_bytes),
         "losses of a job": str(plane.max_losses),
         "waiting for a job in one request": f"{api.MAX_WAIT_S:.0f} s",
@@ -95,6 +105,19 @@ def _expected() -> dict[str, str]:
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
+        "body of a guest's HTTP request or answer that is an artifact": _gib(artifact.MAX_ARTIFACT),
+        "time of a guest's HTTP request to or from an artifact": _minutes(client.MAX_LARGE_TIMEOUT_MS),
+        "artifact, upload": _gib(artifact.MAX_ARTIFACT),
+        "artifacts of a job, its inputs included": f"{artifact.MAX_ARTIFACTS:,}",
+        "artifacts that a job is given": str(artifact.MAX_INPUTS),
+        "name of an artifact": f"{artifact.MAX_NAME} characters",
+        "media type of an artifact": f"{artifact.MAX_MEDIA} characters",
+        "artifacts that a guest puts at once": str(artifact_calls.MAX_OPEN),
+        "piece of an artifact that a guest writes or reads at once": _mib(artifact.MAX_PIECE),
+        "artifacts on their way to or from a worker": str(artifact_files.AT_ONCE),
+        "artifacts on their way to or from all workers": str(transfers.LARGE_AT_ONCE),
+        "an artifact on its way of which nothing comes": f"{artifact_transfer.IDLE_MS // 1000} s",
+        "free space that artifacts leave on a worker's disk": _mib(artifact_files.KEEP_FREE),
         "frame between worker and control plane": _mib(messages.MAX_FRAME),
         "entries of a journal that a worker reports": f"{report_checks.MAX_ENTRIES:,}",
         "texts of a failure that a worker reports": f"{report_checks.MAX_FAILURE:,} characters",
