@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import (
@@ -41,6 +42,7 @@ SPEC = JobSpec(
     timeout_ms=60_000,
     memory_bytes=64 << 20,
 )
+INPUT = Artifact("data/in.csv", DIGEST, 5_000_000_000, "text/csv")
 FAILURE = Failure(kind=FailureKind.ERROR, message="boom", detail="Traceback …")
 HELLO = m.Hello(
     1,
@@ -112,11 +114,13 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "ping": m.Ping(5),
     "answered": m.Answered(3, b'{"ok":null}'),
     "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
+    "assign-inputs": m.Assign((m.Assignment(P, 2, replace(SPEC, inputs=(INPUT,)), (SEGMENT,), 6),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
     "get-blob": blobs.GetBlob(DIGEST),
     "put-blob": blobs.PutBlob(DIGEST, 5000),
     "get-journal": blobs.GetJournal(P),
+    "put-artifact": blobs.PutArtifact(P, DIGEST, 5_000_000_000),
 }
 ANSWERS: dict[str, blobs.BlobAnswer] = {
     "follows": blobs.Follows(5000),
@@ -130,6 +134,7 @@ SHORTER = frozenset(
     {
         "append",
         "assign",
+        "assign-journal",
         "ended-completed",
         "ended-others",
         "credit",

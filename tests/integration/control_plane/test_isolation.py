@@ -1,12 +1,13 @@
 """Every route, asked by the administrator of one namespace for what another one holds: it is not there."""
 
 import re
+from hashlib import sha256
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from mvm_ci.control_plane.api.routes import Route
+from mvm_ci.control_plane.api.routes import BYTES, Route
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
@@ -20,6 +21,8 @@ MARK: Final = "classified"
 """In everything that the other namespace has."""
 HIDDEN: Final = Digest("b" * 64)
 """A module that only the other namespace holds."""
+UPLOADED: Final = Digest(sha256(MARK.encode()).hexdigest())
+"""What only the other namespace has uploaded."""
 SHARED: Final = {"/v1/workers/{id}": "a fleet works for all namespaces"}
 """Routes by whose id or name everybody sees the same."""
 OWN: Final = {
@@ -52,7 +55,9 @@ class Other:
         """All of it, as its own administrator sees it."""
         paths = ["/v1/jobs", "/v1/schedules", "/v1/queues", "/v1/audit?namespace=default"]
         paths += ["/v1/modules", "/v1/modules/names", f"/v1/modules/names/{MARK}/versions"]
-        paths += [f"/v1/jobs/{job}/{part}" for job in self.jobs for part in ("", "journal", "explain")]
+        paths += [
+            f"/v1/jobs/{job}/{part}" for job in self.jobs for part in ("", "journal", "explain", "artifacts")
+        ]
         seen = [(await self.api.get(path.rstrip("/"))).json() for path in paths]
         tokens = (await self.api.get("/v1/tokens")).json()["tokens"]
         return [*seen, [token for token in tokens if token["name"] == MARK]]
@@ -73,8 +78,12 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
         "input": MARK,
         "concurrency": {"key": MARK, "limit": 1},
     }
+    octets = {"content-type": "application/octet-stream"}
+    put = await api.put(f"/v1/artifacts/{UPLOADED}", content=MARK.encode(), headers=octets)
+    assert put.status_code == 200, put.text
     request = {"module": f"{MARK}@{MARK}", **options}
-    made = [await api.post("/v1/jobs", json={"jobs": [{**request, "idempotency_key": MARK}]})]
+    given = {**request, "idempotency_key": MARK, "inputs": {MARK: UPLOADED}}
+    made = [await api.post("/v1/jobs", json={"jobs": [given]})]
     (item,) = await worker.assigned()
     (tail,) = split([Logged("stdout", MARK, 7)], 0)
     await worker.end(item, tail=tail)
@@ -91,6 +100,7 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
             "schedules": MARK,
             "queues": MARK,
             "modules": MARK,
+            "artifacts": MARK,
             "namespaces": "default",
             "workers": worker.endpoint.id,
             "tokens": token.json()["id"],
@@ -103,7 +113,9 @@ def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
     """Paths and bodies."""
     kind = route.path.removeprefix("/v1").split("/")[1]
     names = other.jobs if kind == "jobs" else [other.names[kind]] if "{" in route.path else [""]
-    paths = [re.sub(r"{\w+}", name, route.path.replace("{digest}", HIDDEN)) for name in names]
+    path = route.path.replace("{digest}", UPLOADED if kind == "artifacts" else HIDDEN)
+    path = path.replace("/artifacts/{name}", f"/artifacts/{MARK}")
+    paths = [re.sub(r"{\w+}", name, path) for name in names]
     if route.path == "/v1/jobs" and route.method == "POST":
         after = [{"job": job} for job in other.jobs]
         return [("/v1/jobs", {"jobs": [{"module": MODULE, "after": after}]})]
@@ -126,8 +138,8 @@ async def test_nothing_of_another_namespace_is_seen_or_touched(
             answer = await outsider.request(route.method, path, json=body, params=query)
             if route.everywhere:
                 assert answer.status_code == 403
-            elif route.path == "/v1/modules" and route.method == "POST":
-                assert answer.status_code == 415  # the body is no module
+            elif route.body is not None and BYTES in route.body.media:
+                assert answer.status_code == 415  # the body is no module, and no upload
             elif hidden(route):
                 assert answer.status_code == 404, answer.text
             else:
