@@ -9,6 +9,7 @@ import sqlite3
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from mvm_ci.adapters.blobs.removal import inventory, no_removal, removal
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.archive import FORMAT
 from mvm_ci.control_plane.state import StateDirectory, check_is_state
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import BadInput, Misconfigured, MvmCiError, Unavailable
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, WorkerId
 from mvm_ci.domain.job import FINAL, PLACED, Job, JobState
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.ports.artifacts import Put, PutResult
 from mvm_ci.ports.job_queue import Append, Segment
 from mvm_ci.ports.registry import JoinToken, Worker, WorkerState
 from mvm_ci.wiring.backup import create_backup, restore_backup, verify_backup
@@ -39,6 +42,7 @@ from tests.contract.jobs import (
 )
 
 LATER = NOW + 60_000
+LARGE = os.urandom(1 << 20) * 5
 GIVEN_BACK = {JobState.CANCELLING: JobState.CANCELLED, JobState.PAUSING: JobState.PAUSED}
 WORKER = Worker(
     id=WorkerId("a" * 64),
@@ -66,7 +70,8 @@ async def every_state(directory: Path) -> dict[JobState, Job]:
     state.endpoint_key()
     state.admin_token()
     state.p2p_address("127.0.0.1:0")
-    blob = await FileBlobStore(state.blobs).put(b"large" * 2000)
+    blobs = FileBlobStore(state.blobs)
+    blob, large = await blobs.put(b"large" * 2000), await blobs.put(LARGE)
     async with opened(directory) as store:
         join = "c" * 64
         token = JoinToken(id="j1", digest=join, created_ms=NOW, expires_ms=NOW + 1000, uses_left=5)
@@ -77,6 +82,9 @@ async def every_state(directory: Path) -> dict[JobState, Job]:
         for one in sorted(JobState, reverse=True):
             await reach(store.queue, 1 + int(one), one)
         await store.queue.submit([new_job(50, payload=blob)])
+        artifact = Artifact("dir/large", large.digest, large.size, "text/plain")
+        put = Put(placed=placed(1 + int(JobState.IN_PROGRESS)), number=0, artifact=artifact, at_ms=NOW)
+        assert await store.artifacts.put(put, 10) is PutResult.DONE
         jobs = await store.queue.get([JobId(1 + int(one)) for one in JobState])
     return {one: job for one, job in zip(JobState, jobs, strict=True) if job is not None}
 
@@ -110,6 +118,9 @@ async def test_a_restored_state_is_what_was_acknowledged_and_nothing_is_placed(t
         assert with_blob is not None
         assert isinstance(with_blob.spec.input, BlobRef)
         assert await blobs.get(with_blob.spec.input.digest) == b"large" * 2000
+        found = await store.artifacts.artifact(JobId(1 + int(JobState.IN_PROGRESS)), "dir/large")
+        assert found is not None
+        assert b"".join([piece async for piece in blobs.read(found.artifact.digest)]) == LARGE
         worker = await store.registry.worker(WORKER.id)
         assert worker is not None
         assert (worker.session_open, worker.state) == (False, WorkerState.ACTIVE)
@@ -217,7 +228,7 @@ async def test_what_cannot_be_backed_up_leaves_no_file(tmp_path: Path) -> None:
 
 async def test_a_damaged_blob_is_named_and_left_out(tmp_path: Path) -> None:
     await every_state(tmp_path / "source")
-    (blob,) = [path for path in (tmp_path / "source" / "blobs").rglob("*") if len(path.name) == 64]
+    (blob,) = (tmp_path / "source" / "blobs").rglob(sha256(b"large" * 2000).hexdigest())
     blob.write_bytes(b"rotten")
     made = create_backup(tmp_path / "source", tmp_path / "backup", NOW)
     assert made.damaged == (blob.name,)

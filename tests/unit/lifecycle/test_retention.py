@@ -14,6 +14,7 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, JobId, SessionId
@@ -26,6 +27,7 @@ from mvm_ci.domain.schedule import Schedule
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.retention import ENTRIES_AT_ONCE, REMOVE_AT_ONCE, ROUND_MS, RetainedStores, Retention
 from mvm_ci.ports.access import AuditEntry, AuditFilter
+from mvm_ci.ports.artifacts import Put, PutResult
 from mvm_ci.ports.catalogue import Holding, ModuleInfo
 from mvm_ci.ports.job_queue import Report, Segment
 from mvm_ci.testing.clock import FakeClock
@@ -65,10 +67,16 @@ class Rig:
         self.retention = Retention(stores, self.modules, self.clock, policy, self.keys_gone.append)
         self._ids = 0
 
-    async def job(self, *, payload: bytes | BlobRef = b"in", module: str = "5" * 64) -> JobId:
+    async def job(
+        self,
+        *,
+        payload: bytes | BlobRef = b"in",
+        module: str = "5" * 64,
+        inputs: tuple[Artifact, ...] = (),
+    ) -> JobId:
         self._ids += 1
         job = JobId((self.clock.now_ms() << 20) + self._ids)
-        spec = JobSpec(module=Digest(module), input=payload)
+        spec = JobSpec(module=Digest(module), input=payload, inputs=inputs)
         await self.queue.submit([NewJob(id=job, spec=spec, created_ms=self.clock.now_ms(), session=SESSION)])
         return job
 
@@ -151,6 +159,45 @@ async def test_blobs_go_once_nothing_refers_to_them_and_they_are_old() -> None:
     left = {blob.digest for blob in await rig.blobs.stored(None, 100)}
     assert left == {young.digest, *(ref.digest for name, ref in refs.items() if name != "lost")}
     assert (rig.retention.removed.blobs, rig.retention.removed.blob_bytes) == (1, len("lost"))
+
+
+async def test_what_is_an_artifact_stays_as_long_as_its_job() -> None:
+    rig = Rig(RetentionPolicy(jobs_age_ms=10 * DAY, blob_grace_ms=DAY, artifacts_age_ms=5 * DAY))
+    put, given, loose = [await rig.blobs.put(name) for name in (b"put", b"given", b"loose")]
+    await rig.artifacts.upload(DEFAULT_NAMESPACE, loose.digest, loose.size, rig.clock.now_ms())
+    job = await rig.job(inputs=(Artifact("given", given.digest, given.size),))
+    asked = Put(placed=Placed(job, 1), number=0, artifact=Artifact("put", put.digest, put.size), at_ms=0)
+    assert await rig.artifacts.put(asked, 10) is PutResult.DONE
+    report = Report(placed=Placed(job, 1), outcome=Completed(b"out"))
+    await rig.queue.report([report], rig.clock.now_ms())
+
+    async def left() -> tuple[set[str], set[str]]:
+        for part in (rig.retention.remove_jobs, rig.retention.remove_artifacts, rig.retention.remove_blobs):
+            await rig.through(part)
+        names = {one.artifact.name for one in await rig.artifacts.artifacts(job)}
+        return names, {(await rig.blobs.get(one.digest)).decode() for one in await rig.blobs.stored(None, 9)}
+
+    await rig.clock.advance(DAY / 2)
+    assert await left() == ({"given", "put"}, {"put", "given", "loose"})
+    await rig.clock.advance(DAY)
+    assert await left() == ({"given", "put"}, {"put", "given"})
+    await rig.clock.advance(4 * DAY)
+    assert await left() == ({"given"}, {"given"})
+    await rig.clock.advance(6 * DAY)
+    assert await left() == (set(), set())
+    removed = rig.retention.removed
+    assert (removed.uploads, removed.artifacts, removed.jobs) == (1, 1, 1)
+
+
+async def test_what_the_kept_jobs_hold_counts_artifacts() -> None:
+    rig = Rig(RetentionPolicy(jobs_bytes=1_000))
+    first = await rig.job()
+    artifact = Artifact("large", Digest("7" * 64), 5_000)
+    await rig.artifacts.put(Put(placed=Placed(first, 1), number=0, artifact=artifact, at_ms=0), 10)
+    await rig.queue.report([Report(placed=Placed(first, 1), outcome=Completed(b"out"))], 0)
+    second = await rig.finished()
+    await rig.through(rig.retention.remove_jobs)
+    assert await rig.left() == {second}
 
 
 async def test_a_blob_that_is_asked_for_while_references_are_gathered_stays(
