@@ -80,7 +80,7 @@ async def test_a_repetition_that_comes_late_changes_nothing(
 ) -> None:
     await reach(queue, 1, JobState.IN_PROGRESS)
     first, second = put(1, artifact("x", ONE), 5), put(1, artifact("x", TWO), 6)
-    for one in (first, first, second, first, second):
+    for one in (first, first, second, second, first):
         assert await artifacts.put(one, MOST) is PutResult.DONE
     (found,) = await artifacts.artifacts(JobId(1))
     assert found.artifact.digest == TWO

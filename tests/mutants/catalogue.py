@@ -39,6 +39,8 @@ CATALOGUE: Final = "tests/contract/test_catalogue.py"
 PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
+PLANE_ARTIFACTS: Final = "tests/integration/control_plane/test_artifacts.py"
+ARTIFACT_CALLS: Final = "tests/unit/lifecycle/test_artifact_calls.py"
 RATES: Final = "tests/integration/control_plane/test_rates.py"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
@@ -322,5 +324,62 @@ MUTANTS: Final = (
         "[level.unused(limit - len(rows))]",
         "[level]",
         (f"{RATES}::test_jobs_of_a_backlog_take_no_more_from_a_rate_than_they_are",),
+    ),
+    # ---------------------------------------------------------------- artifacts
+    Mutant(
+        "a request sends an artifact that the job has not got",
+        "lifecycle/artifact_calls.py",
+        "if source is not None and await self.known(source.digest) != source:",
+        "if source is not None and await self.known(source.digest) is None:",
+        (f"{ARTIFACT_CALLS}::test_a_request_from_or_to_what_is_not_allowed_is_not_made",),
+    ),
+    Mutant(
+        "what the journal has is sent again at replay",
+        "lifecycle/artifact_calls.py",
+        "        if writing.recorded is None:\n            writing.gathered += data",
+        "        if True:\n            writing.gathered += data",
+        ("tests/integration/engine/test_artifacts.py::test_what_is_recorded_is_not_uploaded_again",),
+    ),
+    Mutant(
+        "a spool outlives its placement",
+        "engine/pool.py",
+        "        self._lives.pop(live.placed, None)\n        self._desk.over(live)\n",
+        "        self._lives.pop(live.placed, None)\n",
+        ("tests/integration/engine/test_artifacts.py::test_a_stop_in_the_middle_lets_go_of_everything",),
+    ),
+    Mutant(
+        "a worker stores bytes for a job of another",
+        "control_plane/transfers.py",
+        "if request.placed not in placements:",
+        "if False:",
+        (f"{PLANE_ARTIFACTS}::test_bytes_for_a_job_of_somebody_else",),
+    ),
+    Mutant(
+        "a job names bytes of another size",
+        "lifecycle/artifacts.py",
+        "if size != artifact.size:",
+        "if False:",
+        (f"{PLANE_ARTIFACTS}::test_bytes_that_are_not_what_they_are_said_to_be",),
+    ),
+    Mutant(
+        "a job reads artifacts of another namespace",
+        "lifecycle/artifacts.py",
+        "if found is None or found.options.lane.namespace != job.options.lane.namespace:",
+        "if found is None:",
+        (f"{PLANE_ARTIFACTS}::test_jobs_of_a_namespace_get_each_others",),
+    ),
+    Mutant(
+        "a late repetition of a put undoes a later one",
+        "adapters/sql/artifacts.sql",
+        " AND (excluded.epoch, excluded.number) > (artifacts.epoch, artifacts.number)",
+        "",
+        ("tests/contract/test_artifacts.py::test_a_repetition_that_comes_late_changes_nothing",),
+    ),
+    Mutant(
+        "damaged bytes of a download are taken for whole",
+        "client/download.py",
+        """if self._etag != f'"{self._hashing.hexdigest()}"':""",
+        "if False:",
+        ("tests/unit/client/test_artifacts.py::test_damaged_bytes_are_not_taken_for_whole",),
     ),
 )
