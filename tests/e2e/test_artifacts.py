@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from guest.build_c import build_c
-from mvm_ci.testing.cluster import ROOT, Cluster, cluster
+from mvm_ci.testing.cluster import ROOT, Cluster, Process, cluster
 from mvm_ci.testing.loopback import serving
 from tests.e2e.test_job_pages import blocks
 
@@ -47,6 +47,12 @@ def digest_of(file: Path) -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
+def most_memory(process: Process) -> int:
+    """The most memory that it has had, in bytes."""
+    status = Path(f"/proc/{process.popen.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+
 def expected(megabytes: int) -> bytes:
     """What the guest's "put" puts."""
     whole = bytearray()
@@ -63,6 +69,7 @@ def expected(megabytes: int) -> bytes:
 
 
 def test_a_large_artifact_is_put_listed_and_downloaded(made: Cluster, guest: str) -> None:
+    before = [most_memory(process) for process in made.processes]
     job = made.ok("job", "submit", guest, "--memory", "8", "--input", f'"put {LARGE}"')
     assert made.ok("job", "wait", job) == "completed"
     put = json.loads(made.ok("job", "result", job))["ok"]
@@ -79,6 +86,9 @@ def test_a_large_artifact_is_put_listed_and_downloaded(made: Cluster, guest: str
     assert "artifact.put: dir/big.bin" in called
     assert len(json.dumps(journal)) < 5_000
     file.unlink()
+    # Control plane and worker have had pieces of it in memory, never all.
+    for process, less in zip(made.processes, before, strict=True):
+        assert most_memory(process) - less < LARGE * MIB / 2, process.name
 
 
 def test_a_large_input_goes_to_the_guest_and_back(made: Cluster, guest: str, content: Path) -> None:
