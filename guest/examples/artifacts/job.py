@@ -11,5 +11,6 @@ import mvm_ci
 def run(input):
     log = mvm_ci.get_artifact("app.log")
     with log.open() as lines:
-        errors = mvm_ci.put_artifact("errors.txt", (line for line in lines if b"ERROR" in line), media="text/plain")
+        found = (line for line in lines if b"ERROR" in line)
+        errors = mvm_ci.put_artifact("errors.txt", found, media="text/plain")
     return {"of": log.size, "errors": errors.size, "digest": errors.digest}
