@@ -51,6 +51,9 @@ class Sink:
     async def give_way(self) -> None:
         """Nobody else is there."""
 
+    def cancelled(self) -> bool:
+        return False
+
     def random_seed(self) -> bytes:
         return bytes(32)
 

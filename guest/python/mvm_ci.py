@@ -16,6 +16,10 @@ class CallError(Exception):
         self.kind = kind
 
 
+class Cancelled(BaseException):
+    """This job is being cancelled: raised once, at its next call; what it does then has the grace that it was given."""
+
+
 class Failed(Exception):
     """What was waited for did not succeed: a child failed, a promise was broken. ``kind``, ``detail``: see the failure of
     a job.
@@ -83,6 +87,17 @@ class Job:
         self.id = id
         self.attempt = attempt
         self.module = module
+
+
+def install():
+    """Lets a sleep that a cancellation ended raise ``Cancelled``."""
+    sleep = time.sleep
+
+    def interruptible_sleep(seconds, /):
+        sleep(seconds)
+        _call("job.check", {})
+
+    time.sleep = interruptible_sleep
 
 
 def job():
@@ -196,6 +211,8 @@ def memo(name, function, *arguments, **named):
 def _call(name, argument):
     answer = json.loads(host.call(name, json.dumps(argument, allow_nan=False)))
     if "error" in answer:
+        if answer["error"]["kind"] == "cancelled":
+            raise Cancelled(answer["error"]["message"])
         raise CallError(answer["error"]["kind"], answer["error"]["message"])
     return answer["ok"]
 

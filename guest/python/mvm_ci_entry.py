@@ -8,6 +8,7 @@ import json
 import sys
 import traceback
 
+import mvm_ci
 import mvm_ci_build
 import mvm_ci_preload
 import mvm_ci_urllib
@@ -15,6 +16,7 @@ import wit_world
 from componentize_py_types import Err
 
 mvm_ci_urllib.install()
+mvm_ci.install()
 for name, descriptor in (("stdout", 1), ("stderr", 2)):
     # The interpreter's own streams write each piece of a line by itself; here each line is one call of the host.
     binary = io.BufferedWriter(io.FileIO(descriptor, "wb", closefd=False))

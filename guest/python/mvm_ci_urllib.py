@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 import urllib.response
 
+import mvm_ci
 from wit_world.imports import host
 
 _DEFAULT_TIMEOUT_S = 30.0
@@ -82,6 +83,8 @@ def _perform(request):
     }
     answer = json.loads(host.http(json.dumps(document)))
     if "error" in answer:
+        if answer["error"]["kind"] == "cancelled":
+            raise mvm_ci.Cancelled(answer["error"]["message"])
         raise urllib.error.URLError(_reason(**answer["error"]))
     got = answer["ok"]
     message = http.client.HTTPMessage()

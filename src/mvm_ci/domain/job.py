@@ -159,6 +159,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 3_600_000
     """Longest run time of one placement, waiting included."""
     memory_bytes: int = 256 << 20
+    cancel_grace_ms: int = 0
+    """How long its guest may clean up once it is told that it is cancelled; 0: it is not told."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,3 +225,5 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     spec: JobSpec
     journal_length: int
+    cancelling: bool = False
+    """It is placed to clean up."""

@@ -8,6 +8,8 @@ from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.payload import Payload
 
+CANCELLATION: Final = ("cancel",)
+"""What a job awaits that is pending to clean up."""
 NEVER_MS: Final = 253_402_300_799_000
 """When a wait without a time-out is over (Unix milliseconds): at the end of the year 9999."""
 WAIT_FOR_MAIL: Final = "mail.wait"

@@ -20,6 +20,7 @@ from mvm_ci.engine.live import MAX_GUESTS, Death, Live
 from mvm_ci.engine.messages import (
     AreYouThere,
     Awake,
+    Cancel,
     Durable,
     FromRunner,
     Here,
@@ -67,6 +68,10 @@ class Owner(Protocol):
 
     def on_tell(self, live: Live, message: Tell) -> None:
         """It told the control plane something."""
+        ...
+
+    def on_awake(self, live: Live) -> None:
+        """It goes on without an answer."""
         ...
 
     def on_sleep(self, live: Live) -> None:
@@ -142,6 +147,10 @@ class Crew:
         """Tells its runner to end it."""
         self._send(live, LeaveNow(live.number, outcome))
 
+    def cancel(self, live: Live) -> None:
+        """Tells its runner that its job is being cancelled."""
+        self._send(live, Cancel(live.number))
+
     def durable(self, live: Live) -> None:
         """Tells its runner how much of its journal is durable."""
         self._send(live, Durable(live.number, live.acked))
@@ -201,7 +210,7 @@ class Crew:
                 process.send(_run(batch))
             self._fresh += batch
 
-    def _send(self, live: Live, message: Durable | LeaveNow | Reply) -> None:
+    def _send(self, live: Live, message: Durable | LeaveNow | Cancel | Reply) -> None:
         process = self.seats[live.seat].process if live.seat is not None else None
         if process is not None:
             process.send(message)
@@ -230,6 +239,7 @@ class Crew:
             self._owner.on_tell(live, message)
         elif isinstance(message, Awake):
             seat.go_on(live)
+            self._owner.on_awake(live)
         else:
             seat.wait(live)
             if isinstance(message, Sleeps):
@@ -303,5 +313,7 @@ def _run(batch: list[Live]) -> Run:
         placement = live.placement
         memory = placement.spec.memory_bytes
         journal = tuple(live.durable)
-        tasks.append(Task(live.number, index, payload, memory, live.placed, placement.attempt, journal))
+        tasks.append(
+            Task(live.number, index, payload, memory, live.placed, placement.attempt, journal, live.cancelled)
+        )
     return Run(tuple(kept), tuple(tasks))

@@ -35,7 +35,8 @@ class Live:
     ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
     while it ``waits``. ``large``: it takes a whole slot however quick its module is.
 
-    ``leaving``: it was told to, with ``leave_outcome``; ``insisted``: and then to end as it is.
+    ``cancelled``: its guest is to learn that its job is being cancelled. ``leaving``: it was told to, with
+    ``leave_outcome``; ``insisted``: and then to end as it is.
 
     ``doubts``: the deaths of runners that it was in; ``deaths``: how often it was alone there.
     """
@@ -43,6 +44,7 @@ class Live:
     __slots__ = (
         "acked",
         "begun",
+        "cancelled",
         "deaths",
         "doubts",
         "durable",
@@ -84,6 +86,7 @@ class Live:
         self.deaths = 0
         self.begun: float | None = None
         self.started = False
+        self.cancelled = False
         self.seat: int | None = None
         self.weight_ns = 0
         self.waits = False

@@ -43,6 +43,8 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     placed: Placed
     attempt: int
     journal: tuple[Segment, ...]
+    cancelled: bool = False
+    """Its job is being cancelled: the guest may clean up."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -92,6 +94,12 @@ class LeaveNow(msgspec.Struct, frozen=True, array_like=True, tag=7):
 
     number: int
     outcome: Outcome | None
+
+
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """The task's job is being cancelled: its guest is told at its next call."""
+
+    number: int
 
 
 class AreYouThere(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
@@ -190,7 +198,7 @@ class Here(msgspec.Struct, frozen=True, array_like=True, tag=27, gc=False):
 Question: TypeAlias = HttpCall | PutBlob | GetBlob | AskCall
 Reply: TypeAlias = HttpAnswer | BlobStored | BlobBytes | AskAnswer
 ToRunner: TypeAlias = (
-    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | AskAnswer | LeaveNow
+    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | AskAnswer | LeaveNow | Cancel
 )
 FromRunner: TypeAlias = (
     Here | Ready | Post | HttpCall | PutBlob | GetBlob | AskCall | Tell | Results | Sleeps | Awake

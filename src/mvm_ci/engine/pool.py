@@ -16,10 +16,8 @@ durable.
 import asyncio
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from mvm_ci.domain.ids import format_job_id
@@ -32,10 +30,10 @@ from mvm_ci.engine.effects import Effects
 from mvm_ci.engine.journaling import Journaling
 from mvm_ci.engine.live import Live
 from mvm_ci.engine.messages import HttpCall, Post, Question, Result, Tell
+from mvm_ci.engine.pool_settings import PoolSettings
 from mvm_ci.engine.preparation import Preparation
 from mvm_ci.engine.questions import Questions
 from mvm_ci.engine.reports import Reports
-from mvm_ci.engine.runner_process import RunnerSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ControlPlane,
@@ -49,24 +47,9 @@ from mvm_ci.ports.engine import (
 from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
-DEFAULT_RUNTIME: Final = "mvm_ci.adapters.wasm.runtime:WasmRuntime"
 _TICK_S: Final = 0.02
 _OBEY_S: Final = 1.0
 _RERUNS: Final = 3
-
-
-class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``worker``: its name, as journals record it. ``directory``: where runners run; there must be one.
-
-    ``slots``: how many guests compute at once (0: one per core). ``suspend_after_ms``: guests that sleep
-    longer are suspended. ``runtime``: ``module:factory`` of the ``GuestRuntime`` in the runners.
-    """
-
-    worker: str
-    directory: Path
-    slots: int = 0
-    suspend_after_ms: int = 5_000
-    runtime: str = DEFAULT_RUNTIME
 
 
 class EnginePool:
@@ -86,7 +69,7 @@ class EnginePool:
     ) -> None:
         slots = settings.slots or os.cpu_count() or 1
         self._loop = asyncio.get_running_loop()
-        self._crew = Crew(slots, _runner_settings(settings), self)
+        self._crew = Crew(slots, settings.runners, self)
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._plane = plane
@@ -156,6 +139,19 @@ class EnginePool:
         live = self._lives.get(placed)
         if live is not None:
             self._end(live, Stopped())
+
+    def cancel(self, placed: Placed) -> None:
+        live = self._lives.get(placed)
+        if live is None or live.cancelled:
+            return
+        grace_ms = live.placement.spec.cancel_grace_ms
+        if not grace_ms or (live.seat is None and not live.durable):
+            self._end(live, Stopped())
+            return
+        live.cancelled = True
+        self._crew.cancel(live)
+        self._time_outs.add(live, self._loop.time() + grace_ms / 1000)
+        self._tick_soon()
 
     def drop(self, placements: Sequence[Placed]) -> None:
         for placed in placements:
@@ -252,7 +248,7 @@ class EnginePool:
         live.gone = True
         if live.leaving:
             self._leaving.discard(live)
-        if live.begun is not None:
+        if live.begun is not None or live.cancelled:
             self._time_outs.discard(live)
         self._lives.pop(live.placed, None)
         if not self._lives:
@@ -300,6 +296,10 @@ class EnginePool:
         if not live.gone:
             self._plane.tell(live.placed, message.name, message.argument)
 
+    def on_awake(self, live: Live) -> None:
+        """It goes on without an answer."""
+        live.cancel_effect()
+
     def on_sleep(self, live: Live) -> None:
         """It waits for a time."""
         if not live.gone:
@@ -346,7 +346,8 @@ class EnginePool:
     def _begin(self, live: Live) -> None:
         if live.begun is None:
             live.begun = self._loop.time()
-            self._time_outs.add(live, live.begun + live.placement.spec.timeout_ms / 1000)
+            if not live.cancelled:
+                self._time_outs.add(live, live.begun + live.placement.spec.timeout_ms / 1000)
         if not live.started and not live.gone:
             live.started = True
             self._reports.started(live.placed)
@@ -364,7 +365,8 @@ class EnginePool:
                 self._begin(live)
         for live in self._time_outs.passed(now):
             message = f"it ran for longer than {live.placement.spec.timeout_ms} ms"
-            self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
+            failure = Failure(kind=FailureKind.TIME, message=message)
+            self._end(live, Stopped() if live.cancelled else Failed(failure))
         self._crew.kill_silent(now)
         for live in self._leaving.passed(now):
             self._enforce(live)
@@ -385,12 +387,3 @@ class EnginePool:
             live.pump.cancel()
             live.pump = None
             self._finish(live, live.final[0])
-
-
-def _runner_settings(settings: PoolSettings) -> RunnerSettings:
-    return RunnerSettings(
-        place=settings.worker,
-        suspend_after_ms=settings.suspend_after_ms,
-        directory=settings.directory,
-        runtime=settings.runtime,
-    )

@@ -27,6 +27,7 @@ from mvm_ci.engine.messages import (
     AskAnswer,
     BlobBytes,
     BlobStored,
+    Cancel,
     Durable,
     FromRunner,
     Here,
@@ -120,6 +121,9 @@ class Turns:
         elif isinstance(message, HttpAnswer | BlobStored | BlobBytes | AskAnswer):
             known = self._tasks.get(message.call >> 32)
             self._wake(known.answered(message) if known is not None else None)
+        elif isinstance(message, Cancel):
+            known = self._tasks.get(message.number)
+            self._wake(known.cancel() if known is not None else None)
         elif isinstance(message, LeaveNow):
             self._leave(message)
         elif isinstance(message, AreYouThere):

@@ -10,6 +10,7 @@ from mvm_ci.journal.entries import (
     Awaited,
     Began,
     Called,
+    CancelSeen,
     ClockRead,
     Continued,
     Entry,
@@ -52,6 +53,8 @@ def describe(entry: Entry) -> str:  # noqa: C901, PLR0912 - one line an entry
             words = _wait(entry)
         case Took():
             words = _mail(entry.mail)
+        case CancelSeen():
+            words = "that the guest learned of its cancellation"
         case Continued():
             words = f"the end, to go on with an input {_contents(entry.input)}"
         case Placement():

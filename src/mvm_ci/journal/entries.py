@@ -141,6 +141,10 @@ class Took(msgspec.Struct, frozen=True, array_like=True, tag=12):
     mail: Mail | None
 
 
+class CancelSeen(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """The guest learned, at its next call, that its job is being cancelled."""
+
+
 class Continued(msgspec.Struct, frozen=True, array_like=True, tag=15):
     """The guest ended, to go on as a new execution with ``input``."""
 
@@ -160,5 +164,6 @@ Entry: TypeAlias = (
     | Called
     | Awaited
     | Took
+    | CancelSeen
     | Continued
 )

@@ -8,7 +8,7 @@ import msgspec
 from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.chance import RandomStream
-from mvm_ci.journal.entries import Began
+from mvm_ci.journal.entries import Began, CancelSeen
 from mvm_ci.journal.ledger import Ledger
 from mvm_ci.journal.steps import Identity, JournalLimits
 
@@ -22,6 +22,7 @@ class Standing:
 
     __slots__ = (
         "_began",
+        "_cancelled",
         "_floor_ns",
         "_identity",
         "_ledger",
@@ -42,11 +43,31 @@ class Standing:
         self._log_bytes = 0
         self._requests = 0
         self._open: set[str] = set()
+        self._cancelled = False
 
     @property
     def identity(self) -> Identity:
         """What is executed."""
         return self._identity
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the guest knows that its job is being cancelled."""
+        return self._cancelled
+
+    def cancelled(self, *, asked: bool) -> bool:
+        """Whether the guest learns at this call that its job is being cancelled: once. ``asked``: it is."""
+        ledger = self._ledger
+        if ledger.current is None:
+            if not asked or self._cancelled:
+                return False
+            ledger.write(CancelSeen())
+        elif isinstance(ledger.current, CancelSeen):
+            ledger.advance()
+        else:
+            return False
+        self._cancelled = True
+        return True
 
     @property
     def replaying(self) -> bool:

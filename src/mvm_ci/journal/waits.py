@@ -1,7 +1,7 @@
 """The replay machine's part for time: clocks, sleeps, and waits for mail."""
 
 from mvm_ci.domain.mail import Mail
-from mvm_ci.journal.entries import Awaited, ClockRead, Slept, Took
+from mvm_ci.journal.entries import Awaited, CancelSeen, ClockRead, Slept, Took
 from mvm_ci.journal.standing import Standing, time_of
 from mvm_ci.journal.steps import MailWait, Wait
 
@@ -37,9 +37,12 @@ class Waits(Standing):
         duration = time_of(duration_ns)
         return self._sleep(Slept(time_of(self._monotonic(now_ns) + duration), duration), now_ns)
 
-    def await_mail(self, topics: tuple[str, ...], duration_ns: int | None, now_ns: int) -> Took | MailWait:
+    def await_mail(
+        self, topics: tuple[str, ...], duration_ns: int | None, now_ns: int
+    ) -> Took | MailWait | None:
         """The guest waits for mail about one of ``topics``, for ``duration_ns`` or (None) as long as it
         takes: how its wait ended, if it did, else until when it waits; ``took`` ends it then.
+        None: a cancellation ended it.
         """
         duration = None if duration_ns is None else time_of(duration_ns)
         asked = Awaited(topics, time_of(self._monotonic(now_ns) + (duration or 0)), duration)
@@ -57,6 +60,8 @@ class Waits(Standing):
         recorded = ledger.current
         if recorded is None:
             return MailWait(wake, None if duration is None else self._began.wall_ns + wake)
+        if isinstance(recorded, CancelSeen):
+            return None
         if not isinstance(recorded, Took):
             raise ledger.disagree(recorded, Took(None))
         ledger.advance()

@@ -173,11 +173,11 @@ class Dispatcher:
         self._uncounted = bool(self.scheduler.limits.uncounted())
         self._event.set()
 
-    def stop(self, session: SessionId, placed: Placed) -> None:
-        """A job is being cancelled: its worker must stop it, if it is connected."""
+    def stop(self, session: SessionId, placed: Placed, *, cancel: bool) -> None:
+        """A job is being paused, or cancelled: its worker must stop it, if it is connected."""
         seat = self.seats.get(session)
         if seat is not None:
-            seat.stop(placed)
+            seat.stop(placed, cancel=cancel)
 
     def left(self, session: SessionId, placements: Sequence[Placed]) -> None:
         """These are not at the session's worker any more."""
@@ -324,6 +324,8 @@ class Dispatcher:
                 journal = ()
             item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
             self._assign(seat, [item])
+            if job.cancelling:
+                seat.stop(placed, cancel=True)
         return True
 
     async def _give_back(self, placed: Placed) -> bool:

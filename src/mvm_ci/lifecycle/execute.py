@@ -30,6 +30,7 @@ from mvm_ci.domain.outcome import (
     FailureKind,
     Outcome,
     Parked,
+    Stopped,
     Suspended,
 )
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
@@ -38,9 +39,9 @@ from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement, Took
 from mvm_ci.journal.replay import Replay
 from mvm_ci.journal.steps import Answer, Ask, Identity, JournalLimits, LimitReached, Wait, bounded
-from mvm_ci.lifecycle.host_calls import answer
+from mvm_ci.lifecycle.host_calls import Interrupted, answer
 from mvm_ci.lifecycle.letter_box import LetterBox
-from mvm_ci.ports.execution import ExecutionHost, Leave
+from mvm_ci.ports.execution import CANCELLED, ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 
 _NS_PER_MS: Final = 1_000_000
@@ -131,7 +132,8 @@ async def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits
         return leave.outcome
     kept = await calls.store(result)
     calls.machine.finish(kept)
-    return Completed(kept)
+    # Whoever was told to end, and did so well, has not completed what the job was for.
+    return Stopped() if calls.machine.was_cancelled else Completed(kept)
 
 
 def _parked(error: CorruptJournal | NondeterminismDetected) -> Parked:
@@ -176,6 +178,8 @@ class Calls:
 
     async def http(self, request: HttpRequest) -> HttpResult:
         host, machine = self._host, self.machine
+        if self.cancelled():
+            return CANCELLED
         began_ns = host.wall_ns()
         try:
             step = machine.http(request, began_ns)
@@ -184,10 +188,14 @@ class Calls:
         if isinstance(step, Answer):
             if step.flush:
                 await self._flush()
+            if step.result == CANCELLED:
+                self.cancelled()
             return await self._loaded(step.result)
         await self._flush()
         result = await host.http(request, step.key)
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
+        if seen == CANCELLED:
+            self.cancelled()
         if step.once:
             await self._flush()
         return await self._loaded(seen)
@@ -229,10 +237,15 @@ class Calls:
         wait = self.machine.await_mail(topics, duration_ns, self._host.wall_ns())
         if isinstance(wait, Took):
             return wait.mail
+        if wait is None:
+            self.cancelled()
+            raise Interrupted
         box = self._box
         found = box.find(topics)
         if found is None:
             found = await self._wait_for_mail(topics, wait.wake_wall_ns)
+            if found is None and self.cancelled():
+                raise Interrupted
         self.machine.took(wait, found)
         if found is not None:
             box.took(found)
@@ -246,7 +259,7 @@ class Calls:
         until_ns = patience_ns if wake_wall_ns is None else min(patience_ns, wake_wall_ns)
         box.add(await host.mail(topics, until_ns))
         found = box.find(topics)
-        if found is not None or until_ns == wake_wall_ns:
+        if found is not None or until_ns == wake_wall_ns or self._interrupts:
             return found
         wake_ms = NEVER_MS if wake_wall_ns is None else -(-wake_wall_ns // _NS_PER_MS)
         raise Leave(Suspended(wake_ms, topics))
@@ -255,6 +268,10 @@ class Calls:
         """The guest goes on as a new execution."""
         self.machine.continue_as_new(given)
         raise Leave(Continued(given))
+
+    def cancelled(self) -> bool:
+        """Whether the guest learns now that its job is being cancelled."""
+        return self.machine.cancelled(asked=self._host.cancelled())
 
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
@@ -289,7 +306,7 @@ class Calls:
             wait = sleep(time_ns, now_ns)
         except (LimitReached, NondeterminismDetected) as error:
             raise _leave(error) from error
-        if wait is None:
+        if wait is None or self._interrupts:
             return
         if wait.wake_wall_ns - now_ns > self._suspend_after_ns:
             raise Leave(Suspended(-(-wait.wake_wall_ns // _NS_PER_MS)))
@@ -301,6 +318,11 @@ class Calls:
         if isinstance(result, HttpResponse) and isinstance(result.body, BlobRef):
             return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
         return result
+
+    @property
+    def _interrupts(self) -> bool:
+        """Whether the guest is to learn at its next call that its job is being cancelled: no wait is long."""
+        return self._host.cancelled() and not self.machine.was_cancelled
 
     def _post_if_due(self, now_ns: int) -> None:
         if self.machine.unposted >= _POST_BYTES or (

@@ -54,6 +54,10 @@ class Surroundings(Protocol):
         """Waits for mail; None: it took too long."""
         ...
 
+    def cancelled(self) -> bool:
+        """Whether the guest learns now that its job is being cancelled."""
+        ...
+
     def continue_as_new(self, given: Payload) -> NoReturn:
         """The guest ends, to go on as a new execution."""
         ...
@@ -75,6 +79,13 @@ class BadCall(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class Interrupted(BadCall):
+    """The guest's job is being cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", "the job is being cancelled")
 
 
 class _Memo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +114,8 @@ async def answer(surroundings: Surroundings, name: str, argument: bytes) -> byte
     """The document that answers a call. Raises ``LimitReached`` and ``NondeterminismDetected``."""
     handler = _HANDLERS.get(name, _unknown)
     try:
+        if surroundings.cancelled():
+            raise Interrupted
         return _encoder.encode({"ok": await handler(surroundings, argument)})
     except BadCall as error:
         return _encoder.encode({"error": {"kind": error.kind, "message": str(error)}})
@@ -135,6 +148,10 @@ async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
 async def _job_info(surroundings: Surroundings, _argument: bytes) -> dict[str, Any]:
     identity = surroundings.machine.identity
     return {"job": format_job_id(identity.job), "attempt": identity.attempt, "module": identity.module}
+
+
+async def _check(_surroundings: Surroundings, _argument: bytes) -> None:
+    """Every call learns of a cancellation; this one does nothing else."""
 
 
 async def _wait(surroundings: Surroundings, argument: bytes) -> dict[str, Any] | None:
@@ -203,6 +220,7 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "memo.put": _memo_put,
     "memo.drop": _memo_drop,
     "job.info": _job_info,
+    "job.check": _check,
     "job.continue": _continue,
     "job.progress": _progress,
     "job.metadata": _asked("job.metadata"),

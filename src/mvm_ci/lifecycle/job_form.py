@@ -47,6 +47,7 @@ class Forms:
             job.allow_hosts,
             job.timeout_s,
             job.memory_mb,
+            job.cancel_grace_s,
             job.queue,
             job.priority,
             job.max_attempts,
@@ -69,5 +70,6 @@ class Forms:
             max_attempts=job.max_attempts,
             timeout_ms=max(1, round(job.timeout_s * 1000)),
             memory_bytes=job.memory_mb << 20,
+            cancel_grace_ms=round((job.cancel_grace_s or 0.0) * 1000),
         )
         return Form(common, job_request.options_of(number, job, self._namespace, self._now_ms))

@@ -20,6 +20,7 @@ from mvm_ci.wire.api import MAX_INPUT, AfterSpec, BackoffSpec, ConcurrencySpec, 
 
 MAX_ATTEMPTS: Final = 100
 MAX_TIMEOUT_S: Final = 30 * 86_400.0
+MAX_GRACE_S: Final = 3_600.0
 MAX_MEMORY_MB: Final = 4_096
 MAX_KEY: Final = 200
 """Characters of a concurrency, fairness or idempotency key, a tag, a metadata key or the name of a queue."""
@@ -95,6 +96,8 @@ def check_ranges(number: int, job: SubmitJob) -> None:
         raise BadInput(
             f"{where}.priority: {job.priority} is not between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
         )
+    if not 0 <= job.cancel_grace_s <= MAX_GRACE_S:
+        raise BadInput(f"{where}.cancel_grace_s: {job.cancel_grace_s} is not between 0 and {MAX_GRACE_S:.0f}")
     check_queue(f"{where}.queue", job.queue)
     if job.allow_hosts is not None:
         check_hosts(job.allow_hosts, f"{where}.allow_hosts")

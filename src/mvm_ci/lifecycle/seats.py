@@ -67,7 +67,7 @@ class Seat:
         self.open = True
         self.draining = False
         self.claiming = 0
-        self._late_stops: list[Placed] = []
+        self._late_stops: list[Stop] = []
         self._sent_ms: dict[JobId, int] = {}
 
     @property
@@ -110,21 +110,22 @@ class Seat:
             self._sent_ms[item.placed.job] = now_ms
         self.placements.given(item.placed for item in items)
 
-    def stop(self, placed: Placed) -> None:
-        """Tells the worker to stop a job. Never overtakes the job's own assignment, which may be under
-        way.
+    def stop(self, placed: Placed, *, cancel: bool) -> None:
+        """Tells the worker to stop a job, whose guest is told first with ``cancel``. Never overtakes the
+        job's own assignment, which may be under way.
         """
         if self.claiming:
-            self._late_stops.append(placed)
+            self._late_stops.append(Stop((placed,), cancel))
         else:
-            self.link.send(Stop((placed,)))
+            self.link.send(Stop((placed,), cancel))
 
     def claimed(self) -> None:
         """A claim for this seat was answered, and its jobs are sent."""
         self.claiming -= 1
         if not self.claiming and self._late_stops:
-            stops, self._late_stops = tuple(self._late_stops), []
-            self.link.send(Stop(stops))
+            stops, self._late_stops = self._late_stops, []
+            for stop in stops:
+                self.link.send(stop)
 
     def forget(self, placements: Sequence[Placed]) -> list[int]:
         """These have left the worker; when they were sent (only those sent on this connection)."""

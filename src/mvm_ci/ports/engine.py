@@ -146,6 +146,12 @@ class Engine(Protocol):
         """Ends a placement as ``Stopped``, running or not, within 100 ms. Unknown ones are ignored."""
         ...
 
+    def cancel(self, placed: Placed) -> None:
+        """Its job is being cancelled: a guest that has begun is told at its next call, and has the grace of
+        its spec to clean up. Then, or if there is none, it ends as ``Stopped``. Unknown ones are ignored.
+        """
+        ...
+
     def drop(self, placements: Sequence[Placed]) -> None:
         """Ends placements with no report at all, now: they belong to somebody else.
 

@@ -3,14 +3,17 @@
 What may wait is a coroutine: one thread runs many guests. Who drives it decides what waiting is.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
-from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
 from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.guest import Unwind
+
+CANCELLED: Final = HttpFailure("cancelled", "the job is being cancelled")
+"""What a guest gets in place of an answer when its job is cancelled."""
 
 
 class Leave(Unwind):
@@ -36,6 +39,12 @@ class ExecutionHost(Protocol):
 
     async def give_way(self) -> None:
         """The guest has computed for a while: others have a turn."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether the job is being cancelled. It ends the waits of ``http`` (with ``CANCELLED``), ``mail``
+        and ``wait_until``.
+        """
         ...
 
     def random_seed(self) -> bytes:

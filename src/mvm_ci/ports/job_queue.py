@@ -51,7 +51,7 @@ class Cancelled(StrEnum):
     """What became of a cancellation."""
 
     DONE = "done"  # it is cancelled now
-    STOPPING = "stopping"  # its worker has to stop it first
+    STOPPING = "stopping"  # its worker has to stop it first, or, without a placement, the next one to get it
     ALREADY = "already"  # it had ended, or is being cancelled
     UNKNOWN = "unknown"
 
@@ -219,7 +219,11 @@ class JobQueue(Protocol):
         ...
 
     def cancel(self, jobs: Sequence[JobId], now_ms: int) -> Awaitable[list[CancelResult]]:
-        """Asks for the end of jobs, each named once."""
+        """Asks for the end of jobs, each named once.
+
+        One that no worker has is cancelled at once, unless its guest has begun and has a grace to clean up:
+        then it is pending, and cancelling as soon as it is placed. Asked once more, it is cancelled, too.
+        """
         ...
 
     def settle(self, ended: Sequence[JobId], now_ms: int) -> Awaitable[Settled]:

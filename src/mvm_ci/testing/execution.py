@@ -73,9 +73,10 @@ def echo(request: HttpRequest, number: int) -> HttpResult:
 class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
-    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail.
-    ``slow``: posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that
-    the outside has seen. ``now_ns`` moves only by waiting, or if a test moves it.
+    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail;
+    ``cancelled``: the job is being cancelled. ``slow``: posted entries outlast even a guest's wait.
+    ``effects``: per idempotency key the requests that the outside has seen. ``now_ns`` moves only by waiting,
+    or if a test moves it.
     """
 
     def __init__(self, respond: Callable[[HttpRequest, int], HttpResult] = echo) -> None:
@@ -87,6 +88,7 @@ class World:
         self.slow = False
         self.waited_ns: list[int] = []
         self.asked: dict[str, list[tuple[str, bytes]]] = {}
+        self.cancelled = False
         self.told: list[tuple[str, bytes]] = []
         self.waiting: list[Mail] = []
         self.answers: Callable[[str, bytes], bytes] = lambda _name, argument: b'{"ok":%s}' % argument
@@ -173,6 +175,9 @@ class FakeHost:
 
     async def give_way(self) -> None:
         """Nobody else is there."""
+
+    def cancelled(self) -> bool:
+        return self._world.cancelled
 
     def random_seed(self) -> bytes:
         return bytes(range(32))

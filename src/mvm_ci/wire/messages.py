@@ -243,9 +243,12 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=25, gc=False):
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag=26):
-    """These jobs are being cancelled: end them as ``Stopped``."""
+    """These jobs are being cancelled or paused: end them as ``Stopped``. ``cancel``: their guests are told
+    first, and have the grace of their specs.
+    """
 
     placements: tuple[Placed, ...]
+    cancel: bool = False
 
 
 class Drop(msgspec.Struct, frozen=True, array_like=True, tag=27):

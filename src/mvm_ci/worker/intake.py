@@ -45,11 +45,13 @@ class Intake:
             task = asyncio.create_task(self._place_later(item), name="fetch-journal")
             self._fetching[item.placed] = task
 
-    def stop(self, placements: Sequence[Placed]) -> None:
-        """Their jobs are being cancelled."""
+    def stop(self, placements: Sequence[Placed], *, cancel: bool) -> None:
+        """Their jobs are being cancelled, or paused."""
         for placed in placements:
             task = self._fetching.pop(placed, None)
-            if task is None:
+            if task is None and cancel:
+                self._engine.cancel(placed)
+            elif task is None:
                 self._engine.stop(placed)
             else:
                 task.cancel()

@@ -106,11 +106,13 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "beat": m.Beat(70_000),
     "beat-rest": m.Beat(70_001, 60_000),
     "stop": m.Stop((P,)),
+    "stop-cancel": m.Stop((P,), cancel=True),
     "drop": m.Drop((Q,)),
     "drain": m.Drain(),
     "drain-running": m.Drain(running=True),
     "ping": m.Ping(5),
     "answered": m.Answered(3, b'{"ok":null}'),
+    "assign-grace": m.Assign((m.Assignment(P, 2, replace(SPEC, cancel_grace_ms=10_000), (SEGMENT,), 6),)),
     "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
@@ -130,6 +132,8 @@ SHORTER = frozenset(
     {
         "append",
         "assign",
+        "assign-journal",
+        "stop",
         "ended-completed",
         "ended-others",
         "credit",

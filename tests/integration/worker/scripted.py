@@ -51,6 +51,7 @@ class FakeEngine:
         self.instant = instant
         self.placements: dict[Placed, Placement] = {}
         self.dropped: list[Placed] = []
+        self.cancelled: list[Placed] = []
         self.stopped: list[Placed] = []
         self.released = 0
         self.runners_left = 1
@@ -86,6 +87,10 @@ class FakeEngine:
         self.stopped.append(placed)
         if placed in self.placements:
             self.end(Stopped(), placed)
+
+    def cancel(self, placed: Placed) -> None:
+        self.cancelled.append(placed)
+        self.stop(placed)
 
     def drop(self, placements: Sequence[Placed]) -> None:
         self.dropped += placements

@@ -29,9 +29,11 @@ class Changes(Reads):
             return CancelResult(cancelled=Cancelled.UNKNOWN)
         if record.job.state not in sources(Event.CANCEL):
             return CancelResult(cancelled=Cancelled.ALREADY)
-        record.move(Event.CANCEL, now_ms=now_ms, failure=why or record.job.failure)
+        record.cancel(now_ms, why)
         if record.job.state is JobState.CANCELLED:
             return CancelResult(cancelled=Cancelled.DONE)
+        if record.job.session is None:
+            return CancelResult(cancelled=Cancelled.STOPPING)
         placed = Placed(job_id, record.job.epoch)
         return CancelResult(cancelled=Cancelled.STOPPING, placed=placed, session=record.job.session)
 

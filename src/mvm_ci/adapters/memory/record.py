@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from mvm_ci.domain.ids import SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
 from mvm_ci.domain.lane import begun
+from mvm_ci.domain.mail import CANCELLATION
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import (
     Completed,
@@ -122,11 +123,33 @@ class Record:
         """Places the job on a session, under its next epoch."""
         self.ended_by = None
         self.begun = True
+        cancelling = self.job.awaits == CANCELLATION
         self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1, expires_ms=None, awaits=())
+        if cancelling:
+            self.move(Event.CANCEL)
         job = self.job
         return ClaimedJob(
-            id=job.id, epoch=job.epoch, attempt=job.attempt, spec=job.spec, journal_length=job.journal_length
+            id=job.id,
+            epoch=job.epoch,
+            attempt=job.attempt,
+            spec=job.spec,
+            journal_length=job.journal_length,
+            cancelling=cancelling,
         )
+
+    def cancel(self, now_ms: int, why: Failure | None) -> None:
+        """Its end is asked for; a guest that has begun, is at no worker and has a grace cleans up first."""
+        job = self.job
+        changes = {"failure": why or job.failure}
+        if (
+            job.state in {JobState.SUSPENDED, JobState.PENDING}
+            and job.journal_length
+            and job.spec.cancel_grace_ms
+            and job.awaits != CANCELLATION
+        ):
+            self.job = replace(job, state=JobState.PENDING, wake_ms=None, awaits=CANCELLATION, **changes)
+        else:
+            self.move(Event.CANCEL, now_ms=now_ms, **changes)
 
     def lose(self, now_ms: int, max_losses: int) -> None:
         """The job's session ended."""

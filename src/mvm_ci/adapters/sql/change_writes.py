@@ -38,7 +38,11 @@ def _cancel(
     results = {
         job: CancelResult(cancelled=Cancelled.DONE)
         if state == JobState.CANCELLED
-        else CancelResult(cancelled=Cancelled.STOPPING, placed=Placed(job, epoch), session=session)
+        else CancelResult(
+            cancelled=Cancelled.STOPPING,
+            placed=Placed(job, epoch) if session is not None else None,
+            session=session,
+        )
         for job, state, epoch, session in rows
     }
     rest = [job for job in jobs if job not in results]

@@ -1,9 +1,11 @@
 -- What people do to jobs: each statement takes a JSON array of ids and returns what it changed.
 
+-- A guest that has begun, is at no worker and has a grace is placed once more, to clean up.
 -- name: cancel
 UPDATE jobs SET
-    state = {after cancel},
-    finished_ms = CASE WHEN session IS NULL THEN ?2 ELSE finished_ms END,
+    state = CASE WHEN {CLEANS_UP} THEN {PENDING} ELSE {after cancel} END,
+    finished_ms = CASE WHEN session IS NULL AND NOT {CLEANS_UP} THEN ?2 ELSE finished_ms END,
+    awaits = CASE WHEN {CLEANS_UP} THEN '["cancel"]' ELSE awaits END,
     failure = coalesce(?3, failure),
     wake_ms = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from cancel}

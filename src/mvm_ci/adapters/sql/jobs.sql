@@ -17,12 +17,12 @@ INSERT INTO terms (namespace, term, job) VALUES /* rows */ (?1, ?2, ?3) ON CONFL
 -- name: insert_dependencies
 INSERT INTO dependencies (job, upstream, success) VALUES /* rows */ (?1, ?2, ?3) ON CONFLICT DO NOTHING
 
--- A lane that ends in 1 holds the jobs whose attempt has begun.
+-- One that is to clean up is cancelling from here on. A lane that ends in 1 holds the jobs whose attempt has begun.
 -- name: claim
-UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL,
-    awaits = NULL
+UPDATE jobs SET state = CASE awaits WHEN '["cancel"]' THEN {CANCELLING} ELSE {CLAIMED} END,
+    session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL, awaits = NULL
 WHERE id IN (SELECT id FROM jobs WHERE state = {PENDING} AND lane = ?3 ORDER BY id LIMIT ?2)
-RETURNING id, epoch, attempt, journal_length, module, name, options, input, input_size
+RETURNING id, epoch, attempt, journal_length, state, module, name, options, input, input_size
 
 -- name: ready_lanes
 WITH RECURSIVE lanes (lane) AS (

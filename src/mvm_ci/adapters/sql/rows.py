@@ -34,12 +34,14 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fairness_key: str = ""
     concurrency: Concurrency | None = None
     backoff: Backoff = Backoff()
+    cancel_grace_ms: int = 0
 
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
 _NOTHING: Final = (None,) * 9
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
+_CANCELLING = int(JobState.CANCELLING)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
 _encode_json: Final = msgspec.json.Encoder().encode
 _encode_msgpack: Final = msgspec.msgpack.Encoder().encode
@@ -60,12 +62,13 @@ def _options(spec: JobSpec, options: JobOptions) -> str:
     # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
     ours, backoff = options.lane, options.backoff
     usual = None if backoff is _USUAL or backoff == _USUAL else backoff
-    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual)
+    grace_ms = spec.cancel_grace_ms
+    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual, grace_ms)
     text = _texts.get(key)
     if text is None:
         if len(_texts) >= _MOST_TEXTS:
             _texts.clear()
-        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff)
+        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff, grace_ms)
         text = _texts[key] = _encode_json(rare).decode()
     return text
 
@@ -159,14 +162,20 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
         max_attempts=rare.max_attempts,
         timeout_ms=rare.timeout_ms,
         memory_bytes=rare.memory_bytes,
+        cancel_grace_ms=rare.cancel_grace_ms,
     )
 
 
 def claimed_job(row: Row) -> ClaimedJob:
     """What the statement ``claim`` returned."""
-    job_id, epoch, attempt, journal_length, *spec = row
+    job_id, epoch, attempt, journal_length, state, *spec = row
     return ClaimedJob(
-        id=JobId(job_id), epoch=epoch, attempt=attempt, spec=_spec(*spec), journal_length=journal_length
+        id=JobId(job_id),
+        epoch=epoch,
+        attempt=attempt,
+        spec=_spec(*spec),
+        journal_length=journal_length,
+        cancelling=state == _CANCELLING,
     )
 
 

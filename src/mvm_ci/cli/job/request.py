@@ -82,6 +82,12 @@ _JOB: Final = (
         help="Its memory limit.",
     ),
     click.option(
+        "--cancel-grace",
+        callback=as_seconds,
+        metavar="DURATION",
+        help="To clean up in once it is cancelled.  [default: none, it is stopped at once]",
+    ),
+    click.option(
         "--queue", default="default", show_default=True, metavar="NAME", help="The queue it waits in."
     ),
     click.option(
@@ -198,13 +204,14 @@ _TURNS: Final = (
 )
 
 
-def _request(
+def _request(  # noqa: PLR0913 - an option each
     *,
     input_text: str,
     name: str | None,
     hosts: tuple[str, ...],
     time_limit: float,
     memory: int,
+    cancel_grace: float | None,
     start_within: float | None,
     run_at: int | None = None,
     after: "tuple[AfterSpec, ...]" = (),
@@ -219,6 +226,7 @@ def _request(
         allow_hosts=hosts or None,
         timeout_s=time_limit,
         memory_mb=memory,
+        cancel_grace_s=cancel_grace,
         run_at_ms=run_at,
         start_within_s=start_within,
         after=after,

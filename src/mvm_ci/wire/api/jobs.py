@@ -56,6 +56,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """Hosts it may call; left out: those of the module's manifest."""
     timeout_s: float = 3600.0
     memory_mb: int = 256
+    cancel_grace_s: float | None = None
+    """How long its guest may clean up once it is told that it is cancelled; null: it is stopped at once."""
     queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
     """0 to 9; higher first."""
