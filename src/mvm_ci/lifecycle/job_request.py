@@ -96,8 +96,8 @@ def check_ranges(number: int, job: SubmitJob) -> None:
         raise BadInput(
             f"{where}.priority: {job.priority} is not between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
         )
-    if not 0 <= job.cancel_grace_s <= MAX_GRACE_S:
-        raise BadInput(f"{where}.cancel_grace_s: {job.cancel_grace_s} is not between 0 and {MAX_GRACE_S:.0f}")
+    if job.cancel_grace_s is not None:
+        _check_range(f"{where}.cancel_grace_s", job.cancel_grace_s, MAX_GRACE_S)
     check_queue(f"{where}.queue", job.queue)
     if job.allow_hosts is not None:
         check_hosts(job.allow_hosts, f"{where}.allow_hosts")
