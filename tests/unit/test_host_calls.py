@@ -38,6 +38,9 @@ class Around:
     async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
         raise NotImplementedError
 
+    async def durable(self) -> None:
+        raise NotImplementedError
+
     def cancelled(self) -> bool:
         return False
 

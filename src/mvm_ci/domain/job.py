@@ -144,6 +144,13 @@ def sources(event: Event) -> tuple[JobState, ...]:
     return tuple(state for state, events in TRANSITIONS.items() if event in events)
 
 
+class Durability(StrEnum):
+    """What is kept of an execution while it runs."""
+
+    JOURNALED = "journaled"  # its journal: another worker goes on where this one stopped
+    NONE = "none"  # nothing: another worker begins again
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for."""
 
@@ -161,6 +168,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 256 << 20
     cancel_grace_ms: int = 0
     """How long its guest may clean up once it is told that it is cancelled; 0: it is not told."""
+    durability: Durability = Durability.JOURNALED
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import format_job_id
+from mvm_ci.domain.job import Durability
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.engine.line import Line
 from mvm_ci.engine.live import MAX_GUESTS, Death, Live
@@ -310,10 +311,17 @@ def _run(batch: list[Live]) -> Run:
             index = modules[module.digest] = len(kept)
             kept.append(module)
         live.acked = 0
-        placement = live.placement
-        memory = placement.spec.memory_bytes
-        journal = tuple(live.durable)
-        tasks.append(
-            Task(live.number, index, payload, memory, live.placed, placement.attempt, journal, live.cancelled)
+        spec = live.placement.spec
+        task = Task(
+            live.number,
+            index,
+            payload,
+            spec.memory_bytes,
+            live.placed,
+            live.placement.attempt,
+            tuple(live.durable),
+            live.cancelled,
+            spec.durability is Durability.NONE,
         )
+        tasks.append(task)
     return Run(tuple(kept), tuple(tasks))

@@ -45,6 +45,8 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     journal: tuple[Segment, ...]
     cancelled: bool = False
     """Its job is being cancelled: the guest may clean up."""
+    ephemeral: bool = False
+    """Nothing of it is durable before it ends."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):

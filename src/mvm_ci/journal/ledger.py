@@ -15,6 +15,7 @@ from mvm_ci.journal.entries import (
     Continued,
     Entry,
     Finished,
+    Logged,
     Memoized,
     Placement,
     Took,
@@ -22,6 +23,7 @@ from mvm_ci.journal.entries import (
 from mvm_ci.journal.steps import JournalLimits, LimitReached
 
 SEED_BYTES: Final = 32
+_SHOWN: Final = (Began, Logged, Finished)
 
 
 class Ledger:
@@ -34,6 +36,7 @@ class Ledger:
     __slots__ = (
         "_bytes",
         "_end",
+        "_ephemeral",
         "_limits",
         "_memos",
         "_next",
@@ -44,9 +47,18 @@ class Ledger:
     )
 
     def __init__(
-        self, recorded: Sequence[Entry], recorded_bytes: int, placement: Placement, limits: JournalLimits
+        self,
+        recorded: Sequence[Entry],
+        recorded_bytes: int,
+        placement: Placement,
+        limits: JournalLimits,
+        *,
+        ephemeral: bool = False,
     ) -> None:
-        """``recorded``: all durable entries, passed by ``check``; ``recorded_bytes``: their encoded size."""
+        """``recorded``: all durable entries, passed by ``check``; ``recorded_bytes``: their encoded size.
+        ``ephemeral``: of new ones only those are kept that people see: it is never replayed.
+        """
+        self._ephemeral = ephemeral
         self._recorded = recorded
         self._bytes = recorded_bytes
         self._placement: Placement | None = placement
@@ -109,6 +121,8 @@ class Ledger:
 
     def write(self, entry: Entry) -> None:
         """Appends a new entry. Only when nothing recorded is left; not limited, see ``admit``."""
+        if self._ephemeral and not isinstance(entry, _SHOWN):
+            return
         # Who writes from here on: said once, and only by a placement that has something to write.
         if self._placement is not None and not isinstance(entry, Began):
             placement, self._placement = self._placement, None

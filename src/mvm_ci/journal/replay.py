@@ -62,11 +62,20 @@ class Replay(Effects, Waits):
 
     @classmethod
     def begin(
-        cls, identity: Identity, placement: Placement, limits: JournalLimits, *, seed: bytes, now_ns: int
+        cls,
+        identity: Identity,
+        placement: Placement,
+        limits: JournalLimits,
+        *,
+        seed: bytes,
+        now_ns: int,
+        ephemeral: bool = False,
     ) -> "Replay":
-        """A new execution. ``seed``: ``SEED_BYTES`` random bytes; ``now_ns``: Unix time."""
+        """A new execution. ``seed``: ``SEED_BYTES`` random bytes; ``now_ns``: Unix time; ``ephemeral``: it is
+        never replayed.
+        """
         began = Began(FORMAT_VERSION, identity.module, identity.input, seed, now_ns)
-        ledger = Ledger((), 0, placement, limits)
+        ledger = Ledger((), 0, placement, limits, ephemeral=ephemeral)
         ledger.write(began)
         return cls(identity, began, ledger, limits)
 

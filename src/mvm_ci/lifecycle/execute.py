@@ -39,7 +39,7 @@ from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement, Took
 from mvm_ci.journal.replay import Replay
 from mvm_ci.journal.steps import Answer, Ask, Identity, JournalLimits, LimitReached, Wait, bounded
-from mvm_ci.lifecycle.host_calls import Interrupted, answer
+from mvm_ci.lifecycle.host_calls import BadCall, Interrupted, answer
 from mvm_ci.lifecycle.letter_box import LetterBox
 from mvm_ci.ports.execution import CANCELLED, ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
@@ -59,6 +59,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     module: Digest
     input: Payload
     journal: tuple[Segment, ...] = ()
+    ephemeral: bool = False
+    """Nothing of it is durable before it ends."""
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +89,11 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
     """
     try:
         now_ns = host.wall_ns()
-        calls = Calls(_machine(execution, host, limits, now_ns), host, limits, now_ns)
+        machine = _machine(execution, host, limits, now_ns)
+        calls = Calls(machine, host, limits, now_ns, ephemeral=execution.ephemeral)
         outcome = await _run(guest, execution.input, calls, limits.guest)
+        if execution.ephemeral and not isinstance(outcome, Completed | Failed):
+            return Result(outcome=outcome)
         return Result(outcome=outcome, tail=await calls.tail())
     except (CorruptJournal, NondeterminismDetected) as error:
         return Result(outcome=_parked(error))
@@ -106,7 +111,14 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
         input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
     )
     if not execution.journal:
-        return Replay.begin(identity, placement, limits.journal, seed=host.random_seed(), now_ns=now_ns)
+        return Replay.begin(
+            identity,
+            placement,
+            limits.journal,
+            seed=host.random_seed(),
+            now_ns=now_ns,
+            ephemeral=execution.ephemeral,
+        )
     return Replay.resume(
         identity,
         placement,
@@ -147,14 +159,26 @@ class Calls:
     What the machine raises leaves the guest as ``Leave``: parked, or failed at a limit.
     """
 
-    __slots__ = ("_box", "_host", "_posted", "_posted_ns", "_shows", "_suspend_after_ns", "machine")
+    __slots__ = (
+        "_box",
+        "_ephemeral",
+        "_host",
+        "_posted",
+        "_posted_ns",
+        "_shows",
+        "_suspend_after_ns",
+        "machine",
+    )
 
-    def __init__(self, machine: Replay, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> None:
+    def __init__(
+        self, machine: Replay, host: ExecutionHost, limits: ExecutionLimits, now_ns: int, *, ephemeral: bool
+    ) -> None:
         self.machine = machine
         self._host = host
         self._suspend_after_ns = limits.suspend_after_ms * _NS_PER_MS
         self._posted = False  # something was posted and perhaps is not durable
         self._posted_ns = now_ns
+        self._ephemeral = ephemeral
         self._shows = False  # text is waiting to be posted
         self._box = LetterBox()
 
@@ -217,6 +241,7 @@ class Calls:
 
     async def ask(self, name: str, argument: bytes) -> bytes:
         """What the control plane answers to a call by name."""
+        self._needs_journal()
         step = self.machine.ask(name, argument)
         if not isinstance(step, Ask):
             return await self.load(step)
@@ -234,6 +259,7 @@ class Calls:
 
     async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
         """Waits for mail about one of ``topics``; None: it took too long."""
+        self._needs_journal()
         wait = self.machine.await_mail(topics, duration_ns, self._host.wall_ns())
         if isinstance(wait, Took):
             return wait.mail
@@ -268,6 +294,15 @@ class Calls:
         """The guest goes on as a new execution."""
         self.machine.continue_as_new(given)
         raise Leave(Continued(given))
+
+    async def durable(self) -> None:
+        """Returns when everything so far is durable."""
+        self._needs_journal()
+        await self._flush()
+
+    def _needs_journal(self) -> None:
+        if self._ephemeral:
+            raise BadCall("needs-journal", "the job's durability is none: it has no journal to keep this in")
 
     def cancelled(self) -> bool:
         """Whether the guest learns now that its job is being cancelled."""
@@ -308,7 +343,7 @@ class Calls:
             raise _leave(error) from error
         if wait is None or self._interrupts:
             return
-        if wait.wake_wall_ns - now_ns > self._suspend_after_ns:
+        if wait.wake_wall_ns - now_ns > self._suspend_after_ns and not self._ephemeral:
             raise Leave(Suspended(-(-wait.wake_wall_ns // _NS_PER_MS)))
         self._post(now_ns)
         await self._host.wait_until(wait.wake_wall_ns)
@@ -335,6 +370,8 @@ class Calls:
         self._post(self._host.wall_ns())
 
     def _post(self, now_ns: int) -> None:
+        if self._ephemeral:
+            return
         for segment in self.machine.take():
             self._host.post(segment)
             self._posted = True

@@ -54,6 +54,10 @@ class Surroundings(Protocol):
         """Waits for mail; None: it took too long."""
         ...
 
+    async def durable(self) -> None:
+        """Returns when everything so far is durable."""
+        ...
+
     def cancelled(self) -> bool:
         """Whether the guest learns now that its job is being cancelled."""
         ...
@@ -154,6 +158,10 @@ async def _check(_surroundings: Surroundings, _argument: bytes) -> None:
     """Every call learns of a cancellation; this one does nothing else."""
 
 
+async def _durable(surroundings: Surroundings, _argument: bytes) -> None:
+    await surroundings.durable()
+
+
 async def _wait(surroundings: Surroundings, argument: bytes) -> dict[str, Any] | None:
     asked = _decode(argument, _Wait)
     if not 0 < len(asked.topics) <= MAX_TOPICS:
@@ -221,6 +229,7 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "memo.drop": _memo_drop,
     "job.info": _job_info,
     "job.check": _check,
+    "job.durable": _durable,
     "job.continue": _continue,
     "job.progress": _progress,
     "job.metadata": _asked("job.metadata"),

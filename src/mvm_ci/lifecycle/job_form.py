@@ -48,6 +48,7 @@ class Forms:
             job.timeout_s,
             job.memory_mb,
             job.cancel_grace_s,
+            job.durability,
             job.queue,
             job.priority,
             job.max_attempts,
@@ -71,5 +72,6 @@ class Forms:
             timeout_ms=max(1, round(job.timeout_s * 1000)),
             memory_bytes=job.memory_mb << 20,
             cancel_grace_ms=round((job.cancel_grace_s or 0.0) * 1000),
+            durability=job_request.durability_of(number, job),
         )
         return Form(common, job_request.options_of(number, job, self._namespace, self._now_ms))

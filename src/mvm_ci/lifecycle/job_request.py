@@ -10,6 +10,7 @@ import msgspec
 
 from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.domain.ids import JobId, parse_job_id
+from mvm_ci.domain.job import Durability
 from mvm_ci.domain.labels import check_labels
 from mvm_ci.domain.lane import HIGHEST_PRIORITY, LOWEST_PRIORITY, Concurrency, Excess, Lane, lane
 from mvm_ci.domain.options import Idempotency, JobOptions, Needs
@@ -101,6 +102,12 @@ def check_ranges(number: int, job: SubmitJob) -> None:
     check_queue(f"{where}.queue", job.queue)
     if job.allow_hosts is not None:
         check_hosts(job.allow_hosts, f"{where}.allow_hosts")
+
+
+def durability_of(number: int, job: SubmitJob) -> Durability:
+    """What is kept of its executions. Raises ``BadInput``."""
+    known = {one.value: one for one in Durability}
+    return _one_of(f"jobs[{number}].durability", job.durability, known)
 
 
 def check_queue(where: str, name: str) -> None:

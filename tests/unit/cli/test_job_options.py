@@ -18,7 +18,7 @@ EVERY_OPTION = (
     *("--backoff", "2s", "--backoff-longest", "1m", "--backoff-factor", "3", "--retry-on", "error"),
     *("--tag", "a", "--tag", "b", "--meta", "team=web", "--fairness-key", "acme"),
     *("--concurrency-key", "db", "--concurrency-limit", "2", "--rate", "10/1m", "--excess", "cancel-older"),
-    *("--cancel-grace", "10s"),
+    *("--cancel-grace", "10s", "--durability", "none"),
     *("--after", JOB, "--after", f"{OTHER_JOB}:end", "--idempotency-key", "k", "--name", "n"),
 )
 
@@ -52,6 +52,7 @@ def test_every_option_of_a_job_can_be_given(cli: CommandLine) -> None:
         metadata={"team": "web"},
         fairness_key="acme",
         cancel_grace_s=10.0,
+        durability="none",
         concurrency=api.ConcurrencySpec(key="db", limit=2, starts=10, per_s=60.0, excess="cancel-older"),
         after=(api.AfterSpec(job=JOB), api.AfterSpec(job=OTHER_JOB, needs="end")),
         idempotency_key="k",

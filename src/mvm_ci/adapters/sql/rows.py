@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from mvm_ci.domain.ids import Digest, JobId
-from mvm_ci.domain.job import ClaimedJob, Job, JobSpec, JobState, NewJob
+from mvm_ci.domain.job import ClaimedJob, Durability, Job, JobSpec, JobState, NewJob
 from mvm_ci.domain.lane import Concurrency, Labels, Lane, lane
 from mvm_ci.domain.options import Idempotency, JobOptions, Needs, terms
 from mvm_ci.domain.outcome import Failure
@@ -35,6 +35,7 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     concurrency: Concurrency | None = None
     backoff: Backoff = Backoff()
     cancel_grace_ms: int = 0
+    durability: Durability = Durability.JOURNALED
 
 
 PLAIN: Final = 13
@@ -62,13 +63,13 @@ def _options(spec: JobSpec, options: JobOptions) -> str:
     # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
     ours, backoff = options.lane, options.backoff
     usual = None if backoff is _USUAL or backoff == _USUAL else backoff
-    grace_ms = spec.cancel_grace_ms
-    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual, grace_ms)
+    rest = (spec.cancel_grace_ms, spec.durability)
+    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual, rest)
     text = _texts.get(key)
     if text is None:
         if len(_texts) >= _MOST_TEXTS:
             _texts.clear()
-        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff, grace_ms)
+        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff, *rest)
         text = _texts[key] = _encode_json(rare).decode()
     return text
 
@@ -163,6 +164,7 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
         timeout_ms=rare.timeout_ms,
         memory_bytes=rare.memory_bytes,
         cancel_grace_ms=rare.cancel_grace_ms,
+        durability=rare.durability,
     )
 
 

@@ -88,6 +88,13 @@ _JOB: Final = (
         help="To clean up in once it is cancelled.  [default: none, it is stopped at once]",
     ),
     click.option(
+        "--durability",
+        type=click.Choice(["journaled", "none"]),
+        default="journaled",
+        show_default=True,
+        help="Whether it goes on after the loss of its worker, or begins again.",
+    ),
+    click.option(
         "--queue", default="default", show_default=True, metavar="NAME", help="The queue it waits in."
     ),
     click.option(

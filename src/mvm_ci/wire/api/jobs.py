@@ -58,6 +58,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     memory_mb: int = 256
     cancel_grace_s: float | None = None
     """How long its guest may clean up once it is told that it is cancelled; null: it is stopped at once."""
+    durability: str = "journaled"
+    """``journaled``: another worker goes on where a lost one stopped; ``none``: it begins again."""
     queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
     """0 to 9; higher first."""
