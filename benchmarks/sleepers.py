@@ -28,16 +28,12 @@ def measure(runs: int, *, quick: bool) -> Measured:
             dues = [round((due + spread_s * n / jobs) * 1000) for n in range(at, at + A_REQUEST)]
             bench.load([bench.submission(module, dues, wait_s=0)], 1)
         with bench.client() as client:
-            until(
-                "all sleep", lambda: _counts(bench, client).get("suspended", 0) == jobs, jobs / 500 + 30, 0.2
-            )
+            until("all sleep", lambda: _suspended(bench, client) == jobs, jobs / 500 + 30, 0.2)
             asleep_s = due - time.time()
             growth = _memory(bench) - before
             done = bench.counts(client).get("completed", 0)
-            until(
-                "all have woken", lambda: _counts(bench, client).get("suspended", 0) == 0, spread_s + 300, 0.5
-            )
-            until("all have ended", lambda: _counts(bench, client)["completed"] >= done + jobs, 120, 0.2)
+            until("all have woken", lambda: not _suspended(bench, client), spread_s + 300, 0.5)
+            until("all end", lambda: bench.counts(client)["completed"] >= done + jobs, 120, 0.2)
             late = _lateness(client, module, jobs)
     if asleep_s < 0:
         raise RuntimeError(f"the last job went to sleep {-asleep_s:.0f} s after the first was due")
