@@ -25,6 +25,9 @@ from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
+from tests.integration.engine.fakes import World, running
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -74,6 +77,15 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path, never_blocking: 
     if request.param == "memory":
         return MemoryBlobStore()
     return await asyncio.to_thread(FileBlobStore, tmp_path / "blobs")
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
+    # Whatever guests do, the engine's event loop is never blocked.
+    with blockbuster_ctx("mvm_ci"):
+        async with running(tmp_path) as world:
+            yield world
 
 
 @pytest.fixture(params=["memory", "sqlite"])

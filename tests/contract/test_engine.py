@@ -1,11 +1,8 @@
 """The contract of ``ports.engine.Engine``, held against every engine there is."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from blockbuster import blockbuster_ctx
 
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.ids import Digest, JobId
@@ -14,16 +11,7 @@ from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Released, Stop
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.journal.entries import Began, Finished, HttpDone, HttpIntent, Logged
 from tests.integration.engine.fake_guests import script
-from tests.integration.engine.fakes import ROOT, World, running
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
-    # Whatever guests do, the engine's event loop is never blocked.
-    with blockbuster_ctx("mvm_ci"):
-        async with running(tmp_path) as world:
-            yield world
+from tests.integration.engine.fakes import World
 
 
 def completed(outcome: object) -> bytes:

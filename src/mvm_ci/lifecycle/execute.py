@@ -216,7 +216,8 @@ class Calls:
                 self.cancelled()
             return await self._loaded(step.result)
         await self._flush()
-        result = await host.http(request, step.key)
+        # What came while the entries became durable counts, too.
+        result = CANCELLED if self._interrupts else await host.http(request, step.key)
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
         if seen == CANCELLED:
             self.cancelled()
@@ -281,6 +282,8 @@ class Calls:
         host, box = self._host, self._box
         # What was taken before is not to come again.
         await self._flush()
+        if self._interrupts:
+            return None
         patience_ns = host.wall_ns() + self._suspend_after_ns
         until_ns = patience_ns if wake_wall_ns is None else min(patience_ns, wake_wall_ns)
         box.add(await host.mail(topics, until_ns))

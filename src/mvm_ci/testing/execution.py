@@ -74,9 +74,9 @@ class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
     ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail;
-    ``cancelled``: the job is being cancelled. ``slow``: posted entries outlast even a guest's wait.
-    ``effects``: per idempotency key the requests that the outside has seen. ``now_ns`` moves only by waiting,
-    or if a test moves it.
+    ``cancelled``: the job is being cancelled; ``on_mail``: called when a guest waits for mail. ``slow``:
+    posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that the outside
+    has seen. ``now_ns`` moves only by waiting, or if a test moves it.
     """
 
     def __init__(self, respond: Callable[[HttpRequest, int], HttpResult] = echo) -> None:
@@ -89,6 +89,7 @@ class World:
         self.waited_ns: list[int] = []
         self.asked: dict[str, list[tuple[str, bytes]]] = {}
         self.cancelled = False
+        self.on_mail: Callable[[], None] = lambda: None
         self.told: list[tuple[str, bytes]] = []
         self.waiting: list[Mail] = []
         self.answers: Callable[[str, bytes], bytes] = lambda _name, argument: b'{"ok":%s}' % argument
@@ -225,6 +226,7 @@ class FakeHost:
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         self.crash_points.reach("mail.before")
+        self._world.on_mail()
         found = tuple(mail for mail in self._world.waiting if mail.topic in topics)
         if not found:
             self._world.now_ns = max(self._world.now_ns, until_wall_ns)

@@ -75,6 +75,14 @@ class FakeGuest:
     async def sleep(self, host: HostCalls, ms: int) -> None:
         await host.sleep_for(ms * 1_000_000)
 
+    async def check(self, host: HostCalls) -> str:
+        """Learns of a cancellation."""
+        return (await host.call("job.check", b"{}")).decode()
+
+    async def receive(self, host: HostCalls) -> str:
+        """Waits for a message."""
+        return (await host.call("wait", b'{"topics": ["message:go"]}')).decode()
+
     async def spin(self, host: HostCalls, ms: int = 1 << 30) -> None:
         """Computes, and gives way at the end of each slice."""
         seen, end = self.runtime.ticks, time.perf_counter() + ms / 1000
