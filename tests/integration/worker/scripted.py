@@ -171,7 +171,7 @@ class Peer:
 
     async def welcome(self, *keep: Placed, session: int = 1) -> m.Hello:
         hello = await self.expect(m.Hello)
-        await self.send(m.Welcome(1, SessionId(session), LEASE_MS, HEARTBEAT_MS, "test", keep))
+        await self.send(m.Welcome(m.PROTOCOL, SessionId(session), LEASE_MS, HEARTBEAT_MS, "test", keep))
         return hello
 
 
