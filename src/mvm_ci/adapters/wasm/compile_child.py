@@ -25,6 +25,8 @@ from mvm_ci.domain.errors import BadModule
 from mvm_ci.ports.guest import ModuleKind
 
 _PR_SET_PDEATHSIG: Final = 1
+_LAST_S: Final = 5
+"""Seconds of CPU time between the warning and the end."""
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +34,8 @@ def main(arguments: list[str]) -> int:
     kind, source, target = ModuleKind(arguments[0]), Path(arguments[1]), Path(arguments[2])
     parent, memory, seconds = (int(argument) for argument in arguments[3:6])
     _die_with(parent)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    # Over the first it gets SIGXCPU: SIGKILL comes from elsewhere.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + _LAST_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         if kind is ModuleKind.COMPONENT:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -114,6 +115,9 @@ def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadMod
     it.
     """
     text = " ".join(complaint.decode(errors="replace").split())[-300:]
+    if code == -signal.SIGKILL:
+        # Not the module's fault: somebody, or the system for want of memory, killed it.
+        return Unavailable("the compiler was killed")
     if code is not None and code < 0:
         return BadModule(
             f"compiling it takes more than {limits.cpu_seconds} s of CPU time or "
