@@ -25,7 +25,7 @@ PROGRAMS: Final = 40
 KILLS: Final = 10
 END_S: Final = 240.0
 KEPT: Final = [int(line) for line in (HERE / "seeds.txt").read_text().split()]
-SEEDS: Final = [*KEPT, *range(1, 1 + int(os.environ.get("SEEDS", "3")))]
+SEEDS: Final = [*KEPT, *range(1, 1 + int(os.environ.get("SEEDS", "5")))]
 
 
 @pytest.fixture(scope="session")
