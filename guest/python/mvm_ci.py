@@ -120,6 +120,9 @@ def start_all(inputs, *, module=None, **options):
     return [Child(id) for id in _call("child.start", {"jobs": jobs})["jobs"]]
 
 
+_TOPICS = 1000  # that one wait may name
+
+
 def first(*pending, timeout=None):
     """Waits until one of them has ended, and returns that one: the first that is done. None after ``timeout`` seconds."""
     for one in pending:
@@ -142,7 +145,7 @@ def gather(*pending, timeout=None):
     open = list(pending)
     while open:
         left = None if until is None else max(0.0, until - time.monotonic())
-        ended = first(*open, timeout=left)
+        ended = first(*open[:_TOPICS], timeout=left)
         if ended is None:
             raise TimeoutError(f"{len(open)} have not ended within {timeout} s")
         results[id(ended)] = _contents(ended._mail)

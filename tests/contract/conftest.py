@@ -11,10 +11,12 @@ from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.access import MemoryAccess
 from mvm_ci.adapters.memory.event_log import MemoryEventLog
+from mvm_ci.adapters.memory.mail import MemoryMailStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.sql.mail import SqlMailStore
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.store import SqlStore
@@ -22,6 +24,7 @@ from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.mail import MailStore
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
@@ -65,6 +68,15 @@ def retained(stores: tuple[JobQueue, Registry, Access]) -> RetainedJobs:
         return MemoryRetainedJobs(queue._records)
     assert isinstance(queue, SqlJobQueue)
     return SqlRetainedJobs(queue._writer, queue._reader)
+
+
+@pytest.fixture
+def mail(stores: tuple[JobQueue, Registry, Access]) -> MailStore:
+    queue = stores[0]
+    if isinstance(queue, MemoryJobQueue):
+        return MemoryMailStore(queue)
+    assert isinstance(queue, SqlJobQueue)
+    return SqlMailStore(queue._writer, queue._reader)
 
 
 @pytest.fixture

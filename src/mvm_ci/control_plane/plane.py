@@ -272,7 +272,6 @@ class ControlPlane:
 
     def _went_on(self, kind: EventKind, jobs: Sequence[JobId]) -> None:
         """These left their workers and go on later."""
-        self._mailroom.left(jobs)
         if kind is EventKind.RETRYING:
             self._family.forsaken(jobs)
 

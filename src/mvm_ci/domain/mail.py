@@ -15,7 +15,7 @@ NEVER_MS: Final = 253_402_300_799_000
 WAIT_FOR_MAIL: Final = "mail.wait"
 """What an engine asks the control plane for, answered by mail (``decode_mail``) as soon as there is any."""
 MAX_TYPE: Final = 100
-"""Characters of a message's type."""
+"""Characters of a message's type, all printable."""
 MAX_TOPICS: Final = 1_000
 """Topics that one wait may name."""
 
@@ -34,9 +34,10 @@ class Mail(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MailWait(msgspec.Struct, frozen=True, array_like=True):
-    """An execution waits for mail about one of ``topics``."""
+    """An execution waits for mail about one of ``topics``; ``at_once``: it takes none for an answer."""
 
     topics: tuple[str, ...]
+    at_once: bool = False
 
 
 encode_wait: Final = msgspec.msgpack.Encoder().encode
@@ -52,6 +53,11 @@ def child_mail(number: int, topic: str, state: str, result: Payload | None, fail
     if failure is None:
         failure = Failure(kind=FailureKind.CHILD, message=f"the child is {state}")
     return Mail(number, topic, None, failure)
+
+
+def is_type(text: str) -> bool:
+    """Whether messages may be of this type."""
+    return len(text) <= MAX_TYPE and text.isprintable()
 
 
 def of_child(job: JobId) -> str:

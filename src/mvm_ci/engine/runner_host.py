@@ -151,22 +151,24 @@ class RunnerHost:
         self._outside.send(Tell(self.strand.number, name, argument))
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
-        number = self.strand.number
-        self._asked = asked = Answer[Reply | None](self.strand)
-        question = encode_wait(MailWait(topics))
-        self._outside.send(AskCall(number, self._next_call(), WAIT_FOR_MAIL, "", question))
-        self._outside.sleep(until_wall_ns, asked)
-        self._interruptible = asked
-        answer = await asked
-        if isinstance(answer, AskAnswer):
+        if until_wall_ns > time.time_ns():
+            self._asked = asked = Answer[Reply | None](self.strand)
+            self._outside.send(self._mail_call(MailWait(topics)))
+            self._outside.sleep(until_wall_ns, asked)
+            self._interruptible = asked
+            answer = await asked
+            interrupted = self._interruptible is None
             self._interruptible = None
-            self._outside.awake(asked)
-            return decode_mail(answer.answer)
-        if self._interruptible is not None:
-            # Nobody waits for the answer any more: it took too long.
-            self._asked = self._interruptible = None
-            self._outside.send(Awake(number))
-        return ()
+            if isinstance(answer, AskAnswer):
+                self._outside.awake(asked)
+                return decode_mail(answer.answer)
+            if interrupted:
+                return ()
+        # The time is over, but what came before it must not be missed: the wait may have begun just now.
+        answer = await self._ask(self._mail_call(MailWait(topics, at_once=True)))
+        if not isinstance(answer, AskAnswer):
+            raise ProtocolError(f"the pool answered a wait for mail with {type(answer).__name__}")
+        return decode_mail(answer.answer)
 
     async def wait_until(self, wall_ns: int) -> None:
         if wall_ns <= time.time_ns():
@@ -195,6 +197,9 @@ class RunnerHost:
         if answer.data is None:
             raise NotFound(f"the payload {ref.digest} is not stored any more")
         return answer.data
+
+    def _mail_call(self, wait: MailWait) -> AskCall:
+        return AskCall(self.strand.number, self._next_call(), WAIT_FOR_MAIL, "", encode_wait(wait))
 
     def _next_call(self) -> int:
         self._call += 1

@@ -6,7 +6,7 @@ for which no worker had credit, that came back from a lost worker, or that woke.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -58,6 +58,7 @@ class Dispatcher:
         self._uncounted = False
         """A namespace got a limit of running jobs: what workers have of it is to be counted."""
         self._renewed: set[int] = set()
+        self._when_unplaced: Callable[[Sequence[Placed]], None] = lambda _: None
         self._event = asyncio.Event()
 
     async def restore(self) -> list[Holder]:
@@ -186,8 +187,13 @@ class Dispatcher:
             self.seats.measure(seat.forget(placements), self._clock.now_ms())
         self.unplaced(placements)
 
+    def when_unplaced(self, tell: Callable[[Sequence[Placed]], None]) -> None:
+        """``tell`` is told of all placements that are over from now on."""
+        self._when_unplaced = tell
+
     def unplaced(self, placements: Sequence[Placed]) -> None:
         """These are over."""
+        self._when_unplaced(placements)
         if self.scheduler.unplaced(placements):
             self._event.set()
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 import msgspec
 
 from mvm_ci.domain.ids import format_job_id, parse_job_id
-from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE, Mail, of_child, shown_topic
+from mvm_ci.domain.mail import MAX_TOPICS, Mail, is_type, of_child, shown_topic
 from mvm_ci.domain.payload import Payload, is_json
 from mvm_ci.domain.shown import MAX_TEXT, Progress
 from mvm_ci.journal.describe import storable
@@ -247,8 +247,8 @@ def _topic(text: str) -> str:
     try:
         if kind == "child":
             return of_child(parse_job_id(about))
-        if kind in {"message", "promise"} and len(about) <= MAX_TYPE:
-            return storable(text)
+        if kind in {"message", "promise"} and is_type(about):
+            return text
     except ValueError:
         pass
     raise BadCall("bad-call", f"{text[:80]!r} is no topic: child:ID, message:TYPE or promise:ID")

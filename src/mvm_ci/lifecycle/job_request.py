@@ -61,7 +61,7 @@ def options_of(number: int, job: SubmitJob, namespace: str, now_ms: int) -> JobO
         expires_ms = max(now_ms, run_at_ms or 0) + max(1, round(job.start_within_s * 1000))
     once = job.idempotency_key
     if once is not None:
-        _check_key(f"{where}.idempotency_key", once)
+        check_key(f"{where}.idempotency_key", once)
     return JobOptions(
         lane=_lane(where, job, namespace),
         run_at_ms=run_at_ms if run_at_ms is not None and run_at_ms > now_ms else None,
@@ -99,7 +99,7 @@ def check_ranges(number: int, job: SubmitJob) -> None:
         )
     if job.cancel_grace_s is not None:
         _check_range(f"{where}.cancel_grace_s", job.cancel_grace_s, MAX_GRACE_S)
-    check_queue(f"{where}.queue", job.queue)
+    check_key(f"{where}.queue", job.queue)
     if job.allow_hosts is not None:
         check_hosts(job.allow_hosts, f"{where}.allow_hosts")
 
@@ -108,11 +108,6 @@ def durability_of(number: int, job: SubmitJob) -> Durability:
     """What is kept of its executions. Raises ``BadInput``."""
     known = {one.value: one for one in Durability}
     return _one_of(f"jobs[{number}].durability", job.durability, known)
-
-
-def check_queue(where: str, name: str) -> None:
-    """Raises ``BadInput``, saying where, for what is no name of a queue."""
-    _check_key(where, name)
 
 
 def input_of(number: int, job: SubmitJob) -> bytes:
@@ -154,7 +149,7 @@ def _lane(where: str, job: SubmitJob, namespace: str) -> Lane:
     except ValueError as error:
         raise BadInput(f"{where}.labels: {error}") from None
     if job.fairness_key:
-        _check_key(f"{where}.fairness_key", job.fairness_key)
+        check_key(f"{where}.fairness_key", job.fairness_key)
     concurrency = None
     if job.concurrency is not None:
         concurrency = _concurrency(f"{where}.concurrency", job.concurrency)
@@ -164,7 +159,7 @@ def _lane(where: str, job: SubmitJob, namespace: str) -> Lane:
 
 
 def _concurrency(where: str, given: ConcurrencySpec) -> Concurrency:
-    _check_key(f"{where}.key", given.key)
+    check_key(f"{where}.key", given.key)
     if given.limit is None and given.starts is None:
         raise BadInput(f"{where}: has neither limit nor starts; give one of them")
     for name, number in (("limit", given.limit), ("starts", given.starts)):
@@ -215,7 +210,7 @@ def _check_terms(where: str, job: SubmitJob) -> None:
     if len(job.tags) > MAX_TAGS:
         raise BadInput(f"{where}.tags: {len(job.tags)} tags; at most {MAX_TAGS} are allowed")
     for tag in job.tags:
-        _check_key(f"{where}.tags", tag)
+        check_key(f"{where}.tags", tag)
         if "=" in tag:
             raise BadInput(f"{where}.tags: {tag[:80]!r} has a =; key and value belong into metadata")
     check_metadata(f"{where}.metadata", job.metadata)
@@ -226,7 +221,7 @@ def check_metadata(where: str, metadata: Mapping[str, str]) -> None:
     if len(metadata) > MAX_METADATA:
         raise BadInput(f"{where}: {len(metadata)} keys; at most {MAX_METADATA} are allowed")
     for key, value in metadata.items():
-        _check_key(where, key)
+        check_key(where, key)
         if "=" in key:
             raise BadInput(f"{where}: the key {key[:80]!r} has a =")
         if len(value) > MAX_METADATA_VALUE:
@@ -236,7 +231,8 @@ def check_metadata(where: str, metadata: Mapping[str, str]) -> None:
             )
 
 
-def _check_key(where: str, text: str) -> None:
+def check_key(where: str, text: str) -> None:
+    """Raises ``BadInput``, saying where, for what is no key, and no name of a queue."""
     if not text or len(text) > MAX_KEY or not text.isprintable():
         raise BadInput(f"{where}: {text[:80]!r} is not 1 to {MAX_KEY} printable characters")
 

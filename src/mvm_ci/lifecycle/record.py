@@ -243,6 +243,9 @@ class Recorder:
             self._waker.arm(wake)
         if wake is None or wake <= now:
             self._dispatcher.pending()
+        if isinstance(report.outcome, Suspended) and report.outcome.topics:
+            # What it waits for may have come before: then the queue has it pending.
+            self._dispatcher.pending()
 
     async def _end_cancelled(self, jobs: Sequence[JobId]) -> None:
         """A job that was being cancelled or paused ended instead of going on: only the queue knows."""
@@ -310,7 +313,7 @@ def _put_off(item: EndedItem, now_ms: int) -> Outcome:
     """
     outcome = item.outcome
     if isinstance(outcome, Suspended) and item.tail is None and outcome.wake_ms <= now_ms:
-        return Suspended(now_ms + _WAKE_AGAIN_MS)
+        return Suspended(now_ms + _WAKE_AGAIN_MS, outcome.topics)
     return outcome
 
 

@@ -132,7 +132,7 @@ class Submitter:
             options = one.options
             known = one.known
             if options.idempotency is not None and known is None:
-                known, durable = self._keys.find(options.lane.namespace, options.idempotency)
+                known, durable = self._keys.find(options.lane.namespace, options.idempotency.key)
                 if durable is not None:
                     shared.add(durable)
             if known is not None:
@@ -150,6 +150,23 @@ class Submitter:
         self._backpressure.added(len(jobs))
         durable = done if not shared else _all({done, *shared})
         return Submission(ids, {job.id: job for job in jobs}, durable)
+
+    async def known(self, jobs: Sequence[SubmitJob], namespace: str) -> list[JobId] | None:
+        """The jobs that the idempotency keys of these stand for, durably; None if one stands for none.
+        Raises ``Unavailable``.
+        """
+        keys = [job.idempotency_key for job in jobs if job.idempotency_key is not None]
+        found = await self._queue.keyed(namespace, keys)
+        ids: list[JobId] = []
+        for key in keys:
+            job, durable = self._keys.find(namespace, key)
+            if durable is not None:
+                await asyncio.shield(durable)
+            known = found[key].job if key in found else job
+            if known is None:
+                return None
+            ids.append(known)
+        return ids
 
     def deleted(self, jobs: Sequence[JobId]) -> None:
         """These jobs are gone: their idempotency keys may be used anew."""

@@ -259,7 +259,7 @@ class JobQueue(Protocol):
 
     def delete(self, jobs: Sequence[JobId]) -> Awaitable[list[Changed]]:
         """Removes jobs that have ended, with their journals. ``REFUSED``: one has not, or a job that has not
-        ended waits for it.
+        ended waits for it or is its child.
         """
         ...
 
@@ -326,8 +326,8 @@ class JobQueue(Protocol):
         ...
 
     def stored(self, namespace: str) -> Awaitable[int]:
-        """Bytes of the inputs and results of a namespace's jobs, whether inline or blobs; every job counts
-        its own. Looks at each of its jobs.
+        """Bytes of the inputs and results of a namespace's jobs, and of what others sent them and they have
+        not taken, whether inline or blobs; every job counts its own. Looks at each of its jobs.
         """
         ...
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
-from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.job import Durability, JobSpec, Placed
 from mvm_ci.domain.outcome import (
     Completed,
     Continued,
@@ -113,6 +113,7 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "ping": m.Ping(5),
     "answered": m.Answered(3, b'{"ok":null}'),
     "assign-grace": m.Assign((m.Assignment(P, 2, replace(SPEC, cancel_grace_ms=10_000), (SEGMENT,), 6),)),
+    "assign-none": m.Assign((m.Assignment(Q, 1, replace(SPEC, durability=Durability.NONE)),)),
     "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
@@ -132,6 +133,7 @@ SHORTER = frozenset(
     {
         "append",
         "assign",
+        "assign-grace",
         "assign-journal",
         "stop",
         "ended-completed",

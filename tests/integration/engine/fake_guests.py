@@ -72,6 +72,14 @@ class FakeGuest:
             return [answer.status, len(answer.body)]
         return answer.kind
 
+    async def call(self, host: HostCalls, name: str, argument: Any) -> Any:
+        return json.loads(await host.call(name, json.dumps(argument).encode()))
+
+    async def wait(self, host: HostCalls, topic: str, timeout_s: float | None = None) -> Any:
+        """The contents of mail about ``topic``; None: it took too long."""
+        answer = await self.call(host, "wait", {"topics": [topic], "timeout_s": timeout_s})
+        return answer["ok"] and answer["ok"]["value"]
+
     async def sleep(self, host: HostCalls, ms: int) -> None:
         await host.sleep_for(ms * 1_000_000)
 

@@ -364,7 +364,7 @@ async def test_runners_that_cannot_start_are_reported(tmp_path: Path) -> None:
     pool = EnginePool(
         PoolSettings(worker="w", directory=tmp_path, slots=1, runtime="no.such.module:thing"),
         journal=Journal(),
-        plane=Plane(),
+        plane=Plane(Journal()),
         lease=Lease(),
         payloads=Payloads(tmp_path),
         http=Http(),

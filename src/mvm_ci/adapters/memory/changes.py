@@ -91,8 +91,7 @@ class Changes(Reads):
         record = self._records.get(job)
         if record is None or record.job.state not in FINAL:
             return False
-        live = self._in_state(*(set(JobState) - FINAL))
-        return not any(dependency.job == job for other in live for dependency in other.after)
+        return not any(other.needs(job) for other in self._in_state(*(set(JobState) - FINAL)))
 
     def settle(self, ended: Sequence[JobId], now_ms: int) -> asyncio.Future[Settled]:
         became: dict[JobState, list[JobId]] = {}

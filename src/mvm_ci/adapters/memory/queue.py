@@ -26,16 +26,17 @@ class MemoryJobQueue(Changes, Reads):
     def _ended(self, record: Record) -> None:
         """A child's end is mail for its parent."""
         job = record.job
-        parent = self._records.get(job.options.parent) if job.options.parent is not None else None
-        if parent is None or parent.job.state in FINAL:
+        of = job.options.parent
+        parent = self._records.get(of.job) if of is not None else None
+        if parent is None or parent.job.state in FINAL - {JobState.DEAD}:
             return
         piece = Piece(self.next_number(), of_child(job.id), "", job.result, job.failure, job.state)
         parent.post(piece)
 
     def next_number(self) -> int:
-        """Of a piece of mail."""
-        self._serial += 1
-        return self._serial
+        """Of a piece of mail that comes now."""
+        last = (record.mail[-1].number for record in self._records.values() if record.mail)
+        return 1 + max(last, default=0)
 
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None

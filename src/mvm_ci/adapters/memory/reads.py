@@ -32,7 +32,6 @@ class Reads:
     def __init__(self) -> None:
         self._records: dict[JobId, Record] = {}
         self._levels: dict[tuple[str, str], Level] = {}
-        self._serial = 0
 
     @property
     def records(self) -> dict[JobId, Record]:
@@ -82,14 +81,14 @@ class Reads:
         return answered(sum(record.job.options.lane.namespace == namespace for record in waiting))
 
     def stored(self, namespace: str) -> asyncio.Future[int]:
-        jobs = (record.job for record in self._records.values())
-        payloads = (
-            payload
-            for job in jobs
-            if job.options.lane.namespace == namespace
-            for payload in (job.spec.input, job.result or b"")
-        )
-        return answered(sum(map(size_of, payloads)))
+        records = [
+            record for record in self._records.values() if record.job.options.lane.namespace == namespace
+        ]
+        payloads = [
+            payload for record in records for payload in (record.job.spec.input, record.job.result or b"")
+        ]
+        sent = [payload for record in records for payload in record.mail_bodies(of_children=False)]
+        return answered(sum(map(size_of, payloads + sent)))
 
     def ahead(self, job: JobId, limit: int) -> asyncio.Future[int]:
         asked = self._records.get(job)

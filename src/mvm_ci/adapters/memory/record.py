@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from mvm_ci.domain.ids import SessionId
+from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
 from mvm_ci.domain.lane import begun
 from mvm_ci.domain.mail import CANCELLATION
@@ -119,6 +119,16 @@ class Record:
         """Whether there is some that the job waits for."""
         return any(not piece.taken and piece.topic in self.job.awaits for piece in self.mail)
 
+    def mail_bodies(self, *, of_children: bool = True) -> list[Payload]:
+        """What mail that waits says."""
+        waiting = [piece for piece in self.mail if not piece.taken and (of_children or piece.state is None)]
+        return [piece.body for piece in waiting if piece.body is not None]
+
+    def needs(self, other: JobId) -> bool:
+        """Whether it waits for the end of another job, or is the child of one."""
+        parent = self.job.options.parent
+        return (parent is not None and parent.job == other) or any(one.job == other for one in self.after)
+
     def claim(self, session: SessionId) -> ClaimedJob:
         """Places the job on a session, under its next epoch."""
         self.ended_by = None
@@ -224,6 +234,8 @@ class Record:
     def revive(self) -> None:
         """An ended job tries again: a dead one in its attempt, another one in a new one."""
         changes: dict[str, Any] = {"losses": 0, "finished_ms": None, "failure": None, "expires_ms": None}
+        # It is nobody's child any more: its parent has heard of its end.
+        changes["options"] = replace(self.job.options, parent=None)
         if self.job.state is not JobState.DEAD:
             attempt = self.job.attempt + (self.job.epoch > 0)
             changes |= {"attempt": attempt, "journal_length": 0, "started_ms": None}

@@ -32,7 +32,8 @@ UPDATE jobs SET
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from resume}
 RETURNING id, state, epoch, session
 
--- A dead job goes on in its attempt; another one begins a new attempt.
+-- A dead job goes on in its attempt; another one begins a new attempt. A child is nobody's from then on: its parent has
+-- heard of its end.
 -- name: revive
 UPDATE jobs SET
     state = {after revive},
@@ -40,7 +41,7 @@ UPDATE jobs SET
     journal_length = CASE state WHEN {DEAD} THEN journal_length ELSE 0 END,
     lane = lane & -2,
     started_ms = CASE state WHEN {DEAD} THEN started_ms END,
-    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL
+    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL, parent = NULL, parent_attempt = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from revive}
 RETURNING id, state, epoch, session
 
@@ -51,6 +52,8 @@ WHERE jobs.state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
         SELECT 1 FROM dependencies JOIN jobs AS waiting ON waiting.id = dependencies.job
         WHERE dependencies.upstream = jobs.id
             AND waiting.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}))
+    AND NOT EXISTS (SELECT 1 FROM jobs AS child WHERE child.parent = jobs.id AND child.parent IS NOT NULL
+        AND child.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}))
 
 -- name: delete_journals
 DELETE FROM journal WHERE job IN (SELECT value FROM json_each(?1))

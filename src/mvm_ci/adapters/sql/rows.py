@@ -12,7 +12,7 @@ import msgspec
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import ClaimedJob, Durability, Job, JobSpec, JobState, NewJob
 from mvm_ci.domain.lane import Concurrency, Labels, Lane, lane
-from mvm_ci.domain.options import Idempotency, JobOptions, Needs, terms
+from mvm_ci.domain.options import Idempotency, JobOptions, Needs, Parent, terms
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.retry import Backoff
@@ -40,7 +40,7 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
-_NOTHING: Final = (None,) * 9
+_NOTHING: Final = (None,) * 10
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
 _CANCELLING = int(JobState.CANCELLING)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
@@ -100,7 +100,7 @@ def new_job_row(new: NewJob) -> Row:
         wake_ms, expires_ms = options.run_at_ms, options.expires_ms
         state = _BLOCKED if options.after else _PENDING if wake_ms is None else _SCHEDULED
     data, size = payload_columns(spec.input)
-    once = options.idempotency
+    once, parent = options.idempotency, options.parent
     usual = (
         new.id,
         state,
@@ -125,7 +125,8 @@ def new_job_row(new: NewJob) -> Row:
         _encode_json(options.tags).decode() if options.tags else None,
         _encode_json(dict(options.metadata)).decode() if options.metadata else None,
         size,
-        options.parent,
+        parent.job if parent is not None else None,
+        parent.attempt if parent is not None else None,
     )
     return usual if rare == _NOTHING else usual + rare
 
@@ -183,7 +184,7 @@ def claimed_job(row: Row) -> ClaimedJob:
 
 def job(row: Row) -> Job:
     """What the statements that read whole jobs return."""
-    result, result_size, failure, parent, first_attempt, awaits, progress = row[24:]
+    result, result_size, failure, parent, started_in, first_attempt, awaits, progress = row[24:]
     namespace, queue, priority, key, request, tags, metadata = row[12:19]
     options = JobOptions(
         lane=lane_of(namespace, queue, priority, row[21]),
@@ -191,7 +192,7 @@ def job(row: Row) -> Job:
         tags=_decode_tags(tags) if tags is not None else (),
         metadata=tuple(sorted(_decode_metadata(metadata).items())) if metadata is not None else (),
         idempotency=Idempotency(key, request) if key is not None else None,
-        parent=parent,
+        parent=Parent(parent, started_in) if parent is not None else None,
     )
     return Job(
         id=row[0],
