@@ -7,6 +7,9 @@ import msgspec
 from mvm_ci.domain.http import IDEMPOTENT_METHODS, HttpFailure, HttpRequest, HttpResult
 from mvm_ci.ports.guest import HostCalls
 
+MAX_REQUEST_BYTES: Final = 16 << 20
+MAX_CALL_BYTES: Final = 16 << 20
+MAX_CALL_NAME_BYTES: Final = 64
 _DEFAULT_TIMEOUT_MS: Final = 30_000
 _MAX_TIMEOUT_MS: Final = 3_600_000
 
@@ -36,7 +39,7 @@ _decoder: Final = msgspec.json.Decoder(_Request)
 _encoder: Final = msgspec.json.Encoder()
 
 
-async def answer(host: HostCalls, document: bytes | str) -> bytes:
+async def answer(host: HostCalls, document: bytes) -> bytes:
     """Has ``host`` perform the request in ``document``; a document that is none is answered, it does not
     end the guest.
     """
@@ -74,3 +77,10 @@ def _encode_result(result: HttpResult) -> bytes:
 def encode_error(kind: str, message: str) -> bytes:
     """The document of a request that got no answer."""
     return _encoder.encode({"error": _Error(kind=kind, message=message)})
+
+
+REQUEST_TOO_LARGE: Final = encode_error("too-large", f"a request has at most {MAX_REQUEST_BYTES} bytes")
+CALL_TOO_LARGE: Final = encode_error(
+    "too-large",
+    f"a call has a name of at most {MAX_CALL_NAME_BYTES} and an argument of at most {MAX_CALL_BYTES} bytes",
+)

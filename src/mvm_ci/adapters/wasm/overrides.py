@@ -14,7 +14,7 @@ from wasmtime import _bindings as bindings
 from wasmtime.component import Component, Linker, Record
 
 from mvm_ci.adapters.wasm import capi
-from mvm_ci.adapters.wasm.component_values import Prepare
+from mvm_ci.adapters.wasm.component_values import U64, Waiting
 from mvm_ci.adapters.wasm.current_run import Run
 
 WASI_VERSION: Final = "0.2.12"
@@ -84,7 +84,7 @@ def _finish(future: int, error: c_void_p) -> None:
         raise capi.take_error(error.value)
 
 
-def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Prepare]]:
+def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Waiting]]:
     """What replaces the library's functions and may wait, by interface."""
 
     def until(run: Run, context: int, instant: Any, result: Any) -> Coroutine[Any, Any, None]:
@@ -97,16 +97,14 @@ def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Prepare]]:
 
     return {
         f"wasi:clocks/monotonic-clock@{WASI_VERSION}": {
-            "subscribe-instant": until,
-            "subscribe-duration": during,
+            "subscribe-instant": ((U64,), until),
+            "subscribe-duration": ((U64,), during),
         }
     }
 
 
-def functions() -> dict[str, dict[str, Callable[..., Any]]]:
-    """What replaces the library's other functions, by interface; each is called with the run, its store and
-    the arguments.
-    """
+def functions() -> dict[str, dict[str, Callable[[Run], Any]]]:
+    """What replaces the library's other functions, by interface; none takes an argument."""
     clocks, chance = "wasi:clocks/", "wasi:random/"
     # The two functions that return bytes are in byte_functions.py.
     return {
@@ -127,26 +125,26 @@ def _datetime(nanoseconds: int) -> Record:
     return record
 
 
-def _now(run: Run, _store: object) -> Record:
+def _now(run: Run) -> Record:
     return _datetime(run.host.wall_clock_ns())
 
 
-def _wall_resolution(_run: Run, _store: object) -> Record:
+def _wall_resolution(_run: Run) -> Record:
     return _datetime(1)
 
 
-def _monotonic(run: Run, _store: object) -> int:
+def _monotonic(run: Run) -> int:
     return run.host.monotonic_ns()
 
 
-def _resolution(_run: Run, _store: object) -> int:
+def _resolution(_run: Run) -> int:
     return 1
 
 
-def _random_number(run: Run, _store: object) -> int:
+def _random_number(run: Run) -> int:
     return int.from_bytes(run.host.random(8), "little")
 
 
-def _seed(run: Run, _store: object) -> tuple[int, int]:
+def _seed(run: Run) -> tuple[int, int]:
     seed = run.host.random(16)
     return int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little")
