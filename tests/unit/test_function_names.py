@@ -1,4 +1,4 @@
-"""Names of functions that a traceback could not bear are taken out of a binary; nothing else of it changes."""
+"""Names of functions that a traceback cannot bear are taken out of a binary; nothing else of it changes."""
 
 import pytest
 from hypothesis import given

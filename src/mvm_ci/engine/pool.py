@@ -16,10 +16,8 @@ durable.
 import asyncio
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from mvm_ci.domain.ids import format_job_id
@@ -34,30 +32,17 @@ from mvm_ci.engine.live import Live
 from mvm_ci.engine.messages import GetBlob, HttpCall, Post, PutBlob, Result
 from mvm_ci.engine.preparation import Preparation
 from mvm_ci.engine.reports import Reports
-from mvm_ci.engine.runner_process import RunnerSettings
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Ended, EngineEvents, JournalSink, Lease, PayloadStore, Placement
 from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
-DEFAULT_RUNTIME: Final = "mvm_ci.adapters.wasm.runtime:WasmRuntime"
 _TICK_S: Final = 0.02
+_STOP_S: Final = 0.05
+"""Who cancels is told after this long, even if the guest is at something that cannot be interrupted."""
 _OBEY_S: Final = 1.0
 _RERUNS: Final = 3
-
-
-class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``worker``: its name, as journals record it. ``directory``: where runners run; there must be one.
-
-    ``slots``: how many guests compute at once (0: one per core). ``suspend_after_ms``: guests that sleep
-    longer are suspended. ``runtime``: ``module:factory`` of the ``GuestRuntime`` in the runners.
-    """
-
-    worker: str
-    directory: Path
-    slots: int = 0
-    suspend_after_ms: int = 5_000
-    runtime: str = DEFAULT_RUNTIME
 
 
 class EnginePool:
@@ -76,7 +61,7 @@ class EnginePool:
     ) -> None:
         slots = settings.slots or os.cpu_count() or 1
         self._loop = asyncio.get_running_loop()
-        self._crew = Crew(slots, _runner_settings(settings), self)
+        self._crew = Crew(slots, settings.runners, self)
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._effects = Effects(lease, http, payloads, clock)
@@ -236,7 +221,7 @@ class EnginePool:
             self._must_leave(live)
 
     def _must_leave(self, live: Live) -> None:
-        self._leaving.add(live, self._loop.time() + _OBEY_S)
+        self._leaving.add(live, self._loop.time() + (_STOP_S if live.stopping else _OBEY_S))
         self._tick_soon()
 
     def _remove(self, live: Live) -> None:
@@ -376,8 +361,12 @@ class EnginePool:
             self._tick_soon()
 
     def _enforce(self, live: Live) -> None:
-        """It was told to leave a second ago."""
-        if live.seat is not None and not live.insisted:
+        """It was told to leave, a second ago or so."""
+        if live.stopping:
+            # No effect of it leaves any more, and its runner has until its second is over.
+            self._forget(live)
+            self._reports.ended(Ended(placed=live.placed, outcome=Stopped()))
+        elif live.seat is not None and not live.insisted:
             # It may wait for what is away, to end properly: its neighbours shall not pay for that.
             live.insisted = True
             self._crew.leave(live, None)
@@ -389,12 +378,3 @@ class EnginePool:
             live.pump.cancel()
             live.pump = None
             self._finish(live, live.final[0])
-
-
-def _runner_settings(settings: PoolSettings) -> RunnerSettings:
-    return RunnerSettings(
-        place=settings.worker,
-        suspend_after_ms=settings.suspend_after_ms,
-        directory=settings.directory,
-        runtime=settings.runtime,
-    )

@@ -11,7 +11,8 @@ from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.config.processes import GuestConfig, WorkerConfig
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.network import NetworkPolicy
-from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.engine.pool import EnginePool
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Engine, EngineEvents, JournalSink, Lease, PayloadStore
 from mvm_ci.ports.guest import CompiledModule

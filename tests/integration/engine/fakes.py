@@ -14,7 +14,8 @@ from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Append, Segment
-from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.engine.pool import EnginePool
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry
 from mvm_ci.ports.engine import Ended, Placement
