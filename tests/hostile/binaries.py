@@ -98,8 +98,8 @@ def component(
 HOST: Final = """(import "mvm-ci:guest/host@1.0.0" (instance $host
     (export "http" (func (param "request" string) (result string)))
     (export "call" (func (param "name" string) (param "argument" string) (result string)))))"""
-HOST_LOWERED: Final = """(core func $http (canon lower (func $host "http") (memory $memory) (realloc $realloc)))
-    (core func $call (canon lower (func $host "call") (memory $memory) (realloc $realloc)))"""
+_LOWERED: Final = '(core func ${0} (canon lower (func $host "{0}") (memory $memory) (realloc $realloc)))'
+HOST_LOWERED: Final = _LOWERED.format("http") + _LOWERED.format("call")
 HOST_FUNCTIONS: Final = """(import "x" "http" (func $http (param i32 i32 i32)))
     (import "x" "call" (func $call (param i32 i32 i32 i32 i32)))"""
 HOST_GIVEN: Final = '(export "http" (func $http)) (export "call" (func $call))'
@@ -162,7 +162,9 @@ def name(value: bytes) -> bytes:
     return number(len(value)) + value
 
 
-def assembled(*, functions: bytes = b"\x02\0\x0b", count: int = 1, pages: int = 1, data: bytes = b"") -> bytes:
+def assembled(
+    *, functions: bytes = b"\x02\0\x0b", count: int = 1, pages: int = 1, data: bytes = b""
+) -> bytes:
     """A module of ``count`` functions of no parameters; the first one is ``_start``. ``functions``: the size
     and code of each, ``data``: of the data section.
     """

@@ -26,10 +26,10 @@ from tests.integration.engine.fakes import Events, Journal, Lease, Payloads
 from tests.integration.servers import Server, ok, serving
 from tests.integration.wasm.conftest import CACHE, built
 
-GUESTS: Final = Path(__file__).parent / "guests"
+GUESTS: Final = Path(__file__).parents[2] / "guest" / "tests" / "hostile"
 NAMES: Final = {"site.test": ["127.0.0.1"]}
 SUMS: Final = ("97148000", "88390000")
-"""What the sums in ``guests/neighbour.c`` are."""
+"""What the sums in ``guest/tests/hostile/neighbour.c`` are."""
 PATIENCE_S: Final = 100
 
 
@@ -116,7 +116,7 @@ class Rig:
             events=self.events,
             clock=SystemClock(),
         )
-        self.python = self.payloads.add(built(GUESTS / "hostile.py", directory).read_bytes())
+        self.python = self.payloads.add(built(GUESTS / "job.py", directory).read_bytes())
         self.c = self.payloads.add(build_c(GUESTS / "neighbour.c").read_bytes())
         self._near: list[Placed] = []
         self._placed: set[Placed] = set()
@@ -145,7 +145,7 @@ class Rig:
         return placed
 
     async def place_python(self, do: str, argument: object = None, *, timeout_ms: int = 300_000) -> Placed:
-        """A job of ``guests/hostile.py``."""
+        """A job of ``guest/tests/hostile/job.py``."""
         data = json.dumps({"do": do, "argument": argument}).encode()
         given = data if len(data) <= INLINE_LIMIT else await self.payloads.put(data)
         return self.place(self.python, given, timeout_ms=timeout_ms)
@@ -205,7 +205,7 @@ class Rig:
         await self._worked(near)
 
     async def _work(self, path: str) -> list[Placed]:
-        document = json.dumps({"url": self.site.url(path)}).encode()
+        document = json.dumps({"url": self.site.url(path), "timeout_ms": 300_000}).encode()
         return [self.place(self.c, document), await self.place_python("neighbour", self.site.url(path))]
 
     async def _worked(self, placed: list[Placed]) -> None:
@@ -219,9 +219,10 @@ class Rig:
 
     # ------------------------------------------------------------------ the hostile one
 
-    async def beside(self, placed: Placed, *, stop: bool = False) -> Outcome:
+    async def beside(self, placed: Placed, *, stop: bool = False, answers: bool = False) -> Outcome:
         """In the block of ``neighbours``: the hostile guest runs, the others end beside it; then it ends, if
-        ``stop`` because it is cancelled, and as expected.
+        ``stop`` because it is cancelled, and as expected. ``answers``: expected is the kind of error that it
+        was answered, which is its result.
         """
         await self.begun(placed)
         await self.meanwhile()
@@ -229,14 +230,14 @@ class Rig:
             assert placed not in self.events.ends, self.events.ends
             self.stop(placed)
         outcome = await self.ended(placed)
-        self.check(code(outcome), outcome)
+        self.check(answer(outcome) if answers else code(outcome), outcome)
         return outcome
 
     async def run(self, module: Digest | bytes, given: Payload = b"", **options: Any) -> Outcome:
         """A hostile guest from its beginning to its expected end, beside others."""
-        stop = options.pop("stop", False)
+        ends = {key: options.pop(key) for key in ("stop", "answers") if key in options}
         async with self.neighbours():
-            return await self.beside(self.place(module, given, **options), stop=stop)
+            return await self.beside(self.place(module, given, **options), **ends)
 
     async def run_all(self, *modules: bytes, given: bytes = b"", **options: Any) -> list[Outcome]:
         """The same of several, all at once."""
@@ -246,10 +247,10 @@ class Rig:
                 await self.begun(one)
             return [await self.beside(one) for one in placed]
 
-    async def run_python(self, do: str, argument: object = None, *, stop: bool = False) -> Outcome:
-        """The same of ``guests/hostile.py``."""
+    async def run_python(self, do: str, argument: object = None, **ends: bool) -> Outcome:
+        """The same of ``guest/tests/hostile/job.py``."""
         async with self.neighbours():
-            return await self.beside(await self.place_python(do, argument), stop=stop)
+            return await self.beside(await self.place_python(do, argument), **ends)
 
     def check(self, ending: str, what: object = "") -> None:
         """The hostile guest, or what it did, ended with this code."""
@@ -262,6 +263,12 @@ def code(outcome: Outcome) -> str:
     if isinstance(outcome, Failed):
         return outcome.failure.kind.value
     return type(outcome).__name__.lower()
+
+
+def answer(outcome: Outcome) -> str:
+    """The kind of error that a guest was answered."""
+    kind: str = json.loads(result(outcome))["error"]["kind"]
+    return kind
 
 
 def result(outcome: Outcome) -> bytes:

@@ -207,6 +207,7 @@ def _fail(run: CoreRun, pointer: int, size: int) -> None:
 
 
 def _log(run: CoreRun, pointer: int, size: int) -> None:
+    run.must_reach(pointer, size)
     if size > MAX_LOG_BYTES:
         raise guest_failed(
             FailureKind.OUTPUT, f"the guest wrote {size} bytes at once; at most {MAX_LOG_BYTES} are allowed"

@@ -8,6 +8,10 @@ from mvm_ci.domain.http import IDEMPOTENT_METHODS, HttpFailure, HttpRequest, Htt
 from mvm_ci.ports.guest import HostCalls
 
 MAX_REQUEST_BYTES: Final = 16 << 20
+MAX_HEADERS_BYTES: Final = 512 << 10
+"""Of the headers' JSON: more than fits any request that is sent, however it is escaped. Reading a million
+headers takes longer than the guests beside this one may have to wait.
+"""
 MAX_CALL_BYTES: Final = 16 << 20
 MAX_CALL_NAME_BYTES: Final = 64
 _DEFAULT_TIMEOUT_MS: Final = 30_000
@@ -17,7 +21,7 @@ _MAX_TIMEOUT_MS: Final = 3_600_000
 class _Request(msgspec.Struct, frozen=True):
     url: str
     method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: msgspec.Raw = msgspec.Raw(b"[]")
     body: bytes = b""
     timeout_ms: int = _DEFAULT_TIMEOUT_MS
     idempotent: bool | None = None
@@ -36,6 +40,7 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 _decoder: Final = msgspec.json.Decoder(_Request)
+_headers: Final = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -45,17 +50,21 @@ async def answer(host: HostCalls, document: bytes) -> bytes:
     """
     try:
         asked = _decoder.decode(document)
+        if len(bytes(asked.headers)) > MAX_HEADERS_BYTES:
+            return encode_error("too-large", f"the headers are more than {MAX_HEADERS_BYTES} bytes of JSON")
+        request = _request(asked)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return encode_error("protocol", f"not a request: {error}")
-    return _encode_result(await host.http(_request(asked)))
+    return _encode_result(await host.http(request))
 
 
 def _request(asked: _Request) -> HttpRequest:
     method = asked.method.upper()
+    headers = _headers.decode(asked.headers)
     return HttpRequest(
         method=method,
         url=asked.url,
-        headers=tuple((name.lower(), value) for name, value in asked.headers),
+        headers=tuple((name.lower(), value) for name, value in headers),
         body=asked.body,
         timeout_ms=min(max(asked.timeout_ms, 1), _MAX_TIMEOUT_MS),
         idempotent=method in IDEMPOTENT_METHODS if asked.idempotent is None else asked.idempotent,

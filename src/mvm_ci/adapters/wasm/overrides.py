@@ -51,10 +51,18 @@ class Sleeper:
         self._linker_at = capi.address(self._linker.ptr())
         self._component_at = capi.address(self._component.ptr())
 
-    def pollable(self, context: int, result: Any) -> None:
-        """Makes ``result`` a pollable of the store behind ``context`` that is ready. The helper is
-        instantiated anew each time: it is small.
-        """
+    def pollable(self, run: Run, context: int, result: Any) -> None:
+        """Makes ``result`` a pollable that is ready, of the run's store behind ``context``."""
+        if run.helper is None:
+            run.helper = self._instantiated(context)
+        error = c_void_p()
+        called = capi.component_call(
+            addressof(run.helper), context, None, 0, addressof(result), 1, addressof(error)
+        )
+        _finish(called, error)
+
+    def _instantiated(self, context: int) -> Any:
+        """The helper's function, in the store behind ``context``."""
         error = c_void_p()
         instance = bindings.wasmtime_component_instance_t()
         made = capi.component_instantiate(
@@ -67,10 +75,7 @@ class Sleeper:
         )
         if not found:
             raise RuntimeError("the helper component exports no function ready")
-        called = capi.component_call(
-            addressof(function), context, None, 0, addressof(result), 1, addressof(error)
-        )
-        _finish(called, error)
+        return function
 
 
 def _finish(future: int, error: c_void_p) -> None:
@@ -88,11 +93,11 @@ def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Waiting]]:
     """What replaces the library's functions and may wait, by interface."""
 
     def until(run: Run, context: int, instant: Any, result: Any) -> Coroutine[Any, Any, None]:
-        sleeper.pollable(context, result)
+        sleeper.pollable(run, context, result)
         return run.host.sleep_until(min(instant[0].of.u64, _MAX_U63))
 
     def during(run: Run, context: int, duration: Any, result: Any) -> Coroutine[Any, Any, None]:
-        sleeper.pollable(context, result)
+        sleeper.pollable(run, context, result)
         return run.host.sleep_for(min(duration[0].of.u64, _MAX_U63))
 
     return {

@@ -22,7 +22,7 @@ def neighbour(url):
     numbers = list(range(20_000))
     first = hashlib.sha256(repr(numbers).encode()).hexdigest()
     before = time.monotonic()
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=300) as answer:
         said = answer.read().decode()
     time.sleep(0.003)
     slept = time.monotonic() - before >= 0.003
