@@ -27,7 +27,6 @@ from tests.integration.servers import Server, ok, serving
 from tests.integration.wasm.conftest import CACHE, built
 
 GUESTS: Final = Path(__file__).parents[2] / "guest" / "tests" / "hostile"
-NAMES: Final = {"site.test": ["127.0.0.1"]}
 SUMS: Final = ("97148000", "88390000")
 """What the sums in ``guest/tests/hostile/neighbour.c`` are."""
 PATIENCE_S: Final = 100
@@ -104,7 +103,7 @@ class Rig:
         self.payloads = Modules(directory)
         self.expected: tuple[str, ...] = ()
         self.checked = 0
-        self.names: dict[str, list[str]] = dict(NAMES)
+        self.names: dict[str, list[list[str]]] = {"site.test": [["127.0.0.1"]]}
         self.policy = NetworkPolicy(allow_hosts=("*:*",), allow_networks=("127.0.0.0/8",))
         self.http = GuestHttpClient(self.policy, resolve=self._resolve)
         self.pool = EnginePool(
@@ -170,10 +169,11 @@ class Rig:
             await self.events.changed()
 
     async def _resolve(self, host: str, port: int) -> Sequence[str]:
-        try:
-            return self.names[host]
-        except KeyError:
-            raise OSError("no such name") from None
+        """``names`` has a name's answers one after another; the last one stays."""
+        answers = self.names.get(host)
+        if answers is None:
+            raise OSError("no such name")
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
     # ------------------------------------------------------------------ neighbours
 

@@ -33,7 +33,7 @@ async def test_pointers_up_to_the_last_byte(rig: Rig) -> None:
     assert result(await rig.run(component(returned(end - 1, 1)))) == b"\0"
 
 
-BAD: Final = {
+BAD: Final[dict[str, list[tuple[int, ...]]]] = {
     "log": [(END - 1, 2), (END, 1), (-1, 1), (-1, -1), (0, END + 1), (1, -1), (END + 1, 0)],
     "output": [(END - 1, 2), (-16, 64)],
     "fail": [(END - 1, 2), (0, -1), (-16, 64)],

@@ -147,11 +147,14 @@ class Crew:
         """Tells its runner how much of its journal is durable."""
         self._send(live, Durable(live.number, live.acked))
 
-    def answer(self, live: Live, answer: HttpAnswer | BlobStored | BlobBytes) -> None:
-        """It goes on with ``answer``."""
+    async def answer(self, live: Live, answer: HttpAnswer | BlobStored | BlobBytes) -> None:
+        """It goes on with ``answer``; returns when its runner has read that, nearly, or is gone."""
         if live.seat is not None:
-            self.seats[live.seat].go_on(live)
+            seat = self.seats[live.seat]
+            seat.go_on(live)
             self._send(live, answer)
+            if seat.process is not None:
+                await seat.process.drained()
 
     def overdue(self) -> list[Live]:
         """Who has been with a runner for a while, one turn of calls to this at least; each is told once."""

@@ -297,20 +297,17 @@ class EnginePool:
             self._crew.add(live, first=True)
 
     async def _serve(self, live: Live, question: HttpCall | PutBlob | GetBlob) -> None:
-        outcome = None
         try:
-            answer = await self._effects.serve(question, live.placement.spec.allow_hosts)
+            async with self._effects.served(question, live.placement.spec.allow_hosts) as answer:
+                if live.effect is asyncio.current_task():
+                    live.effect = None
+                    await self._crew.answer(live, answer)
         except Exception as error:  # noqa: BLE001 - it costs this job, and its guest does not wait for ever
             _log.exception("question_not_answered", job=format_job_id(live.placed.job))
             message = f"error in the engine: {type(error).__name__}: {error}"
-            outcome = Failed(Failure(kind=FailureKind.ENGINE, message=message))
-        if live.effect is not asyncio.current_task():
-            return
-        live.effect = None
-        if outcome is not None:
-            self._end(live, outcome)
-        else:
-            self._crew.answer(live, answer)
+            if live.effect is asyncio.current_task():
+                live.effect = None
+                self._end(live, Failed(Failure(kind=FailureKind.ENGINE, message=message)))
 
     # ------------------------------------------------------------------ what the journal says
 

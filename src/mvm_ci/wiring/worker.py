@@ -98,13 +98,10 @@ class _Engines:
         policy = NetworkPolicy(
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
-        http = GuestHttpClient(policy, before_send=lease.wait_valid)
+        directory = await asyncio.to_thread(_made, self._settings.state_dir / "runners")
+        http = GuestHttpClient(policy, before_send=lease.wait_valid, spool=directory)
         return EnginePool(
-            PoolSettings(
-                worker=self._settings.name,
-                directory=await asyncio.to_thread(_made, self._settings.state_dir / "runners"),
-                slots=self._guests.slots,
-            ),
+            PoolSettings(worker=self._settings.name, directory=directory, slots=self._guests.slots),
             journal=journal,
             lease=lease,
             payloads=payloads,
