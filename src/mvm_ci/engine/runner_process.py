@@ -15,6 +15,7 @@ import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.engine.messages import FromRunner, Ready, Setup, ToRunner, from_runner_frames, pack
+from mvm_ci.engine.runner_link import OUT_OF_MEMORY
 
 _log = structlog.get_logger(__name__)
 _START_S: Final = 30.0
@@ -175,7 +176,7 @@ class RunnerProcess:
         if code < 0:
             with contextlib.suppress(ValueError):
                 return f"killed by {signal.Signals(-code).name}"
-        return f"exit code {code}"
+        return "out of memory" if code == OUT_OF_MEMORY else f"exit code {code}"
 
 
 class _Ear(asyncio.Protocol):

@@ -23,7 +23,7 @@ from mvm_ci.adapters.wasm.component_values import (
     waiting,
 )
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
-from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.adapters.wasm.failures import guest_failed, out_of_memory
 from mvm_ci.adapters.wasm.overrides import Sleeper, functions, waiting_functions
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import COMPONENT_HOST
@@ -76,6 +76,8 @@ class ComponentLoader:
         try:
             component = Component.deserialize_file(self.engine, path)
         except wasmtime.WasmtimeError as error:
+            if out_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise BadModule(f"it cannot be loaded: {str(error).splitlines()[0]}") from error
         entry = component.get_export_index("run")
         if entry is None:

@@ -19,10 +19,13 @@ _TEXTS: Final = {
 _EXIT: Final = re.compile(r"Exited with i32 exit status (\d+)")
 _BACKTRACE: Final = "error while executing at wasm backtrace:"
 _CAUSE: Final = "Caused by:"
-_TOO_MUCH: Final = "the guest handed over more than 128 MiB at once"
 _COPIED: Final = "fuel allocated for hostcalls has been exhausted"
 _WRONG_TYPES: Final = ("type mismatch", "python exception")
 """Of what a host function returned; the latter is what the package says."""
+_NO_MEMORY: Final = re.compile(
+    r"^[ 0-9:]*(mmap failed to [a-z]+ 0x[0-9a-f]+ bytes|Cannot allocate memory \(os error 12\))$",
+    re.MULTILINE,
+)
 _MEMORY_SIGNS: Final = ("exceeds memory limits", "exceeds the limit of", "memory minimum size")
 
 
@@ -38,11 +41,19 @@ def guest_failed(kind: FailureKind, message: str, detail: str = "") -> GuestFail
     )
 
 
+def out_of_memory(error: wasmtime.WasmtimeError | wasmtime.Trap) -> bool:
+    """Whether it is this process that could not get memory, or room for a mapping."""
+    text = str(error)
+    # There a guest's names stand in the text.
+    return _BACKTRACE not in text and _NO_MEMORY.search(text) is not None
+
+
 def from_wasmtime(
     error: wasmtime.WasmtimeError | wasmtime.Trap, otherwise: FailureKind = FailureKind.MODULE
-) -> GuestFailed:
+) -> GuestFailed | MemoryError:
     """What a trap, or an error of instantiating, means to the user. ``otherwise``: the kind of what is
-    neither a trap nor an exit nor a limit, and did not happen while the guest's code ran.
+    neither a trap nor an exit nor a limit, and did not happen while the guest's code ran. Not the guest's
+    fault is what ``out_of_memory`` tells.
 
     Components report traps as text only, so the text decides for both kinds of guests.
     """
@@ -51,29 +62,29 @@ def from_wasmtime(
     if found:
         reason = reason.partition("\n")[0].strip()
         return guest_failed(FailureKind.TRAP, _TEXTS.get(reason, reason), text)
+    if out_of_memory(error):
+        return MemoryError(text)
+    known = _known(text)
+    if known is not None:
+        return guest_failed(*known, text)
     if text.startswith(_BACKTRACE):
-        return _from_host_call(text)
-    left = _EXIT.search(text)
-    if left is not None:
-        return guest_failed(FailureKind.ERROR, f"exit code {left[1]}")
-    if any(sign in text for sign in _MEMORY_SIGNS):
-        return guest_failed(FailureKind.MEMORY, "the guest needs more memory than its limit", text)
-    if _COPIED in text:
-        return guest_failed(FailureKind.OUTPUT, _TOO_MUCH, text)
+        return guest_failed(FailureKind.TRAP, text.rpartition(_CAUSE)[2], text)
     return guest_failed(FailureKind.TRAP if isinstance(error, wasmtime.Trap) else otherwise, text)
 
 
-def _from_host_call(text: str) -> GuestFailed:
-    """Of an error of a host function, or of a value that the guest handed over and that is none."""
-    left = _EXIT.search(text)
-    if left is not None:
-        return guest_failed(FailureKind.ERROR, f"exit code {left[1]}")
+def _known(text: str) -> tuple[FailureKind, str] | None:
+    """What is no trap, but did not go as the guest wished: kind and message."""
     cause = text.rpartition(_CAUSE)[2].strip()
+    left = _EXIT.search(cause)
+    if left is not None:
+        return FailureKind.ERROR, f"exit code {left[1]}"
+    if any(sign in cause for sign in _MEMORY_SIGNS):
+        return FailureKind.MEMORY, "the guest needs more memory than its limit"
     if _COPIED in cause:
-        return guest_failed(FailureKind.OUTPUT, _TOO_MUCH, text)
-    if cause.startswith(_WRONG_TYPES):
-        return guest_failed(FailureKind.MODULE, "imports a function with another type than it has", text)
-    return guest_failed(FailureKind.TRAP, cause, text)
+        return FailureKind.OUTPUT, "the guest handed over more than 128 MiB at once"
+    if text.startswith(_BACKTRACE) and cause.startswith(_WRONG_TYPES):
+        return FailureKind.MODULE, "imports a function with another type than it has"
+    return None
 
 
 def _cut(text: str, limit: int) -> str:
