@@ -7,6 +7,7 @@ goes on does so at once, whether or not a slot is free: those that compute share
 
 import asyncio
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -49,6 +50,7 @@ HANG_S: Final = 30.0
 """One that says nothing for so long stands still: it is killed, and what it ran goes on in another."""
 _LONGEST_LOOK_S: Final = 0.1
 """Time between two looks that counts at most: when this process stood still, no runner is to blame."""
+PART_BYTES: Final = 16 << 20
 _RESTART_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -156,11 +158,14 @@ class Crew:
         """Tells its runner how much of its journal is durable."""
         self._send(live, Durable(live.number, live.acked))
 
-    def answer(self, live: Live, answer: Reply) -> None:
-        """It goes on with ``answer``."""
+    async def answer(self, live: Live, answer: Reply) -> None:
+        """It goes on with ``answer``; returns when its runner has read that, nearly, or is gone."""
         if live.seat is not None:
-            self.seats[live.seat].go_on(live)
+            seat = self.seats[live.seat]
+            seat.go_on(live)
             self._send(live, answer)
+            if seat.process is not None:
+                await seat.process.drained()
 
     def overdue(self) -> list[Live]:
         """Who has been with a runner for a while, one turn of calls to this at least; each is told once."""
@@ -208,7 +213,7 @@ class Crew:
         for index, batch in self._line.hand_out(self.seats).items():
             process = self.seats[index].process
             if process is not None:
-                process.send(_run(batch))
+                process.send(*(_run(part) for part in _in_parts(batch)))
             self._fresh += batch
 
     def _send(self, live: Live, message: Durable | LeaveNow | Cancel | Reply) -> None:
@@ -296,6 +301,20 @@ class Crew:
             self._owner.on_runner_died(live, process.exit_status)
         seat.filler = self._loop.create_task(self._refill(seat))
         self._assign_soon()
+
+
+def _in_parts(batch: list[Live]) -> Iterator[list[Live]]:
+    """Each is one frame: of as many as come to ``PART_BYTES`` of journals and inputs, or of one."""
+    part: list[Live] = []
+    size = 0
+    for live in batch:
+        part.append(live)
+        size += len(live.payload or b"") + sum(len(segment.data) for segment in live.durable)
+        if size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _run(batch: list[Live]) -> Run:

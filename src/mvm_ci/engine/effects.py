@@ -1,5 +1,8 @@
 """What runners ask for in the name of their guests: requests, payloads, what the control plane does."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Final
 
 import structlog
@@ -21,9 +24,14 @@ from mvm_ci.engine.messages import (
 )
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import ControlPlane, Lease, PayloadStore
-from mvm_ci.ports.http_client import HttpClient
+from mvm_ci.ports.http_client import HttpClient, LargeBody
 
 _log = structlog.get_logger(__name__)
+WHOLE: Final = 4
+"""Large payloads on their way into the store, and as many out of it, that are in memory at once. (Answers of
+servers are not while they come.)
+"""
+_LARGE: Final = 64 << 10
 _AGAIN_MS: Final = (100, 200, 500, 1000, 2000)
 """Pauses before a store that cannot be reached is asked again; the last one is repeated."""
 
@@ -39,20 +47,27 @@ class Effects:
         self._http = http
         self._payloads = payloads
         self._clock = clock
+        self._storing = asyncio.Semaphore(WHOLE)
+        self._fetching = asyncio.Semaphore(WHOLE)
 
-    async def serve(self, live: Live, question: Question) -> Reply:
-        """The answer to ``question``."""
+    @contextlib.asynccontextmanager
+    async def served(self, live: Live, question: Question) -> AsyncIterator[Reply]:
+        """The answer to ``question``; a large one has its place in memory until the block ends."""
         if isinstance(question, HttpCall):
             allow_hosts = live.placement.spec.allow_hosts
             result = await self._perform(question.request, allow_hosts, question.idempotency_key)
-            return HttpAnswer(question.call, result)
-        if isinstance(question, AskCall):
+            yield HttpAnswer(question.call, result)
+        elif isinstance(question, AskCall):
             await self._lease.wait_valid()
             answer = await self._plane.ask(live.placed, question.name, question.key, question.argument)
-            return AskAnswer(question.call, answer)
-        if isinstance(question, PutBlob):
-            return BlobStored(question.call, await self._put(question.data))
-        return BlobBytes(question.call, await self._get(question.ref))
+            yield AskAnswer(question.call, answer)
+        elif isinstance(question, PutBlob):
+            yield BlobStored(question.call, await self._put(question.data))
+        elif question.ref.size <= _LARGE:
+            yield BlobBytes(question.call, await self._get(question.ref))
+        else:
+            async with self._fetching:
+                yield BlobBytes(question.call, await self._get(question.ref))
 
     async def _perform(self, request: HttpRequest, allow_hosts: tuple[str, ...], key: str) -> HttpResult:
         # The last moment at which an effect can be held back: what follows leaves the machine.
@@ -64,11 +79,16 @@ class Effects:
             return HttpFailure("protocol", f"error in the HTTP client: {type(error).__name__}")
         if isinstance(answer, HttpFailure):
             return answer
-        body: Payload = answer.body
-        if len(answer.body) > INLINE_LIMIT:
-            # The request was made: its answer must not be lost because a store is away.
-            body = await self._put(answer.body)
+        # The request was made: its answer must not be lost because a store is away.
+        body = await self._kept(answer.body)
         return HttpResponse(answer.status, answer.url, answer.headers, body)
+
+    async def _kept(self, body: bytes | LargeBody) -> Payload:
+        if isinstance(body, bytes):
+            return body if len(body) <= INLINE_LIMIT else await self._put(body)
+        with contextlib.closing(body):
+            async with self._storing:
+                return await self._put(await body.read())
 
     async def _put(self, data: bytes) -> BlobRef:
         tries = 0

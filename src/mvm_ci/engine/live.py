@@ -5,7 +5,7 @@ from collections import deque
 from typing import Final
 
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.outcome import Outcome, Stopped
 from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.engine import Placement
@@ -119,6 +119,11 @@ class Live:
             return 1
         doubts = sum(not death.explained for death in self.doubts)
         return max(1, MAX_GUESTS >> _DOUBT_BITS * doubts)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody waits until its guest stands still."""
+        return self.seat is not None and not self.gone and isinstance(self.leave_outcome, Stopped)
 
     def suspected(self, death: Death, *, alone: bool) -> None:
         """It was in a runner that died. If it was alone there, it may well be why others died, too."""

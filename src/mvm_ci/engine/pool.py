@@ -30,10 +30,10 @@ from mvm_ci.engine.effects import Effects
 from mvm_ci.engine.journaling import Journaling
 from mvm_ci.engine.live import Live
 from mvm_ci.engine.messages import HttpCall, Post, Question, Result, Tell
-from mvm_ci.engine.pool_settings import PoolSettings
 from mvm_ci.engine.preparation import Preparation
 from mvm_ci.engine.questions import Questions
 from mvm_ci.engine.reports import Reports
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ControlPlane,
@@ -48,6 +48,8 @@ from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
 _TICK_S: Final = 0.02
+_STOP_S: Final = 0.05
+"""Who cancels is told after this long, even if the guest is at something that cannot be interrupted."""
 _OBEY_S: Final = 1.0
 _RERUNS: Final = 3
 
@@ -241,7 +243,7 @@ class EnginePool:
             self._must_leave(live)
 
     def _must_leave(self, live: Live) -> None:
-        self._leaving.add(live, self._loop.time() + _OBEY_S)
+        self._leaving.add(live, self._loop.time() + (_STOP_S if live.stopping else _OBEY_S))
         self._tick_soon()
 
     def _remove(self, live: Live) -> None:
@@ -374,8 +376,12 @@ class EnginePool:
             self._tick_soon()
 
     def _enforce(self, live: Live) -> None:
-        """It was told to leave a second ago."""
-        if live.seat is not None and not live.insisted:
+        """It was told to leave, a second ago or so."""
+        if live.stopping:
+            # No effect of it leaves any more, and its runner has until its second is over.
+            self._forget(live)
+            self._reports.ended(Ended(placed=live.placed, outcome=Stopped()))
+        elif live.seat is not None and not live.insisted:
             # It may wait for what is away, to end properly: its neighbours shall not pay for that.
             live.insisted = True
             self._crew.leave(live, None)

@@ -18,7 +18,7 @@ from typing import Final, cast
 
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.engine.messages import Ready, Setup
-from mvm_ci.engine.runner_link import Disconnected, RunnerLink
+from mvm_ci.engine.runner_link import OUT_OF_MEMORY, Disconnected, RunnerLink
 from mvm_ci.engine.turns import Turns
 from mvm_ci.ports.guest import GuestRuntime
 
@@ -47,6 +47,9 @@ def main(arguments: list[str]) -> None:
     except Disconnected:
         # Nobody is left to report to, and freeing everything takes longer than ending.
         os._exit(0)
+    except MemoryError:
+        # Nor could a report be made.
+        os._exit(OUT_OF_MEMORY)
 
 
 def _setup(link: RunnerLink) -> Setup:

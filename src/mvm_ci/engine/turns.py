@@ -173,6 +173,9 @@ class Turns:
             failure = Failure(kind=FailureKind.MODULE, message=str(error))
             self._over(strand, Failed(failure), None, unloadable=True)
             return time.perf_counter_ns()
+        except MemoryError:
+            # Whoever has taken the memory, it need not be the one whose turn it is: all are run again.
+            raise
         except Exception as error:  # noqa: BLE001 - it costs this job, not the runner
             _log.exception("job %d: the execution failed in the engine itself", strand.task.placed.job)
             message = f"error in the engine: {type(error).__name__}: {error}"

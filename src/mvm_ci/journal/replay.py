@@ -47,6 +47,8 @@ from mvm_ci.journal.standing import NS_PER_MS
 from mvm_ci.journal.steps import Identity, JournalLimits, LimitReached, bounded
 from mvm_ci.journal.waits import Waits
 
+MAX_OPEN: Final = 1_000
+"""Values that a guest computes at once, each under a name: what is remembered of one that it never puts."""
 _LOG_CHARACTERS: Final = 16_384  # of one entry: at most 64 KiB of UTF-8
 
 
@@ -132,6 +134,9 @@ class Replay(Effects, Waits):
         """
         if name in self._open:
             self._memo(name, None)
+        if len(self._open) >= MAX_OPEN:
+            message = f"the guest computes more than {MAX_OPEN} named values at once"
+            raise LimitReached(Failure(kind=FailureKind.JOURNAL, message=message))
         self._open.add(name)
         found = self._ledger.memo_ahead(name)
         if found is None or found[1].value is None:

@@ -123,7 +123,8 @@ class Guest(Protocol):
         """Runs the guest with ``payload`` as input and returns its result.
 
         Raises ``GuestFailed``, whatever the guest did; and what a host call raised besides. An exception
-        thrown in where it waits ends the guest at once, and comes out.
+        thrown in where it waits ends the guest at once, and comes out. ``MemoryError``: this process can get
+        no memory, whoever has it.
         """
         ...
 

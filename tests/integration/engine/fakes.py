@@ -16,7 +16,7 @@ from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.engine.pool import EnginePool
-from mvm_ci.engine.pool_settings import PoolSettings
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry
 from mvm_ci.ports.engine import Ended, Placement

@@ -20,8 +20,8 @@ from mvm_ci.domain.segment import Append
 from mvm_ci.engine import crew
 from mvm_ci.engine.messages import FromRunner, Here
 from mvm_ci.engine.pool import EnginePool
-from mvm_ci.engine.pool_settings import PoolSettings
 from mvm_ci.engine.runner_process import RunnerProcess
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.journal.entries import Slept
 from tests.integration.engine.fake_guests import script
 from tests.integration.engine.fakes import (

@@ -15,6 +15,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import LinkerInstance
 
 from mvm_ci.adapters.wasm.capi import address
+from mvm_ci.adapters.wasm.component_values import U64, check_types
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
 from mvm_ci.adapters.wasm.overrides import WASI_VERSION
@@ -50,11 +51,12 @@ def _random(run: Run, size: int) -> bytes:
 def add_random_bytes(instance: LinkerInstance, name: str, current: CurrentRun) -> Any:
     """Defines ``name`` in ``instance``; the result must live as long as the linker."""
 
-    def call(_env: int, _context: Any, _type: Any, arguments: Any, _n: int, results: Any, _m: int) -> int:
+    def call(_env: int, _context: Any, _type: Any, arguments: Any, n: int, results: Any, m: int) -> int:
         run = None
         try:
             run = current.get()
             run.check()
+            check_types(name, (U64,), arguments, n, m)
             data = _random(run, arguments[0].of.u64)
             images = b"".join([_IMAGES[byte] for byte in data])
             values = (bindings.wasmtime_component_val_t * len(data)).from_buffer_copy(images)

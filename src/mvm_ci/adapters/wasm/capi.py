@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import wasmtime
 from wasmtime import _bindings as bindings
+from wasmtime import _ffi as ffi
 
 HOST_FUNCTION: Final = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
 """Trap or null; arguments: environment, caller, the values (16 bytes each, the result goes into the first),
@@ -35,6 +36,8 @@ VALUE_BYTES: Final = ctypes.sizeof(bindings.wasmtime_val_t)
 VALUE_OFFSET: Final = bindings.wasmtime_val_t.of.offset
 EXTERN_BYTES: Final = ctypes.sizeof(bindings.wasmtime_extern_t)
 ITEM_OFFSET: Final = bindings.wasmtime_extern_t.of.offset
+MEMORY: Final = bytes([ffi.WASMTIME_EXTERN_MEMORY.value])
+"""What an extern that is a memory begins with."""
 INSTANCE_BYTES: Final = ctypes.sizeof(bindings.wasmtime_instance_t)
 
 _NAME: Final = bindings.dll._name

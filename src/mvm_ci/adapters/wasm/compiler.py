@@ -17,6 +17,7 @@ from mvm_ci.domain.module import MAX_MODULE_BYTES, inspect
 from mvm_ci.ports.guest import CompiledModule, ModuleKind
 
 _REASON_BYTES: Final = 2_000
+_AT_LIMITS: Final = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGXCPU)
 
 
 class CompileLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +65,8 @@ class ChildCompiler:
         return CompiledModule(digest=digest, kind=kind, path=str(path))
 
     async def _compile(self, source: Path, digest: str) -> CompiledModule:
-        info = inspect(await asyncio.to_thread(_read, source))
-        compiled = self._compiled(ModuleKind(info.kind), digest)
+        kind = await asyncio.to_thread(_kind, source)
+        compiled = self._compiled(kind, digest)
         target = Path(compiled.path)
         partial = target.with_suffix(f".{os.getpid()}.partial")
         try:
@@ -112,13 +113,13 @@ class ChildCompiler:
 
 def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadModule | Unavailable:
     """A child that ended by itself ran into a limit: a failed allocation aborts it, too much CPU time kills
-    it.
+    it. Any other signal came from somebody, and says nothing about the module.
     """
     text = " ".join(complaint.decode(errors="replace").split())[-300:]
     if code == -signal.SIGKILL:
         # Not the module's fault: somebody, or the system for want of memory, killed it.
         return Unavailable("the compiler was killed")
-    if code is not None and code < 0:
+    if code is not None and -code in _AT_LIMITS:
         return BadModule(
             f"compiling it takes more than {limits.cpu_seconds} s of CPU time or "
             f"{limits.memory_bytes >> 20} MiB "
@@ -129,10 +130,10 @@ def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadMod
     return Unavailable(f"the compiler failed with exit code {code}: {text}")
 
 
-def _read(source: Path) -> bytes:
+def _kind(source: Path) -> ModuleKind:
     try:
         with source.open("rb") as file:
-            return file.read(MAX_MODULE_BYTES + 1)
+            return ModuleKind(inspect(file.read(MAX_MODULE_BYTES + 1)).kind)
     except FileNotFoundError:
         raise NotFound(f"{source}: no such module") from None
     except OSError as error:

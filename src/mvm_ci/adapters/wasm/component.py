@@ -11,9 +11,19 @@ from wasmtime.component import Component, ExportIndex, Linker
 from mvm_ci.adapters.wasm import capi, http_json
 from mvm_ci.adapters.wasm.byte_functions import RANDOM_BYTES, add_random_bytes
 from mvm_ci.adapters.wasm.component_call import ComponentCall
-from mvm_ci.adapters.wasm.component_values import Prepare, Value, result_text, set_text, text, waiting
+from mvm_ci.adapters.wasm.component_values import (
+    STRING,
+    Value,
+    Waiting,
+    check_no_arguments,
+    result_string,
+    set_text,
+    size,
+    text,
+    waiting,
+)
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
-from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.adapters.wasm.failures import guest_failed, out_of_memory
 from mvm_ci.adapters.wasm.overrides import Sleeper, functions, waiting_functions
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import COMPONENT_HOST
@@ -45,15 +55,17 @@ class ComponentLoader:
         self.linker.allow_shadowing = True
         capi.add_wasi(self.linker)
         self._alive: list[Any] = []
-        own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http, "call": _call}}
+        own: dict[str, dict[str, Waiting]] = {
+            COMPONENT_HOST: {"http": ((STRING,), _http), "call": ((STRING, STRING), _call)}
+        }
         at_once, waits = functions(), {**waiting_functions(Sleeper(engine)), **own}
         with self.linker.root() as root:
             for interface in sorted(at_once.keys() | waits.keys()):
                 with root.add_instance(interface) as instance:
                     for name, function in at_once.get(interface, {}).items():
-                        instance.add_func(name, self._callback(function))
-                    for name, prepare in waits.get(interface, {}).items():
-                        callback = waiting(current, prepare)
+                        instance.add_func(name, self._callback(name, function))
+                    for name, waits_too in waits.get(interface, {}).items():
+                        callback = waiting(current, name, waits_too)
                         capi.define_in_component(instance, name, callback)
                         self._alive.append(callback)
                     if interface in RANDOM_BYTES:
@@ -64,21 +76,24 @@ class ComponentLoader:
         try:
             component = Component.deserialize_file(self.engine, path)
         except wasmtime.WasmtimeError as error:
+            if out_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise BadModule(f"it cannot be loaded: {str(error).splitlines()[0]}") from error
         entry = component.get_export_index("run")
         if entry is None:
             raise BadModule("the component exports no function run")
         return ComponentGuest(self, component, entry)
 
-    def _callback(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _callback(self, name: str, function: Callable[[Run], Any]) -> Callable[..., Any]:
         current = self.current
 
-        def call(store: wasmtime.StoreContext, *arguments: Any) -> Any:
+        def call(_store: wasmtime.StoreContext, *arguments: Any) -> Any:
             run = None
             try:
                 run = current.get()
                 run.check()
-                return function(run, store, *arguments)
+                check_no_arguments(name, arguments)
+                return function(run)
             except BaseException as error:
                 # A BaseException would crash the process, and another exception would be kept in a global
                 # of the package: the reason stays in the run, the engine hears no more than that there is
@@ -91,15 +106,23 @@ class ComponentLoader:
 
 
 def _http(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
+    if size(arguments[0]) > http_json.MAX_REQUEST_BYTES:
+        return _refused(result, http_json.REQUEST_TOO_LARGE)
     return _answered(result, http_json.answer(run.host, text(arguments[0])))
 
 
 def _call(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
+    if size(arguments[0]) > http_json.MAX_CALL_NAME_BYTES or size(arguments[1]) > http_json.MAX_CALL_BYTES:
+        return _refused(result, http_json.CALL_TOO_LARGE)
     return _answered(result, run.host.call(text(arguments[0]).decode(), text(arguments[1])))
 
 
 async def _answered(result: Any, answer: Coroutine[Any, Any, bytes]) -> None:
     set_text(result, await answer)
+
+
+async def _refused(result: Any, answer: bytes) -> None:
+    set_text(result, answer)
 
 
 class ComponentGuest:
@@ -128,15 +151,14 @@ class ComponentGuest:
                 call = ComponentCall(self._loader.current, run, context)
                 await call.instantiate(self._loader.linker, self._component)
                 await call.call(self._entry, given, answer)
-                answered = result_text(answer[0])
+                # A host call that failed may have been hidden from the engine (output streams); its reason
+                # still counts.
+                run.check()
+                run.flush()
+                return _result(answer[0], limits)
             finally:
                 for values in (given, answer):
                     capi.component_value_delete(addressof(values))
-        # A host call that failed may have been hidden from the engine (output streams); its reason still
-        # counts.
-        run.check()
-        run.flush()
-        return _result(answered, limits)
 
     def _wasi(self, run: Run) -> wasmtime.WasiConfig:
         config = wasmtime.WasiConfig()
@@ -158,17 +180,20 @@ class ComponentGuest:
         return write
 
 
-def _result(answered: tuple[bool, bytes] | None, limits: GuestLimits) -> bytes:
+def _result(value: Any, limits: GuestLimits) -> bytes:
+    answered = result_string(value)
     if answered is None:
         raise guest_failed(FailureKind.MODULE, "run does not return result<string, string>")
-    good, data = answered
-    if not good:
-        raise _reported(data)
-    if len(data) > limits.result_bytes:
+    good, string = answered
+    if size(string) > limits.result_bytes:
+        what = "result" if good else "error"
         raise guest_failed(
-            FailureKind.OUTPUT, f"the result has {len(data)} bytes; at most {limits.result_bytes} are allowed"
+            FailureKind.OUTPUT,
+            f"the {what} has {size(string)} bytes; at most {limits.result_bytes} are allowed",
         )
-    return data
+    if not good:
+        raise _reported(text(string))
+    return text(string)
 
 
 def _reported(data: bytes) -> GuestFailed:

@@ -14,7 +14,7 @@ from wasmtime import _bindings as bindings
 from wasmtime.component import Component, Linker, Record
 
 from mvm_ci.adapters.wasm import capi
-from mvm_ci.adapters.wasm.component_values import Prepare
+from mvm_ci.adapters.wasm.component_values import U64, Waiting
 from mvm_ci.adapters.wasm.current_run import Run
 
 WASI_VERSION: Final = "0.2.12"
@@ -51,10 +51,18 @@ class Sleeper:
         self._linker_at = capi.address(self._linker.ptr())
         self._component_at = capi.address(self._component.ptr())
 
-    def pollable(self, context: int, result: Any) -> None:
-        """Makes ``result`` a pollable of the store behind ``context`` that is ready. The helper is
-        instantiated anew each time: it is small.
-        """
+    def pollable(self, run: Run, context: int, result: Any) -> None:
+        """Makes ``result`` a pollable that is ready, of the run's store behind ``context``."""
+        if run.helper is None:
+            run.helper = self._instantiated(context)
+        error = c_void_p()
+        called = capi.component_call(
+            addressof(run.helper), context, None, 0, addressof(result), 1, addressof(error)
+        )
+        _finish(called, error)
+
+    def _instantiated(self, context: int) -> Any:
+        """The helper's function, in the store behind ``context``."""
         error = c_void_p()
         instance = bindings.wasmtime_component_instance_t()
         made = capi.component_instantiate(
@@ -67,10 +75,7 @@ class Sleeper:
         )
         if not found:
             raise RuntimeError("the helper component exports no function ready")
-        called = capi.component_call(
-            addressof(function), context, None, 0, addressof(result), 1, addressof(error)
-        )
-        _finish(called, error)
+        return function
 
 
 def _finish(future: int, error: c_void_p) -> None:
@@ -84,29 +89,27 @@ def _finish(future: int, error: c_void_p) -> None:
         raise capi.take_error(error.value)
 
 
-def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Prepare]]:
+def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Waiting]]:
     """What replaces the library's functions and may wait, by interface."""
 
     def until(run: Run, context: int, instant: Any, result: Any) -> Coroutine[Any, Any, None]:
-        sleeper.pollable(context, result)
+        sleeper.pollable(run, context, result)
         return run.host.sleep_until(min(instant[0].of.u64, _MAX_U63))
 
     def during(run: Run, context: int, duration: Any, result: Any) -> Coroutine[Any, Any, None]:
-        sleeper.pollable(context, result)
+        sleeper.pollable(run, context, result)
         return run.host.sleep_for(min(duration[0].of.u64, _MAX_U63))
 
     return {
         f"wasi:clocks/monotonic-clock@{WASI_VERSION}": {
-            "subscribe-instant": until,
-            "subscribe-duration": during,
+            "subscribe-instant": ((U64,), until),
+            "subscribe-duration": ((U64,), during),
         }
     }
 
 
-def functions() -> dict[str, dict[str, Callable[..., Any]]]:
-    """What replaces the library's other functions, by interface; each is called with the run, its store and
-    the arguments.
-    """
+def functions() -> dict[str, dict[str, Callable[[Run], Any]]]:
+    """What replaces the library's other functions, by interface; none takes an argument."""
     clocks, chance = "wasi:clocks/", "wasi:random/"
     # The two functions that return bytes are in byte_functions.py.
     return {
@@ -127,26 +130,26 @@ def _datetime(nanoseconds: int) -> Record:
     return record
 
 
-def _now(run: Run, _store: object) -> Record:
+def _now(run: Run) -> Record:
     return _datetime(run.host.wall_clock_ns())
 
 
-def _wall_resolution(_run: Run, _store: object) -> Record:
+def _wall_resolution(_run: Run) -> Record:
     return _datetime(1)
 
 
-def _monotonic(run: Run, _store: object) -> int:
+def _monotonic(run: Run) -> int:
     return run.host.monotonic_ns()
 
 
-def _resolution(_run: Run, _store: object) -> int:
+def _resolution(_run: Run) -> int:
     return 1
 
 
-def _random_number(run: Run, _store: object) -> int:
+def _random_number(run: Run) -> int:
     return int.from_bytes(run.host.random(8), "little")
 
 
-def _seed(run: Run, _store: object) -> tuple[int, int]:
+def _seed(run: Run) -> tuple[int, int]:
     seed = run.host.random(16)
     return int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little")

@@ -1,4 +1,4 @@
-"""What an engine is set up with."""
+"""Settings of an engine."""
 
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def runners(self) -> RunnerSettings:
-        """Those of each runner."""
+        """How its runners are started."""
         return RunnerSettings(
             place=self.worker,
             suspend_after_ms=self.suspend_after_ms,
