@@ -10,6 +10,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import mvm_ci
+
 
 def run(steps: list[tuple[str, Any]]) -> list[Any]:
     results: list[Any] = []
@@ -30,6 +32,10 @@ def run(steps: list[tuple[str, Any]]) -> list[Any]:
             results.append(total)
         elif kind == "clock":
             results.append(time.time())
+        elif kind == "annotate":
+            mvm_ci.metadata(stage=argument)
+        elif kind == "receive":
+            results.append(mvm_ci.receive(argument).body)
         elif kind in {"get", "post", "put"}:
             results.append(ask(kind, argument))
     return results

@@ -53,7 +53,7 @@ async def test_a_promise_is_completed_with_its_token_and_its_guest_has_the_value
     asked = {"label": "approve it", "digest": sha256(TOKEN.encode()).hexdigest()}
     made = await worker.ask(item.placed, "promise.create", asked)
     promise, url = made["ok"]["promise"], made["ok"]["url"]
-    assert url == f"{stand.plane.services.promises._url}/v1/promises/{promise}"
+    assert url == f"{stand.plane.api_url}/v1/promises/{promise}"
     await worker.wait_for_mail(item.placed, f"promise:{promise}")
     answer = await complete(stand, promise, {"value": {"approved": True}})
     assert (answer.status_code, answer.json()) == (200, {"id": promise, "label": "approve it"})
