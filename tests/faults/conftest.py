@@ -29,14 +29,15 @@ NETWORK: Final = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8
 class Web:
     """Answers ``/gate/…`` once the gate is open, all else at once; ``/large/…`` with many bytes.
 
-    Every request is counted when it arrives: ``posts`` by path, ``repeatable`` (GET and PUT) by path and
-    idempotency key.
+    Every request is counted when it arrives: ``posts`` by path (``bodies``: the last one), ``repeatable``
+    (GET and PUT) by path and idempotency key.
     """
 
     url: str = ""
     gate: threading.Event = field(default_factory=threading.Event)
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     posts: Counter[str] = field(default_factory=Counter)
+    bodies: dict[str, bytes] = field(default_factory=dict)
     repeatable: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def at_the_gate(self) -> None:
@@ -65,7 +66,7 @@ def counting_web(host: str) -> Iterator[Web]:
             self.do_GET()
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            made.bodies[self.path] = self.rfile.read(int(self.headers["content-length"]))
             made.posts[self.path] += 1
             self.answer()
 

@@ -261,6 +261,7 @@ class BothStores(TwoStores):
                 self.check_step(before, job)
             self.check_journal(job)
             self.check_mail(job)
+        self.check_ends(now)
         self.seen = now
         self.revived = set()
         self.check_lists()
@@ -284,8 +285,15 @@ class BothStores(TwoStores):
         there = self.box(job.id)
         if job.state is JobState.SUSPENDED:
             assert [piece.topic for piece in there if piece.topic in job.awaits] == [], "it sleeps over mail"
-        ends = {piece.topic for piece in there if piece.topic.startswith("child:")}
-        assert ends <= {of_child(one.id) for one in self.seen.values()}
+
+    def check_ends(self, now: dict[JobId, Job]) -> None:
+        """The parent of a child that has just ended has mail about it."""
+        for job_id, job in now.items():
+            before, of = self.seen.get(job_id), job.options.parent
+            parent = now.get(of.job) if of is not None else None
+            just_ended = before is not None and before.state not in FINAL and job.state in FINAL
+            if just_ended and parent is not None and parent.state not in FINAL:
+                assert of_child(job_id) in {piece.topic for piece in self.box(parent.id)}
 
     def check_journal(self, job: Job) -> None:
         journal = self.both(lambda queue: queue.journal(job.id, job.attempt))

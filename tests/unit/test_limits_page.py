@@ -50,6 +50,7 @@ def _expected() -> dict[str, str]:
         "compiling a module: time": f"{CompileLimits().seconds} s",
         "compiling a module: memory": _mib(CompileLimits().memory_bytes),
         "JSON body of a request": _mib(api.MAX_BODY),
+        "body of a message or a kept promise, and what is said of it": f"{api.MAX_MAIL_BODY >> 10:,} KiB",
         "line and headers of a request": f"{http.MAX_HEAD >> 10} KiB",
         "time for a request's headers": f"{http.HEAD_S:g} s",
         "time for a request's body": f"{http.READ_S:g} s",

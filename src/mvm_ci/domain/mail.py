@@ -18,6 +18,7 @@ MAX_TYPE: Final = 100
 """Characters of a message's type, all printable."""
 MAX_TOPICS: Final = 1_000
 """Topics that one wait may name."""
+_MAX_TOPIC: Final = MAX_TYPE + len("message:")
 
 
 class Mail(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +54,11 @@ def child_mail(number: int, topic: str, state: str, result: Payload | None, fail
     if failure is None:
         failure = Failure(kind=FailureKind.CHILD, message=f"the child is {state}")
     return Mail(number, topic, None, failure)
+
+
+def are_topics(topics: tuple[str, ...]) -> bool:
+    """Whether an engine of ours may name these in one wait."""
+    return len(topics) <= MAX_TOPICS and all(len(topic) <= _MAX_TOPIC for topic in topics)
 
 
 def is_type(text: str) -> bool:

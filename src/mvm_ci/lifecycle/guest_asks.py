@@ -19,7 +19,7 @@ from mvm_ci.domain.errors import (
 )
 from mvm_ci.domain.ids import JobId, format_job_id, parse_job_id
 from mvm_ci.domain.job import Job, Placed
-from mvm_ci.domain.mail import MAX_TOPICS, MailWait, decode_wait
+from mvm_ci.domain.mail import MailWait, are_topics, decode_wait
 from mvm_ci.domain.shown import MAX_TEXT, Progress
 from mvm_ci.lifecycle.family import Family, decode_children
 from mvm_ci.lifecycle.job_request import check_metadata
@@ -73,7 +73,7 @@ class GuestAsks:
             wait: MailWait = decode_wait(argument)
         except msgspec.DecodeError as error:
             raise BadInput(f"a wait for mail that cannot be read: {error}") from error
-        if not 0 < len(wait.topics) <= MAX_TOPICS:
+        if not wait.topics or not are_topics(wait.topics):
             raise BadInput(f"a wait for mail about {len(wait.topics)} topics")
         self._mailroom.wait(placed, wait, answer)
 

@@ -152,8 +152,8 @@ class Submitter:
         return Submission(ids, {job.id: job for job in jobs}, durable)
 
     async def known(self, jobs: Sequence[SubmitJob], namespace: str) -> list[JobId] | None:
-        """The jobs that the idempotency keys of these stand for, durably; None if one stands for none.
-        Raises ``Unavailable``.
+        """The jobs that the idempotency keys of these stand for, durably; None if one stands for none, or
+        there is none. Raises ``Unavailable``.
         """
         keys = [job.idempotency_key for job in jobs if job.idempotency_key is not None]
         found = await self._queue.keyed(namespace, keys)
@@ -166,7 +166,7 @@ class Submitter:
             if known is None:
                 return None
             ids.append(known)
-        return ids
+        return ids or None
 
     def deleted(self, jobs: Sequence[JobId]) -> None:
         """These jobs are gone: their idempotency keys may be used anew."""

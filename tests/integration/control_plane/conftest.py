@@ -164,7 +164,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if getattr(request, "param", "memory") == "sqlite":
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
         stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
-        stand.access = store.access
+        stand.mail, stand.access = store.mail, store.access
         stand.schedules = store.schedules
         stand.events = store.events
         stand.figures = store.figures

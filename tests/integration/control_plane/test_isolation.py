@@ -104,6 +104,8 @@ def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
     kind = route.path.removeprefix("/v1").split("/")[1]
     names = other.jobs if kind == "jobs" else [other.names[kind]] if "{" in route.path else [""]
     paths = [re.sub(r"{\w+}", name, route.path.replace("{digest}", HIDDEN)) for name in names]
+    if route.path == "/v1/messages":
+        return [(route.path, {"to": to, "body": MARK}) for to in (*other.jobs, MARK)]
     if route.path == "/v1/jobs" and route.method == "POST":
         after = [{"job": job} for job in other.jobs]
         return [("/v1/jobs", {"jobs": [{"module": MODULE, "after": after}]})]
@@ -151,7 +153,7 @@ def key(route: Route) -> tuple[str, str]:
 
 def hidden(route: Route) -> bool:
     """Whether the route asks for something that only the other namespace has."""
-    if route.path == "/v1/jobs":
+    if route.path in {"/v1/jobs", "/v1/messages"}:
         return route.method == "POST"
     if route.path == "/v1/messages":
         return True

@@ -47,6 +47,7 @@ from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
 from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT
 from mvm_ci.wire.api.limits import MAX_JOBS_PER_REQUEST as MAX_JOBS_PER_REQUEST
 from mvm_ci.wire.api.limits import MAX_LINES as MAX_LINES
+from mvm_ci.wire.api.limits import MAX_MAIL_BODY as MAX_MAIL_BODY
 from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
 from mvm_ci.wire.api.limits import MAX_SCHEDULED_JOB as MAX_SCHEDULED_JOB
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
