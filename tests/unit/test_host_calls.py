@@ -9,7 +9,7 @@ from mvm_ci.journal.entries import Memoized
 from mvm_ci.journal.replay import Replay
 from mvm_ci.lifecycle.host_calls import answer
 from mvm_ci.ports.immediate import at_once
-from tests.unit.journal.machines import fresh, new
+from tests.unit.journal.machines import T0, fresh, new
 
 
 class Around:
@@ -27,6 +27,10 @@ class Around:
     def post(self) -> None:
         self.posts += 1
 
+    def tell_rest(self) -> None:
+        for stream, text in self.machine.disclosed.rest():
+            self.machine.log(stream, text, T0)
+
     def ask(self, name: str, argument: bytes) -> object:
         return json.loads(at_once(answer(self, name, argument)))
 
@@ -42,6 +46,8 @@ class Around:
         ("memo.drop", json.dumps({"name": "x" * 201}).encode(), "bad-call"),
         ("memo.get", b"[" * 100_000, "bad-call"),
         ("memo.get", b"\xff", "bad-call"),
+        ("secret.get", b"{}", "bad-call"),
+        ("secret.get", b'{"name": "NOBODY"}', "refused"),
     ],
 )
 def test_nonsense(name: str, argument: bytes, kind: str) -> None:

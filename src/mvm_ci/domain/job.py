@@ -154,6 +154,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 3_600_000
     """Longest run time of one placement, waiting included."""
     memory_bytes: int = 256 << 20
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that the guest may read. Which jobs may name which is the operator's to say."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -302,5 +302,6 @@ def _run(batch: list[Live]) -> Run:
         placement = live.placement
         memory = placement.spec.memory_bytes
         journal = tuple(live.durable)
-        tasks.append(Task(live.number, index, payload, memory, live.placed, placement.attempt, journal))
+        attempt, secrets = placement.attempt, placement.secrets
+        tasks.append(Task(live.number, index, payload, memory, live.placed, attempt, journal, secrets))
     return Run(tuple(kept), tuple(tasks))

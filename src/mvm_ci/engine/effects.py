@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 
 from mvm_ci.domain.errors import NotFound, Unavailable
-from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.http import HttpFailure, HttpResponse, HttpResult
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.engine.messages import BlobBytes, BlobStored, GetBlob, HttpAnswer, HttpCall, PutBlob
 from mvm_ci.ports.clock import Clock
@@ -31,24 +31,25 @@ class Effects:
     ) -> HttpAnswer | BlobStored | BlobBytes:
         """The answer to ``question``."""
         if isinstance(question, HttpCall):
-            result = await self._perform(question.request, allow_hosts, question.idempotency_key)
-            return HttpAnswer(question.call, result)
+            return HttpAnswer(question.call, await self._perform(question, allow_hosts))
         if isinstance(question, PutBlob):
             return BlobStored(question.call, await self._put(question.data))
         return BlobBytes(question.call, await self._get(question.ref))
 
-    async def _perform(self, request: HttpRequest, allow_hosts: tuple[str, ...], key: str) -> HttpResult:
+    async def _perform(self, asked: HttpCall, allow_hosts: tuple[str, ...]) -> HttpResult:
         # The last moment at which an effect can be held back: what follows leaves the machine.
         await self._lease.wait_valid()
         try:
-            answer = await self._http.fetch(request, allow_hosts=allow_hosts, idempotency_key=key)
+            answer = await self._http.fetch(
+                asked.request, allow_hosts=allow_hosts, idempotency_key=asked.idempotency_key
+            )
         except Exception as error:  # noqa: BLE001 - it may have been sent: the guest has to learn so
             _log.exception("http_client_failed")
             return HttpFailure("protocol", f"error in the HTTP client: {type(error).__name__}")
         if isinstance(answer, HttpFailure):
             return answer
         body: Payload = answer.body
-        if len(answer.body) > INLINE_LIMIT:
+        if len(answer.body) > INLINE_LIMIT and not asked.whole:
             # The request was made: its answer must not be lost because a store is away.
             body = await self._put(answer.body)
         return HttpResponse(answer.status, answer.url, answer.headers, body)

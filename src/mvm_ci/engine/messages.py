@@ -18,6 +18,7 @@ from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.guest import CompiledModule
 
@@ -43,6 +44,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     placed: Placed
     attempt: int
     journal: tuple[Segment, ...]
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -103,12 +105,13 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag=21):
 
 
 class HttpCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """The guest asks for a request, and waits for the answer."""
+    """The guest asks for a request, and waits for the answer. ``whole``: its body is not stored."""
 
     number: int
     call: int
     request: HttpRequest
     idempotency_key: str
+    whole: bool = False
 
 
 class PutBlob(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):

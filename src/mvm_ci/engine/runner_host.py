@@ -93,9 +93,9 @@ class RunnerHost:
             self._flushing = Answer(self.strand)
             await self._flushing
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         call = self._next_call()
-        answer = await self._ask(HttpCall(self.strand.number, call, request, idempotency_key))
+        answer = await self._ask(HttpCall(self.strand.number, call, request, idempotency_key, whole))
         if not isinstance(answer, HttpAnswer):
             raise ProtocolError(f"the pool answered a request with {type(answer).__name__}")
         return answer.result

@@ -190,6 +190,7 @@ class Turns:
             module=Digest(strand.module.digest),
             input=task.payload,
             journal=task.journal,
+            secrets=task.secrets,
         )
         limits = ExecutionLimits(
             guest=GuestLimits(memory_bytes=task.memory_bytes), suspend_after_ms=self._setup.suspend_after_ms

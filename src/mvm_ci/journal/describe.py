@@ -1,5 +1,6 @@
 """Entries in words, for the people who have to find out why a replay disagrees."""
 
+from collections.abc import Callable
 from typing import Final, assert_never
 from zlib import crc32
 
@@ -15,6 +16,7 @@ from mvm_ci.journal.entries import (
     Logged,
     Memoized,
     Placement,
+    SecretRead,
     Slept,
 )
 
@@ -22,7 +24,7 @@ _SHOWN: Final = 60  # characters of a guest's text
 _SUMMARY: Final = 200
 
 
-def describe(entry: Entry) -> str:
+def describe(entry: Entry) -> str:  # noqa: C901 (one line a kind of entry)
     """One line that completes "the journal records ..."; the same words for the same call and arguments."""
     match entry:
         case Began():
@@ -41,6 +43,8 @@ def describe(entry: Entry) -> str:
             words = _end(entry)
         case Memoized():
             words = _memo(entry)
+        case SecretRead():
+            words = f"that the secret {entry.name!r} was read, version {entry.version}"
         case Placement():
             words = f"placement {entry.epoch} on {entry.place}"
         case _:
@@ -48,12 +52,16 @@ def describe(entry: Entry) -> str:
     return words
 
 
-def summarize(request: HttpRequest) -> str:
-    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets."""
-    url = request.url.partition("#")[0].partition("?")[0]
+def summarize(request: HttpRequest, mask: Callable[[str], str] = str) -> str:
+    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets. ``mask``:
+    takes out those that are known.
+    """
+    url = mask(request.url).partition("#")[0].partition("?")[0]
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
-    return storable(f"{request.method} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY])
+    return storable(
+        f"{mask(request.method)} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY]
+    )
 
 
 def storable(text: str) -> str:

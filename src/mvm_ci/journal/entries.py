@@ -1,8 +1,8 @@
 """The entries of a journal: everything a guest learned from the outside, in the order in which it learned it.
 
-Format version 2 (1 had no ``Memoized``). Entries are MessagePack arrays whose first element is the tag; tags
-and fields are never renumbered or removed, only added at the end. Golden files in ``tests/golden/journal``
-hold every entry of every version.
+Format version 3 (1 had no ``Memoized``, 2 no ``SecretRead``). Entries are MessagePack arrays whose first
+element is the tag; tags and fields are never renumbered or removed, only added at the end. Golden files in
+``tests/golden/journal`` hold every entry of every version.
 
 An entry's *index* is its place in the journal, from 0. Entry 0 is always ``Began``.
 """
@@ -16,7 +16,7 @@ from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import Payload
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 
 class Began(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -113,6 +113,13 @@ class Memoized(msgspec.Struct, frozen=True, array_like=True, tag=9):
     floor_ns: int
 
 
+class SecretRead(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """The guest read a secret for the first time: from then on that version is what it is told."""
+
+    name: str
+    version: int
+
+
 Entry: TypeAlias = (
-    Began | ClockRead | Slept | Logged | HttpIntent | HttpDone | Finished | Placement | Memoized
+    Began | ClockRead | Slept | Logged | HttpIntent | HttpDone | Finished | Placement | Memoized | SecretRead
 )

@@ -23,20 +23,20 @@ so that a performed request always gets its entry.
 """
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from mvm_ci.domain.errors import NondeterminismDetected
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
-from mvm_ci.domain.ids import Digest, format_job_id
+from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.payload import Payload
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.chance import RandomStream
 from mvm_ci.journal.codec import MAX_ENTRY, encode_entry
-from mvm_ci.journal.describe import describe, storable, summarize
+from mvm_ci.journal.describe import describe, storable
+from mvm_ci.journal.disclosed import Disclosed
 from mvm_ci.journal.entries import (
     FORMAT_VERSION,
     Began,
@@ -48,6 +48,7 @@ from mvm_ci.journal.entries import (
     Logged,
     Memoized,
     Placement,
+    SecretRead,
     Slept,
 )
 from mvm_ci.journal.ledger import Ledger, check
@@ -67,7 +68,6 @@ INTERRUPTED: Final = HttpFailure(
 )
 _LOG_CHARACTERS: Final = 16_384  # of one entry: at most 64 KiB of UTF-8
 _LATEST_NS: Final = (1 << 63) - 1
-_encode: Final = msgspec.msgpack.Encoder().encode
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -77,6 +77,8 @@ class Replay:
     Its methods are called in the order of the guest's calls; ``now_ns`` is the host's Unix time. Each may
     raise ``NondeterminismDetected`` (naming the entry) or ``LimitReached``; after that only ``abandon`` and
     ``take`` make sense.
+
+    ``disclosed``: what the guest knows of its secrets; what it has recorded was masked with that before.
     """
 
     __slots__ = (
@@ -89,9 +91,11 @@ class Replay:
         "_open",
         "_random",
         "_requests",
+        "disclosed",
     )
 
     def __init__(self, identity: Identity, began: Began, ledger: Ledger, limits: JournalLimits) -> None:
+        self.disclosed = Disclosed(identity.secrets)
         self._identity = identity
         self._began = began
         self._ledger = ledger
@@ -203,7 +207,7 @@ class Replay:
 
     def http(self, request: HttpRequest, now_ns: int) -> HttpStep:
         """The guest asks for a request: its answer if there is one, else how to perform it."""
-        digest, summary = _digest(request), summarize(request)
+        digest, summary = self.disclosed.request(request)
         number = self._requests
         self._requests += 1
         ledger = self._ledger
@@ -254,7 +258,7 @@ class Replay:
             return None
         index, recorded = found
         self._open.discard(name)
-        self._ledger.pass_by(index)
+        self.disclosed.passed(self._ledger.pass_by(index))
         self._random.skip_to(recorded.drawn)
         self._requests = recorded.requests
         self._log_bytes = recorded.log_bytes
@@ -277,6 +281,26 @@ class Replay:
             ledger.advance()
         else:
             raise ledger.disagree(recorded, asked)
+
+    def secret(self, name: str) -> str | None:
+        """The guest reads a secret: its value, or None if the job does not name it. The first time says which
+        version it is for the whole execution. Raises ``SecretMissing``, too.
+        """
+        disclosed, ledger = self.disclosed, self._ledger
+        given = disclosed.given(name)
+        if given is None or name in disclosed:
+            return disclosed.read(name)
+        recorded = ledger.current
+        if recorded is None:
+            ledger.admit()
+            value = disclosed.read(name)
+            ledger.write(SecretRead(name, given.version))
+        elif isinstance(recorded, SecretRead) and recorded.name == name:
+            value = disclosed.read(name, recorded.version)
+            ledger.advance()
+        else:
+            raise ledger.disagree(recorded, SecretRead(name, given.version))
+        return value
 
     def finish(self, ended: Payload | Failure) -> None:
         """The guest ended. A recorded end must be the same (of a failure: its kind)."""
@@ -325,12 +349,6 @@ class Replay:
 def _time(ns: int) -> int:
     """A guest's time or duration as a journal can hold it."""
     return min(max(ns, 0), _LATEST_NS)
-
-
-def _digest(request: HttpRequest) -> Digest:
-    """What identifies a request in a journal: all of it but the time-out."""
-    asked = request.method, request.url, request.headers, request.body, request.idempotent
-    return Digest(sha256(_encode(asked)).hexdigest())
 
 
 def _same_sleep(recorded: Slept, asked: Slept) -> bool:

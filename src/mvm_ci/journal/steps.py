@@ -8,6 +8,7 @@ from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.http import HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import Failure
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.journal.describe import storable
 
 _MESSAGE_CHARACTERS: Final = 4_096
@@ -33,12 +34,15 @@ class LimitReached(MvmCiError):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What an execution is: the ``attempt`` of ``job``, running ``module`` on ``input``."""
+    """What an execution is: the ``attempt`` of ``job``, running ``module`` on ``input``; it may read
+    ``secrets``.
+    """
 
     job: JobId
     attempt: int
     module: Digest
     input: Digest
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Wait(msgspec.Struct, frozen=True, gc=False):

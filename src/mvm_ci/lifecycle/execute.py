@@ -10,6 +10,9 @@ The replay machine decides, the host acts, this is the loop between them, driven
 When entries go out: all of them whenever the guest waits; before a request leaves; with the placement's
 report (its *tail*: one write for a short job); and while the guest just runs, at a call, once 32 KiB have
 gathered, or if there is new text and nothing was sent for 200 ms.
+
+Once a guest has read a secret, all that is kept of it is masked before the machine or the host sees it: its
+text, result and failure; and answers to its requests, so that it is told the same at every replay.
 """
 
 from collections.abc import Callable
@@ -18,11 +21,12 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
-from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected, SecretMissing
+from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement
@@ -35,6 +39,7 @@ from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 _NS_PER_MS: Final = 1_000_000
 _POST_BYTES: Final = 32 << 10
 _POST_AFTER_NS: Final = 200 * _NS_PER_MS
+_REFUSALS: Final = (LimitReached, NondeterminismDetected, SecretMissing)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     module: Digest
     input: Payload
     journal: tuple[Segment, ...] = ()
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +98,7 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
         attempt=execution.attempt,
         module=execution.module,
         input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
+        secrets=execution.secrets,
     )
     if not execution.journal:
         return Replay.begin(identity, placement, limits.journal, seed=host.random_seed(), now_ns=now_ns)
@@ -107,24 +114,32 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
 async def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
     """The guest's life, and its end as an entry."""
     try:
-        result = await guest.run(await calls.load(given), calls, limits)
-    except GuestFailed as failed:
-        failure = bounded(failed.failure)
-        calls.machine.finish(failure)
-        return Failed(failure)
+        result: bytes | Failure
+        try:
+            result = await guest.run(await calls.load(given), calls, limits)
+        except GuestFailed as failed:
+            result = failed.failure
+        calls.tell_rest()
     except Leave as leave:
         if leave.outcome is None:
             raise
         if isinstance(leave.outcome, Failed):
             calls.machine.abandon(leave.outcome.failure)
         return leave.outcome
-    kept = await calls.store(result)
+    disclosed = calls.machine.disclosed
+    if isinstance(result, Failure):
+        message, detail = disclosed.text(result.message), disclosed.text(result.detail)
+        failure = bounded(Failure(kind=result.kind, message=message, detail=detail))
+        calls.machine.finish(failure)
+        return Failed(failure)
+    kept = await calls.store(disclosed.json(result))
     calls.machine.finish(kept)
     return Completed(kept)
 
 
-def _parked(error: CorruptJournal | NondeterminismDetected) -> Parked:
-    kind = FailureKind.ENGINE if isinstance(error, CorruptJournal) else FailureKind.NONDETERMINISM
+def _parked(error: CorruptJournal | NondeterminismDetected | SecretMissing) -> Parked:
+    differs = isinstance(error, NondeterminismDetected)
+    kind = FailureKind.NONDETERMINISM if differs else FailureKind.ENGINE
     return Parked(Failure(kind=kind, message=str(error)))
 
 
@@ -167,14 +182,16 @@ class Calls:
         began_ns = host.wall_ns()
         try:
             step = machine.http(request, began_ns)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
         if isinstance(step, Answer):
             if step.flush:
                 await self._flush()
             return await self._loaded(step.result)
         await self._flush()
-        result = await host.http(request, step.key)
+        result = await host.http(request, step.key, whole=bool(machine.disclosed))
+        if machine.disclosed:
+            result = await self._masked(result)
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
         if step.once:
             await self._flush()
@@ -183,17 +200,16 @@ class Calls:
     async def call(self, name: str, argument: bytes) -> bytes:
         try:
             return await answer(self, name, argument)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
 
     def log(self, stream: str, text: str) -> None:
-        now_ns = self._host.wall_ns()
-        try:
-            new = self.machine.log(stream, text, now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-        self._shows |= new
-        self._post_if_due(now_ns)
+        self._log(stream, self.machine.disclosed.written(stream, text))
+
+    def tell_rest(self) -> None:
+        """What was held back of the guest's text is written."""
+        for stream, text in self.machine.disclosed.rest():
+            self._log(stream, text)
 
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
@@ -213,11 +229,20 @@ class Calls:
             await self._host.flush()
         return segments[-1] if segments else None
 
+    def _log(self, stream: str, text: str) -> None:
+        now_ns = self._host.wall_ns()
+        try:
+            new = self.machine.log(stream, text, now_ns)
+        except _REFUSALS as error:
+            raise _leave(error) from error
+        self._shows |= new
+        self._post_if_due(now_ns)
+
     def _clock(self, *, wall: bool) -> int:
         now_ns = self._host.wall_ns()
         try:
             value = self.machine.clock(wall=wall, now_ns=now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
         self._post_if_due(now_ns)
         return value
@@ -226,7 +251,7 @@ class Calls:
         now_ns = self._host.wall_ns()
         try:
             wait = sleep(time_ns, now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
         if wait is None:
             return
@@ -240,6 +265,15 @@ class Calls:
         if isinstance(result, HttpResponse) and isinstance(result.body, BlobRef):
             return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
         return result
+
+    async def _masked(self, result: HttpResult) -> HttpResult:
+        """An answer as it may be kept, if the guest knows secrets: the server may have sent them back."""
+        disclosed = self.machine.disclosed
+        if isinstance(result, HttpFailure):
+            return HttpFailure(result.kind, disclosed.text(result.message))
+        headers = tuple((disclosed.text(name), disclosed.text(value)) for name, value in result.headers)
+        body = await self.store(disclosed.data(await self.load(result.body)))
+        return HttpResponse(result.status, disclosed.text(result.url), headers, body)
 
     def _post_if_due(self, now_ns: int) -> None:
         if self.machine.unposted >= _POST_BYTES or (
@@ -265,5 +299,5 @@ class Calls:
             self._posted = False
 
 
-def _leave(error: LimitReached | NondeterminismDetected) -> Leave:
+def _leave(error: LimitReached | NondeterminismDetected | SecretMissing) -> Leave:
     return Leave(Failed(error.failure) if isinstance(error, LimitReached) else _parked(error))

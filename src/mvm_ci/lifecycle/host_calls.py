@@ -33,6 +33,10 @@ class Surroundings(Protocol):
         """All entries are on their way to be durable."""
         ...
 
+    def tell_rest(self) -> None:
+        """What was held back of the guest's text is written."""
+        ...
+
 
 class BadCall(Exception):
     """The guest asked for something that is not there. ``kind``: for programs."""
@@ -46,18 +50,32 @@ class _Memo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+class _Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
 class _MemoValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     value: msgspec.Raw
 
 
 async def answer(surroundings: Surroundings, name: str, argument: bytes) -> bytes:
-    """The document that answers a call. Raises ``LimitReached`` and ``NondeterminismDetected``."""
+    """The document that answers a call. Raises ``LimitReached``, ``NondeterminismDetected`` and
+    ``SecretMissing``.
+    """
     handler = _HANDLERS.get(name, _unknown)
     try:
+        if handler is not _secret_get:
+            _check_no_secret(surroundings, argument)
         return _encoder.encode({"ok": await handler(surroundings, argument)})
     except BadCall as error:
         return _encoder.encode({"error": {"kind": error.kind, "message": str(error)}})
+
+
+def _check_no_secret(surroundings: Surroundings, argument: bytes) -> None:
+    """Whatever a call is for, what it is given is kept or goes to other jobs."""
+    if surroundings.machine.disclosed.json(argument) != argument:
+        raise BadCall("secret", "the argument holds a secret that the job has read")
 
 
 async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
@@ -66,6 +84,8 @@ async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
 
 async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
     asked = _decode(argument, _Memo)
+    # What is passed by at replay begins and ends with nothing held back.
+    surroundings.tell_rest()
     found = surroundings.machine.memo_get(_name(asked.name))
     if found is None:
         return None
@@ -75,19 +95,31 @@ async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa
 async def _memo_put(surroundings: Surroundings, argument: bytes) -> None:
     asked = _decode(argument, _MemoValue)
     name = _name(asked.name)
+    surroundings.tell_rest()
     surroundings.machine.memo_put(name, await surroundings.store(bytes(asked.value)))
     # It may have taken hours: it is not to wait for the next request.
     surroundings.post()
 
 
 async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
-    surroundings.machine.memo_put(_name(_decode(argument, _Memo).name), None)
+    name = _name(_decode(argument, _Memo).name)
+    surroundings.tell_rest()
+    surroundings.machine.memo_put(name, None)
+
+
+async def _secret_get(surroundings: Surroundings, argument: bytes) -> str:
+    name = _decode(argument, _Secret).name
+    value = surroundings.machine.secret(name)
+    if value is None:
+        raise BadCall("refused", f"the job does not name the secret {name[:MAX_NAME]!r}")
+    return value
 
 
 _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "memo.get": _memo_get,
     "memo.put": _memo_put,
     "memo.drop": _memo_drop,
+    "secret.get": _secret_get,
 }
 
 

@@ -22,6 +22,7 @@ from mvm_ci.domain.outcome import (
     Suspended,
 )
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.wire import blobs, frames
 from mvm_ci.wire import messages as m
@@ -90,6 +91,16 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
             m.Assignment(Q, 1, JobSpec(module=DIGEST, input=BlobRef(DIGEST, 5000))),
         )
     ),
+    "assign-secrets": m.Assign(
+        (
+            m.Assignment(
+                Q,
+                1,
+                replace(SPEC, secrets=("TOKEN", "GONE")),
+                secrets=(SecretValue("TOKEN", 3, "pa\u00df", b"\x00key"), SecretValue("GONE", 0)),
+            ),
+        )
+    ),
     "appended": m.Appended((Append.DONE, Append.STALE, Append.GAP)),
     "recorded": m.Recorded((P, Q)),
     "beat": m.Beat(70_000),
@@ -113,7 +124,9 @@ ANSWERS: dict[str, blobs.BlobAnswer] = {
     "transfer-failed": blobs.TransferFailed("unavailable", "disk full"),
 }
 ALL: dict[str, msgspec.Struct] = {**FROM_WORKER, **FROM_CONTROL_PLANE, **REQUESTS, **ANSWERS}
-SHORTER = frozenset({"credit", "hello", "hello-first", "hello-labels", "heartbeat", "drain", "beat"})
+SHORTER = frozenset(
+    {"assign", "credit", "hello", "hello-first", "hello-labels", "heartbeat", "drain", "beat"}
+)
 """From before fields were added at the end of the message: read, with defaults for what they lack."""
 
 

@@ -58,7 +58,7 @@ def test_the_largest_entry() -> None:
         (b"", "0 bytes are no part of a journal"),
         (b"\x01\0\0\0\0", "5 bytes are no part"),
         (bytes(MAX_SEGMENT + 1), "are no part"),
-        (sealed(b"\x90", version=3), "the journal has format 3, this engine reads up to 2: run the job on"),
+        (sealed(b"\x90", version=4), "the journal has format 4, this engine reads up to 3: run the job on"),
         (sealed(b"\x90", version=0), "there is no journal format 0"),
         (b"\x01\0\0\0\0\x90", "the checksum does not match"),
         (sealed(b"\x91\x92\x63\x00"), "not journal entries"),

@@ -62,7 +62,7 @@ def test_a_placement_is_named_before_its_first_entry_only() -> None:
     ("entries", "says"),
     [
         ([FIRST], "entry 0 is not a begin but placement 1 on a"),
-        ([Began(FORMAT_VERSION + 1, WHO.module, WHO.input, SEED, T0)], "the journal has format 3"),
+        ([Began(FORMAT_VERSION + 1, WHO.module, WHO.input, SEED, T0)], "the journal has format 4"),
         ([Began(FORMAT_VERSION, WHO.module, WHO.input, SEED[1:], T0)], "entry 0: a seed of 31 bytes"),
         ([BEGAN, FIRST, BEGAN], "entry 2: a second begin"),
         ([BEGAN, Finished(b"", None), FIRST], "entry 1 is an end, but more"),
