@@ -99,7 +99,11 @@ def test_what_holds_no_secret_stays_as_it_is(secrets: list[str], data: bytes) ->
 # -------------------------------------------------------------------- JSON
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(CHARACTERS),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(CHARACTERS),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(CHARACTERS), inner, max_size=3),
 )
 

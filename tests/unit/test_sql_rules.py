@@ -286,6 +286,14 @@ USES = {
     "schedules": ["schedules USING PRIMARY KEY (namespace=? AND name>?)"],
     "schedules_due": ["schedules USING INDEX schedules_due (due_ms<?)"],
     "next_schedule": ["schedules USING COVERING INDEX schedules_due"],
+    "secrets": [
+        "every USING PRIMARY KEY (namespace=?)",
+        "secrets USING PRIMARY KEY (namespace=? AND name=? AND version=?)",
+    ],
+    "sealed_secrets": ["secrets USING PRIMARY KEY (namespace=? AND name=? AND version=?)"],
+    "remove_secret": ["jobs USING INDEX jobs_secrets (namespace=?)"],
+    "prune_secrets": ["jobs USING INDEX jobs_secrets (namespace=? AND rowid<?)"],
+    "secrets_after": ["secrets USING PRIMARY KEY"],
     "forget_full_levels": [
         "rates USING PRIMARY KEY (namespace=? AND key=?)",
         "rates USING COVERING INDEX rates_full (full_ms<?)",

@@ -10,17 +10,20 @@ from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.schedules import ScheduleStore
+from mvm_ci.ports.secrets import Sealer, SecretStore
 from mvm_ci.ports.store_figures import StoreFigures
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """One port each; ``disk``: what they are on."""
+    """One port each; ``disk``: what they are on; ``sealer``: seals what ``secrets`` stores."""
 
     queue: JobQueue
     queues: Queues
     registry: Registry
     access: Access
     schedules: ScheduleStore
+    secrets: SecretStore
+    sealer: Sealer
     events: EventLog
     blobs: BlobStore
     disk: Disk

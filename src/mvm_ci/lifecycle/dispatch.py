@@ -17,10 +17,12 @@ from mvm_ci.domain.job import ClaimedJob, Placed
 from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import Holder, JobQueue, Report
@@ -45,8 +47,10 @@ class Claim(NamedTuple):
 class Dispatcher:
     """Owns the seats and the scheduler. An ``EndListener``: ends make room for others."""
 
-    def __init__(self, queue: JobQueue, clock: Clock) -> None:
+    def __init__(self, queue: JobQueue, clock: Clock, secrets: Secrets | None = None) -> None:
+        """``secrets`` None: there are no jobs that name any."""
         self._queue = queue
+        self._secrets = secrets
         self._clock = clock
         self.seats = Seats()
         self.claims = 0
@@ -122,11 +126,14 @@ class Dispatcher:
             seat.probe()
             self._event.set()
 
-    def place(self, lane: Lane, job: JobId) -> Seat | None:
-        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``)."""
+    def place(self, lane: Lane, job: JobId, *, at_once: bool = True) -> Seat | None:
+        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``).
+
+        ``at_once`` false: it has to in any case, as its secrets are to be looked up when its turn comes.
+        """
         now = self._clock.now_ms()
         self.scheduler.came(lane, now)
-        if not self._known or not self.scheduler.admit(lane, now):
+        if not at_once or not self._known or not self.scheduler.admit(lane, now):
             return None
         seat = self.seats.take(lane.labels)
         self.scheduler.admitted(lane, job if seat is not None else None)
@@ -271,7 +278,7 @@ class Dispatcher:
         well = None not in answers
         for claim, jobs in zip(claims, answers, strict=True):
             try:
-                well &= await self._send(claim.seat, jobs or ())
+                well &= await self._send(claim.seat, jobs or (), claim.turn.lane.namespace)
             finally:
                 claim.seat.claimed()
         if not well:
@@ -295,26 +302,30 @@ class Dispatcher:
             self.scheduler.emptied(turn.lane_id)
         return jobs
 
-    async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> bool:
-        fresh = [job for job in jobs if not job.journal_length]
+    async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob], namespace: str) -> bool:
+        fresh = [job for job in jobs if not job.journal_length and not job.spec.secrets]
         if fresh and seat.open:
             items = [Assignment(Placed(job.id, job.epoch), job.attempt, job.spec) for job in fresh]
             self._assign(seat, items)
         well = True
         for job in jobs:
             # A seat that is gone: the queue gives the job back when the session ends or the worker returns.
-            if job.journal_length and seat.open:
-                well &= await self._send_with_journal(seat, job)
+            if (job.journal_length or job.spec.secrets) and seat.open:
+                well &= await self._send_with_more(seat, job, namespace)
         return well
 
     def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
         seat.assign(items, self._clock.now_ms())
         self.claims += len(items)
 
-    async def _send_with_journal(self, seat: Seat, job: ClaimedJob) -> bool:
+    async def _send_with_more(self, seat: Seat, job: ClaimedJob, namespace: str) -> bool:
+        """With its journal, and the secrets that it names."""
         placed = Placed(job.id, job.epoch)
+        secrets: tuple[SecretValue, ...] = ()
         try:
             journal = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
+            if self._secrets is not None and job.spec.secrets:
+                secrets = await self._secrets.of(namespace, job.spec.secrets, journal)
         except Unavailable as error:
             log.warning("journal_not_read", job=job.id, error=str(error))
             seat.unused(1)
@@ -322,7 +333,7 @@ class Dispatcher:
         if seat.open:
             if not fits_frame(sum(len(segment.data) for segment in journal)):
                 journal = ()
-            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
+            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length, secrets)
             self._assign(seat, [item])
         return True
 

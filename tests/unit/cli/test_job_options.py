@@ -19,6 +19,7 @@ EVERY_OPTION = (
     *("--tag", "a", "--tag", "b", "--meta", "team=web", "--fairness-key", "acme"),
     *("--concurrency-key", "db", "--concurrency-limit", "2", "--rate", "10/1m", "--excess", "cancel-older"),
     *("--after", JOB, "--after", f"{OTHER_JOB}:end", "--idempotency-key", "k", "--name", "n"),
+    *("--secret", "TOKEN", "--secret", "KEY"),
 )
 
 
@@ -53,6 +54,7 @@ def test_every_option_of_a_job_can_be_given(cli: CommandLine) -> None:
         concurrency=api.ConcurrencySpec(key="db", limit=2, starts=10, per_s=60.0, excess="cancel-older"),
         after=(api.AfterSpec(job=JOB), api.AfterSpec(job=OTHER_JOB, needs="end")),
         idempotency_key="k",
+        secrets=("TOKEN", "KEY"),
     )
     assert asked(cli) == (expected,)
 

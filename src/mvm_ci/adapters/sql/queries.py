@@ -32,6 +32,7 @@ _FILES: Final = (
     "schedules.sql",
     "events.sql",
     "rates.sql",
+    "secrets.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "

@@ -33,11 +33,12 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fairness_key: str = ""
     concurrency: Concurrency | None = None
     backoff: Backoff = Backoff()
+    secrets: tuple[str, ...] = ()
 
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
-_NOTHING: Final = (None,) * 8
+_NOTHING: Final = (None,) * 9
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
 _encode_json: Final = msgspec.json.Encoder().encode
@@ -57,12 +58,13 @@ def _options(spec: JobSpec, options: JobOptions) -> str:
     # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
     ours, backoff = options.lane, options.backoff
     usual = None if backoff is _USUAL or backoff == _USUAL else backoff
-    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual)
+    limits = spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes
+    key = (*limits, ours.id, usual, spec.secrets)
     text = _texts.get(key)
     if text is None:
         if len(_texts) >= _MOST_TEXTS:
             _texts.clear()
-        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff)
+        rare = _Options(*limits, ours.labels, ours.fairness_key, ours.concurrency, backoff, spec.secrets)
         text = _texts[key] = _encode_json(rare).decode()
     return text
 
@@ -117,6 +119,7 @@ def new_job_row(new: NewJob) -> Row:
         _encode_json(options.tags).decode() if options.tags else None,
         _encode_json(dict(options.metadata)).decode() if options.metadata else None,
         size,
+        _encode_json(spec.secrets).decode() if spec.secrets else None,
     )
     return usual if rare == _NOTHING else usual + rare
 
@@ -154,6 +157,7 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
         max_attempts=rare.max_attempts,
         timeout_ms=rare.timeout_ms,
         memory_bytes=rare.memory_bytes,
+        secrets=rare.secrets,
     )
 
 

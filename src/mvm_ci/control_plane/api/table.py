@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api.tables import access, events, jobs, modules, plane, schedules, workers
+from mvm_ci.control_plane.api.tables import access, events, jobs, modules, plane, schedules, secrets, workers
 
 ROUTES: Final = (
     *jobs.ROUTES,
     *events.ROUTES,
     *modules.ROUTES,
     *schedules.ROUTES,
+    *secrets.ROUTES,
     *workers.ROUTES,
     *plane.ROUTES,
     *access.ROUTES,
