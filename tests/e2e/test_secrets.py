@@ -21,6 +21,7 @@ from mvm_ci.testing.cluster import ROOT, Cluster, cluster
 from mvm_ci.testing.loopback import serving
 from tests.e2e.conftest import Gate
 from tests.e2e.test_job_pages import blocks
+from tests.e2e.test_processes import said
 
 pytestmark = pytest.mark.timeout(300)  # the first of them builds and compiles Python jobs
 PAGE = "secrets.md"
@@ -253,3 +254,63 @@ def test_another_worker_is_told_the_same_version(telling: Cluster, echo: Echo, g
         {"name": "TOKEN", "version": telling.json("secret", "show", "TOKEN")["version"] - 1}
     ]
     assert files_with(telling.directory, value) == []
+
+
+# -------------------------------------------------------------------- keys
+
+
+def test_a_control_plane_that_lacks_a_key_says_which_and_what_to_do(empty: Cluster) -> None:
+    state = empty.directory / "control-plane"
+    key = state / "secrets-key"
+
+    def write(*lines: str) -> None:
+        key.write_text("\n".join(lines) + "\n")
+        key.chmod(0o600)
+
+    control = empty.control_plane()
+    empty.ok("secret", "set", "TOKEN", stdin="hunter22")
+    control.end()
+    first = key.read_text().strip()
+    key.unlink()
+    start = ("control-plane", "--bind", "127.0.0.1:0", "--state-dir", str(state))
+    said(empty.start(*start), 2, str(key), "is missing", "put it back")
+    assert not key.exists()
+    second = secrets.token_hex(32)
+    write(second)
+    refused = empty.start(*start)
+    said(refused, 2, str(key), "sealed values: 1", "'lost ")
+    # Found again: it goes behind the new one, and then is not needed any more.
+    write(second, first)
+    empty.control_plane().end()
+    write(second)
+    control = empty.control_plane()
+    assert empty.json("secret", "show", "TOKEN")["version"] == 1
+    control.end()
+    # Lost for good: what it sealed is gone, and all else goes on.
+    write(first)
+    refused = empty.start(*start)
+    said(refused, 2, "'lost ")
+    lost = refused.stderr.rpartition("'lost ")[2].partition("'")[0]
+    write(first, f"lost {lost}")
+    empty.control_plane()
+    assert empty.json("secret", "list") == {"secrets": []}
+    assert "secrets_of_lost_key_removed" in empty.processes[-1].stderr
+    empty.ok("secret", "set", "TOKEN", stdin="hunter22")
+    assert not [one for one in empty.processes if first in one.stderr or second in one.stderr]
+
+
+def test_the_key_may_be_elsewhere_and_a_restored_state_needs_it(empty: Cluster) -> None:
+    elsewhere = empty.directory / "keys"
+    control = empty.control_plane("--secrets-key-file", str(elsewhere))
+    empty.ok("secret", "set", "TOKEN", stdin="hunter22")
+    empty.ok("backup", "create", "the-backup", "--state-dir", "control-plane")
+    control.end()
+    assert elsewhere.stat().st_mode & 0o777 == 0o600
+    assert not (empty.directory / "control-plane" / "secrets-key").exists()
+    assert elsewhere.read_bytes().strip() not in (empty.directory / "the-backup").read_bytes()
+    shutil.rmtree(empty.directory / "control-plane")
+    empty.ok("backup", "restore", "the-backup", "--state-dir", "control-plane")
+    start = ("control-plane", "--bind", "127.0.0.1:0", "--state-dir", "control-plane")
+    said(empty.start(*start), 2, "control-plane/secrets-key", "is missing", "backups do not hold it")
+    empty.control_plane("--secrets-key-file", str(elsewhere))
+    assert empty.json("secret", "show", "TOKEN")["version"] == 1

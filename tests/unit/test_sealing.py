@@ -1,7 +1,7 @@
 """Sealing: what is stored tells nothing, and cannot be changed or put elsewhere."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvm_ci.adapters.sealing.aes_gcm import AesGcmSealer, key_id
@@ -11,6 +11,7 @@ OLD, NEW = b"o" * 32, b"n" * 32
 PLAIN, BOUND = b"hunter22", b"default TOKEN 1"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=50))
 def test_what_is_sealed_can_be_opened(plain: bytes, bound: bytes) -> None:
     sealer = AesGcmSealer([NEW])

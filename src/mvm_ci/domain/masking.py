@@ -1,8 +1,8 @@
 """Masking: wherever a secret stands in a text or in bytes, ``***`` stands instead. Pure.
 
-Looked for is a secret as it is (UTF-8), as JSON and Python escape it, as URLs encode it, in hexadecimal
-digits, and in base64 wherever it begins in what was encoded, in both alphabets. What else a program does to
-it, and parts of it, are not recognised.
+Looked for is a secret, with and without the white space around it: as it is (UTF-8), as JSON and Python
+escape it, as URLs encode it, in hexadecimal digits, and in base64 wherever it begins in what was encoded, in
+both alphabets. What else a program does to it, and parts of it, are not recognised.
 """
 
 import json
@@ -13,6 +13,8 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 import msgspec
+
+from mvm_ci.domain.secrets import MIN_CHARACTERS
 
 MASK: Final = b"***"
 _HEAD: Final = 8
@@ -27,6 +29,11 @@ _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*', re.D
 
 def forms_of(value: str) -> frozenset[bytes]:
     """How a secret may be spelled."""
+    bare = value.strip()
+    return _forms_of(value) | _forms_of(bare) if len(bare) >= MIN_CHARACTERS else _forms_of(value)
+
+
+def _forms_of(value: str) -> frozenset[bytes]:
     data = value.encode()
     texts = [
         value,

@@ -5,7 +5,7 @@ what the guest did, and is the same at every replay.
 """
 
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
@@ -15,6 +15,7 @@ from mvm_ci.domain.errors import SecretMissing
 from mvm_ci.domain.http import HttpRequest
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.masking import Mask
+from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.journal.describe import storable, summarize
 from mvm_ci.journal.entries import Entry, SecretRead
@@ -84,6 +85,13 @@ class Disclosed:
         """A JSON document, or other bytes, masked."""
         return data if self._mask is None else self._mask.json(data)
 
+    def failure(self, failure: Failure) -> Failure:
+        """A failure, masked as one text: a secret of several lines may begin in the message."""
+        if self._mask is None:
+            return failure
+        message, _, detail = self.text(f"{failure.message}\n{failure.detail}").partition("\n")
+        return Failure(kind=failure.kind, message=message, detail=detail)
+
     def written(self, stream: str, text: str) -> str:
         """What can be shown now of all that was written to a stream, masked. An end that may be the beginning
         of a secret is held back.
@@ -95,11 +103,12 @@ class Disclosed:
             self._held[stream] = held
         return shown.decode()
 
-    def rest(self) -> Iterator[tuple[str, str]]:
+    def rest(self) -> Iterable[tuple[str, str]]:
         """The streams of which something was held back, and that, masked. Then nothing is, any more."""
+        if not self._held:
+            return ()
         held, self._held = self._held, {}
-        for stream, data in held.items():
-            yield stream, self.data(data).decode()
+        return [(stream, self.data(data).decode()) for stream, data in held.items()]
 
     def request(self, request: HttpRequest) -> tuple[Digest, str]:
         """What a journal holds of a request: a digest of all of it but the time-out, and a summary.

@@ -11,8 +11,8 @@ from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.journal.describe import storable
 
-_MESSAGE_CHARACTERS: Final = 4_096
-_DETAIL_CHARACTERS: Final = 32_768
+_MESSAGE_CHARACTERS: Final = 500
+_DETAIL_CHARACTERS: Final = 16_000
 
 
 class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +77,14 @@ def bounded(failure: Failure) -> Failure:
     """``failure`` as an entry and a row may hold it: its texts cut where they get too long."""
     return Failure(
         kind=failure.kind,
-        message=storable(failure.message[:_MESSAGE_CHARACTERS]),
-        detail=storable(failure.detail[:_DETAIL_CHARACTERS]),
+        message=_cut(storable(failure.message), _MESSAGE_CHARACTERS),
+        detail=_cut(storable(failure.detail), _DETAIL_CHARACTERS),
     )
+
+
+def _cut(text: str, limit: int) -> str:
+    """The end matters in a traceback, the beginning in a message: keep both."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} … {text[-half:]}"

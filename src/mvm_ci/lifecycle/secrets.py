@@ -181,7 +181,7 @@ async def open_with(store: SecretStore, sealer: Sealer, lost: frozenset[str], fi
             if not sealer.knows(key) and key not in lost:
                 missing[key] = missing.get(key, 0) + 1
     if missing:
-        what = ", ".join(f"{key} ({count} versions of secrets)" for key, count in sorted(missing.items()))
+        what = ", ".join(f"{key} (sealed values: {count})" for key, count in sorted(missing.items()))
         raise Misconfigured(
             f"{file} lacks keys that sealed secrets: {what}. Put each back as a line of its own; for one "
             f"that is lost write the line 'lost {min(missing)}': what it sealed is removed at the next start"

@@ -94,6 +94,23 @@ def test_text_result_and_failure_are_masked_in_every_spelling() -> None:
     assert_nowhere(world, VALUE)
 
 
+@pytest.mark.parametrize("before", [0, 100, 245, 7_990, 20_000])
+def test_a_failure_is_masked_before_it_is_taken_apart_or_cut(before: int) -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END KEY-----\n"
+
+    def fail(calls: Calls) -> None:
+        told = f"{'.' * before}{read(calls)}".strip()
+        message, _, rest = told.partition("\n")
+        raise GuestFailed(Failure(kind=FailureKind.ERROR, message=message, detail=f"{rest}\n{told}\nat 7"))
+
+    world, outcome = run(fail, secrets=(SecretValue("TOKEN", 1, key, b"k" * 32),))
+    assert isinstance(outcome, Failed)
+    said = outcome.failure.message + outcome.failure.detail
+    assert not [line for line in key.splitlines() if line in said or line[:12] in said]
+    assert said.endswith("***at 7")
+    assert_nowhere(world, key)
+
+
 def test_a_secret_in_pieces_is_masked_and_a_beginning_is_shown_in_the_end() -> None:
     def tell(calls: Calls) -> None:
         value = read(calls)

@@ -208,7 +208,7 @@ async def test_a_key_that_is_missing_is_named_and_nothing_is_touched() -> None:
     with pytest.raises(Misconfigured) as error:
         await open_with(rig.store, AesGcmSealer([new]), frozenset(), "the-file")
     said = str(error.value)
-    assert said.startswith(f"the-file lacks keys that sealed secrets: {key_id(old)} (3 versions of secrets).")
+    assert said.startswith(f"the-file lacks keys that sealed secrets: {key_id(old)} (sealed values: 3).")
     assert f"'lost {key_id(old)}'" in said
     assert await rig.store.page(None, 9) == before
 
