@@ -1,6 +1,7 @@
 """Secrets: set by operators, sealed as long as they are stored, opened for the placements of jobs alone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -170,16 +171,22 @@ class Secrets:
 
 
 async def open_with(store: SecretStore, sealer: Sealer, lost: frozenset[str], file: str) -> None:
-    """Before secrets are used: what another known key sealed is sealed anew by the one in use, and what a
-    ``lost`` key sealed is removed.
+    """Before secrets are used: what another known key sealed is sealed anew by the one in use; a secret of
+    which a ``lost`` key sealed a version is removed (else an earlier value of it would count again).
 
     Raises ``Misconfigured``, naming the keys, if ``file`` has not all that are needed; ``Unavailable``.
     """
-    missing: dict[str, int] = {}
+    missing: Counter[str] = Counter()
+    gone: set[tuple[str, str]] = set()
     async for page in _pages(store):
-        for key in map(sealer.key_of, (sealed.data for sealed in page)):
-            if not sealer.knows(key) and key not in lost:
-                missing[key] = missing.get(key, 0) + 1
+        for sealed in page:
+            key = sealer.key_of(sealed.data)
+            if sealer.knows(key):
+                continue
+            if key in lost:
+                gone.add(sealed[:2])
+            else:
+                missing[key] += 1
     if missing:
         what = ", ".join(f"{key} (sealed values: {count})" for key, count in sorted(missing.items()))
         raise Misconfigured(
@@ -187,11 +194,11 @@ async def open_with(store: SecretStore, sealer: Sealer, lost: frozenset[str], fi
             f"that is lost write the line 'lost {min(missing)}': what it sealed is removed at the next start"
         )
     async for page in _pages(store):
-        gone = [sealed for sealed in page if not sealer.knows(sealer.key_of(sealed.data))]
-        old = [sealed for sealed in page if sealer.key_of(sealed.data) != sealer.key and sealed not in gone]
-        if gone:
-            log.warning("secrets_of_lost_key_removed", versions=len(gone))
-            await store.discard(gone)
+        removed = [sealed for sealed in page if sealed[:2] in gone]
+        old = [one for one in page if sealer.key_of(one.data) != sealer.key and one[:2] not in gone]
+        if removed:
+            log.warning("secrets_of_lost_key_removed", versions=len(removed))
+            await store.discard(removed)
         if old:
             await store.reseal([_sealed_anew(sealer, sealed) for sealed in old])
             log.info("secrets_sealed_anew", versions=len(old))

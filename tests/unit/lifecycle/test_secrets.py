@@ -219,9 +219,19 @@ async def test_what_a_lost_key_sealed_is_removed() -> None:
     rig.secrets = rig.opened(new)
     await rig.secrets.set(HERE, "D", "sealed by the new one")
     await rig.queue.submit([new_job(1, secrets=("A",))])
-    await open_with(rig.store, AesGcmSealer([new]), frozenset({key_id(old)}), "the-file")
-    assert [info.name for info in await rig.secrets.all(HERE)] == ["D"]
+    both = frozenset({key_id(old), key_id(new)})
+    await open_with(rig.store, AesGcmSealer([new]), both, "the-file")
+    assert [info.name for info in await rig.secrets.all(HERE)] == ["D"], "its key is there, whatever is said"
     assert await rig.told("A") == [("A", 0, None)], "its job is told that it is not there"
+
+
+async def test_an_earlier_value_does_not_count_again_because_a_later_one_is_lost() -> None:
+    old, new = b"o" * 32, b"n" * 32
+    rig = await filled(old)
+    await rig.queue.submit([new_job(1, secrets=("A",))])
+    await rig.opened(new).rotate(HERE, "A", "the later value")
+    await open_with(rig.store, AesGcmSealer([old]), frozenset({key_id(new)}), "the-file")
+    assert [info.name for info in await rig.secrets.all(HERE)] == ["B", "C"]
 
 
 async def test_what_cannot_be_opened_though_its_key_is_there_does_not_stop_the_start() -> None:
