@@ -312,7 +312,9 @@ SECRET = SecretValue("TOKEN", 3, "hunter22", b"k" * 32)
 async def test_a_secret_is_the_guest_s_alone(world: World) -> None:
     """It leaves with a request, and is in nothing that the engine reports, posts or stores."""
     world.http.body = b"hunter22 " + b"." * 9000 + b" hunter22"
-    steps = script(["tell", "TOKEN"], ["tell", "OTHER"], ["log", "not yet hunt"], ["send", "TOKEN"])
+    steps = script(
+        ["secret", "TOKEN"], ["secret", "OTHER"], ["log", "not yet hunt"], ["send_secret", "TOKEN"]
+    )
     world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,)), world.placement(2, b"[]")])
     [outcome, _] = await world.events.wait_ended(1, 2)
     assert json.loads(completed(outcome)) == ["***", "refused", None, [9008, "*** ................"]]
@@ -326,7 +328,7 @@ async def test_a_secret_is_the_guest_s_alone(world: World) -> None:
 
 
 async def test_another_guest_of_the_runner_has_no_part_in_it(world: World) -> None:
-    steps = script(["tell", "TOKEN"], ["log", "hunter22"])
+    steps = script(["secret", "TOKEN"], ["log", "hunter22"])
     world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,)), world.placement(2, steps)])
     [_, outcome] = await world.events.wait_ended(1, 2)
     assert completed(outcome) == b'["refused", null]'
@@ -336,7 +338,7 @@ async def test_another_guest_of_the_runner_has_no_part_in_it(world: World) -> No
 
 async def test_a_guest_whose_runner_died_is_told_the_same_secret(world: World, tmp_path: Path) -> None:
     died = str(tmp_path / "died")
-    steps = script(["tell", "TOKEN"], ["sleep", 1], ["die", died, 1], ["send", "TOKEN"])
+    steps = script(["secret", "TOKEN"], ["sleep", 1], ["die", died, 1], ["send_secret", "TOKEN"])
     world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,))])
     [outcome] = await world.events.wait_ended(1)
     assert json.loads(completed(outcome))[0] == "***"

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mvm_ci.domain.errors import SecretMissing
-from mvm_ci.domain.http import HttpRequest
+from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.masking import Mask
 from mvm_ci.domain.outcome import Failure
@@ -91,6 +91,16 @@ class Disclosed:
             return failure
         message, _, detail = self.text(f"{failure.message}\n{failure.detail}").partition("\n")
         return Failure(kind=failure.kind, message=message, detail=detail)
+
+    def answer(self, result: HttpResult) -> HttpResult:
+        """A server's answer, with its whole body, masked: it may hold what it was sent."""
+        if self._mask is None:
+            return result
+        if isinstance(result, HttpFailure):
+            return HttpFailure(result.kind, self.text(result.message))
+        headers = tuple((self.text(name), self.text(value)) for name, value in result.headers)
+        body = self.data(result.body) if isinstance(result.body, bytes) else result.body
+        return HttpResponse(result.status, self.text(result.url), headers, body)
 
     def written(self, stream: str, text: str) -> str:
         """What can be shown now of all that was written to a stream, masked. An end that may be the beginning

@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected, SecretMissing
-from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
@@ -191,7 +191,7 @@ class Calls:
         await self._flush()
         result = await host.http(request, step.key, whole=bool(machine.disclosed))
         if machine.disclosed:
-            result = await self._masked(result)
+            result = await self._kept(machine.disclosed.answer(result))
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
         if step.once:
             await self._flush()
@@ -266,14 +266,11 @@ class Calls:
             return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
         return result
 
-    async def _masked(self, result: HttpResult) -> HttpResult:
-        """An answer as it may be kept, if the guest knows secrets: the server may have sent them back."""
-        disclosed = self.machine.disclosed
-        if isinstance(result, HttpFailure):
-            return HttpFailure(result.kind, disclosed.text(result.message))
-        headers = tuple((disclosed.text(name), disclosed.text(value)) for name, value in result.headers)
-        body = await self.store(disclosed.data(await self.load(result.body)))
-        return HttpResponse(result.status, disclosed.text(result.url), headers, body)
+    async def _kept(self, result: HttpResult) -> HttpResult:
+        """The journal may hold a reference."""
+        if isinstance(result, HttpResponse) and isinstance(result.body, bytes):
+            return msgspec.structs.replace(result, body=await self.store(result.body))
+        return result
 
     def _post_if_due(self, now_ns: int) -> None:
         if self.machine.unposted >= _POST_BYTES or (

@@ -72,14 +72,14 @@ class FakeGuest:
             return [answer.status, len(answer.body)]
         return answer.kind
 
-    async def tell(self, host: HostCalls, name: str) -> str:
+    async def secret(self, host: HostCalls, name: str) -> str:
         """A secret, or why not."""
         answer = json.loads(await host.call("secret.get", json.dumps({"name": name}).encode()))
         return str(answer["ok"] if "ok" in answer else answer["error"]["kind"])
 
-    async def send(self, host: HostCalls, name: str) -> Any:
+    async def send_secret(self, host: HostCalls, name: str) -> Any:
         """Sends a secret; what came back."""
-        token = await self.tell(host, name)
+        token = await self.secret(host, name)
         answer = await host.http(
             HttpRequest("POST", "http://a/", (("x", token),), token.encode(), 5000, False)
         )
