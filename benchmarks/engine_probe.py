@@ -63,7 +63,7 @@ class Sink:
     async def flush(self) -> None:
         """Everything is durable."""
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         raise NotImplementedError
 
     async def wait_until(self, wall_ns: int) -> None:  # noqa: ARG002 - it is never reached

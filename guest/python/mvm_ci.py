@@ -211,6 +211,14 @@ def memo(name, function, *arguments, **named):
     return value
 
 
+def secret(name):
+    """The value of a secret that the job names (``secrets`` in its header) and that an operator lets it read.
+
+    Wherever it stands in what the job prints or returns, in its errors, and in answers to its requests, it is masked.
+    """
+    return _call("secret.get", {"name": name})
+
+
 def _call(name, argument):
     answer = json.loads(host.call(name, json.dumps(argument, allow_nan=False)))
     if "error" in answer:

@@ -16,9 +16,11 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
 from mvm_ci.adapters.sql.mail import SqlMailStore
 from mvm_ci.adapters.sql.queue import SqlJobQueue
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
+from mvm_ci.adapters.sql.secrets import SqlSecretStore
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.ports.access import Access
 from mvm_ci.ports.blob_store import BlobStore
@@ -28,6 +30,7 @@ from mvm_ci.ports.mail import MailStore
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
+from mvm_ci.ports.secrets import SecretStore
 from tests.integration.engine.fakes import World, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +80,15 @@ def mail(stores: tuple[JobQueue, Registry, Access]) -> MailStore:
         return MemoryMailStore(queue)
     assert isinstance(queue, SqlJobQueue)
     return SqlMailStore(queue._writer, queue._reader)
+
+
+@pytest.fixture
+def secret_store(stores: tuple[JobQueue, Registry, Access]) -> SecretStore:
+    queue = stores[0]
+    if isinstance(queue, MemoryJobQueue):
+        return MemorySecretStore(queue._records)
+    assert isinstance(queue, SqlJobQueue)
+    return SqlSecretStore(queue._writer, queue._reader)
 
 
 @pytest.fixture

@@ -1,15 +1,21 @@
 """The contract of ``ports.engine.Engine``, held against every engine there is."""
 
 import asyncio
+import json
+import re
+from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Released, Stopped, Suspended
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.journal.entries import Began, Finished, HttpDone, HttpIntent, Logged
+from mvm_ci.domain.secrets import SecretValue
+from mvm_ci.journal.entries import Began, Finished, HttpDone, HttpIntent, Logged, SecretRead
 from tests.integration.engine.fake_guests import script
 from tests.integration.engine.fakes import World
 
@@ -287,3 +293,50 @@ async def test_a_short_sleep_is_waited_out(world: World) -> None:
     world.place(1, script(["sleep", 5], ["echo", 1]))
     [outcome] = await world.events.wait_ended(1)
     assert completed(outcome) == b"[null, 1]"
+
+
+SECRET = SecretValue("TOKEN", 3, "hunter22", b"k" * 32)
+
+
+async def test_a_secret_is_the_guest_s_alone(world: World) -> None:
+    """It leaves with a request, and is in nothing that the engine reports, posts or stores."""
+    world.http.body = b"hunter22 " + b"." * 9000 + b" hunter22"
+    steps = script(
+        ["secret", "TOKEN"], ["secret", "OTHER"], ["log", "not yet hunt"], ["send_secret", "TOKEN"]
+    )
+    world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,)), world.placement(2, b"[]")])
+    [outcome, _] = await world.events.wait_ended(1, 2)
+    assert json.loads(completed(outcome)) == ["***", "refused", None, [9008, "*** ................"]]
+    [sent] = world.http.requests
+    assert (sent.body, sent.headers) == (b"hunter22", (("x", "hunter22"),))
+    entries = world.entries(1)
+    assert [entry for entry in entries if isinstance(entry, SecretRead)] == [SecretRead("TOKEN", 3)]
+    assert list(world.payloads.blobs.values()) == [b"*** " + b"." * 9000 + b" ***"]
+    assert b"hunter22" not in msgspec.msgpack.encode(entries)
+    assert "hunter22" not in repr(world.events.ends)
+
+
+async def test_another_guest_of_the_runner_has_no_part_in_it(world: World) -> None:
+    steps = script(["secret", "TOKEN"], ["log", "hunter22"])
+    world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,)), world.placement(2, steps)])
+    [_, outcome] = await world.events.wait_ended(1, 2)
+    assert completed(outcome) == b'["refused", null]'
+    assert [entry.text for entry in world.entries(2) if isinstance(entry, Logged)] == ["hunter22"]
+    assert [entry.text for entry in world.entries(1) if isinstance(entry, Logged)] == ["***"]
+
+
+async def test_a_guest_whose_runner_died_is_told_the_same_secret(world: World, tmp_path: Path) -> None:
+    died = str(tmp_path / "died")
+    steps = script(["secret", "TOKEN"], ["sleep", 1], ["die", died, 1], ["send_secret", "TOKEN"])
+    world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,))])
+    [outcome] = await world.events.wait_ended(1)
+    assert json.loads(completed(outcome))[0] == "***"
+    assert [request.body for request in world.http.requests] == [b"hunter22"]
+    reads = [entry for entry in world.entries(1) if isinstance(entry, SecretRead)]
+    assert reads == [SecretRead("TOKEN", 3)]
+
+
+async def test_runners_leave_no_core_dumps(world: World) -> None:
+    for pid in world.pool.runner_pids:
+        limits = await asyncio.to_thread(Path(f"/proc/{pid}/limits").read_text)
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)

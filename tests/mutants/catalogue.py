@@ -40,6 +40,7 @@ PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 RATES: Final = "tests/integration/control_plane/test_rates.py"
+SECRETS: Final = "tests/unit/journal/test_secrets.py"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
@@ -322,5 +323,61 @@ MUTANTS: Final = (
         "[level.unused(limit - len(rows))]",
         "[level]",
         (f"{RATES}::test_jobs_of_a_backlog_take_no_more_from_a_rate_than_they_are",),
+    ),
+    # ---------------------------------------------------------------- secrets
+    Mutant(
+        "the digest of a request can be tried",
+        "journal/disclosed.py",
+        "        self._digest_key += secret.digest_key\n",
+        "",
+        (f"{SECRETS}::test_the_digest_of_a_request_is_of_no_use_to_who_guesses",),
+    ),
+    Mutant(
+        "what replay passes by is not known to be read",
+        "journal/replay.py",
+        "self.disclosed.passed(self._ledger.pass_by(index))",
+        "self._ledger.pass_by(index)",
+        (
+            f"{SECRETS}::test_a_secret_that_was_read_while_computing_is_known_after_a_replay_that_passes_it_by",
+        ),
+    ),
+    Mutant(
+        "text that is held back waits for what comes after a computed value",
+        "lifecycle/host_calls.py",
+        "    surroundings.tell_rest()\n    surroundings.machine.memo_put(name, await",
+        "    surroundings.machine.memo_put(name, await",
+        (
+            f"{SECRETS}::test_a_secret_that_was_read_while_computing_is_known_after_a_replay_that_passes_it_by",
+        ),
+    ),
+    Mutant(
+        "a body is stored before it is masked",
+        "lifecycle/execute.py",
+        "whole=bool(machine.disclosed)",
+        "whole=False",
+        ("tests/contract/test_engine.py::test_a_secret_is_the_guest_s_alone",),
+    ),
+    Mutant(
+        "a value is bound to nothing",
+        "lifecycle/secrets.py",
+        "return _encode((namespace, name, version))",
+        'return b""',
+        ("tests/unit/lifecycle/test_secrets.py::test_what_somebody_changed_in_the_store_is_not_there",),
+    ),
+    Mutant(
+        "who goes on is told the newest version",
+        "lifecycle/secrets.py",
+        "wanted = {name: told.get(name) for name in names}",
+        "wanted = dict.fromkeys(names)",
+        (
+            "tests/unit/lifecycle/test_secrets.py::test_an_execution_is_told_the_version_that_it_was_told_before",
+        ),
+    ),
+    Mutant(
+        "a version goes although a job may have been told it",
+        "adapters/sql/secrets.sql",
+        "SELECT min(later.after_job)",
+        "SELECT min(later.after_job) - 1",
+        ("tests/contract/test_secrets.py::test_a_version_is_kept_while_a_job_may_have_been_told_it",),
     ),
 )

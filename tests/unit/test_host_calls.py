@@ -11,7 +11,7 @@ from mvm_ci.journal.entries import Memoized
 from mvm_ci.journal.replay import Replay
 from mvm_ci.lifecycle.host_calls import answer
 from mvm_ci.ports.immediate import at_once
-from tests.unit.journal.machines import fresh, new
+from tests.unit.journal.machines import T0, fresh, new
 
 
 class Around:
@@ -28,6 +28,10 @@ class Around:
 
     def post(self) -> None:
         self.posts += 1
+
+    def tell_rest(self) -> None:
+        for stream, text in self.machine.disclosed.rest():
+            self.machine.log(stream, text, T0)
 
     async def ask(self, name: str, argument: bytes) -> bytes:
         raise NotImplementedError
@@ -76,6 +80,8 @@ class Around:
         ("job.continue", b"{}", "bad-call"),
         ("promise.create", b'{"label": 1}', "bad-call"),
         ("child.start", b'"' + b"x" * (1 << 20) + b'"', "too-large"),
+        ("secret.get", b"{}", "bad-call"),
+        ("secret.get", b'{"name": "NOBODY"}', "refused"),
     ],
 )
 def test_nonsense(name: str, argument: bytes, kind: str) -> None:

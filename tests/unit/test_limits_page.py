@@ -9,7 +9,7 @@ from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.http import limits as http
 from mvm_ci.control_plane.settings import ControlPlaneSettings
-from mvm_ci.domain import labels, module_names
+from mvm_ci.domain import labels, module_names, secrets
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE
 from mvm_ci.domain.module import MAX_MODULE_BYTES
@@ -77,6 +77,11 @@ def _expected() -> dict[str, str]:
         "value in a job's metadata": f"{job_request.MAX_METADATA_VALUE:,} characters",
         "published name of a module": f"{module_names.MAX_NAME} characters",
         "version of a module": f"{module_names.MAX_VERSION} characters",
+        "value of a secret": f"{secrets.MIN_CHARACTERS} characters to {secrets.MAX_BYTES >> 10} KiB",
+        "name of a secret": f"{secrets.MAX_NAME} characters",
+        "secrets of a job": str(secrets.MAX_OF_JOB),
+        "modules that a secret allows": str(secrets.MAX_MODULES),
+        "secrets of a namespace": f"{secrets.MAX_OF_NAMESPACE:,}",
         "name of a queue, a tag, any other key": f"{job_request.MAX_KEY} characters",
         "jobs that a job waits for": str(job_request.MAX_AFTER),
         "jobs of a concurrency key, and its starts": f"{job_request.MAX_CONCURRENCY:,}",

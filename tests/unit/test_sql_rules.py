@@ -331,6 +331,14 @@ USES = {
     "delete_mail": ["mail USING INDEX mail_of_job (job=?)"],
     "delete_promises": ["promises USING COVERING INDEX promises_of_job (job=?)"],
     "mail_between": ["mail USING INDEX mail_waiting (job>? AND job<?)"],
+    "secrets": [
+        "every USING PRIMARY KEY (namespace=?)",
+        "secrets USING PRIMARY KEY (namespace=? AND name=? AND version=?)",
+    ],
+    "sealed_secrets": ["secrets USING PRIMARY KEY (namespace=? AND name=? AND version=?)"],
+    "remove_secret": ["jobs USING INDEX jobs_secrets (namespace=?)"],
+    "prune_secrets": ["jobs USING INDEX jobs_secrets (namespace=? AND rowid<?)"],
+    "secrets_after": ["secrets USING PRIMARY KEY"],
     "forget_full_levels": [
         "rates USING PRIMARY KEY (namespace=? AND key=?)",
         "rates USING COVERING INDEX rates_full (full_ms<?)",

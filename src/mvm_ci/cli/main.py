@@ -19,6 +19,7 @@ COMMANDS = {
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
     "events": Lazy("mvm_ci.cli.events", "events", "Show what happens to jobs."),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push modules, publish versions, list them."),
+    "secret": Lazy("mvm_ci.cli.secret.group", "secret", "Keep secrets, and say whose jobs may read them."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),

@@ -125,6 +125,14 @@ CONTROL_PLANE_STATE = Setting(
     "Queue, key and blobs.",
     _DIR,
 )
+SECRETS_KEY = Setting(
+    "--secrets-key-file",
+    "MVM_CI_SECRETS_KEY_FILE",
+    parsers.path,
+    "in the state directory",
+    "The keys that encrypt secrets, one a line; made at the first start.",
+    _FILE,
+)
 TICKET_OUT = Setting(
     "--ticket-file", "MVM_CI_TICKET_FILE", parsers.path, "none", "Also write the ticket to this file.", _FILE
 )
@@ -303,6 +311,7 @@ CONTROL_PLANE: Final = (
     P2P_EXTERNAL,
     RELAY,
     CONTROL_PLANE_STATE,
+    SECRETS_KEY,
     TICKET_OUT,
     CREDENTIALS_OUT,
     LEASE,

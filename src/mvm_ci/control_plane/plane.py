@@ -47,6 +47,7 @@ from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.schedules import Schedules, submit
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
@@ -95,7 +96,8 @@ class ControlPlane:
         uncommitted: dict[JobId, NewJob] = {}
         events = Events(stores.events, clock)
         waiters = Waiters(events)
-        dispatcher = Dispatcher(queue, clock)
+        secret_values = Secrets(stores.secrets, stores.sealer, clock, random)
+        dispatcher = Dispatcher(queue, clock, secret_values)
         self._waker = Waker(queue, clock, dispatcher.renewed)
         self._expirer = Expirer(queue, clock, waiters.ended)
         self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
@@ -129,11 +131,24 @@ class ControlPlane:
             version=__version__,
         )
         modules = Modules(registry, blobs, clock, self._backpressure.admit_bytes)
-        namespaces = Namespaces(stores.access, clock, self._occupied, modules.empty)
+
+        async def empty(namespace: str) -> None:
+            await modules.empty(namespace)
+            await secret_values.empty(namespace)
+
+        namespaces = Namespaces(stores.access, clock, self._occupied, empty)
         self._backpressure.quotas = namespaces.quotas
         namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
         submitter = Submitter(
-            queue, blobs, modules, dispatcher, self._backpressure, clock, uncommitted, self._inserted
+            queue,
+            blobs,
+            modules,
+            dispatcher,
+            self._backpressure,
+            clock,
+            uncommitted,
+            self._inserted,
+            secrets=secret_values,
         )
         changer = Changer(
             queue,
@@ -178,6 +193,7 @@ class ControlPlane:
             queues=stores.queues,
             schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
             modules=modules,
+            secrets=secret_values,
             dispatcher=dispatcher,
             waiters=waiters,
             events=events,

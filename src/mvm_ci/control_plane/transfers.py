@@ -12,7 +12,7 @@ import structlog
 from mvm_ci.domain.errors import MvmCiError, NotFound, ProtocolError, Unavailable
 from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import PLACED
-from mvm_ci.lifecycle.dispatch import read_journal
+from mvm_ci.lifecycle.assignments import read_journal
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue

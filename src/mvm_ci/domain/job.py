@@ -169,6 +169,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     cancel_grace_ms: int = 0
     """How long its guest may clean up once it is told that it is cancelled; 0: it is not told."""
     durability: Durability = Durability.JOURNALED
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that the guest may read. Which jobs may name which is the operator's to say."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,13 +38,14 @@ Sort = Literal["core", "component"]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
-    """What a build says about its job. ``allow_hosts``: the hosts it asks to call, as in
-    ``JobSpec.allow_hosts``.
+    """What a build says about its job. ``allow_hosts``: the hosts it asks to call, and ``secrets``: those it
+    asks to read, both as in ``JobSpec``.
     """
 
     name: str = ""
     abi: str = ""
     allow_hosts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):

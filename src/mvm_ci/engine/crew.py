@@ -341,6 +341,7 @@ def _run(batch: list[Live]) -> Run:
             tuple(live.durable),
             live.cancelled,
             spec.durability is Durability.NONE,
+            live.placement.secrets,
         )
         tasks.append(task)
     return Run(tuple(kept), tuple(tasks))

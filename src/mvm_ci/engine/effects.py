@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from mvm_ci.domain.errors import NotFound, Unavailable
-from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.http import HttpFailure, HttpResponse, HttpResult
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.engine.live import Live
 from mvm_ci.engine.messages import (
@@ -54,9 +54,7 @@ class Effects:
     async def served(self, live: Live, question: Question) -> AsyncIterator[Reply]:
         """The answer to ``question``; a large one has its place in memory until the block ends."""
         if isinstance(question, HttpCall):
-            allow_hosts = live.placement.spec.allow_hosts
-            result = await self._perform(question.request, allow_hosts, question.idempotency_key)
-            yield HttpAnswer(question.call, result)
+            yield HttpAnswer(question.call, await self._perform(question, live.placement.spec.allow_hosts))
         elif isinstance(question, AskCall):
             await self._lease.wait_valid()
             answer = await self._plane.ask(live.placed, question.name, question.key, question.argument)
@@ -69,19 +67,29 @@ class Effects:
             async with self._fetching:
                 yield BlobBytes(question.call, await self._get(question.ref))
 
-    async def _perform(self, request: HttpRequest, allow_hosts: tuple[str, ...], key: str) -> HttpResult:
+    async def _perform(self, asked: HttpCall, allow_hosts: tuple[str, ...]) -> HttpResult:
         # The last moment at which an effect can be held back: what follows leaves the machine.
         await self._lease.wait_valid()
         try:
-            answer = await self._http.fetch(request, allow_hosts=allow_hosts, idempotency_key=key)
+            answer = await self._http.fetch(
+                asked.request, allow_hosts=allow_hosts, idempotency_key=asked.idempotency_key
+            )
         except Exception as error:  # noqa: BLE001 - it may have been sent: the guest has to learn so
             _log.exception("http_client_failed")
             return HttpFailure("protocol", f"error in the HTTP client: {type(error).__name__}")
         if isinstance(answer, HttpFailure):
             return answer
         # The request was made: its answer must not be lost because a store is away.
-        body = await self._kept(answer.body)
+        body = await (self._whole(answer.body) if asked.whole else self._kept(answer.body))
         return HttpResponse(answer.status, answer.url, answer.headers, body)
+
+    async def _whole(self, body: bytes | LargeBody) -> bytes:
+        """It is masked before anything of it is stored."""
+        if isinstance(body, bytes):
+            return body
+        with contextlib.closing(body):
+            async with self._storing:
+                return await body.read()
 
     async def _kept(self, body: bytes | LargeBody) -> Payload:
         if isinstance(body, bytes):

@@ -18,6 +18,7 @@ from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.guest import CompiledModule
 
@@ -47,6 +48,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     """Its job is being cancelled: the guest may clean up."""
     ephemeral: bool = False
     """Nothing of it is durable before it ends."""
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -120,12 +122,13 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag=21):
 
 
 class HttpCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """The guest asks for a request, and waits for the answer."""
+    """The guest asks for a request, and waits for the answer. ``whole``: its body is not stored."""
 
     number: int
     call: int
     request: HttpRequest
     idempotency_key: str
+    whole: bool = False
 
 
 class PutBlob(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):

@@ -10,6 +10,7 @@ import gc
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,6 +34,8 @@ def main(arguments: list[str]) -> None:
     parent, descriptor = map(int, arguments[:2])
     _die_with(parent)
     faulthandler.enable()
+    # A core dump would put the memory of guests on the disk, and with it their secrets.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.WARNING, format="runner %(process)d: %(levelname)s %(message)s")
     runtime = _make_runtime(arguments[2])
     link = RunnerLink(socket.socket(fileno=descriptor))

@@ -131,9 +131,9 @@ class RunnerHost:
             self._flushing = Answer(self.strand)
             await self._flushing
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         call = self._next_call()
-        question = HttpCall(self.strand.number, call, request, idempotency_key)
+        question = HttpCall(self.strand.number, call, request, idempotency_key, whole)
         answer = await self._ask(question, interruptible=True)
         if answer is None:
             return CANCELLED

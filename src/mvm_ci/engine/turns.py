@@ -202,6 +202,7 @@ class Turns:
             input=task.payload,
             journal=task.journal,
             ephemeral=task.ephemeral,
+            secrets=task.secrets,
         )
         limits = ExecutionLimits(
             guest=GuestLimits(memory_bytes=task.memory_bytes), suspend_after_ms=self._setup.suspend_after_ms

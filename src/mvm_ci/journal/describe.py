@@ -1,5 +1,6 @@
 """Entries in words, for the people who have to find out why a replay disagrees."""
 
+from collections.abc import Callable
 from typing import Final, assert_never
 from zlib import crc32
 
@@ -20,6 +21,7 @@ from mvm_ci.journal.entries import (
     Logged,
     Memoized,
     Placement,
+    SecretRead,
     Slept,
     Took,
 )
@@ -57,6 +59,8 @@ def describe(entry: Entry) -> str:  # noqa: C901, PLR0912 - one line an entry
             words = "that the guest learned of its cancellation"
         case Continued():
             words = f"the end, to go on with an input {_contents(entry.input)}"
+        case SecretRead():
+            words = f"that the secret {entry.name!r} was read, version {entry.version}"
         case Placement():
             words = f"placement {entry.epoch} on {entry.place}"
         case _:
@@ -64,12 +68,16 @@ def describe(entry: Entry) -> str:  # noqa: C901, PLR0912 - one line an entry
     return words
 
 
-def summarize(request: HttpRequest) -> str:
-    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets."""
-    url = request.url.partition("#")[0].partition("?")[0]
+def summarize(request: HttpRequest, mask: Callable[[str], str] = str) -> str:
+    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets. ``mask``:
+    takes out those that are known.
+    """
+    url = mask(request.url).partition("#")[0].partition("?")[0]
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
-    return storable(f"{request.method} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY])
+    return storable(
+        f"{mask(request.method)} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY]
+    )
 
 
 def summarize_call(name: str, argument: bytes) -> str:

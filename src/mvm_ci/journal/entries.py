@@ -141,6 +141,13 @@ class Took(msgspec.Struct, frozen=True, array_like=True, tag=12):
     mail: Mail | None
 
 
+class SecretRead(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """The guest read a secret for the first time: from then on that version is what it is told."""
+
+    name: str
+    version: int
+
+
 class CancelSeen(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
     """The guest learned, at its next call, that its job is being cancelled."""
 
@@ -164,6 +171,7 @@ Entry: TypeAlias = (
     | Called
     | Awaited
     | Took
+    | SecretRead
     | CancelSeen
     | Continued
 )

@@ -104,10 +104,14 @@ class Ledger:
         assert isinstance(entry, Memoized)  # noqa: S101 - only these are in there
         return indices[at], entry
 
-    def pass_by(self, index: int) -> None:
-        """Goes on after the recorded entry ``index``: those before it need not be repeated."""
+    def pass_by(self, index: int) -> Sequence[Entry]:
+        """Goes on after the recorded entry ``index``: those before it, which are returned, need not be
+        repeated.
+        """
+        passed = self._recorded[self._next : index]
         self._next = index
         self.advance()
+        return passed
 
     def disagree(self, recorded: Entry, asked: Entry) -> NondeterminismDetected:
         """The error to raise if the guest asked for something else than ``recorded``, the current call."""

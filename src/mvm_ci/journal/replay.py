@@ -41,6 +41,7 @@ from mvm_ci.journal.entries import (
     Logged,
     Memoized,
     Placement,
+    SecretRead,
 )
 from mvm_ci.journal.ledger import Ledger, check
 from mvm_ci.journal.standing import NS_PER_MS
@@ -58,6 +59,8 @@ class Replay(Effects, Waits):
     Its methods are called in the order of the guest's calls; ``now_ns`` is the host's Unix time. Each may
     raise ``NondeterminismDetected`` (naming the entry) or ``LimitReached``; after that only ``abandon`` and
     ``take`` make sense.
+
+    ``disclosed``: what the guest knows of its secrets; what it has recorded was masked with that before.
     """
 
     __slots__ = ()
@@ -143,7 +146,7 @@ class Replay(Effects, Waits):
             return None
         index, recorded = found
         self._open.discard(name)
-        self._ledger.pass_by(index)
+        self.disclosed.passed(self._ledger.pass_by(index))
         self._random.skip_to(recorded.drawn)
         self._requests = recorded.requests
         self._log_bytes = recorded.log_bytes
@@ -166,6 +169,26 @@ class Replay(Effects, Waits):
             ledger.advance()
         else:
             raise ledger.disagree(recorded, asked)
+
+    def secret(self, name: str) -> str | None:
+        """The guest reads a secret: its value, or None if the job does not name it. The first time says which
+        version it is for the whole execution. Raises ``SecretMissing``, too.
+        """
+        disclosed, ledger = self.disclosed, self._ledger
+        given = disclosed.given(name)
+        if given is None or name in disclosed:
+            return disclosed.read(name)
+        recorded = ledger.current
+        if recorded is None:
+            ledger.admit()
+            value = disclosed.read(name)
+            ledger.write(SecretRead(name, given.version))
+        elif isinstance(recorded, SecretRead) and recorded.name == name:
+            value = disclosed.read(name, recorded.version)
+            ledger.advance()
+        else:
+            raise ledger.disagree(recorded, SecretRead(name, given.version))
+        return value
 
     def finish(self, ended: Payload | Failure) -> None:
         """The guest ended. A recorded end must be the same (of a failure: its kind)."""

@@ -8,6 +8,7 @@ import msgspec
 from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.chance import RandomStream
+from mvm_ci.journal.disclosed import Disclosed
 from mvm_ci.journal.entries import Began, CancelSeen
 from mvm_ci.journal.ledger import Ledger
 from mvm_ci.journal.steps import Identity, JournalLimits
@@ -18,7 +19,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Standing:
-    """One placement of one execution: its journal, its clock, its randomness, and what it has counted."""
+    """One placement of one execution: its journal, its clock, its randomness, and what it has counted.
+
+    ``disclosed``: what the guest knows of its secrets; what it has recorded was masked with that before.
+    """
 
     __slots__ = (
         "_began",
@@ -31,9 +35,11 @@ class Standing:
         "_open",
         "_random",
         "_requests",
+        "disclosed",
     )
 
     def __init__(self, identity: Identity, began: Began, ledger: Ledger, limits: JournalLimits) -> None:
+        self.disclosed = Disclosed(identity.secrets)
         self._identity = identity
         self._began = began
         self._ledger = ledger

@@ -17,10 +17,11 @@ from mvm_ci.domain.job import ClaimedJob, Placed
 from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
-from mvm_ci.domain.segment import Segment
+from mvm_ci.lifecycle.assignments import Assignments
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
-from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
+from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import Holder, JobQueue, Report
@@ -45,8 +46,10 @@ class Claim(NamedTuple):
 class Dispatcher:
     """Owns the seats and the scheduler. An ``EndListener``: ends make room for others."""
 
-    def __init__(self, queue: JobQueue, clock: Clock) -> None:
+    def __init__(self, queue: JobQueue, clock: Clock, secrets: Secrets | None = None) -> None:
+        """``secrets`` None: there are no jobs that name any."""
         self._queue = queue
+        self._assignments = Assignments(queue, secrets)
         self._clock = clock
         self.seats = Seats()
         self.claims = 0
@@ -123,11 +126,14 @@ class Dispatcher:
             seat.probe()
             self._event.set()
 
-    def place(self, lane: Lane, job: JobId) -> Seat | None:
-        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``)."""
+    def place(self, lane: Lane, job: JobId, *, at_once: bool = True) -> Seat | None:
+        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``).
+
+        ``at_once`` false: it has to in any case, as its secrets are to be looked up when its turn comes.
+        """
         now = self._clock.now_ms()
         self.scheduler.came(lane, now)
-        if not self._known or not self.scheduler.admit(lane, now):
+        if not at_once or not self._known or not self.scheduler.admit(lane, now):
             return None
         seat = self.seats.take(lane.labels)
         self.scheduler.admitted(lane, job if seat is not None else None)
@@ -277,7 +283,7 @@ class Dispatcher:
         well = None not in answers
         for claim, jobs in zip(claims, answers, strict=True):
             try:
-                well &= await self._send(claim.seat, jobs or ())
+                well &= await self._send(claim.seat, jobs or (), claim.turn.lane.namespace)
             finally:
                 claim.seat.claimed()
         if not well:
@@ -301,62 +307,45 @@ class Dispatcher:
             self.scheduler.emptied(turn.lane_id)
         return jobs
 
-    async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> bool:
+    async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob], namespace: str) -> bool:
         fresh = [job for job in jobs if not job.journal_length]
-        if fresh and seat.open:
-            items = [Assignment(Placed(job.id, job.epoch), job.attempt, job.spec) for job in fresh]
-            self._assign(seat, items)
         well = True
+        if fresh and seat.open:
+            well = await self._hand_over(seat, fresh, self._assignments.fresh(namespace, fresh))
         for job in jobs:
             # A seat that is gone: the queue gives the job back when the session ends or the worker returns.
             if job.journal_length and seat.open:
-                well &= await self._send_with_journal(seat, job)
+                well &= await self._hand_over(seat, (job,), self._assignments.resumed(namespace, job))
         return well
 
     def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
         seat.assign(items, self._clock.now_ms())
         self.claims += len(items)
 
-    async def _send_with_journal(self, seat: Seat, job: ClaimedJob) -> bool:
-        placed = Placed(job.id, job.epoch)
+    async def _hand_over(
+        self, seat: Seat, jobs: Sequence[ClaimedJob], assignments: Awaitable[list[Assignment]]
+    ) -> bool:
         try:
-            journal = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
+            items = await assignments
         except Unavailable as error:
-            log.warning("journal_not_read", job=job.id, error=str(error))
-            seat.unused(1)
-            return await self._give_back(placed)
+            log.warning("jobs_not_assigned", jobs=len(jobs), error=str(error))
+            seat.unused(len(jobs))
+            return await self._give_back([Placed(job.id, job.epoch) for job in jobs])
         if seat.open:
-            if not fits_frame(sum(len(segment.data) for segment in journal)):
-                journal = ()
-            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
-            self._assign(seat, [item])
-            if job.cancelling:
-                seat.stop(placed, cancel=True)
+            self._assign(seat, items)
+            for job in jobs:
+                if job.cancelling:
+                    seat.stop(Placed(job.id, job.epoch), cancel=True)
         return True
 
-    async def _give_back(self, placed: Placed) -> bool:
+    async def _give_back(self, placements: Sequence[Placed]) -> bool:
         """Always False: the store has failed."""
         try:
-            report = Report(placed=placed, outcome=Released())
-            if (await self._queue.report([report], self._clock.now_ms())) == [True]:
-                self.unplaced((placed,))
+            reports = [Report(placed=placed, outcome=Released()) for placed in placements]
+            done = await self._queue.report(reports, self._clock.now_ms())
+            self.unplaced([placed for placed, well in zip(placements, done, strict=True) if well])
         except Unavailable as error:
-            # Its session holds it until it ends: nothing is lost, but it waits.
-            log.warning("job_not_given_back", job=placed.job, error=str(error))
+            # Their session holds them until it ends: nothing is lost, but they wait.
+            log.warning("jobs_not_given_back", jobs=len(placements), error=str(error))
         self.pending()
         return False
-
-
-async def read_journal(queue: JobQueue, job: JobId, attempt: int, length: int) -> tuple[Segment, ...]:
-    """The segments that hold the first ``length`` entries of an attempt. Raises ``Unavailable`` if some are
-    missing.
-    """
-    segments: list[Segment] = []
-    at = 0
-    while at < length:
-        more = await queue.journal(job, attempt, at)
-        if not more:
-            raise Unavailable(f"the journal of job {job} ends at entry {at} of {length}")
-        segments += more
-        at = more[-1].first + more[-1].count
-    return tuple(segments)

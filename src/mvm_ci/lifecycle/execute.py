@@ -10,6 +10,9 @@ The replay machine decides, the host acts, this is the loop between them, driven
 When entries go out: all of them whenever the guest waits; before a request leaves; with the placement's
 report (its *tail*: one write for a short job); and while the guest just runs, at a call, once 32 KiB have
 gathered, or if there is new text and nothing was sent for 200 ms.
+
+Once a guest has read a secret, all that is kept of it is masked before the machine or the host sees it: its
+text, result and failure; and answers to its requests, so that it is told the same at every replay.
 """
 
 from collections.abc import Callable
@@ -18,7 +21,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
+from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected, SecretMissing
 from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.mail import NEVER_MS, Mail
@@ -34,6 +37,7 @@ from mvm_ci.domain.outcome import (
     Suspended,
 )
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement, Took
@@ -47,6 +51,7 @@ from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 _NS_PER_MS: Final = 1_000_000
 _POST_BYTES: Final = 32 << 10
 _POST_AFTER_NS: Final = 200 * _NS_PER_MS
+_REFUSALS: Final = (LimitReached, NondeterminismDetected, SecretMissing)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +66,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     journal: tuple[Segment, ...] = ()
     ephemeral: bool = False
     """Nothing of it is durable before it ends."""
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +115,7 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
         attempt=execution.attempt,
         module=execution.module,
         input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
+        secrets=execution.secrets,
     )
     if not execution.journal:
         return Replay.begin(
@@ -131,25 +138,33 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
 async def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
     """The guest's life, and its end as an entry."""
     try:
-        result = await guest.run(await calls.load(given), calls, limits)
-    except GuestFailed as failed:
-        failure = bounded(failed.failure)
-        calls.machine.finish(failure)
-        return Failed(failure)
+        result: bytes | Failure
+        try:
+            result = await guest.run(await calls.load(given), calls, limits)
+        except GuestFailed as failed:
+            result = failed.failure
+        calls.tell_rest()
     except Leave as leave:
         if leave.outcome is None:
             raise
         if isinstance(leave.outcome, Failed):
             calls.machine.abandon(leave.outcome.failure)
         return leave.outcome
-    kept = await calls.store(result)
+    disclosed = calls.machine.disclosed
+    if isinstance(result, Failure):
+        # Masked before it is cut: a half of a secret is not recognised.
+        failure = bounded(disclosed.failure(result))
+        calls.machine.finish(failure)
+        return Failed(failure)
+    kept = await calls.store(disclosed.json(result))
     calls.machine.finish(kept)
     # Whoever was told to end, and did so well, has not completed what the job was for.
     return Stopped() if calls.machine.was_cancelled else Completed(kept)
 
 
-def _parked(error: CorruptJournal | NondeterminismDetected) -> Parked:
-    kind = FailureKind.ENGINE if isinstance(error, CorruptJournal) else FailureKind.NONDETERMINISM
+def _parked(error: CorruptJournal | NondeterminismDetected | SecretMissing) -> Parked:
+    differs = isinstance(error, NondeterminismDetected)
+    kind = FailureKind.NONDETERMINISM if differs else FailureKind.ENGINE
     return Parked(Failure(kind=kind, message=str(error)))
 
 
@@ -207,7 +222,7 @@ class Calls:
         began_ns = host.wall_ns()
         try:
             step = machine.http(request, began_ns)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
         if isinstance(step, Answer):
             if step.flush:
@@ -217,7 +232,11 @@ class Calls:
             return await self._loaded(step.result)
         await self._flush()
         # What came while the entries became durable counts, too.
-        result = CANCELLED if self._interrupts else await host.http(request, step.key)
+        result: HttpResult = CANCELLED
+        if not self._interrupts:
+            result = await host.http(request, step.key, whole=bool(machine.disclosed))
+        if machine.disclosed:
+            result = await self._kept(machine.disclosed.answer(result))
         seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
         if seen == CANCELLED:
             self.cancelled()
@@ -228,17 +247,16 @@ class Calls:
     async def call(self, name: str, argument: bytes) -> bytes:
         try:
             return await answer(self, name, argument)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
 
     def log(self, stream: str, text: str) -> None:
-        now_ns = self._host.wall_ns()
-        try:
-            new = self.machine.log(stream, text, now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-        self._shows |= new
-        self._post_if_due(now_ns)
+        self._log(stream, self.machine.disclosed.written(stream, text))
+
+    def tell_rest(self) -> None:
+        """What was held back of the guest's text is written."""
+        for stream, text in self.machine.disclosed.rest():
+            self._log(stream, text)
 
     async def ask(self, name: str, argument: bytes) -> bytes:
         """What the control plane answers to a call by name."""
@@ -329,11 +347,20 @@ class Calls:
             await self._host.flush()
         return segments[-1] if segments else None
 
+    def _log(self, stream: str, text: str) -> None:
+        now_ns = self._host.wall_ns()
+        try:
+            new = self.machine.log(stream, text, now_ns)
+        except _REFUSALS as error:
+            raise _leave(error) from error
+        self._shows |= new
+        self._post_if_due(now_ns)
+
     def _clock(self, *, wall: bool) -> int:
         now_ns = self._host.wall_ns()
         try:
             value = self.machine.clock(wall=wall, now_ns=now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
         self._post_if_due(now_ns)
         return value
@@ -342,7 +369,7 @@ class Calls:
         now_ns = self._host.wall_ns()
         try:
             wait = sleep(time_ns, now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
+        except _REFUSALS as error:
             raise _leave(error) from error
         if wait is None or self._interrupts:
             return
@@ -361,6 +388,12 @@ class Calls:
     def _interrupts(self) -> bool:
         """Whether the guest is to learn at its next call that its job is being cancelled: no wait is long."""
         return self._host.cancelled() and not self.machine.was_cancelled
+
+    async def _kept(self, result: HttpResult) -> HttpResult:
+        """The journal may hold a reference."""
+        if isinstance(result, HttpResponse) and isinstance(result.body, bytes):
+            return msgspec.structs.replace(result, body=await self.store(result.body))
+        return result
 
     def _post_if_due(self, now_ns: int) -> None:
         if self.machine.unposted >= _POST_BYTES or (
@@ -388,5 +421,5 @@ class Calls:
             self._posted = False
 
 
-def _leave(error: LimitReached | NondeterminismDetected) -> Leave:
+def _leave(error: LimitReached | NondeterminismDetected | SecretMissing) -> Leave:
     return Leave(Failed(error.failure) if isinstance(error, LimitReached) else _parked(error))

@@ -42,6 +42,10 @@ class Surroundings(Protocol):
         """All entries are on their way to be durable."""
         ...
 
+    def tell_rest(self) -> None:
+        """What was held back of the guest's text is written."""
+        ...
+
     async def ask(self, name: str, argument: bytes) -> bytes:
         """What the control plane answers."""
         ...
@@ -109,20 +113,34 @@ class _Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str = ""
 
 
+class _Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
 class _MemoValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     value: msgspec.Raw
 
 
 async def answer(surroundings: Surroundings, name: str, argument: bytes) -> bytes:
-    """The document that answers a call. Raises ``LimitReached`` and ``NondeterminismDetected``."""
+    """The document that answers a call. Raises ``LimitReached``, ``NondeterminismDetected`` and
+    ``SecretMissing``.
+    """
     handler = _HANDLERS.get(name, _unknown)
     try:
         if surroundings.cancelled():
             raise Interrupted
+        if handler is not _secret_get:
+            _check_no_secret(surroundings, argument)
         return _encoder.encode({"ok": await handler(surroundings, argument)})
     except BadCall as error:
         return _encoder.encode({"error": {"kind": error.kind, "message": str(error)}})
+
+
+def _check_no_secret(surroundings: Surroundings, argument: bytes) -> None:
+    """Whatever a call is for, what it is given is kept or goes to other jobs."""
+    if surroundings.machine.disclosed.json(argument) != argument:
+        raise BadCall("secret", "the argument holds a secret that the job has read")
 
 
 async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
@@ -131,6 +149,8 @@ async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
 
 async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
     asked = _decode(argument, _Memo)
+    # What is passed by at replay begins and ends with nothing held back.
+    surroundings.tell_rest()
     found = surroundings.machine.memo_get(_name(asked.name))
     if found is None:
         return None
@@ -140,13 +160,24 @@ async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa
 async def _memo_put(surroundings: Surroundings, argument: bytes) -> None:
     asked = _decode(argument, _MemoValue)
     name = _name(asked.name)
+    surroundings.tell_rest()
     surroundings.machine.memo_put(name, await surroundings.store(bytes(asked.value)))
     # It may have taken hours: it is not to wait for the next request.
     surroundings.post()
 
 
 async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
-    surroundings.machine.memo_put(_name(_decode(argument, _Memo).name), None)
+    name = _name(_decode(argument, _Memo).name)
+    surroundings.tell_rest()
+    surroundings.machine.memo_put(name, None)
+
+
+async def _secret_get(surroundings: Surroundings, argument: bytes) -> str:
+    name = _decode(argument, _Secret).name
+    value = surroundings.machine.secret(name)
+    if value is None:
+        raise BadCall("refused", f"the job does not name the secret {name[:MAX_NAME]!r}")
+    return value
 
 
 async def _job_info(surroundings: Surroundings, _argument: bytes) -> dict[str, Any]:
@@ -199,6 +230,7 @@ async def _promise(surroundings: Surroundings, argument: bytes) -> dict[str, Any
 
 async def _continue(surroundings: Surroundings, argument: bytes) -> None:
     given = await surroundings.store(bytes(_decode(argument, _Input).input))
+    surroundings.tell_rest()
     surroundings.continue_as_new(given)
 
 
@@ -238,6 +270,7 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "message.send": _asked("message.send"),
     "promise.create": _promise,
     "wait": _wait,
+    "secret.get": _secret_get,
 }
 
 

@@ -16,6 +16,7 @@ from mvm_ci.domain.lane import HIGHEST_PRIORITY, LOWEST_PRIORITY, Concurrency, E
 from mvm_ci.domain.options import Idempotency, JobOptions, Needs
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.domain.retry import Backoff
+from mvm_ci.domain.secrets import check_names
 from mvm_ci.lifecycle.modules import check_hosts, check_name
 from mvm_ci.wire.api import MAX_INPUT, AfterSpec, BackoffSpec, ConcurrencySpec, SubmitJob
 
@@ -102,6 +103,8 @@ def check_ranges(number: int, job: SubmitJob) -> None:
     check_key(f"{where}.queue", job.queue)
     if job.allow_hosts is not None:
         check_hosts(job.allow_hosts, f"{where}.allow_hosts")
+    if job.secrets:
+        check_names(job.secrets, f"{where}.secrets")
 
 
 def durability_of(number: int, job: SubmitJob) -> Durability:

@@ -21,6 +21,7 @@ from mvm_ci.lifecycle.job_request import Upstream
 from mvm_ci.lifecycle.keys import Keys
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.seats import Seat
+from mvm_ci.lifecycle.secrets import Secrets, Wanted
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
@@ -55,7 +56,7 @@ class Submitter:
     told of jobs when they are durable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it works with, given once at the start)
         self,
         queue: JobQueue,
         blobs: BlobStore,
@@ -65,6 +66,8 @@ class Submitter:
         clock: Clock,
         uncommitted: dict[JobId, NewJob],
         inserted: Callable[[Sequence[NewJob]], None],
+        *,
+        secrets: Secrets,
     ) -> None:
         self._queue = queue
         self._blobs = blobs
@@ -73,6 +76,7 @@ class Submitter:
         self._backpressure = backpressure
         self._clock = clock
         self._inserted = inserted
+        self._secrets = secrets
         self._ids = IdSequence()
         self._keys = Keys()
         self._gathered: list[tuple[list[NewJob], asyncio.Future[None]]] = []
@@ -86,8 +90,8 @@ class Submitter:
     async def check(self, jobs: Sequence[SubmitJob], namespace: str) -> list[Checked]:
         """The jobs as the queue keeps them; large inputs are stored as blobs.
 
-        Raises ``BadInput``, ``TooLarge``, ``NotFound`` or ``KeyReused``, saying which job and field, and
-        ``QueueFull``, ``QuotaExceeded`` or ``DiskFull``.
+        Raises ``BadInput``, ``TooLarge``, ``NotFound``, ``Refused`` or ``KeyReused``, saying which job and
+        field, and ``QueueFull``, ``QuotaExceeded`` or ``DiskFull``.
         """
         if not jobs:
             raise BadInput("jobs: at least one job is needed")
@@ -108,6 +112,7 @@ class Submitter:
             checked.append(Checked(spec, form.options, upstreams))
             if len(given) > INLINE_LIMIT:
                 large.append((spec, given))
+        await self._check_secrets(jobs, checked, namespace)
         await self._check_upstreams(checked, namespace)
         await self._backpressure.admit_bytes(namespace, size)
         await self._store_inputs(large)
@@ -232,7 +237,7 @@ class Submitter:
             lane = options.lane
             if options.after or options.run_at_ms is not None or lane.id in waiting:
                 continue
-            seat = dispatcher.place(lane, job.id)
+            seat = dispatcher.place(lane, job.id, at_once=not job.spec.secrets)
             if seat is None:
                 waiting.add(lane.id)
                 dispatcher.ready(lane)
@@ -273,6 +278,17 @@ class Submitter:
         finally:
             for job in jobs:
                 del self.uncommitted[job.id]
+
+    async def _check_secrets(
+        self, jobs: Sequence[SubmitJob], checked: Sequence[Checked], namespace: str
+    ) -> None:
+        wanted = [
+            Wanted(f"jobs[{number}].secrets", jobs[number].module, one.spec.module, one.spec.secrets)
+            for number, one in enumerate(checked)
+            if one.spec.secrets
+        ]
+        if wanted:
+            await self._secrets.check(namespace, wanted)
 
     async def _check_upstreams(self, checked: Sequence[Checked], namespace: str) -> None:
         asked = sorted({JobId(up.job) for one in checked for up in one.upstreams if not up.same_request})

@@ -13,17 +13,21 @@ import msgspec
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.ports.guest import CompiledModule
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """A job to run. ``journal``: all durable segments of the execution, in order."""
+    """A job to run. ``journal``: all durable segments of the execution, in order. ``secrets``: for its guest
+    alone; kept in memory, and not longer than the placement lasts.
+    """
 
     placed: Placed
     attempt: int
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,10 +59,10 @@ class ExecutionHost(Protocol):
         """Returns when everything posted is durable."""
         ...
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         """Performs the request, once the lease is valid.
 
-        A body over 4 KiB comes back as a stored blob's reference.
+        A body over 4 KiB comes back as a stored blob's reference; with ``whole`` no body is stored.
         """
         ...
 

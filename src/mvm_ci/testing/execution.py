@@ -3,15 +3,17 @@
 ``World`` is what survives a crash; ``FakeHost`` is one process's connection to it.
 """
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.outcome import Continued, Outcome
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry, Logged
@@ -51,6 +53,11 @@ class Calls:
     def call(self, name: str, argument: bytes) -> bytes:
         """See ``HostCalls``."""
         return at_once(self._host.call(name, argument))
+
+    def ask(self, call: str, **argument: object) -> dict[str, Any]:
+        """The same: argument and answer as JSON has them."""
+        answer: dict[str, Any] = json.loads(self.call(call, json.dumps(argument).encode()))
+        return answer
 
 
 class FunctionGuest:
@@ -229,12 +236,12 @@ class FakeHost:
             assert appended is Append.DONE, (segment.first, len(self._world.entries))
         del self._under_way[:count]
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         self.crash_points.reach("effect.before")
         result = self._world.respond(request, idempotency_key)
         self.crash_points.reach("effect.after")
         match result:
-            case HttpResponse(body=bytes() as body) if len(body) > INLINE_LIMIT:
+            case HttpResponse(body=bytes() as body) if len(body) > INLINE_LIMIT and not whole:
                 return HttpResponse(result.status, result.url, result.headers, await self.put_blob(body))
             case HttpResponse() | HttpFailure():
                 return result
@@ -289,6 +296,7 @@ def place(
     crash_points: CrashPoints | None = None,
     limits: ExecutionLimits | None = None,
     given: bytes = b"",
+    secrets: tuple[SecretValue, ...] = (),
     arrives: int = 0,
 ) -> Result | Crashed:
     """Places the execution once more and runs it until it ends or its process dies.
@@ -305,6 +313,7 @@ def place(
         module=MODULE,
         input=given if world.attempt == 1 else world.given,
         journal=world.journal,
+        secrets=secrets,
     )
     try:
         result = at_once(execute(guest, execution, host, limits or ExecutionLimits()))

@@ -28,6 +28,7 @@ import msgspec
 from mvm_ci.domain.ids import Incarnation, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
 
@@ -204,6 +205,9 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
 
     A journal too large for a frame is left out: then ``entries`` is above 0, ``journal`` is empty, and the
     worker asks for it with ``blobs.GetJournal``.
+
+    ``secrets``: one for each that the job names. The worker keeps them in memory only, as long as it has the
+    placement.
     """
 
     placed: Placed
@@ -211,6 +215,7 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
     entries: int = 0
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag=22):

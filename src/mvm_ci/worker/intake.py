@@ -115,4 +115,6 @@ def _is_cut(item: Assignment) -> bool:
 
 
 def _placement(item: Assignment, journal: tuple[Segment, ...]) -> Placement:
-    return Placement(placed=item.placed, attempt=item.attempt, spec=item.spec, journal=journal)
+    return Placement(
+        placed=item.placed, attempt=item.attempt, spec=item.spec, journal=journal, secrets=item.secrets
+    )

@@ -36,12 +36,13 @@ from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, AuditEntry, Namespace
 from mvm_ci.ports.catalogue import ModuleInfo, ModuleVersion
 from mvm_ci.ports.job_queue import Segment
 from mvm_ci.ports.registry import JoinToken, Worker, WorkerState
+from mvm_ci.ports.secrets import Sealed
 from tests.contract.jobs import FAILED, MODULE, NOW, SESSION, new_job, placed, reach, report
 from tests.contract.letters import GO, child_of, letter, promise
 
 HERE = Path(__file__).parent
 BLOB = BlobRef(Digest("6" * 64), 10_000)
-RETRIED, WITH_BLOBS, JOURNALED, TAGGED, PARENT = 100, 101, 102, 103, 104
+RETRIED, WITH_BLOBS, JOURNALED, TAGGED, PARENT, WITH_SECRETS = 100, 101, 102, 103, 104, 105
 """Jobs beside the one of each state, whose id is 1 more than the state's number."""
 
 
@@ -67,6 +68,8 @@ async def fill(store: SqlStore) -> None:
     left = Level("default", "k", 0.5, NOW, NOW + 60_000)
     await queue.submit([new_job(TAGGED, session=SESSION, options=options)], [left])
     await _fill_mail(store)
+    await queue.submit([new_job(WITH_SECRETS, secrets=("TOKEN",))])
+    await store.secrets.add_version(Sealed("default", "TOKEN", 1, b"sealed"), ("m",), NOW)
     await store.queues.pause(options.lane.namespace, options.lane.queue, NOW)
     for role in Role:
         key = role.value.ljust(64, "0")
@@ -197,6 +200,10 @@ async def facts(store: SqlStore) -> dict[str, Any]:
         "api_tokens": [[one.name, one.role.value] for one in tokens if one is not None],
         "join_tokens": joins,
         "promises": [] if opened is None else [[opened.id, opened.job, opened.label, opened.digest]],
+        "secrets": [
+            [one.name, one.version, list(one.modules)]
+            for one in await store.secrets.secrets(DEFAULT_NAMESPACE)
+        ],
         "levels": [list(level) for level in await queue.levels(NOW)],
     }
 

@@ -23,6 +23,7 @@ from mvm_ci.domain.outcome import (
     Suspended,
 )
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.wire import blobs, frames
 from mvm_ci.wire import messages as m
@@ -99,6 +100,16 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
         (
             m.Assignment(P, 2, SPEC, (SEGMENT,), 6),
             m.Assignment(Q, 1, JobSpec(module=DIGEST, input=BlobRef(DIGEST, 5000))),
+        )
+    ),
+    "assign-secrets": m.Assign(
+        (
+            m.Assignment(
+                Q,
+                1,
+                replace(SPEC, secrets=("TOKEN", "GONE")),
+                secrets=(SecretValue("TOKEN", 3, "pa\u00df", b"\x00key"), SecretValue("GONE", 0)),
+            ),
         )
     ),
     "appended": m.Appended((Append.DONE, Append.STALE, Append.GAP)),

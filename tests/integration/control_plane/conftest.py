@@ -17,6 +17,8 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
+from mvm_ci.adapters.sealing.aes_gcm import AesGcmSealer
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
@@ -82,6 +84,7 @@ class Stand:
         self.access: Any = MemoryAccess()
         self.schedules: Any = MemoryScheduleStore()
         self.events: Any = MemoryEventLog()
+        self.secrets: Any = MemorySecretStore(self.queue._records)
         self.disk = RoomyDisk()
         self.figures: Any = MemoryFigures()
         self.blobs = MemoryBlobStore()
@@ -123,6 +126,8 @@ class Stand:
                 registry=self.registry,
                 access=self.access,
                 schedules=self.schedules,
+                secrets=self.secrets,
+                sealer=AesGcmSealer([b"k" * 32]),
                 events=self.events,
                 blobs=self.blobs,
                 disk=self.disk,
@@ -166,6 +171,7 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
         stand.mail, stand.access = store.mail, store.access
         stand.schedules = store.schedules
+        stand.secrets = store.secrets
         stand.events = store.events
         stand.figures = store.figures
     await stand.prepare()

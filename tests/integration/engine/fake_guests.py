@@ -80,6 +80,21 @@ class FakeGuest:
         answer = await self.call(host, "wait", {"topics": [topic], "timeout_s": timeout_s})
         return answer["ok"] and answer["ok"]["value"]
 
+    async def secret(self, host: HostCalls, name: str) -> str:
+        """A secret, or why not."""
+        answer = json.loads(await host.call("secret.get", json.dumps({"name": name}).encode()))
+        return str(answer["ok"] if "ok" in answer else answer["error"]["kind"])
+
+    async def send_secret(self, host: HostCalls, name: str) -> Any:
+        """Sends a secret; what came back."""
+        token = await self.secret(host, name)
+        answer = await host.http(
+            HttpRequest("POST", "http://a/", (("x", token),), token.encode(), 5000, False)
+        )
+        assert isinstance(answer, HttpResponse)
+        assert isinstance(answer.body, bytes)
+        return [len(answer.body), answer.body[:20].decode()]
+
     async def sleep(self, host: HostCalls, ms: int) -> None:
         await host.sleep_for(ms * 1_000_000)
 

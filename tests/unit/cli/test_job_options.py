@@ -20,6 +20,7 @@ EVERY_OPTION = (
     *("--concurrency-key", "db", "--concurrency-limit", "2", "--rate", "10/1m", "--excess", "cancel-older"),
     *("--cancel-grace", "10s", "--durability", "none"),
     *("--after", JOB, "--after", f"{OTHER_JOB}:end", "--idempotency-key", "k", "--name", "n"),
+    *("--secret", "TOKEN", "--secret", "KEY"),
 )
 
 
@@ -56,6 +57,7 @@ def test_every_option_of_a_job_can_be_given(cli: CommandLine) -> None:
         concurrency=api.ConcurrencySpec(key="db", limit=2, starts=10, per_s=60.0, excess="cancel-older"),
         after=(api.AfterSpec(job=JOB), api.AfterSpec(job=OTHER_JOB, needs="end")),
         idempotency_key="k",
+        secrets=("TOKEN", "KEY"),
     )
     assert asked(cli) == (expected,)
 

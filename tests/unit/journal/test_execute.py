@@ -99,7 +99,9 @@ def test_another_request_is_durable_before_and_after() -> None:
 
 def test_an_interrupted_request_is_known_to_be_before_the_guest_sees_it() -> None:
     class Dying(FakeHost):
-        async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+        async def http(
+            self, request: HttpRequest, idempotency_key: str, *, whole: bool = False
+        ) -> HttpResult:
             raise Leave(None)
 
     world, seen = World(), list[list[type]]()

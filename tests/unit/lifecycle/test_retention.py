@@ -13,6 +13,7 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind, pack
 from mvm_ci.domain.ids import Digest, JobId, SessionId
@@ -50,6 +51,7 @@ class Rig:
         self.modules = Modules(self.registry, self.blobs, self.clock, always)
         self.schedules = MemoryScheduleStore()
         self.access = MemoryAccess()
+        self.secrets = MemorySecretStore(self.queue._records)
         self.keys_gone: list[JobId] = []
         stores = RetainedStores(
             jobs=jobs,
@@ -58,6 +60,7 @@ class Rig:
             schedules=self.schedules,
             blobs=self.blobs,
             events=self.events,
+            secrets=self.secrets,
         )
         self.retention = Retention(stores, self.modules, self.clock, policy, self.keys_gone.append)
         self._ids = 0

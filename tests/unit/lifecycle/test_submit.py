@@ -8,6 +8,8 @@ import pytest
 from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
+from mvm_ci.adapters.sealing.aes_gcm import AesGcmSealer
 from mvm_ci.domain.errors import QueueFull, Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId, format_job_id
 from mvm_ci.domain.job import JobState, NewJob
@@ -16,6 +18,7 @@ from mvm_ci.lifecycle.backpressure import LOOK_MS, RECOUNT_MS, Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.submit import Submission, Submitter
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
@@ -62,7 +65,9 @@ class Rig:
         self.queue, self.clock, self.waiters = SlowQueue(), FakeClock(), Waiters()
         self.registry, self.link = MemoryRegistry(), RecordingLink()
         blobs = MemoryBlobStore()
-        self.dispatcher = Dispatcher(self.queue, self.clock)
+        sealer = AesGcmSealer([b"k" * 32])
+        self.secrets = Secrets(MemorySecretStore(self.queue._records), sealer, self.clock, bytes)
+        self.dispatcher = Dispatcher(self.queue, self.clock, self.secrets)
         waker = Waker(self.queue, self.clock, self.dispatcher.renewed)
         dependencies = Dependencies(self.queue, self.clock, self.dispatcher, waker, self.waiters)
         self.waiters.listen(dependencies)
@@ -84,6 +89,7 @@ class Rig:
             self.clock,
             {},
             dependencies.added,
+            secrets=self.secrets,
         )
 
     async def prepare(self) -> None:

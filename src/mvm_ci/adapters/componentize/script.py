@@ -18,6 +18,7 @@ _BLOCK: Final = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^
 class _Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
     name: str = ""
     allow_hosts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 def read_manifest(text: str, source: Path) -> Manifest:
@@ -47,4 +48,9 @@ def read_manifest(text: str, source: Path) -> Manifest:
         table = msgspec.convert(tool.get("mvm-ci", {}) if isinstance(tool, dict) else {}, _Table)
     except msgspec.ValidationError as error:
         raise BadInput(f"{source}:{line}: [tool.mvm-ci]: {error}") from None
-    return Manifest(name=table.name or source.stem, abi=PYTHON_ABI, allow_hosts=table.allow_hosts)
+    return Manifest(
+        name=table.name or source.stem,
+        abi=PYTHON_ABI,
+        allow_hosts=table.allow_hosts,
+        secrets=table.secrets,
+    )

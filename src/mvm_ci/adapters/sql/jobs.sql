@@ -3,9 +3,9 @@
 -- name: submit
 INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, priority, lane, module, name, options, input,
     wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size, parent,
-    parent_attempt)
+    parent_attempt, secrets)
 VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-    ?23)
+    ?23, ?24)
 ON CONFLICT (id) DO NOTHING
 
 -- name: submit_plain

@@ -33,6 +33,7 @@ _FILES: Final = (
     "events.sql",
     "rates.sql",
     "mail.sql",
+    "secrets.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "

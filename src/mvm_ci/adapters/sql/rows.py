@@ -36,11 +36,12 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     backoff: Backoff = Backoff()
     cancel_grace_ms: int = 0
     durability: Durability = Durability.JOURNALED
+    secrets: tuple[str, ...] = ()
 
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
-_NOTHING: Final = (None,) * 10
+_NOTHING: Final = (None,) * 11
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
 _CANCELLING = int(JobState.CANCELLING)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
@@ -63,13 +64,14 @@ def _options(spec: JobSpec, options: JobOptions) -> str:
     # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
     ours, backoff = options.lane, options.backoff
     usual = None if backoff is _USUAL or backoff == _USUAL else backoff
-    rest = (spec.cancel_grace_ms, spec.durability)
-    key = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes, ours.id, usual, rest)
+    limits = spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes
+    rest = (spec.cancel_grace_ms, spec.durability, spec.secrets)
+    key = (*limits, ours.id, usual, rest)
     text = _texts.get(key)
     if text is None:
         if len(_texts) >= _MOST_TEXTS:
             _texts.clear()
-        rare = _Options(*key[:4], ours.labels, ours.fairness_key, ours.concurrency, backoff, *rest)
+        rare = _Options(*limits, ours.labels, ours.fairness_key, ours.concurrency, backoff, *rest)
         text = _texts[key] = _encode_json(rare).decode()
     return text
 
@@ -127,6 +129,7 @@ def new_job_row(new: NewJob) -> Row:
         size,
         parent.job if parent is not None else None,
         parent.attempt if parent is not None else None,
+        _encode_json(spec.secrets).decode() if spec.secrets else None,
     )
     return usual if rare == _NOTHING else usual + rare
 
@@ -166,6 +169,7 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
         memory_bytes=rare.memory_bytes,
         cancel_grace_ms=rare.cancel_grace_ms,
         durability=rare.durability,
+        secrets=rare.secrets,
     )
 
 

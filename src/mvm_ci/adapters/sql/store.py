@@ -19,6 +19,7 @@ from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.schedules import SqlScheduleStore
+from mvm_ci.adapters.sql.secrets import SqlSecretStore
 from mvm_ci.adapters.sql.writer import Writer
 
 
@@ -36,6 +37,7 @@ class SqlStore:
         self.retained = SqlRetainedJobs(self._writer, self._reader)
         self.access = SqlAccess(self._writer, self._reader)
         self.schedules = SqlScheduleStore(self._writer, self._reader)
+        self.secrets = SqlSecretStore(self._writer, self._reader)
         self.events = SqlEventLog(self._writer, self._reader)
         self.figures = SqlFigures(self._writer, directory)
 

@@ -8,8 +8,6 @@ import wasmtime
 from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.ports.guest import GuestFailed
 
-_MESSAGE_CHARS: Final = 500
-_DETAIL_CHARS: Final = 16_000
 _TEXTS: Final = {
     "call stack exhausted": "stack overflow: the guest called itself too deeply",
     "wasm `unreachable` instruction executed": "unreachable code was executed: the guest aborted itself",
@@ -30,15 +28,11 @@ _MEMORY_SIGNS: Final = ("exceeds memory limits", "exceeds the limit of", "memory
 
 
 def guest_failed(kind: FailureKind, message: str, detail: str = "") -> GuestFailed:
-    """A failure with its texts cut to what a row of a table should hold; further lines of the message join
-    the detail.
-    """
+    """A failure with one line as its message: further ones join the detail."""
     first, _, rest = message.strip().partition("\n")
     if rest:
         detail = f"{rest}\n{detail}" if detail else rest
-    return GuestFailed(
-        Failure(kind=kind, message=_cut(first, _MESSAGE_CHARS), detail=_cut(detail, _DETAIL_CHARS))
-    )
+    return GuestFailed(Failure(kind=kind, message=first, detail=detail))
 
 
 def out_of_memory(error: wasmtime.WasmtimeError | wasmtime.Trap) -> bool:

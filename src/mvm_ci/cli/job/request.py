@@ -55,6 +55,13 @@ def _as_after(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
     return tuple(found)
 
 
+def _as_names(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """None: those of the module's manifest."""
+    return values or None
+
+
 _JOB: Final = (
     click.option(
         "--input",
@@ -65,6 +72,14 @@ _JOB: Final = (
     ),
     click.option(
         "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        callback=_as_names,
+        metavar="NAME",
+        help="Secret that it may read; may be repeated.  [default: those that the module asks for]",
     ),
     click.option(
         "--time-limit",

@@ -79,6 +79,7 @@ def _options(view: "JobView") -> tuple[tuple[str, object], ...]:
         ("fairness key", view.fairness_key or None),
         ("concurrency", None if view.concurrency is None else _concurrency(view.concurrency)),
         ("idempotency key", view.idempotency_key),
+        ("secrets", ", ".join(view.secrets) or None),
     )
 
 

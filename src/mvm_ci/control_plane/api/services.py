@@ -21,6 +21,7 @@ from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
 from mvm_ci.lifecycle.schedules import Schedules
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
@@ -53,6 +54,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     queues: Queues
     schedules: Schedules
     modules: Modules
+    secrets: Secrets
     dispatcher: Dispatcher
     waiters: Waiters
     events: Events

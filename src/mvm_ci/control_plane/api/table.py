@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api.tables import access, events, jobs, mail, modules, plane, schedules, workers
+from mvm_ci.control_plane.api.tables import (
+    access,
+    events,
+    jobs,
+    mail,
+    modules,
+    plane,
+    schedules,
+    secrets,
+    workers,
+)
 
 ROUTES: Final = (
     *jobs.ROUTES,
@@ -10,6 +20,7 @@ ROUTES: Final = (
     *mail.ROUTES,
     *modules.ROUTES,
     *schedules.ROUTES,
+    *secrets.ROUTES,
     *workers.ROUTES,
     *plane.ROUTES,
     *access.ROUTES,

@@ -82,6 +82,7 @@ def _options(job: Job) -> dict[str, Any]:
         "concurrency": _concurrency(lane.concurrency),
         "idempotency_key": once.key if once is not None else None,
         "max_attempts": job.spec.max_attempts,
+        "secrets": job.spec.secrets,
     }
 
 
@@ -167,6 +168,7 @@ def module_view(info: ModuleInfo) -> api.ModuleView:
         size=info.size,
         created_ms=info.created_ms,
         allow_hosts=info.allow_hosts,
+        secrets=info.secrets,
     )
 
 

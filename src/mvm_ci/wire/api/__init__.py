@@ -71,6 +71,11 @@ from mvm_ci.wire.api.schedules import ScheduleList as ScheduleList
 from mvm_ci.wire.api.schedules import ScheduleTimes as ScheduleTimes
 from mvm_ci.wire.api.schedules import ScheduleView as ScheduleView
 from mvm_ci.wire.api.schedules import Triggered as Triggered
+from mvm_ci.wire.api.secrets import AllowModules as AllowModules
+from mvm_ci.wire.api.secrets import RotateSecret as RotateSecret
+from mvm_ci.wire.api.secrets import SecretList as SecretList
+from mvm_ci.wire.api.secrets import SecretView as SecretView
+from mvm_ci.wire.api.secrets import SetSecret as SetSecret
 from mvm_ci.wire.api.workers import CreateJoinToken as CreateJoinToken
 from mvm_ci.wire.api.workers import JoinTokenList as JoinTokenList
 from mvm_ci.wire.api.workers import JoinTokenView as JoinTokenView

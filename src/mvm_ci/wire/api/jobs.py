@@ -54,6 +54,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     name: str = ""
     allow_hosts: tuple[str, ...] | None = None
     """Hosts it may call; left out: those of the module's manifest."""
+    secrets: tuple[str, ...] | None = None
+    """Names of secrets that it may read; left out: those of the module's manifest."""
     timeout_s: float = 3600.0
     memory_mb: int = 256
     cancel_grace_s: float | None = None
@@ -130,6 +132,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     concurrency: ConcurrencySpec | None = None
     idempotency_key: str | None = None
     max_attempts: int = 1
+    secrets: tuple[str, ...] = ()
     after: tuple[AfterSpec, ...] = ()
     """Only where one job is shown."""
     created_ms: int = 0
