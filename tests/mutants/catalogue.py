@@ -47,14 +47,14 @@ MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
     Mutant(
         "a request leaves before its entries are durable",
-        "lifecycle/execute.py",
+        "lifecycle/calls.py",
         "        await self._flush()\n        # What came while",
         "        # What came while",
         (f"{EXECUTE}::test_an_idempotent_request_leaves_after_all_entries_are_durable",),
     ),
     Mutant(
         "a guest sees an answer that could be lost",
-        "lifecycle/execute.py",
+        "lifecycle/calls.py",
         "        if step.once:\n            await self._flush()\n",
         "",
         (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
@@ -352,7 +352,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a body is stored before it is masked",
-        "lifecycle/execute.py",
+        "lifecycle/calls.py",
         "whole=bool(machine.disclosed)",
         "whole=False",
         ("tests/contract/test_engine.py::test_a_secret_is_the_guest_s_alone",),

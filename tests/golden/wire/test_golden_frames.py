@@ -145,6 +145,7 @@ SHORTER = frozenset(
         "append",
         "assign",
         "assign-grace",
+        "assign-none",
         "assign-journal",
         "stop",
         "ended-completed",
