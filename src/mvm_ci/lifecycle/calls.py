@@ -135,7 +135,7 @@ class Calls:
         if not isinstance(step, Ask):
             return await self.load(step)
         await self._flush()
-        answer = await self._host.ask(name, step.key, argument)
+        answer = self.machine.disclosed.json(await self._host.ask(name, step.key, argument))
         self.machine.answered(step, await self.store(answer))
         return answer
 
@@ -161,10 +161,23 @@ class Calls:
             found = await self._wait_for_mail(topics, wait.wake_wall_ns)
             if found is None and self.cancelled():
                 raise Interrupted
-        self.machine.took(wait, found)
         if found is not None:
             box.took(found)
+            found = await self._masked(found)
+        self.machine.took(wait, found)
         return found
+
+    async def _masked(self, mail: Mail) -> Mail:
+        """What others send may hold a secret that the guest knows: it is not to stand in the journal."""
+        disclosed = self.machine.disclosed
+        if not disclosed:
+            return mail
+        body, failure = mail.body, mail.failure
+        if body is not None:
+            body = await self.store(disclosed.json(await self.load(body)))
+        if failure is not None:
+            failure = disclosed.failure(failure)
+        return msgspec.structs.replace(mail, body=body, failure=failure)
 
     async def _wait_for_mail(self, topics: tuple[str, ...], wake_wall_ns: int | None) -> Mail | None:
         host, box = self._host, self._box

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.masking import forms_of
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Parked, Suspended
 from mvm_ci.domain.payload import BlobRef
@@ -385,3 +386,20 @@ def test_a_secret_says_nothing_of_its_value_where_it_is_shown() -> None:
     assert VALUE not in repr((TOKEN, [TOKEN], host))
     assert "k" * 32 not in repr(TOKEN)
     assert list(TOKEN.__rich_repr__()) == [("name", "TOKEN"), ("version", 3)]
+
+
+def test_what_others_send_and_answer_is_masked() -> None:
+    world = World()
+    world.answers = lambda _name, _argument: json.dumps({"ok": VALUE}).encode()
+    world.mail.append((0, Mail(1, "message:go", json.dumps({"told": VALUE}).encode())))
+    failed = Failure(kind=FailureKind.ERROR, message=f"no {VALUE}")
+    world.mail.append((0, Mail(2, "message:go", None, failed)))
+
+    def body(calls: Calls) -> object:
+        read(calls)
+        asked = calls.ask("job.metadata", metadata={})
+        return [asked, *(calls.ask("wait", topics=["message:go"]) for _ in range(2))]
+
+    world, outcome = run(body, world)
+    assert isinstance(outcome, Completed)
+    assert_nowhere(world, VALUE)

@@ -79,11 +79,3 @@ def _known(text: str) -> tuple[FailureKind, str] | None:
     if text.startswith(_BACKTRACE) and cause.startswith(_WRONG_TYPES):
         return FailureKind.MODULE, "imports a function with another type than it has"
     return None
-
-
-def _cut(text: str, limit: int) -> str:
-    """The end matters in a traceback, the beginning in a message: keep both."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]} … {text[-half:]}"
