@@ -68,9 +68,11 @@ class ChildCompiler:
         finally:
             going_on.wanted -= 1
             if not going_on.wanted:
-                going_on.task.cancel()
                 if self._running.get(digest) is going_on:
                     del self._running[digest]
+                going_on.task.cancel()
+                # Until the child is gone.
+                await asyncio.wait([going_on.task])
 
     def _cached(self, digest: str) -> CompiledModule | None:
         candidates = (self._compiled(kind, digest) for kind in ModuleKind)
