@@ -65,6 +65,20 @@ MUTANTS: Final = (
         "if False:",
         ("tests/unit/engine/test_runner_host.py",),
     ),
+    Mutant(
+        "the last entries are reported though earlier ones may be lost",
+        "lifecycle/execute.py",
+        "        if self._posted:\n            await self._host.flush()\n        return segments[-1]",
+        "        return segments[-1]",
+        (EXECUTE,),
+    ),
+    Mutant(
+        "an intent is written after its effect",
+        "lifecycle/execute.py",
+        "        await self._flush()\n        result = await host.http(request, step.key)\n",
+        "        result = await host.http(request, step.key)\n        await self._flush()\n",
+        (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
+    ),
     # ---------------------------------------------------------------- a stale epoch accepted
     Mutant(
         "an end of an older epoch is accepted",
@@ -132,6 +146,13 @@ MUTANTS: Final = (
         "-- Whether a segment",
         "jobs.state IN {from lose}\n\n-- Whether a segment",
         (f"{REPORTS}::test_what_does_not_begin_at_the_end_is_a_gap",),
+    ),
+    Mutant(
+        "two entries of a journal change places",
+        "journal/codec.py",
+        "        self._parts.append(encoded)\n",
+        "        self._parts.insert(max(0, len(self._parts) - 1), encoded)\n",
+        ("tests/unit/journal/test_codec.py",),
     ),
     # ---------------------------------------------------------------- an effect repeated
     Mutant(
