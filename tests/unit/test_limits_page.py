@@ -99,6 +99,7 @@ def _expected() -> dict[str, str]:
         "headers in the document of a guest's HTTP request": f"{http_json.MAX_HEADERS_BYTES >> 10} KiB",
         "pieces of a guest's HTTP answer": f"{exchange.MAX_PIECES:,}",
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
+        "guests' HTTP requests that are under way in a worker": str(client.MAX_REQUESTS),
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
         "frame between worker and control plane": _mib(messages.MAX_FRAME),
