@@ -310,7 +310,7 @@ async def main():
 asyncio.run(main())
 """
 """All but the last byte of each answer; that one when so many have come so far."""
-MANY: Final = 128
+MANY: Final = 64
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ def peak_mb() -> int:
 
 
 @pytest.mark.ends("completed")
-async def test_more_than_a_hundred_answers_of_8_mb_at_once(rig: Rig, far_server: int) -> None:
+async def test_dozens_of_answers_of_8_mb_at_once(rig: Rig, far_server: int) -> None:
     fetch = rig.payloads.add(build_c(GUESTS / "fetch.c").read_bytes())
     document = json.dumps({"url": f"http://site.test:{far_server}/", "timeout_ms": 300_000}).encode()
     forget_peak()
@@ -347,8 +347,8 @@ async def test_more_than_a_hundred_answers_of_8_mb_at_once(rig: Rig, far_server:
     # The neighbours have ended: there is no room for them, so many guests wait in the one runner.
     placed = [rig.place(fetch, document, memory_bytes=16 << 20) for _ in range(MANY)]
     outcomes = [await rig.ended(one) for one in placed]
-    # A gigabyte and more, were they in memory at once.
-    assert peak_mb() - before < 300
+    # Half a gigabyte and more, were they in memory at once.
+    assert peak_mb() - before < 256
     assert {type(outcome) for outcome in outcomes} == {Completed}
     assert len({result(outcome) for outcome in outcomes}) == 1
     await rig.run(fetch, json.dumps({"url": rig.site.url("/open")}).encode())

@@ -57,9 +57,9 @@ class Far:
 
     def document(self) -> bytes:
         """The input of ``phases.c``."""
-        post = json.dumps({"method": "POST", "url": self.url("/post"), "timeout_ms": 60_000})
-        get = json.dumps({"url": self.url("/get"), "timeout_ms": 60_000})
-        return f"{post}\n{get}".encode()
+        post = {"method": "POST", "url": self.url("/post"), "timeout_ms": 60_000}
+        get = {"url": self.url("/get"), "timeout_ms": 60_000}
+        return json.dumps([post, get], separators=(",", ":")).encode()
 
 
 def kill(rig: Rig, how: signal.Signals) -> None:

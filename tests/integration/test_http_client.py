@@ -1,13 +1,17 @@
 """The guests' HTTP client against real servers on the loopback interface."""
 
 import asyncio
+import gc
 import gzip
+import random
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.http.exchange import MAX_BODY
+from mvm_ci.adapters.http.spool import MAX_IN_MEMORY
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.network import NetworkPolicy
 from mvm_ci.ports.http_client import FetchedResponse
@@ -388,3 +392,58 @@ async def test_closing_cuts_off_what_is_under_way() -> None:
         await client.close()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+def large(body: bytes, spool: Path | None = None) -> "asyncio.Future[FetchedResponse | HttpFailure]":
+    async def asked() -> FetchedResponse | HttpFailure:
+        async with serving(lambda _: ok(body)) as server:
+            client = GuestHttpClient(OPEN, resolve=resolving(["127.0.0.1"]), spool=spool)
+            url = f"http://a.test:{server.port}/"
+            return await client.fetch(request(url), allow_hosts=ANY, idempotency_key="k")
+
+    return asyncio.ensure_future(asked())
+
+
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
+def open_files() -> int:
+    gc.collect()
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_a_large_body_is_in_a_file_without_a_name(tmp_path: Path) -> None:
+    body = random.Random(1).randbytes(1_000_000)
+    before = open_files()
+    kept = answered(await large(body, tmp_path)).body
+    assert not isinstance(kept, bytes)
+    assert kept.size == len(body)
+    assert await kept.read() == body
+    assert names(tmp_path) == []
+    kept.close()
+    kept.close()
+    assert open_files() <= before
+
+
+async def test_a_small_body_is_in_memory(tmp_path: Path) -> None:
+    assert answered(await large(b"x" * MAX_IN_MEMORY, tmp_path)).body == b"x" * MAX_IN_MEMORY
+
+
+async def test_a_large_body_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
+    before = open_files()
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(ok(b"x" * 1_000_000)[:-1])
+        await server.release.wait()
+
+    async with serving(lambda _: drip) as server:
+        client = GuestHttpClient(OPEN, resolve=resolving(["127.0.0.1"]), spool=tmp_path)
+        asked = request(f"http://a.test:{server.port}/", timeout_ms=300)
+        assert kind(await client.fetch(asked, allow_hosts=ANY, idempotency_key="k")) == "timeout"
+    assert open_files() <= before
+    assert names(tmp_path) == []
+
+
+async def test_there_is_no_room_for_a_large_body(tmp_path: Path) -> None:
+    assert kind(await large(b"x" * 1_000_000, tmp_path / "gone")) == "too-large"

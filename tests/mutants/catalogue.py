@@ -36,6 +36,12 @@ ENGINE: Final = "tests/contract/test_engine.py"
 QUEUE: Final = "tests/contract/test_job_queue.py"
 REPORTS: Final = "tests/contract/test_job_queue_reports.py"
 CATALOGUE: Final = "tests/contract/test_catalogue.py"
+_EFFECT: Final = (
+    "        # What came while the entries became durable counts, too.\n"
+    "        result: HttpResult = CANCELLED\n"
+    "        if not self._interrupts:\n"
+    "            result = await host.http(request, step.key, whole=bool(machine.disclosed))\n"
+)
 PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
@@ -65,6 +71,20 @@ MUTANTS: Final = (
         "if self._durable < self._posts:",
         "if False:",
         ("tests/unit/engine/test_runner_host.py",),
+    ),
+    Mutant(
+        "the last entries are reported though earlier ones may be lost",
+        "lifecycle/calls.py",
+        "        if self._posted:\n            await self._host.flush()\n        return segments[-1]",
+        "        return segments[-1]",
+        (EXECUTE,),
+    ),
+    Mutant(
+        "an intent is written after its effect",
+        "lifecycle/calls.py",
+        "        await self._flush()\n" + _EFFECT,
+        _EFFECT + "        await self._flush()\n",
+        (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
     ),
     # ---------------------------------------------------------------- a stale epoch accepted
     Mutant(
@@ -133,6 +153,13 @@ MUTANTS: Final = (
         "-- Whether a segment",
         "jobs.state IN {from lose}\n\n-- Whether a segment",
         (f"{REPORTS}::test_what_does_not_begin_at_the_end_is_a_gap",),
+    ),
+    Mutant(
+        "two entries of a journal change places",
+        "journal/codec.py",
+        "        self._parts.append(encoded)\n",
+        "        self._parts.insert(max(0, len(self._parts) - 1), encoded)\n",
+        ("tests/unit/journal/test_codec.py",),
     ),
     # ---------------------------------------------------------------- an effect repeated
     Mutant(

@@ -10,15 +10,8 @@ from tests.unit.named_tests import ROOT, exists
 PAGE: Final = ROOT / "docs" / "guarantees.md"
 HEADER: Final = ["promise", "fault", "what is not promised", "test"]
 SUITES: Final = {
-    "unit",
-    "contract",
-    "integration",
-    "property",
-    "golden",
-    "faults",
-    "programs",
-    "e2e",
-    "deploy",
+    *("unit", "contract", "integration", "property", "golden", "faults", "hostile", "programs"),
+    *("e2e", "deploy"),
 }
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from mvm_ci.adapters.http import client, exchange
+from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
@@ -12,7 +13,7 @@ from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import labels, module_names, secrets
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE
-from mvm_ci.domain.module import MAX_MODULE_BYTES
+from mvm_ci.domain.module import MAX_IMPORTS, MAX_MODULE_BYTES
 from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
@@ -20,6 +21,7 @@ from mvm_ci.domain.shown import MAX_TEXT
 from mvm_ci.engine import crew
 from mvm_ci.engine.live import MAX_GUESTS
 from mvm_ci.journal.codec import MAX_SEGMENT
+from mvm_ci.journal.replay import MAX_OPEN
 from mvm_ci.journal.steps import JournalLimits
 from mvm_ci.lifecycle import family, host_calls, job_request, promises, report_checks
 from mvm_ci.lifecycle.events import MAX_LISTENERS
@@ -47,6 +49,7 @@ def _expected() -> dict[str, str]:
     defaults = dict(zip(JobSpec.__struct_fields__[-len(spec) :], spec, strict=True))
     return {
         "module": _mib(MAX_MODULE_BYTES),
+        "imports, or exports, of a module": f"{MAX_IMPORTS:,}",
         "compiling a module: time": f"{CompileLimits().seconds} s",
         "compiling a module: memory": _mib(CompileLimits().memory_bytes),
         "JSON body of a request": _mib(api.MAX_BODY),
@@ -99,7 +102,14 @@ def _expected() -> dict[str, str]:
         "`limit` and `tail` of a job's output": f"{api.MAX_LINES:,}",
         "payload inside an entry or a row": f"{INLINE_LIMIT >> 10} KiB",
         "segment of a journal": f"{MAX_SEGMENT >> 10} KiB",
+        "one write of a guest to its output": _mib(core_host.MAX_LOG_BYTES),
+        "named values that a guest computes at once": f"{MAX_OPEN:,}",
+        "argument of a guest's call by name": _mib(http_json.MAX_CALL_BYTES),
+        "document of a guest's HTTP request": _mib(http_json.MAX_REQUEST_BYTES),
+        "headers in the document of a guest's HTTP request": f"{http_json.MAX_HEADERS_BYTES >> 10} KiB",
+        "pieces of a guest's HTTP answer": f"{exchange.MAX_PIECES:,}",
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
+        "guests' HTTP requests that are under way in a worker": str(client.MAX_REQUESTS),
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
         "frame between worker and control plane": _mib(messages.MAX_FRAME),

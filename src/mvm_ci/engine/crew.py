@@ -117,6 +117,9 @@ class Crew:
     async def close(self) -> None:
         """Kills all runners and waits until they are gone."""
         self._closed = True
+        for seat in self.seats:
+            if seat.process is not None:
+                seat.process.kill()
         fillers = [seat.filler for seat in self.seats if seat.filler is not None]
         for filler in fillers:
             filler.cancel()

@@ -94,6 +94,7 @@ class EnginePool:
         self._number = 0
         self._draining = False
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Starts the runners; returns when all are ready. Raises ``Unavailable``, none left, if one fails."""
@@ -181,9 +182,13 @@ class EnginePool:
         await self._empty.wait()
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closed = True
+            self._closing = self._loop.create_task(self._close())
+        # Who is interrupted while it waits for that can call this again.
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._tick_handle is not None:
             self._tick_handle.cancel()
         tasks = self._questions.close()

@@ -64,6 +64,9 @@ class FakeGuest:
     def bug(self, host: HostCalls) -> None:
         raise RuntimeError("not a guest's error")
 
+    def starve(self, host: HostCalls) -> None:
+        raise MemoryError
+
     async def http(self, host: HostCalls, method: str, url: str, body: str = "") -> Any:
         idempotent = method in ("GET", "HEAD")
         answer = await host.http(HttpRequest(method, url, (), body.encode(), 5000, idempotent))

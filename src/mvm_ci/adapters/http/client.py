@@ -29,7 +29,7 @@ MAX_REDIRECTS: Final = 10
 _RESOLVE_S: Final = 10.0
 _CONNECT_S: Final = 10.0
 _MAX_ADDRESSES: Final = 32
-_CONNECTIONS: Final = 256
+MAX_REQUESTS: Final = 256
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, for a port. Raises ``OSError`` if there are none."""
@@ -57,7 +57,7 @@ class GuestHttpClient:
         self._resolve = resolve or SystemResolver()
         self._tls = tls
         self._spool = spool
-        self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._room = asyncio.Semaphore(MAX_REQUESTS)
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def fetch(

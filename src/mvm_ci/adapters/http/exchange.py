@@ -1,6 +1,7 @@
 """One request and its answer on one connection that is used for nothing else."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +15,9 @@ MAX_HEAD: Final = 64 << 10
 MAX_PIECES: Final = 100_000
 """Pieces that a body comes in: each takes as long as a kilobyte, even if it is one byte."""
 _MAX_INFORMATIONAL: Final = 8
-_READ: Final = 16 << 10
+_READ: Final = 64 << 10
+_EVENTS: Final = 256
+"""Of one answer in one go: what has come already is read without waiting, and others want their turn."""
 
 
 class Answer(NamedTuple):
@@ -78,11 +81,11 @@ def _request_bytes(connection: h11.Connection, target: Target) -> bytes:
 async def _answer(connection: h11.Connection, reader: asyncio.StreamReader, body: Spool) -> h11.Response:
     head: h11.Response | None = None
     informational = 0
-    while True:
+    for number in itertools.count(1):
+        if number % _EVENTS == 0:
+            await asyncio.sleep(0)
         event = connection.next_event()
         if event is h11.NEED_DATA:
-            # What has come already is read without waiting: others have their turn all the same.
-            await asyncio.sleep(0)
             connection.receive_data(await reader.read(_READ))
         elif isinstance(event, h11.InformationalResponse):
             informational += 1
@@ -98,7 +101,8 @@ async def _answer(connection: h11.Connection, reader: asyncio.StreamReader, body
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             return head
         else:
-            raise Failed("protocol", "the server closed the connection before it answered")
+            break
+    raise Failed("protocol", "the server closed the connection before it answered")
 
 
 async def _add(body: Spool, data: bytes | bytearray) -> None:

@@ -86,10 +86,7 @@ def _limit_memory(size: int) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Has the kernel kill this process when its parent ends; it may have ended already. Signals that a
-    terminal sends to all of its processes are the parent's to answer.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Has the kernel kill this process when its parent ends; it may have ended already."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(1)
