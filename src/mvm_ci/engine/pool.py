@@ -24,7 +24,7 @@ import structlog
 
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Released, Stopped
+from mvm_ci.domain.outcome import OVERDUE, Failed, Failure, FailureKind, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.crew import Crew
 from mvm_ci.engine.deadlines import Deadlines
@@ -86,7 +86,13 @@ class EnginePool:
     ) -> None:
         slots = settings.slots or os.cpu_count() or 1
         self._loop = asyncio.get_running_loop()
-        self._crew = Crew(slots, _runner_settings(settings), self)
+        runner = RunnerSettings(
+            place=settings.worker,
+            suspend_after_ms=settings.suspend_after_ms,
+            directory=settings.directory,
+            runtime=settings.runtime,
+        )
+        self._crew = Crew(slots, runner, self)
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._plane = plane
@@ -103,6 +109,7 @@ class EnginePool:
         self._lives: dict[Placed, Live] = {}
         self._leaving = Deadlines()
         self._time_outs = Deadlines()
+        self._deadlines = Deadlines()
         self._empty = asyncio.Event()
         self._empty.set()
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -150,6 +157,9 @@ class EnginePool:
             live = Live(self._number, placement)
             self._lives[live.placed] = live
             self._empty.clear()
+            if placement.left_ms is not None:
+                self._deadlines.add(live, self._loop.time() + placement.left_ms / 1000)
+                self._tick_soon()
             self._preparation.prepare(live)
 
     def stop(self, placed: Placed) -> None:
@@ -224,7 +234,8 @@ class EnginePool:
         if live.pump is not None:
             if not isinstance(outcome, Stopped) or not live.leaving:
                 live.final = (outcome, tail)
-                self._time_outs.discard(live)
+                for times in (self._time_outs, self._deadlines):
+                    times.discard(live)
                 if live.leaving:
                     self._must_leave(live)
                 return
@@ -250,10 +261,8 @@ class EnginePool:
 
     def _remove(self, live: Live) -> None:
         live.gone = True
-        if live.leaving:
-            self._leaving.discard(live)
-        if live.begun is not None:
-            self._time_outs.discard(live)
+        for times in (self._leaving, self._time_outs, self._deadlines):
+            times.discard(live)
         self._lives.pop(live.placed, None)
         if not self._lives:
             self._empty.set()
@@ -365,6 +374,8 @@ class EnginePool:
         for live in self._time_outs.passed(now):
             message = f"it ran for longer than {live.placement.spec.timeout_ms} ms"
             self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
+        for live in self._deadlines.passed(now):
+            self._end(live, Failed(OVERDUE))
         self._crew.kill_silent(now)
         for live in self._leaving.passed(now):
             self._enforce(live)
@@ -385,12 +396,3 @@ class EnginePool:
             live.pump.cancel()
             live.pump = None
             self._finish(live, live.final[0])
-
-
-def _runner_settings(settings: PoolSettings) -> RunnerSettings:
-    return RunnerSettings(
-        place=settings.worker,
-        suspend_after_ms=settings.suspend_after_ms,
-        directory=settings.directory,
-        runtime=settings.runtime,
-    )

@@ -24,7 +24,7 @@ from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import Holder, JobQueue, Report
-from mvm_ci.wire.messages import Assignment
+from mvm_ci.wire.messages import NO_DEADLINE, Assignment
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Dispatcher:
         self._uncounted = False
         """A namespace got a limit of running jobs: what workers have of it is to be counted."""
         self._renewed: set[int] = set()
-        self._when_unplaced: Callable[[Sequence[Placed]], None] = lambda _: None
+        self._when_unplaced: list[Callable[[Sequence[Placed]], None]] = []
         self._event = asyncio.Event()
 
     async def restore(self) -> list[Holder]:
@@ -189,11 +189,12 @@ class Dispatcher:
 
     def when_unplaced(self, tell: Callable[[Sequence[Placed]], None]) -> None:
         """``tell`` is told of all placements that are over from now on."""
-        self._when_unplaced = tell
+        self._when_unplaced.append(tell)
 
     def unplaced(self, placements: Sequence[Placed]) -> None:
         """These are over."""
-        self._when_unplaced(placements)
+        for tell in self._when_unplaced:
+            tell(placements)
         if self.scheduler.unplaced(placements):
             self._event.set()
 
@@ -304,7 +305,13 @@ class Dispatcher:
     async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> bool:
         fresh = [job for job in jobs if not job.journal_length]
         if fresh and seat.open:
-            items = [Assignment(Placed(job.id, job.epoch), job.attempt, job.spec) for job in fresh]
+            now = self._clock.now_ms()
+            items = [
+                Assignment(
+                    Placed(job.id, job.epoch), job.attempt, job.spec, left_ms=left_ms(job.deadline_ms, now)
+                )
+                for job in fresh
+            ]
             self._assign(seat, items)
         well = True
         for job in jobs:
@@ -328,7 +335,8 @@ class Dispatcher:
         if seat.open:
             if not fits_frame(sum(len(segment.data) for segment in journal)):
                 journal = ()
-            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
+            left = left_ms(job.deadline_ms, self._clock.now_ms())
+            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length, left)
             self._assign(seat, [item])
         return True
 
@@ -343,6 +351,11 @@ class Dispatcher:
             log.warning("job_not_given_back", job=placed.job, error=str(error))
         self.pending()
         return False
+
+
+def left_ms(deadline_ms: int | None, now_ms: int) -> int:
+    """What a worker is told of a job's deadline."""
+    return NO_DEADLINE if deadline_ms is None else max(0, deadline_ms - now_ms)
 
 
 async def read_journal(queue: JobQueue, job: JobId, attempt: int, length: int) -> tuple[Segment, ...]:

@@ -18,12 +18,15 @@ from mvm_ci.ports.guest import CompiledModule
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """A job to run. ``journal``: all durable segments of the execution, in order."""
+    """A job to run. ``journal``: all durable segments of the execution, in order. ``left_ms``: if it has not
+    ended in this time from now, it fails (``OVERDUE``), wherever it is.
+    """
 
     placed: Placed
     attempt: int
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
+    left_ms: int | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

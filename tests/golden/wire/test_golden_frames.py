@@ -112,6 +112,7 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "ping": m.Ping(5),
     "answered": m.Answered(3, b'{"ok":null}'),
     "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
+    "assign-deadline": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6, 60_000),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
     "get-blob": blobs.GetBlob(DIGEST),
@@ -130,6 +131,7 @@ SHORTER = frozenset(
     {
         "append",
         "assign",
+        "assign-journal",
         "ended-completed",
         "ended-others",
         "credit",
