@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Released, Stopped, Suspended
+from mvm_ci.domain.outcome import OVERDUE, Completed, Failed, FailureKind, Released, Stopped, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.journal.entries import Began, Finished, HttpDone, HttpIntent, Logged, SecretRead
@@ -198,6 +198,34 @@ async def test_a_placement_that_runs_too_long_fails(world: World) -> None:
     assert isinstance(outcome, Failed)
     assert outcome.failure.kind is FailureKind.TIME
     assert isinstance(world.entries(1)[-1], Finished)
+
+
+@pytest.mark.parametrize(
+    "steps", [["spin"], ["sleep", 50_000], ["http", "GET", "http://a/"], ["wait", "message:go"]]
+)
+async def test_a_placement_fails_at_its_deadline_whatever_it_does(world: World, steps: list[object]) -> None:
+    world.http.open.clear()
+    world.pool.place([msgspec.structs.replace(world.placement(1, script(["log", "x"], steps)), left_ms=200)])
+    assert await world.events.wait_ended(1) == [Failed(OVERDUE)]
+    end = world.entries(1)[-1]
+    assert isinstance(end, Finished)
+    assert end.failure == OVERDUE
+
+
+async def test_a_placement_that_waits_in_line_fails_at_its_deadline(world: World) -> None:
+    first = world.place(1, script(["spin"]))
+    await world.events.wait_started(1)
+    world.pool.place([msgspec.structs.replace(world.placement(2, script(["echo", 1])), left_ms=0)])
+    assert await world.events.wait_ended(2) == [Failed(OVERDUE)]
+    world.pool.stop(first)
+    await world.events.wait_ended(1)
+
+
+async def test_a_placement_that_ends_before_its_deadline_is_none_the_worse(world: World) -> None:
+    world.pool.place([msgspec.structs.replace(world.placement(1, script(["echo", 1])), left_ms=60_000)])
+    [outcome] = await world.events.wait_ended(1)
+    assert completed(outcome) == b"[1]"
+    assert not world.pool._deadlines
 
 
 async def test_what_has_not_started_is_released(world: World) -> None:

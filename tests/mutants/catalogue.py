@@ -47,6 +47,9 @@ PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 RATES: Final = "tests/integration/control_plane/test_rates.py"
 SECRETS: Final = "tests/unit/journal/test_secrets.py"
+MAIL: Final = "tests/contract/test_mail.py"
+MESSAGES: Final = "tests/integration/control_plane/test_messages.py"
+CHILDREN: Final = "tests/integration/control_plane/test_children.py"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
@@ -406,5 +409,76 @@ MUTANTS: Final = (
         "SELECT min(later.after_job)",
         "SELECT min(later.after_job) - 1",
         ("tests/contract/test_secrets.py::test_a_version_is_kept_while_a_job_may_have_been_told_it",),
+    ),
+    # ---------------------------------------------------------------- mail
+    Mutant(
+        "a suspension does not look for mail that is there",
+        "adapters/sql/reports.sql",
+        "wake_ms <= now_ms OR EXISTS (",
+        "wake_ms <= now_ms OR 0 AND EXISTS (",
+        (f"{MAIL}::test_mail_that_was_there_before_leaves_no_job_asleep",),
+    ),
+    Mutant(
+        "nobody is told of a job that was pending before it slept",
+        "lifecycle/record.py",
+        "if isinstance(report.outcome, Suspended) and report.outcome.topics:",
+        "if False:",
+        (f"{MESSAGES}::test_a_message_that_came_just_before_the_suspension_wakes_the_job_too",),
+    ),
+    Mutant(
+        "entries of a placement that is over take mail",
+        "adapters/sql/mail.sql",
+        "AND journal.first = ?3 AND jobs.journal_length = ?3)",
+        "AND journal.first = ?3)",
+        (f"{MAIL}::test_entries_of_a_placement_that_is_over_take_nothing",),
+    ),
+    Mutant(
+        "guests wait for mail of placements that are over",
+        "lifecycle/mailroom.py",
+        "if waiting is not None and waiting.placed == placed:",
+        "if False:",
+        (f"{MESSAGES}::test_nobody_is_left_waiting_for_a_placement_that_is_over",),
+    ),
+    Mutant(
+        "blobs of mail that waits are swept",
+        "adapters/sql/retention.py",
+        "            found.add(blob.hex())\n",
+        "            blob.hex()\n",
+        ("tests/contract/test_mail_children.py::test_what_waiting_mail_says_is_kept_and_counted",),
+    ),
+    Mutant(
+        "a worker asks in the name of jobs that it does not have",
+        "lifecycle/guest_asks.py",
+        "            _check_key(key, job)\n",
+        "",
+        (f"{MESSAGES}::test_a_worker_asks_in_the_name_of_its_own_jobs_alone",),
+    ),
+    Mutant(
+        "a child started while its parent ends is nobody's",
+        "lifecycle/family.py",
+        "        self._look_at((parent.id,))\n",
+        "",
+        (f"{CHILDREN}::test_a_child_whose_parent_ends_while_it_is_being_started_is_cancelled",),
+    ),
+    Mutant(
+        "children of a failed attempt go on",
+        "lifecycle/family.py",
+        "return parent.first_attempt <= attempt < parent.attempt",
+        "return False",
+        (f"{CHILDREN}::test_children_of_an_attempt_that_failed_are_cancelled_and_those_of_the_next_are_not",),
+    ),
+    Mutant(
+        "a wait whose time is over does not look once more",
+        "engine/runner_host.py",
+        "answer = await self._ask(self._mail_call(MailWait(topics, at_once=True)))",
+        "return ()",
+        ("tests/unit/engine/test_runner_host.py",),
+    ),
+    Mutant(
+        "a job that comes back after its deadline goes on",
+        "lifecycle/wake.py",
+        "                self.arm(now)\n\n    def concerns",
+        "                pass\n\n    def concerns",
+        ("tests/integration/control_plane/test_deadlines.py",),
     ),
 )

@@ -68,9 +68,11 @@ class BothStores(TwoStores):
         needs=st.sampled_from(Needs),
         tags=st.sets(st.sampled_from(TAGS)),
         parent=st.none() | jobs,
+        deadline=st.none() | delays,
     )
     def submit_with_options(
         self,
+        *,
         job: JobId,
         lane: Lane,
         run_at: int | None,
@@ -79,6 +81,7 @@ class BothStores(TwoStores):
         needs: Needs,
         tags: set[str],
         parent: JobId | None,
+        deadline: int | None,
     ) -> None:
         options = JobOptions(
             lane=lane,
@@ -86,6 +89,7 @@ class BothStores(TwoStores):
             expires_ms=None if expires is None else self.now_ms + expires,
             after=tuple(Dependency(other, needs) for other in after & self.submitted if other < job),
             tags=tuple(sorted(tags)),
+            deadline_ms=None if deadline is None else self.now_ms + deadline,
             parent=Parent(parent, 1) if parent is not None and parent < job else None,
         )
         self.both(lambda queue: queue.submit([new_job(job, options=options)]))
@@ -143,6 +147,14 @@ class BothStores(TwoStores):
             assert before.epoch == 0
             assert before.expires_ms is not None
             assert before.expires_ms <= self.now_ms
+
+    @rule(limit=st.integers(0, 3), later=delays)
+    def overdue(self, limit: int, later: int) -> None:
+        self.now_ms += later
+        for job in self.both(lambda queue: queue.overdue(self.now_ms, limit)):
+            before = self.seen[job]
+            assert before.state not in FINAL | PLACED
+            assert (before.options.deadline_ms or self.now_ms + 1) <= self.now_ms
 
     @rule(asked=st.lists(placements, max_size=4))
     def start(self, asked: list[Placed]) -> None:
@@ -322,6 +334,8 @@ class BothStores(TwoStores):
             tagged = self.both(partial(list_of, which))
             assert tagged == [job for job in listed if tag in job.options.tags]
         self.both(lambda queue: queue.next_expiry())
+        self.both(lambda queue: queue.next_deadline())
+        self.both(lambda queue: queue.deadlines())
         waiting = [job.wake_ms for job in listed if job.wake_ms is not None and job.state in WAITS]
         assert self.both(lambda queue: queue.next_wake()) == min(waiting, default=None)
 

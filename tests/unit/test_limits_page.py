@@ -72,6 +72,7 @@ def _expected() -> dict[str, str]:
         "attempts of a job": str(job_request.MAX_ATTEMPTS),
         "time-outs and pauses of a job": f"{job_request.MAX_TIMEOUT_S / 86_400:.0f} days",
         "grace of a cancelled job": f"{job_request.MAX_GRACE_S / 3_600:g} h",
+        "deadline of a job": f"{job_request.MAX_DEADLINE_S / 86_400:,.0f} days",
         "memory limit of a job": f"{job_request.MAX_MEMORY_MB} MiB",
         "labels of a job": str(labels.MAX_LABELS),
         "key or value of a label": f"{max(labels.MAX_KEY, labels.MAX_VALUE)} characters",

@@ -196,8 +196,8 @@ def filled() -> Iterator[sqlite3.Connection]:
             connection.execute(
                 "INSERT INTO jobs"
                 " (id, state, epoch, session, wake_ms, expires_ms, created_ms, namespace, queue, priority,"
-                " lane, concurrency, module, name, options, input)"
-                " VALUES (?1, ?2, 1, ?3, ?4, ?5, 0, 'n', 'q', 5, ?6, 'k', '', '', '', x'')",
+                " lane, concurrency, module, name, options, input, deadline_ms)"
+                " VALUES (?1, ?2, 1, ?3, ?4, ?5, 0, 'n', 'q', 5, ?6, 'k', '', '', '', x'', ?1)",
                 (number, int(state), session, wake_ms, expires_ms, number % 5),
             )
             connection.execute(
@@ -233,6 +233,9 @@ USES = {
     "upstreams": ["jobs USING COVERING INDEX jobs_blocked (state=?)"],
     "expire": ["jobs USING INDEX jobs_expiring (expires_ms>? AND expires_ms<?)", BY_ID],
     "next_expiry": ["jobs USING INDEX jobs_expiring"],
+    "overdue": ["jobs USING INDEX jobs_deadline (deadline_ms>? AND deadline_ms<?)", BY_ID],
+    "next_deadline": ["jobs USING INDEX jobs_deadline"],
+    "deadlines": ["jobs USING INDEX jobs_deadline"],
     "pause": [BY_ID],
     "resume": [BY_ID],
     "revive": [BY_ID],

@@ -52,7 +52,7 @@ from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
-from mvm_ci.lifecycle.wake import Expirer, Waker
+from mvm_ci.lifecycle.wake import Expirer, Overdue, Waker
 from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobFilter
@@ -100,6 +100,9 @@ class ControlPlane:
         dispatcher = Dispatcher(queue, clock, secret_values)
         self._waker = Waker(queue, clock, dispatcher.renewed)
         self._expirer = Expirer(queue, clock, waiters.ended)
+        self._overdue = Overdue(queue, clock, waiters.ended)
+        dispatcher.when_unplaced(self._overdue.unplaced)
+        waiters.listen(self._overdue)
         self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
         self._backpressure = Backpressure(
             queue,
@@ -250,6 +253,7 @@ class ControlPlane:
             self.services.dispatcher.pause_queue(namespace, name)
         await self._dependencies.restore()
         await self._family.restore()
+        await self._overdue.restore()
         # A crash may have come between a job and what follows from it.
         self._superseder.look(holder.lane for holder in holders)
         await self.services.events.start(await self._stopping())
@@ -258,6 +262,7 @@ class ControlPlane:
         parts: dict[str, Duty] = {
             "waker": self._waker.run,
             "expirer": self._expirer.run,
+            "deadlines": self._overdue.run,
             "dispatcher": self.services.dispatcher.run,
             "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
@@ -284,6 +289,8 @@ class ControlPlane:
                 self._waker.arm(options.run_at_ms)
             if options.expires_ms is not None:
                 self._expirer.arm(options.expires_ms)
+            if options.deadline_ms is not None:
+                self._overdue.added(job.id, options.deadline_ms)
         self._dependencies.added(jobs)
         self._superseder.look(job.options.lane for job in jobs)
 

@@ -65,6 +65,7 @@ class Event(StrEnum):
     RESUME = "resume"
     UNBLOCK = "unblock"  # the jobs it waits for have ended as they must
     EXPIRE = "expire"  # no worker took it in time
+    OVERDUE = "overdue"  # its deadline has passed
     CANCEL = "cancel"
     STOPPED = "stopped"  # the worker confirms that the guest stands still
     REVIVE = "revive"  # a person lets an ended job try again
@@ -84,7 +85,8 @@ _WHILE_PLACED: Final = {
     _E.PAUSE: _S.PAUSING,
     _E.CANCEL: _S.CANCELLING,
 }
-_WAITING: Final = {_E.PAUSE: _S.PAUSED, _E.CANCEL: _S.CANCELLED}
+# A worker that has a job fails it by itself when its deadline has passed.
+_WAITING: Final = {_E.PAUSE: _S.PAUSED, _E.CANCEL: _S.CANCELLED, _E.OVERDUE: _S.FAILED}
 TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
     _S.PENDING: {_E.CLAIM: _S.CLAIMED, _E.EXPIRE: _S.FAILED, **_WAITING},
     # A short job reports its end in the frame that would have reported its start: CLAIMED may end directly.
@@ -105,7 +107,7 @@ TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
         _E.BURY: _S.CANCELLED,
         _E.PARK: _S.CANCELLED,
     },
-    _S.PAUSED: {_E.RESUME: _S.PENDING, _E.CANCEL: _S.CANCELLED},
+    _S.PAUSED: {_E.RESUME: _S.PENDING, _E.CANCEL: _S.CANCELLED, _E.OVERDUE: _S.FAILED},
     # Here, too: what ended before the order to stop arrived has ended; every other way out is the pause.
     _S.PAUSING: {
         _E.COMPLETE: _S.COMPLETED,
@@ -237,3 +239,4 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     journal_length: int
     cancelling: bool = False
     """It is placed to clean up."""
+    deadline_ms: int | None = None

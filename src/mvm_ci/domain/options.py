@@ -46,6 +46,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Not before this time."""
     expires_ms: int | None = None
     """Fail it if no worker has taken it by then (schedule-to-start)."""
+    deadline_ms: int | None = None
+    """Fail it if it has not ended by then."""
     backoff: Backoff = Backoff()
     tags: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()

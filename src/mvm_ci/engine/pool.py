@@ -22,7 +22,7 @@ import structlog
 
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Released, Stopped
+from mvm_ci.domain.outcome import OVERDUE, Failed, Failure, FailureKind, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.crew import Crew
 from mvm_ci.engine.deadlines import Deadlines
@@ -35,15 +35,7 @@ from mvm_ci.engine.questions import Questions
 from mvm_ci.engine.reports import Reports
 from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import (
-    ControlPlane,
-    Ended,
-    EngineEvents,
-    JournalSink,
-    Lease,
-    PayloadStore,
-    Placement,
-)
+from mvm_ci.ports.engine import ControlPlane, Ended, EngineEvents, JournalSink, Lease, PayloadStore, Placement
 from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
@@ -88,6 +80,7 @@ class EnginePool:
         self._lives: dict[Placed, Live] = {}
         self._leaving = Deadlines()
         self._time_outs = Deadlines()
+        self._deadlines = Deadlines()
         self._empty = asyncio.Event()
         self._empty.set()
         self._tick_handle: asyncio.TimerHandle | None = None
@@ -136,6 +129,9 @@ class EnginePool:
             live = Live(self._number, placement)
             self._lives[live.placed] = live
             self._empty.clear()
+            if placement.left_ms is not None:
+                self._deadlines.add(live, self._loop.time() + placement.left_ms / 1000)
+                self._tick_soon()
             self._preparation.prepare(live)
 
     def stop(self, placed: Placed) -> None:
@@ -227,7 +223,8 @@ class EnginePool:
         if live.pump is not None:
             if not isinstance(outcome, Stopped) or not live.leaving:
                 live.final = (outcome, tail)
-                self._time_outs.discard(live)
+                for times in (self._time_outs, self._deadlines):
+                    times.discard(live)
                 if live.leaving:
                     self._must_leave(live)
                 return
@@ -253,10 +250,8 @@ class EnginePool:
 
     def _remove(self, live: Live) -> None:
         live.gone = True
-        if live.leaving:
-            self._leaving.discard(live)
-        if live.begun is not None or live.cancelled:
-            self._time_outs.discard(live)
+        for times in (self._leaving, self._time_outs, self._deadlines):
+            times.discard(live)
         self._lives.pop(live.placed, None)
         if not self._lives:
             self._empty.set()
@@ -374,6 +369,8 @@ class EnginePool:
             message = f"it ran for longer than {live.placement.spec.timeout_ms} ms"
             failure = Failure(kind=FailureKind.TIME, message=message)
             self._end(live, Stopped() if live.cancelled else Failed(failure))
+        for live in self._deadlines.passed(now):
+            self._end(live, Stopped() if live.cancelled else Failed(OVERDUE))
         self._crew.kill_silent(now)
         for live in self._leaving.passed(now):
             self._enforce(live)

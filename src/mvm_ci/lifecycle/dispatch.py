@@ -49,7 +49,7 @@ class Dispatcher:
     def __init__(self, queue: JobQueue, clock: Clock, secrets: Secrets | None = None) -> None:
         """``secrets`` None: there are no jobs that name any."""
         self._queue = queue
-        self._assignments = Assignments(queue, secrets)
+        self._assignments = Assignments(queue, secrets, clock)
         self._clock = clock
         self.seats = Seats()
         self.claims = 0
@@ -61,7 +61,7 @@ class Dispatcher:
         self._uncounted = False
         """A namespace got a limit of running jobs: what workers have of it is to be counted."""
         self._renewed: set[int] = set()
-        self._when_unplaced: Callable[[Sequence[Placed]], None] = lambda _: None
+        self._when_unplaced: list[Callable[[Sequence[Placed]], None]] = []
         self._event = asyncio.Event()
 
     async def restore(self) -> list[Holder]:
@@ -195,11 +195,12 @@ class Dispatcher:
 
     def when_unplaced(self, tell: Callable[[Sequence[Placed]], None]) -> None:
         """``tell`` is told of all placements that are over from now on."""
-        self._when_unplaced = tell
+        self._when_unplaced.append(tell)
 
     def unplaced(self, placements: Sequence[Placed]) -> None:
         """These are over."""
-        self._when_unplaced(placements)
+        for tell in self._when_unplaced:
+            tell(placements)
         if self.scheduler.unplaced(placements):
             self._event.set()
 

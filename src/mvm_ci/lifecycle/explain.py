@@ -31,6 +31,14 @@ class Explainer:
 
     async def explain(self, job: Job) -> tuple[list[Reason], int | None]:
         """The reasons, most telling first, and for a ready job how many of its kind come before it."""
+        reasons, ahead = await self._reasons(job)
+        deadline_ms = job.options.deadline_ms
+        if deadline_ms is not None and job.state not in FINAL:
+            message = f"it fails if it has not ended by {_time(deadline_ms)}"
+            reasons.append(_reason("deadline", message, ""))
+        return reasons, ahead
+
+    async def _reasons(self, job: Job) -> tuple[list[Reason], int | None]:
         state = job.state
         if state is JobState.PENDING:
             ahead = await self._queue.ahead(job.id, MOST_AHEAD)

@@ -13,7 +13,7 @@ from mvm_ci.domain.errors import BadInput, MvmCiError, NotFound, Refused
 from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.job import FINAL, Job, JobState
 from mvm_ci.domain.network import covered
-from mvm_ci.domain.options import Parent
+from mvm_ci.domain.options import JobOptions, Parent
 from mvm_ci.lifecycle.mailroom import Mailroom
 from mvm_ci.lifecycle.submit import Checked, Submitter
 from mvm_ci.lifecycle.until_done import UntilDone
@@ -78,7 +78,7 @@ class Family:
             _check(number, one, parent)
         of = Parent(parent.id, parent.attempt)
         submission = self._submitter.hand_over(
-            [replace(one, options=replace(one.options, parent=of)) for one in checked]
+            [replace(one, options=_as_child(one.options, of, parent.options.deadline_ms)) for one in checked]
         )
         for child in submission.new:
             self._add(of, child)
@@ -148,6 +148,12 @@ class Family:
         ]
         if orphans:
             await self._cancel(orphans)
+
+
+def _as_child(options: JobOptions, parent: Parent, deadline_ms: int | None) -> JobOptions:
+    """It must have ended by the time by which its parent must."""
+    times = [at_ms for at_ms in (options.deadline_ms, deadline_ms) if at_ms is not None]
+    return replace(options, parent=parent, deadline_ms=min(times, default=None))
 
 
 def _orphaned(parent: Job | None, attempt: int) -> bool:

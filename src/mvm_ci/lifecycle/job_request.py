@@ -23,6 +23,7 @@ from mvm_ci.wire.api import MAX_INPUT, AfterSpec, BackoffSpec, ConcurrencySpec, 
 MAX_ATTEMPTS: Final = 100
 MAX_TIMEOUT_S: Final = 30 * 86_400.0
 MAX_GRACE_S: Final = 3_600.0
+MAX_DEADLINE_S: Final = 3_650 * 86_400.0
 MAX_MEMORY_MB: Final = 4_096
 MAX_KEY: Final = 200
 """Characters of a concurrency, fairness or idempotency key, a tag, a metadata key or the name of a queue."""
@@ -60,6 +61,10 @@ def options_of(number: int, job: SubmitJob, namespace: str, now_ms: int) -> JobO
     if job.start_within_s is not None:
         _check_range(f"{where}.start_within_s", job.start_within_s, MAX_TIMEOUT_S)
         expires_ms = max(now_ms, run_at_ms or 0) + max(1, round(job.start_within_s * 1000))
+    deadline_ms = None
+    if job.deadline_s is not None:
+        _check_range(f"{where}.deadline_s", job.deadline_s, MAX_DEADLINE_S)
+        deadline_ms = max(now_ms, run_at_ms or 0) + max(1, round(job.deadline_s * 1000))
     once = job.idempotency_key
     if once is not None:
         check_key(f"{where}.idempotency_key", once)
@@ -67,6 +72,7 @@ def options_of(number: int, job: SubmitJob, namespace: str, now_ms: int) -> JobO
         lane=_lane(where, job, namespace),
         run_at_ms=run_at_ms if run_at_ms is not None and run_at_ms > now_ms else None,
         expires_ms=expires_ms,
+        deadline_ms=deadline_ms,
         backoff=_backoff(f"{where}.backoff", job.backoff),
         tags=tuple(dict.fromkeys(job.tags)),
         metadata=tuple(sorted(job.metadata.items())),
@@ -137,6 +143,7 @@ def is_plain(job: SubmitJob) -> bool:
         or job.idempotency_key is not None
         or job.run_at_ms is not None
         or job.start_within_s is not None
+        or job.deadline_s is not None
         or job.backoff != _USUAL_BACKOFF
     )
 

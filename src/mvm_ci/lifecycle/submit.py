@@ -14,6 +14,7 @@ from mvm_ci.domain.job import JobSpec, NewJob, Placed
 from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle import job_request
+from mvm_ci.lifecycle.assignments import left_ms
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.job_form import Forms
@@ -244,7 +245,9 @@ class Submitter:
                 continue
             # Nobody else has seen the struct yet.
             force_setattr(job, "session", seat.session)
-            placed.setdefault(seat, []).append(Assignment(Placed(job.id, 1), 1, job.spec))
+            left = left_ms(options.deadline_ms, job.created_ms)
+            item = Assignment(Placed(job.id, 1), 1, job.spec, left_ms=left)
+            placed.setdefault(seat, []).append(item)
         dispatcher.seats.next_round()
         return placed
 

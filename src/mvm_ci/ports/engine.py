@@ -20,7 +20,8 @@ from mvm_ci.ports.guest import CompiledModule
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A job to run. ``journal``: all durable segments of the execution, in order. ``secrets``: for its guest
-    alone; kept in memory, and not longer than the placement lasts.
+    alone; kept in memory, and not longer than the placement lasts. ``left_ms``: if it has not ended in this
+    time from now, it fails (``OVERDUE``), wherever it is.
     """
 
     placed: Placed
@@ -28,6 +29,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
     secrets: tuple[SecretValue, ...] = ()
+    left_ms: int | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -267,6 +267,20 @@ class JobQueue(Protocol):
         """Fails jobs (``EXPIRED``) that no worker has taken by their ``expires_ms``, earliest first."""
         ...
 
+    def overdue(self, now_ms: int, limit: int) -> Awaitable[list[JobId]]:
+        """Fails jobs (``OVERDUE``) whose ``deadline_ms`` has passed and that no worker has, earliest ones
+        first.
+        """
+        ...
+
+    def next_deadline(self) -> Awaitable[int | None]:
+        """The earliest time at which ``overdue`` will find something."""
+        ...
+
+    def deadlines(self) -> Awaitable[dict[JobId, int]]:
+        """The deadlines of all jobs that have not ended."""
+        ...
+
     def next_expiry(self) -> Awaitable[int | None]:
         """The earliest time at which ``expire`` will find something."""
         ...

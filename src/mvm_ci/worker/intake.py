@@ -11,7 +11,7 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.engine import Ended, Engine, Placement
-from mvm_ci.wire.messages import Assignment
+from mvm_ci.wire.messages import NO_DEADLINE, Assignment
 from mvm_ci.worker.holdings import Holdings
 
 log = structlog.get_logger()
@@ -115,6 +115,12 @@ def _is_cut(item: Assignment) -> bool:
 
 
 def _placement(item: Assignment, journal: tuple[Segment, ...]) -> Placement:
+    left_ms = None if item.left_ms == NO_DEADLINE else item.left_ms
     return Placement(
-        placed=item.placed, attempt=item.attempt, spec=item.spec, journal=journal, secrets=item.secrets
+        placed=item.placed,
+        attempt=item.attempt,
+        spec=item.spec,
+        journal=journal,
+        secrets=item.secrets,
+        left_ms=left_ms,
     )

@@ -65,6 +65,7 @@ async def fill(store: SqlStore) -> None:
     options = replace(
         DEFAULT_OPTIONS, tags=("nightly",), metadata=(("k", "v"),), idempotency=Idempotency("key", b"r" * 16)
     )
+    options = replace(options, deadline_ms=NOW + 90_000)
     left = Level("default", "k", 0.5, NOW, NOW + 60_000)
     await queue.submit([new_job(TAGGED, session=SESSION, options=options)], [left])
     await _fill_mail(store)
@@ -166,6 +167,7 @@ async def facts(store: SqlStore) -> dict[str, Any]:
             "parent": None if parent is None else [parent.job, parent.attempt],
             "awaits": list(job.awaits),
         }
+        seen["deadline_ms"] = job.options.deadline_ms
         seen["progress"] = None if job.progress is None else job.progress.text
         boxed = await store.mail.mail(job.id, (GO, f"child:{PARENT + 1}"), 10)
         seen["mail"] = [[one.number, one.topic, _payload(one.body or b"")] for one in boxed]

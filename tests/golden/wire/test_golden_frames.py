@@ -126,6 +126,7 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "assign-grace": m.Assign((m.Assignment(P, 2, replace(SPEC, cancel_grace_ms=10_000), (SEGMENT,), 6),)),
     "assign-none": m.Assign((m.Assignment(Q, 1, replace(SPEC, durability=Durability.NONE)),)),
     "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
+    "assign-deadline": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6, (), 60_000),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
     "get-blob": blobs.GetBlob(DIGEST),
@@ -147,6 +148,7 @@ SHORTER = frozenset(
         "assign-grace",
         "assign-none",
         "assign-journal",
+        "assign-secrets",
         "stop",
         "ended-completed",
         "ended-others",

@@ -10,7 +10,7 @@ from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, Event, JobState, Placed, sources
 from mvm_ci.domain.options import Needs
-from mvm_ci.domain.outcome import EXPIRED, SUPERSEDED, UNMET, Failure
+from mvm_ci.domain.outcome import EXPIRED, OVERDUE, SUPERSEDED, UNMET, Failure
 from mvm_ci.ports.job_queue import Cancelled, CancelResult, Change, Changed, Settled
 
 
@@ -137,9 +137,18 @@ class Changes(Reads):
         return ended and not self._failed(record)
 
     def expire(self, now_ms: int, limit: int) -> asyncio.Future[list[JobId]]:
-        due = sorted((at_ms, job) for at_ms, job in self._expiring() if at_ms <= now_ms)[:limit]
-        for _, job in due:
+        return answered(self._fail(Event.EXPIRE, EXPIRED, self._expiring(), now_ms, limit))
+
+    def overdue(self, now_ms: int, limit: int) -> asyncio.Future[list[JobId]]:
+        return answered(self._fail(Event.OVERDUE, OVERDUE, self._late(), now_ms, limit))
+
+    def _fail(
+        self, event: Event, why: Failure, times: Sequence[tuple[int, JobId]], now_ms: int, limit: int
+    ) -> list[JobId]:
+        due = sorted((at_ms, job) for at_ms, job in times if at_ms <= now_ms)[:limit]
+        jobs = sorted(job for _, job in due)
+        for job in jobs:
             record = self._records[job]
-            record.move(Event.EXPIRE, now_ms=now_ms, failure=EXPIRED)
+            record.move(event, now_ms=now_ms, failure=why)
             record.job = replace(record.job, expires_ms=None)
-        return answered(sorted(job for _, job in due))
+        return jobs

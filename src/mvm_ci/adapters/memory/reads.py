@@ -56,6 +56,14 @@ class Reads:
     def next_expiry(self) -> asyncio.Future[int | None]:
         return answered(min((expires_ms for expires_ms, _ in self._expiring()), default=None))
 
+    def next_deadline(self) -> asyncio.Future[int | None]:
+        return answered(min((deadline_ms for deadline_ms, _ in self._late()), default=None))
+
+    def deadlines(self) -> asyncio.Future[dict[JobId, int]]:
+        live = (record.job for record in self._in_state(*(set(JobState) - FINAL)))
+        found = {job.id: job.options.deadline_ms for job in live}
+        return answered({job: at_ms for job, at_ms in found.items() if at_ms is not None})
+
     def get(self, jobs: Sequence[JobId]) -> asyncio.Future[list[Job | None]]:
         found = (self._records.get(job_id) for job_id in jobs)
         return answered([record.job if record else None for record in found])
@@ -155,3 +163,8 @@ class Reads:
     def _expiring(self) -> list[tuple[int, JobId]]:
         jobs = (record.job for record in self._in_state(*sources(Event.EXPIRE)))
         return [(job.expires_ms, job.id) for job in jobs if job.expires_ms is not None]
+
+    def _late(self) -> list[tuple[int, JobId]]:
+        jobs = (record.job for record in self._in_state(*sources(Event.OVERDUE)))
+        times = [(job.options.deadline_ms, job.id) for job in jobs]
+        return [(at_ms, job) for at_ms, job in times if at_ms is not None]

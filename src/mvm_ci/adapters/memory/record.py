@@ -145,6 +145,7 @@ class Record:
             spec=job.spec,
             journal_length=job.journal_length,
             cancelling=cancelling,
+            deadline_ms=job.options.deadline_ms,
         )
 
     def cancel(self, now_ms: int, why: Failure | None) -> None:
@@ -235,7 +236,7 @@ class Record:
         """An ended job tries again: a dead one in its attempt, another one in a new one."""
         changes: dict[str, Any] = {"losses": 0, "finished_ms": None, "failure": None, "expires_ms": None}
         # It is nobody's child any more: its parent has heard of its end.
-        changes["options"] = replace(self.job.options, parent=None)
+        changes["options"] = replace(self.job.options, parent=None, deadline_ms=None)
         if self.job.state is not JobState.DEAD:
             attempt = self.job.attempt + (self.job.epoch > 0)
             changes |= {"attempt": attempt, "journal_length": 0, "started_ms": None}

@@ -12,7 +12,7 @@ from mvm_ci.adapters.sql.rows import failure_text, lanes_of
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, JobState, Placed
 from mvm_ci.domain.lane import Lane
-from mvm_ci.domain.outcome import EXPIRED, UNMET, Failure
+from mvm_ci.domain.outcome import EXPIRED, OVERDUE, UNMET, Failure
 from mvm_ci.ports.job_queue import Cancelled, CancelResult, Change, Changed, Settled
 
 _REACHED: Final[Mapping[str, frozenset[JobState]]] = {
@@ -134,8 +134,16 @@ def _settle(connection: sqlite3.Connection, ended: Sequence[JobId], now_ms: int)
 
 def expire(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[list[JobId]]:
     """Fails jobs that no worker took in time."""
-    text = failure_text(EXPIRED)
-    return [
-        sorted(job for (job,) in connection.execute(QUERIES["expire"], (now_ms, limit, text)).fetchall())
-        for now_ms, limit in calls
-    ]
+    return [_fail(connection, "expire", EXPIRED, *call) for call in calls]
+
+
+def overdue(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[list[JobId]]:
+    """Fails jobs that have not ended in time."""
+    return [_fail(connection, "overdue", OVERDUE, *call) for call in calls]
+
+
+def _fail(
+    connection: sqlite3.Connection, statement: str, why: Failure, now_ms: int, limit: int
+) -> list[JobId]:
+    failed = connection.execute(QUERIES[statement], (now_ms, limit, failure_text(why))).fetchall()
+    return sorted(job for (job,) in failed)

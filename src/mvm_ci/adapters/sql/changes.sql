@@ -32,8 +32,8 @@ UPDATE jobs SET
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from resume}
 RETURNING id, state, epoch, session
 
--- A dead job goes on in its attempt; another one begins a new attempt. A child is nobody's from then on: its parent has
--- heard of its end.
+-- A dead job goes on in its attempt; another one begins a new attempt, without a deadline. A child is nobody's from
+-- then on: its parent has heard of its end.
 -- name: revive
 UPDATE jobs SET
     state = {after revive},
@@ -41,7 +41,8 @@ UPDATE jobs SET
     journal_length = CASE state WHEN {DEAD} THEN journal_length ELSE 0 END,
     lane = lane & -2,
     started_ms = CASE state WHEN {DEAD} THEN started_ms END,
-    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL, parent = NULL, parent_attempt = NULL
+    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL, deadline_ms = NULL, parent = NULL,
+    parent_attempt = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from revive}
 RETURNING id, state, epoch, session
 

@@ -39,7 +39,7 @@ _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "
     "finished_ms, wake_ms, expires_ms, jobs.namespace, queue, priority, idempotency, request, tags, "
     "metadata, module, name, options, input, input_size, result, result_size, failure, jobs.parent, "
-    "parent_attempt, first_attempt, awaits, progress"
+    "parent_attempt, first_attempt, awaits, progress, deadline_ms"
 )
 """What ``rows.job`` reads."""
 _WORDS: Final = {

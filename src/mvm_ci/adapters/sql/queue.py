@@ -101,6 +101,15 @@ class SqlJobQueue:
     def next_wake(self) -> asyncio.Future[int | None]:
         return self._reader.read(partial(job_reads.earliest, "next_wake"))
 
+    def overdue(self, now_ms: int, limit: int) -> asyncio.Future[list[JobId]]:
+        return self._writer.call(change_writes.overdue, (now_ms, limit))
+
+    def next_deadline(self) -> asyncio.Future[int | None]:
+        return self._reader.read(partial(job_reads.earliest, "next_deadline"))
+
+    def deadlines(self) -> asyncio.Future[dict[JobId, int]]:
+        return self._reader.read(job_reads.deadlines)
+
     def next_expiry(self) -> asyncio.Future[int | None]:
         return self._reader.read(partial(job_reads.earliest, "next_expiry"))
 

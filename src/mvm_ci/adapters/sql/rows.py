@@ -41,7 +41,7 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
-_NOTHING: Final = (None,) * 11
+_NOTHING: Final = (None,) * 12
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
 _CANCELLING = int(JobState.CANCELLING)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
@@ -130,6 +130,7 @@ def new_job_row(new: NewJob) -> Row:
         parent.job if parent is not None else None,
         parent.attempt if parent is not None else None,
         _encode_json(spec.secrets).decode() if spec.secrets else None,
+        options.deadline_ms,
     )
     return usual if rare == _NOTHING else usual + rare
 
@@ -175,7 +176,7 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
 
 def claimed_job(row: Row) -> ClaimedJob:
     """What the statement ``claim`` returned."""
-    job_id, epoch, attempt, journal_length, state, *spec = row
+    job_id, epoch, attempt, journal_length, state, deadline_ms, *spec = row
     return ClaimedJob(
         id=JobId(job_id),
         epoch=epoch,
@@ -183,15 +184,17 @@ def claimed_job(row: Row) -> ClaimedJob:
         spec=_spec(*spec),
         journal_length=journal_length,
         cancelling=state == _CANCELLING,
+        deadline_ms=deadline_ms,
     )
 
 
 def job(row: Row) -> Job:
     """What the statements that read whole jobs return."""
-    result, result_size, failure, parent, started_in, first_attempt, awaits, progress = row[24:]
+    result, result_size, failure, parent, started_in, first_attempt, awaits, progress, deadline_ms = row[24:]
     namespace, queue, priority, key, request, tags, metadata = row[12:19]
     options = JobOptions(
         lane=lane_of(namespace, queue, priority, row[21]),
+        deadline_ms=deadline_ms,
         backoff=_decode_options(row[21]).backoff,
         tags=_decode_tags(tags) if tags is not None else (),
         metadata=tuple(sorted(_decode_metadata(metadata).items())) if metadata is not None else (),

@@ -130,6 +130,13 @@ _JOB: Final = (
         help="Fail it if no worker takes it in this time.",
     ),
     click.option(
+        "--deadline",
+        "deadline_s",
+        callback=as_seconds,
+        metavar="DURATION",
+        help="Fail it if it has not ended in this time, whatever it waits for.",
+    ),
+    click.option(
         "--max-attempts", type=click.IntRange(1, 100), default=1, show_default=True, help="Tries if it fails."
     ),
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="Word to find it by; may be repeated."),

@@ -46,6 +46,7 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
             ("started", output.when(view.started_ms)),
             ("wakes", output.when(view.wake_ms)),
             ("expires", output.when(view.expires_ms)),
+            ("deadline", output.when(view.deadline_ms)),
             ("finished", output.when(view.finished_ms)),
             ("result", None if view.result_size is None else output.size(view.result_size)),
             ("failure", f"{view.failure.kind}: {view.failure.message}" if view.failure else None),

@@ -49,6 +49,7 @@ def job_view(job: Job, sessions: Sessions, after: Sequence[Dependency] = ()) -> 
         finished_ms=job.finished_ms,
         wake_ms=job.wake_ms if job.wake_ms != NEVER_MS else None,
         expires_ms=job.expires_ms,
+        deadline_ms=job.options.deadline_ms,
         worker=session.name if session is not None else None,
         first_attempt=job.first_attempt,
         parent=format_job_id(job.options.parent.job) if job.options.parent is not None else None,

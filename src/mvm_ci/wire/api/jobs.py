@@ -71,6 +71,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """Not before this time."""
     start_within_s: float | None = None
     """Fail it if no worker has taken it so many seconds after its submission, or after ``run_at_ms``."""
+    deadline_s: float | None = None
+    """Fail it if it has not ended so many seconds after its submission, or after ``run_at_ms``."""
     max_attempts: int = 1
     backoff: BackoffSpec = BackoffSpec()
     tags: tuple[str, ...] = ()
@@ -140,6 +142,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished_ms: int | None = None
     wake_ms: int | None = None
     expires_ms: int | None = None
+    deadline_ms: int | None = None
+    """It fails if it has not ended by then."""
     """It fails if no worker has taken it by then."""
     worker: str | None = None
     """The name of the worker that holds it."""
