@@ -76,7 +76,7 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
     try:
         now_ns = host.wall_ns()
         calls = Calls(_machine(execution, host, limits, now_ns), host, limits, now_ns)
-        outcome = await _run(guest, execution.input, calls, limits.guest)
+        outcome = await run_guest(guest, execution.input, calls, limits.guest)
         return Result(outcome=outcome, tail=await calls.tail())
     except (CorruptJournal, NondeterminismDetected) as error:
         return Result(outcome=_parked(error))
@@ -86,13 +86,7 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
 
 def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> Replay:
     placement = Placement(execution.epoch, execution.place, now_ns // _NS_PER_MS)
-    given = execution.input
-    identity = Identity(
-        job=execution.job,
-        attempt=execution.attempt,
-        module=execution.module,
-        input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
-    )
+    identity = identity_of(execution)
     if not execution.journal:
         return Replay.begin(identity, placement, limits.journal, seed=host.random_seed(), now_ns=now_ns)
     return Replay.resume(
@@ -104,8 +98,19 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
     )
 
 
-async def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
-    """The guest's life, and its end as an entry."""
+def identity_of(execution: Execution) -> Identity:
+    """What its journal must be of."""
+    given = execution.input
+    return Identity(
+        job=execution.job,
+        attempt=execution.attempt,
+        module=execution.module,
+        input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
+    )
+
+
+async def run_guest(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
+    """The guest's life, and its end as an entry. Raises ``Leave`` where nothing is to be reported."""
     try:
         result = await guest.run(await calls.load(given), calls, limits)
     except GuestFailed as failed:
