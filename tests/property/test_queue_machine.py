@@ -24,7 +24,7 @@ from mvm_ci.domain.job import FINAL, PLACED, Job, JobState, NewJob, Placed
 from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
 from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped, Suspended
-from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Report, Segment
+from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Prefix, Report, Segment
 from tests.contract.jobs import FAILED, NOW, PARKED, new_job
 
 JOBS = [JobId(number) for number in range(1, 9)]
@@ -66,6 +66,7 @@ class BothStores(RuleBasedStateMachine):
         self.journals: dict[tuple[JobId, int], list[Segment]] = {}
         self.reports: list[Report] = []
         self.revived: set[JobId] = set()
+        self.cuts: set[JobId] = set()
 
     @initialize()
     def open(self) -> None:
@@ -244,6 +245,31 @@ class BothStores(RuleBasedStateMachine):
         twice = [(placed, segment), (placed, segment)]
         assert self.both(lambda queue: queue.append(twice)) == [Append.DONE] * 2
 
+    @rule(job=jobs, source=jobs, attempt=st.integers(1, 2), length=st.integers(1, 6), whole=st.booleans())
+    def fork(self, job: JobId, source: JobId, attempt: int, length: int, *, whole: bool) -> None:
+        known = self.journals.get((source, attempt), [])
+        ends = [segment.first + segment.count for segment in known]
+        begin = max([end for end in ends if end <= length], default=0)
+        rest = Segment(begin, length - begin, b"f")
+        others = (rest,) if whole and rest.count else ()
+        prefix = Prefix(job=source, attempt=attempt, length=length, begin=0, end=begin, others=others)
+        there = job in self.submitted
+        forked = self.both(lambda queue: queue.fork(new_job(job), prefix))
+        assert forked == (there or bool(others) or begin == length)
+        if forked and not there:
+            self.submitted.add(job)
+
+    @rule(placed=placements, kept=st.integers(0, 3))
+    def cut(self, placed: Placed, kept: int) -> None:
+        job = self.seen.get(placed.job)
+        known = self.journals.get((placed.job, job.attempt), []) if job is not None else []
+        length = known[kept].first if kept < len(known) else 0
+        done = self.both(lambda queue: queue.cut_journal(placed, length))
+        assert done == self.is_current(placed)
+        if done and job is not None:
+            self.cuts.add(placed.job)
+            self.journals[placed.job, job.attempt] = [one for one in known if one.first < length]
+
     @precondition(lambda self: self.reports)
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
@@ -278,6 +304,7 @@ class BothStores(RuleBasedStateMachine):
             self.check_journal(job)
         self.seen = now
         self.revived = set()
+        self.cuts = set()
         self.check_lists()
 
     def check_step(self, before: Job, job: Job) -> None:
@@ -289,7 +316,7 @@ class BothStores(RuleBasedStateMachine):
         assert job.losses >= before.losses
         if before.state in FINAL:
             assert job == before
-        if job.attempt == before.attempt:
+        if job.attempt == before.attempt and job.id not in self.cuts:
             assert job.journal_length >= before.journal_length
         assert (job.session is not None) == (job.state in PLACED)
         assert (job.finished_ms is not None) == (job.state in FINAL)

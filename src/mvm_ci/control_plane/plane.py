@@ -109,6 +109,7 @@ class ControlPlane:
         waiters.listen(events)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
         recorder = Recorder(queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter)
+        dispatcher.park = recorder.park
         self.sessions = Sessions(
             queue,
             registry,

@@ -6,18 +6,19 @@ for which no worker had credit, that came back from a lost worker, or that woke.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 import structlog
 
-from mvm_ci.domain.errors import Unavailable
-from mvm_ci.domain.ids import JobId, SessionId
+from mvm_ci.domain.errors import CorruptJournal, Unavailable
+from mvm_ci.domain.ids import JobId, SessionId, format_job_id
 from mvm_ci.domain.job import ClaimedJob, Placed
 from mvm_ci.domain.lane import Lane
-from mvm_ci.domain.outcome import Released
+from mvm_ci.domain.outcome import Failure, FailureKind, Released
 from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
 from mvm_ci.domain.segment import Segment
+from mvm_ci.journal.damage import Mended, mend
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
@@ -34,6 +35,10 @@ PAUSE_MS: Final = 1_000
 """Before a store that failed is asked again."""
 
 
+Park: TypeAlias = Callable[[SessionId, Placed, Failure], Awaitable[None]]
+"""Parks a placed job that cannot go on, and tells whoever waits for it. Raises ``Unavailable``."""
+
+
 class Claim(NamedTuple):
     """A claim under way."""
 
@@ -43,11 +48,15 @@ class Claim(NamedTuple):
 
 
 class Dispatcher:
-    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others."""
+    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others.
+
+    ``park``: to be set before it runs.
+    """
 
     def __init__(self, queue: JobQueue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
+        self.park: Park
         self.seats = Seats()
         self.claims = 0
         """Jobs given to workers since the start."""
@@ -314,16 +323,49 @@ class Dispatcher:
     async def _send_with_journal(self, seat: Seat, job: ClaimedJob) -> bool:
         placed = Placed(job.id, job.epoch)
         try:
-            journal = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
+            journal = await self._whole_journal(seat, job)
         except Unavailable as error:
             log.warning("journal_not_read", job=job.id, error=str(error))
             seat.unused(1)
             return await self._give_back(placed)
-        if seat.open:
+        if journal is None:
+            seat.unused(1)
+        elif seat.open:
+            length = sum(segment.count for segment in journal)
             if not fits_frame(sum(len(segment.data) for segment in journal)):
                 journal = ()
-            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
-            self._assign(seat, [item])
+            self._assign(seat, [Assignment(placed, job.attempt, job.spec, journal, length)])
+        return True
+
+    async def _whole_journal(self, seat: Seat, job: ClaimedJob) -> tuple[Segment, ...] | None:
+        """The journal, a torn tail cut off; None: the job cannot go on. What was changed in the middle of it
+        only a worker finds, which reads it all. Raises ``Unavailable``.
+        """
+        placed = Placed(job.id, job.epoch)
+        try:
+            found = mend(
+                await read_journal(self._queue, job.id, job.attempt, job.journal_length), job.journal_length
+            )
+        except CorruptJournal as error:
+            log.error("journal_damaged", job=format_job_id(job.id), attempt=job.attempt, error=str(error))  # noqa: TRY400 (ours)
+            await self.park(seat.session, placed, Failure(kind=FailureKind.ENGINE, message=str(error)))
+            return None
+        if found.lost and not await self._cut(job, found):
+            return None
+        return found.segments
+
+    async def _cut(self, job: ClaimedJob, found: Mended) -> bool:
+        length = job.journal_length - found.lost
+        if not await self._queue.cut_journal(Placed(job.id, job.epoch), length):
+            return False
+        log.error(
+            "journal_tail_was_torn",
+            job=format_job_id(job.id),
+            attempt=job.attempt,
+            entries=length,
+            lost=found.lost,
+            hint="the job goes on from its last whole entry; what it did after that it does again",
+        )
         return True
 
     async def _give_back(self, placed: Placed) -> bool:
@@ -340,15 +382,10 @@ class Dispatcher:
 
 
 async def read_journal(queue: JobQueue, job: JobId, attempt: int, length: int) -> tuple[Segment, ...]:
-    """The segments that hold the first ``length`` entries of an attempt. Raises ``Unavailable`` if some are
-    missing.
-    """
+    """The segments that hold the first ``length`` entries of an attempt, or as many as there are."""
     segments: list[Segment] = []
     at = 0
-    while at < length:
-        more = await queue.journal(job, attempt, at)
-        if not more:
-            raise Unavailable(f"the journal of job {job} ends at entry {at} of {length}")
+    while at < length and (more := await queue.journal(job, attempt, at)):
         segments += more
         at = more[-1].first + more[-1].count
     return tuple(segments)

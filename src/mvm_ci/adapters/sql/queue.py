@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from mvm_ci.adapters.sql import change_writes, job_reads, job_writes, report_writes, rows
+from mvm_ci.adapters.sql import change_writes, fork_writes, job_reads, job_writes, report_writes, rows
 from mvm_ci.adapters.sql import levels as rate_levels
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
@@ -22,6 +22,7 @@ from mvm_ci.ports.job_queue import (
     Holder,
     JobFilter,
     Keyed,
+    Prefix,
     Report,
     Rescued,
     Segment,
@@ -46,6 +47,10 @@ class SqlJobQueue:
         )
         return self._writer.call(job_writes.submit, new_rows)
 
+    def fork(self, new: NewJob, prefix: Prefix) -> asyncio.Future[bool]:
+        fork = fork_writes.Fork(rows.whole_job_row(new), rows.term_rows(new), prefix)
+        return self._writer.call(fork_writes.fork, fork)
+
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None
     ) -> asyncio.Future[list[ClaimedJob]]:
@@ -59,6 +64,9 @@ class SqlJobQueue:
         return self._writer.call(
             report_writes.append, [report_writes.added(placed, segment) for placed, segment in segments]
         )
+
+    def cut_journal(self, placed: Placed, length: int) -> asyncio.Future[bool]:
+        return self._writer.call(report_writes.cut_journal, (placed.job, placed.epoch, length))
 
     def report(self, reports: Sequence[Report], now_ms: int) -> asyncio.Future[list[bool]]:
         return self._writer.call(report_writes.report, [report_writes.end(one, now_ms) for one in reports])
