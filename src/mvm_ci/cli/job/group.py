@@ -17,7 +17,6 @@ COMMANDS = {
     "resume": Lazy("mvm_ci.cli.job.change", "resume", "Let paused jobs go on."),
     "retry": Lazy("mvm_ci.cli.job.change", "retry", "Let failed, cancelled or dead jobs try again."),
     "delete": Lazy("mvm_ci.cli.job.change", "delete", "Remove jobs that have ended, with their journals."),
-    "journal": Lazy("mvm_ci.cli.job.journal", "journal", "Show the journal of a job: what it did, where."),
 }
 
 

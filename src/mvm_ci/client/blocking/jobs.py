@@ -65,23 +65,22 @@ class JobCalls(Calls):
         """What keeps a job waiting, and what would change that."""
         return self._get(job_path(job, "/explain"), api.Explanation)
 
-    def journal(
-        self, job: str, *, attempt: int | None = None, first: int = 0, limit: int = _PAGE
-    ) -> api.JournalView:
-        """A part of the journal of an attempt (None: the present one)."""
-        params: dict[str, Any] = {"from": first, "limit": limit}
-        if attempt is not None:
-            params["attempt"] = attempt
-        return self._get(job_path(job, "/journal"), api.JournalView, params=params)
-
     def logs(self, job: str, which: api.LogRange = _WHOLE, *, wait: bool = False) -> Iterator[api.LogLine]:
         """The output of a job, or a part of it; ``wait``: to its end, through lost connections."""
-        follower = Follower(self._http, job_path(job, "/logs"), which)
+        follower = Follower(self._http, job_path(job, "/logs"), which, api.LogLine)
+        return follower.to_the_end(lambda: self._stands(job)) if wait else follower.present()
 
-        def ended() -> bool:
-            return (self.job(job)).state in STANDING
+    def journal(
+        self, job: str, which: api.LogRange = _WHOLE, *, wait: bool = False
+    ) -> Iterator[api.JournalEntry]:
+        """The journal of an attempt, or a part of it; ``wait``: to the job's end, over later attempts,
+        through lost connections.
+        """
+        follower = Follower(self._http, job_path(job, "/journal"), which, api.JournalEntry)
+        return follower.to_the_end(lambda: self._stands(job)) if wait else follower.present()
 
-        return follower.to_the_end(ended) if wait else follower.present()
+    def _stands(self, job: str) -> bool:
+        return (self.job(job)).state in STANDING
 
 
 def _query(which: api.JobSelection) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from mvm_ci.wire.api.jobs import JobList as JobList
 from mvm_ci.wire.api.jobs import JobSelection as JobSelection
 from mvm_ci.wire.api.jobs import JobView as JobView
 from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
-from mvm_ci.wire.api.jobs import JournalView as JournalView
 from mvm_ci.wire.api.jobs import LogLine as LogLine
 from mvm_ci.wire.api.jobs import LogRange as LogRange
 from mvm_ci.wire.api.jobs import QueueList as QueueList
