@@ -40,6 +40,7 @@ from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.recordings import Recordings
 from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.schedules import Schedules, submit
 from mvm_ci.lifecycle.sessions import Sessions
@@ -184,6 +185,7 @@ class ControlPlane:
             sessions=self.sessions,
             fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
+            recordings=Recordings(queue, blobs),
             ticket=endpoint.ticket,
             random=random,
             version=__version__,

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from mvm_ci.client.blocking.calls import Calls, job_path, within
+from mvm_ci.client.blocking.calls import Calls, job_path, part, within
 from mvm_ci.client.blocking.follow import Follower
 from mvm_ci.client.blocking.waiting import STANDING, until_ended
 from mvm_ci.wire import api
@@ -78,6 +78,23 @@ class JobCalls(Calls):
         """
         follower = Follower(self._http, job_path(job, "/journal"), which, api.JournalEntry)
         return follower.to_the_end(lambda: self._stands(job)) if wait else follower.present()
+
+    def recording(self, job: str, *, attempt: int | None = None) -> bytes:
+        """What a replay elsewhere needs of an attempt (None: the present one): ``mvm_ci.wire.recording``."""
+        params = {} if attempt is None else {"attempt": attempt}
+        return (self._send("GET", job_path(job, "/recording"), params=params)).content
+
+    def job_module(self, job: str) -> bytes:
+        """The bytes of a job's module."""
+        return (self._send("GET", job_path(job, "/module"))).content
+
+    def payload(self, job: str, digest: str, *, attempt: int | None = None, first: int = 0) -> bytes:
+        """The bytes of a large payload: the job's input or result, or what the journal entry ``first`` of the
+        attempt refers to.
+        """
+        params = {"from": first} if attempt is None else {"from": first, "attempt": attempt}
+        path = job_path(job, f"/payloads/{part(digest)}")
+        return (self._send("GET", path, params=params)).content
 
     def _stands(self, job: str) -> bool:
         return (self.job(job)).state in STANDING

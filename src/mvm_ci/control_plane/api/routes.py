@@ -71,7 +71,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     bytes.
 
     ``everywhere``: the token must be for all namespaces. ``audit``: what the audit log calls it: every route
-    that changes something has a name; ``hot``: its entries need no commit of their own.
+    that changes something has a name, and who takes code away leaves a trace, too; ``hot``: its entries need
+    no commit of their own.
     """
 
     method: str

@@ -18,6 +18,7 @@ from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.recordings import Recordings
 from mvm_ci.lifecycle.schedules import Schedules
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
@@ -57,6 +58,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sessions: Sessions
     fleet: Fleet
     recorder: Recorder
+    recordings: Recordings
     ticket: Callable[[], str]
     random: Callable[[int], bytes]
     version: str

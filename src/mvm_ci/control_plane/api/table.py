@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api.tables import access, events, jobs, modules, plane, schedules, workers
+from mvm_ci.control_plane.api.tables import access, events, jobs, modules, plane, replays, schedules, workers
 
 ROUTES: Final = (
     *jobs.ROUTES,
+    *replays.ROUTES,
     *events.ROUTES,
     *modules.ROUTES,
     *schedules.ROUTES,
