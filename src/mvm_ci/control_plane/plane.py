@@ -36,6 +36,7 @@ from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.fork import Forker
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
@@ -157,6 +158,7 @@ class ControlPlane:
             submitter=submitter,
             backpressure=self._backpressure,
             changer=changer,
+            forker=Forker(queue, modules, submitter, self._backpressure, dispatcher, clock, self._inserted),
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
             schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),

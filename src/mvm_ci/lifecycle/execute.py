@@ -100,13 +100,17 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
 
 def identity_of(execution: Execution) -> Identity:
     """What its journal must be of."""
-    given = execution.input
     return Identity(
         job=execution.job,
         attempt=execution.attempt,
         module=execution.module,
-        input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
+        input=payload_digest(execution.input),
     )
+
+
+def payload_digest(payload: Payload) -> Digest:
+    """Of its bytes, wherever they are."""
+    return payload.digest if isinstance(payload, BlobRef) else Digest(sha256(payload).hexdigest())
 
 
 async def run_guest(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:

@@ -14,6 +14,7 @@ from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.fork import Forker
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.reads import JobReads
@@ -46,6 +47,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     submitter: Submitter
     backpressure: Backpressure
     changer: Changer
+    forker: Forker
     explainer: Explainer
     queues: Queues
     schedules: Schedules

@@ -26,6 +26,7 @@ from mvm_ci.wire.api.jobs import ChangeView as ChangeView
 from mvm_ci.wire.api.jobs import ConcurrencySpec as ConcurrencySpec
 from mvm_ci.wire.api.jobs import Explanation as Explanation
 from mvm_ci.wire.api.jobs import FailureView as FailureView
+from mvm_ci.wire.api.jobs import ForkJob as ForkJob
 from mvm_ci.wire.api.jobs import JobList as JobList
 from mvm_ci.wire.api.jobs import JobSelection as JobSelection
 from mvm_ci.wire.api.jobs import JobView as JobView

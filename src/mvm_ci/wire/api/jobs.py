@@ -198,6 +198,16 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     fields: dict[str, Any] = {}
 
 
+class ForkJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A new job that begins with the first ``at`` entries of the journal of ``attempt`` (null: the present
+    one). ``module``: another one, by its digest, name or ``name@version``; null: the same.
+    """
+
+    at: int
+    attempt: int | None = None
+    module: str | None = None
+
+
 class CancelView(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a cancellation: ``done``, ``stopping`` or ``already``."""
 

@@ -1,11 +1,14 @@
-"""The table of routes: what replays need."""
+"""The table of routes: replays, and what follows from them."""
 
 from typing import Final
 
-from mvm_ci.control_plane.api import recordings
-from mvm_ci.control_plane.api.routes import BYTES, WASM, Kind, Query, Route
+from mvm_ci.control_plane.api import forks, recordings
+from mvm_ci.control_plane.api.routes import BYTES, WASM, Body, Kind, Query, Route
 from mvm_ci.domain.role import Role
+from mvm_ci.wire import api
 
+_JSON: Final = 64 << 10
+"""Bytes of a request's body."""
 _ATTEMPT: Final = Query("attempt", Kind.INTEGER, "Which attempt; the present one if left out.", least=1)
 ROUTES: Final = (
     Route(
@@ -25,6 +28,17 @@ ROUTES: Final = (
         summary="The bytes of a large payload that the job, or its journal, refers to.",
         media=BYTES,
         query=(_ATTEMPT, Query("from", Kind.INTEGER, "Index of the journal entry that refers to it.")),
+    ),
+    Route(
+        method="POST",
+        path="/v1/jobs/{id}/fork",
+        role=Role.SUBMITTER,
+        handler=forks.fork,
+        summary="A new job that begins with the first entries of this one's journal.",
+        body=Body(_JSON, api.ForkJob),
+        answer=api.JobView,
+        audit="job.fork",
+        errors=(409, 429),
     ),
     Route(
         method="GET",
