@@ -12,7 +12,7 @@ from mvm_ci.journal.codec import decode_data, encode_entry
 from mvm_ci.journal.entries import Began, Entry, Logged, Placement
 from mvm_ci.journal.glance import glance
 from mvm_ci.ports.job_queue import JobQueue
-from mvm_ci.wire.api import JournalEntry, LogLine
+from mvm_ci.wire.api import DAMAGE, JournalEntry, LogLine
 
 PAGE: Final = 64
 """Segments of one read: at most 16 MiB."""
@@ -20,8 +20,6 @@ PORTION: Final = 500
 """Entries that are shown at once."""
 _STRIDE: Final = 256
 """Entries that are looked at first for the newest lines."""
-DAMAGE: Final = "Damage"
-"""The kind of what is shown in place of an entry that cannot be read."""
 
 
 async def entries(

@@ -1,6 +1,6 @@
 """``mvm-ci journal show``."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,8 +9,6 @@ from mvm_ci.cli.options import client_options
 
 if TYPE_CHECKING:
     from mvm_ci.client import ApiClient
-
-_DAMAGE: Final = "Damage"
 
 
 @click.command()
@@ -47,16 +45,18 @@ def show(  # noqa: PLR0913 - one parameter per option
     from mvm_ci.cli.exits import JobFailed
     from mvm_ci.cli.journal.table import JournalTable, print_entry
     from mvm_ci.cli.naming import find_job
-    from mvm_ci.wire.api import LogRange
+    from mvm_ci.wire.api import DAMAGE, LogRange
 
     which = LogRange(attempt=attempt, first=first, to=to, limit=limit, tail=tail)
 
     async def work(client: "ApiClient") -> None:
         found = await find_job(client, job)
         shown = print_entry if as_json else JournalTable(full=full).add
+        damage = ""
         async for entry in client.journal(found, which, wait=follow):
             shown(entry)
-            if entry.kind == _DAMAGE:
-                raise JobFailed(f"the journal of job {found} is damaged: {entry.summary}")
+            damage = entry.summary if entry.kind == DAMAGE else ""
+        if damage:
+            raise JobFailed(f"the journal of job {found} is damaged: {damage}")
 
     ask(url, token_file, work)

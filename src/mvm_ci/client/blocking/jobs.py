@@ -74,10 +74,17 @@ class JobCalls(Calls):
         self, job: str, which: api.LogRange = _WHOLE, *, wait: bool = False
     ) -> Iterator[api.JournalEntry]:
         """The journal of an attempt, or a part of it; ``wait``: to the job's end, over later attempts,
-        through lost connections.
+        through lost connections. It also ends with damage.
         """
         follower = Follower(self._http, job_path(job, "/journal"), which, api.JournalEntry)
-        return follower.to_the_end(lambda: self._stands(job)) if wait else follower.present()
+        damaged = False
+
+        def over() -> bool:
+            return damaged or self._stands(job)
+
+        for entry in follower.to_the_end(over) if wait else follower.present():
+            damaged = entry.kind == api.DAMAGE
+            yield entry
 
     def recording(self, job: str, *, attempt: int | None = None) -> bytes:
         """What a replay elsewhere needs of an attempt (None: the present one): ``mvm_ci.wire.recording``."""

@@ -14,8 +14,8 @@ from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.job import AT_REST, Job
-from mvm_ci.lifecycle.journal_view import DAMAGE, JournalReader, journal_length
-from mvm_ci.wire.api import JournalEntry, LogRange
+from mvm_ci.lifecycle.journal_view import JournalReader, journal_length
+from mvm_ci.wire.api import DAMAGE, JournalEntry, LogRange
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 

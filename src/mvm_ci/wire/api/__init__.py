@@ -17,6 +17,7 @@ from mvm_ci.wire.api.access import TokenList as TokenList
 from mvm_ci.wire.api.access import TokenView as TokenView
 from mvm_ci.wire.api.access import WhoAmI as WhoAmI
 from mvm_ci.wire.api.events import EventView as EventView
+from mvm_ci.wire.api.jobs import DAMAGE as DAMAGE
 from mvm_ci.wire.api.jobs import AfterSpec as AfterSpec
 from mvm_ci.wire.api.jobs import BackoffSpec as BackoffSpec
 from mvm_ci.wire.api.jobs import BulkRequest as BulkRequest

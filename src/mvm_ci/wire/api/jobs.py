@@ -1,6 +1,6 @@
 """Jobs."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -178,8 +178,12 @@ class LogRange(msgspec.Struct, frozen=True, kw_only=True):
     tail: int | None = None
 
 
+DAMAGE: Final = "Damage"
+"""The kind of what stands in place of an entry that cannot be read."""
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One journal entry for people. ``kind``: its type's name, or ``Damage`` for what cannot be read;
+    """One journal entry for people. ``kind``: its type's name, or ``Damage``, with which a journal ends;
     ``summary``: what the guest did, ``answer``: what it was told, both cut where they are long;
     ``bytes`` in the journal; ``fields``: all of it, as JSON.
 
