@@ -87,8 +87,10 @@ async def test_what_is_written_anew_stands_before_and_behind_what_is_copied(queu
     assert await queue.journal(NEW, 1, 5) == [last]
 
 
-async def test_a_prefix_of_nothing_but_new_segments_needs_no_other_journal(queue: JobQueue) -> None:
+async def test_a_prefix_of_nothing_but_new_segments_needs_the_other_journal(queue: JobQueue) -> None:
     only = Segment(0, 2, b"all of it")
+    assert await queue.fork(new_job(NEW), prefix(2, 2, 2, only)) is False
+    await source(queue)
     assert await queue.fork(new_job(NEW), prefix(2, 2, 2, only)) is True
     assert await queue.journal(NEW, 1) == [only]
 

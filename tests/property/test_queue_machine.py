@@ -255,7 +255,7 @@ class BothStores(RuleBasedStateMachine):
         prefix = Prefix(job=source, attempt=attempt, length=length, begin=0, end=begin, others=others)
         there = job in self.submitted
         forked = self.both(lambda queue: queue.fork(new_job(job), prefix))
-        assert forked == (there or bool(others) or begin == length)
+        assert forked == (there or (bool(known) and (bool(others) or begin == length)))
         if forked and not there:
             self.submitted.add(job)
 

@@ -12,7 +12,7 @@ from mvm_ci.journal.codec import split
 from mvm_ci.journal.entries import Began, Entry, Finished, HttpDone, HttpIntent
 from mvm_ci.journal.prefix import check_end, is_call, of_module
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
-from mvm_ci.lifecycle.rehearse import Agrees, Departs, Theatre, Verdict, rehearse
+from mvm_ci.lifecycle.rehearse import Agrees, Departs, RehearsalHost, Verdict, rehearse
 from mvm_ci.ports.guest import Guest
 from mvm_ci.ports.immediate import at_once
 from mvm_ci.testing.execution import MODULE, FakeHost, World
@@ -47,7 +47,7 @@ class Rehearsal:
         self.wrote = ""
 
     def run(self, guest: Guest, entries: list[Entry]) -> Verdict:
-        host = Theatre(lambda: self.world.now_ns, self._blob, self._caught_up, self._write)
+        host = RehearsalHost(lambda: self.world.now_ns, self._blob, self._caught_up, self._write)
         limits = ExecutionLimits(suspend_after_ms=10_000)
         return at_once(rehearse(guest, execution(entries, module=OTHER), host, limits))
 

@@ -33,7 +33,7 @@ from mvm_ci.engine.rehearsal_messages import (
 )
 from mvm_ci.engine.runner import die_with, make_runtime
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits
-from mvm_ci.lifecycle.rehearse import Theatre, Undecided, Verdict, rehearse
+from mvm_ci.lifecycle.rehearse import RehearsalHost, Undecided, Verdict, rehearse
 from mvm_ci.ports.guest import GuestLimits, GuestRuntime
 from mvm_ci.ports.immediate import at_once
 
@@ -67,7 +67,7 @@ def _rehearsed(runtime: GuestRuntime, task: Rehearse, line: "_Line") -> Verdict:
         input=task.input,
         journal=task.journal,
     )
-    host = Theatre(
+    host = RehearsalHost(
         time.time_ns,
         line.get_blob,
         caught_up=lambda: line.send(CaughtUp()),

@@ -90,7 +90,7 @@ class Asleep(Unwind):
         self.wake_ms = wake_ms
 
 
-class Theatre:
+class RehearsalHost:
     """An ``ExecutionHost`` outside of which nothing happens. ``caught_up``: called when all that is recorded
     was repeated; ``wrote``: gets what the guest writes.
     """
@@ -130,7 +130,7 @@ class Theatre:
         raise RuntimeError("a rehearsal wrote entries")
 
 
-class _Script(Ledger):
+class _ClosedLedger(Ledger):
     """The recorded entries; there will be no others. ``departure``: the first disagreement."""
 
     __slots__ = ("_caught_up", "departure")
@@ -166,7 +166,7 @@ class _Watched(Calls):
 
     __slots__ = ("_wrote",)
 
-    def __init__(self, machine: Replay, host: Theatre, limits: ExecutionLimits, now_ns: int) -> None:
+    def __init__(self, machine: Replay, host: RehearsalHost, limits: ExecutionLimits, now_ns: int) -> None:
         super().__init__(machine, host, limits, now_ns)
         self._wrote = host.wrote
 
@@ -175,7 +175,9 @@ class _Watched(Calls):
         self._wrote(stream, text)
 
 
-async def rehearse(guest: Guest, execution: Execution, host: Theatre, limits: ExecutionLimits) -> Verdict:
+async def rehearse(
+    guest: Guest, execution: Execution, host: RehearsalHost, limits: ExecutionLimits
+) -> Verdict:
     """Runs ``guest`` on what the execution's journal records. It need not be of the journal's module.
 
     Raises only what ``guest.run`` and ``host`` raise against their contracts.
@@ -193,10 +195,12 @@ async def rehearse(guest: Guest, execution: Execution, host: Theatre, limits: Ex
     over = _brought_to_its_end(recorded[-1])
     placement = Placement(execution.epoch, execution.place, 0)
     size = sum(len(segment.data) for segment in execution.journal)
-    script = _Script(recorded[:-1] if over else recorded, size, placement, limits.journal, host.caught_up)
-    calls = _Watched(Replay(identity, began, script, limits.journal), host, limits, host.wall_ns())
+    ledger = _ClosedLedger(
+        recorded[:-1] if over else recorded, size, placement, limits.journal, host.caught_up
+    )
+    calls = _Watched(Replay(identity, began, ledger, limits.journal), host, limits, host.wall_ns())
     stands = await _play(guest, execution, calls, limits)
-    departure = script.departure
+    departure = ledger.departure
     if departure is not None:
         return Departs(index=departure.index, recorded=departure.recorded, asked=departure.asked)
     if over:

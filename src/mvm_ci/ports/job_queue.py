@@ -191,7 +191,8 @@ class JobQueue(Protocol):
         """Inserts a pending job whose first attempt has a journal already: it is there with the whole of
         ``prefix``, or not at all. ``False``: the other journal does not hold that (any more).
 
-        A job whose id is already there is left as it is (a repetition: ``True``).
+        A job whose id is already there is left as it is (a repetition: ``True``). It may take several
+        commits, and takes effect with the last one.
         """
         ...
 

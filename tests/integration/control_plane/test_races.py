@@ -137,7 +137,7 @@ async def test_the_first_entry_belongs_to_the_first_placement(
     await worker.append(item.placed, segment)
     answer = await api.get(f"/v1/jobs/{job}/journal", params={"from": first, "limit": limit})
     found = [json.loads(line) for line in answer.text.splitlines()]
-    shown = [(entry["index"], entry["place"], entry.get("epoch", 1)) for entry in found]
+    shown = [(entry["index"], entry["place"], entry["epoch"]) for entry in found]
     every = [(0, "here", 1), (1, "here", 1), (2, "here", 1), (3, "there", 2), (4, "there", 2)]
     assert shown == every[first : first + limit]
 

@@ -60,7 +60,7 @@ def task(module: CompiledModule, *journal: Segment) -> Rehearse:
     )
 
 
-class Theatre:
+class Stage:
     """Rehearses, one task after the other in one child; ``wrote``: by the last one."""
 
     def __init__(self, directory: Path, world: World) -> None:
@@ -113,9 +113,9 @@ def test_a_guest_agrees_with_its_journal_wherever_that_ends(
     module = source(tmp_path)
     world = recorded(load, module, 2)
     entries = world.entries
-    theatre = Theatre(tmp_path, world)
+    stage = Stage(tmp_path, world)
     prefixes = [split(entries[:count], 0) for count in range(1, len(entries) + 1)]
-    verdicts = theatre.rehearse(*(task(compiled(module), *prefix) for prefix in prefixes))
+    verdicts = stage.rehearse(*(task(compiled(module), *prefix) for prefix in prefixes))
     clock, two = "read the wall clock", "write 'two\\n' to log"
     assert agreeing(verdicts) == [
         (1, clock),
@@ -130,7 +130,7 @@ def test_a_guest_agrees_with_its_journal_wherever_that_ends(
         (9, "come to the end with a result of 1 bytes (CRC 83dcefb7)"),
         (10, "ended"),
     ]
-    assert theatre.wrote == "one\nHtwo\n"
+    assert stage.wrote == "one\nHtwo\n"
     assert len(world.effects) == 1, "that of the execution itself"
 
 
@@ -139,7 +139,7 @@ def test_a_guest_that_sleeps_still_is_said_to(load: Load, compiled: Compiled, tm
     world = World(lambda request, number: LARGE)
     world.now_ns = time.time_ns()
     place(world, load(module).guest, limits=ExecutionLimits(suspend_after_ms=0))
-    (verdict,) = Theatre(tmp_path, world).rehearse(task(compiled(module), *world.journal))
+    (verdict,) = Stage(tmp_path, world).rehearse(task(compiled(module), *world.journal))
     assert world.outcome == Suspended((world.now_ns + 60 * 10**9 + 10**6 - 1) // 10**6)
     assert verdict == Agrees(entries=7, stands="sleeps", wake_ms=world.outcome.wake_ms)
 
@@ -148,22 +148,22 @@ def test_another_build_agrees_or_departs(load: Load, compiled: Compiled, tmp_pat
     world = recorded(load, source(tmp_path), 2)
     same = source(tmp_path, more="mvm_ci_log(answer, 0);")
     other = source(tmp_path, "three")
-    theatre = Theatre(tmp_path, world)
-    verdicts = theatre.rehearse(*(task(compiled(module), *world.journal) for module in (same, other)))
+    stage = Stage(tmp_path, world)
+    verdicts = stage.rehearse(*(task(compiled(module), *world.journal) for module in (same, other)))
     assert agreeing(verdicts[:1]) == [(10, "ended")]
     assert verdicts[1] == Departs(
         index=8, recorded="'two\\n' written to log", asked="'three\\n' written to log"
     )
-    assert theatre.wrote == "one\nH", "what it would have written is not shown as if it had been"
+    assert stage.wrote == "one\nH", "what it would have written is not shown as if it had been"
 
 
 def test_what_computes_for_long_is_not_waited_for(load: Load, compiled: Compiled, tmp_path: Path) -> None:
     module = source(tmp_path)
     world = recorded(load, module, 2)
     early = source(tmp_path, "two", SPIN)
-    theatre = Theatre(tmp_path, world)
+    stage = Stage(tmp_path, world)
     journal = split(world.entries[:9], 0)
-    spins, late, again = theatre.rehearse(
+    spins, late, again = stage.rehearse(
         task(compiled(early), *journal),
         task(compiled(early), *world.journal),
         task(compiled(module), *world.journal),
@@ -179,7 +179,7 @@ def test_an_execution_that_ran_out_of_time_agrees(load: Load, compiled: Compiled
     module = source(tmp_path)
     world = recorded(load, module, 1)
     late = Finished(None, Failure(kind=FailureKind.TIME, message="too long"))
-    (verdict,) = Theatre(tmp_path, world).rehearse(task(compiled(module), *split([*world.entries, late], 0)))
+    (verdict,) = Stage(tmp_path, world).rehearse(task(compiled(module), *split([*world.entries, late], 0)))
     assert agreeing([verdict]) == [(8, "ended")]
 
 
@@ -187,10 +187,10 @@ def test_what_cannot_be_rehearsed_is_said(load: Load, compiled: Compiled, tmp_pa
     module = source(tmp_path)
     world = recorded(load, module, 2)
     machine = compiled(module)
-    theatre = Theatre(tmp_path, world)
+    stage = Stage(tmp_path, world)
     (segment,) = split(world.entries, 0)
     broken = replace(segment, data=segment.data[:-1])
-    nothing, damaged, other, gone = theatre.rehearse(
+    nothing, damaged, other, gone = stage.rehearse(
         task(machine),
         task(machine, broken),
         replace(task(machine, segment), input=b"{}"),
@@ -207,7 +207,7 @@ def test_a_payload_that_is_gone_is_named(load: Load, compiled: Compiled, tmp_pat
     module = source(tmp_path)
     world = recorded(load, module, 1)
 
-    class Empty(Theatre):
+    class Empty(Stage):
         async def _blob(self, ref: BlobRef) -> bytes:
             raise NotFound("it is not there")
 
@@ -220,7 +220,7 @@ def test_a_child_that_dies_costs_its_rehearsal_only(load: Load, compiled: Compil
     module = source(tmp_path)
     world = recorded(load, module, 2)
 
-    class Killer(Theatre):
+    class Killer(Stage):
         killed = False
 
         async def _blob(self, ref: BlobRef) -> bytes:

@@ -27,6 +27,8 @@ class MemoryJobQueue(Changes, Reads):
             return answered(True)
         source = self._records.get(prefix.job)
         kept = source.journal(prefix.attempt) if source is not None else []
+        if not kept:
+            return answered(False)
         copied = [one for one in kept if prefix.begin <= one.first and one.first + one.count <= prefix.end]
         segments = sorted([*copied, *prefix.others], key=lambda segment: segment.first)
         if sum(segment.count for segment in segments) != prefix.length:

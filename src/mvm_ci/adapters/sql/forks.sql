@@ -1,12 +1,21 @@
--- A job with the beginning of another one's journal. Its journal is written first, under an id that no job has: nobody
--- sees it. The job itself follows only if all of it is there; else what was written goes. All in one transaction.
+-- A job with the beginning of another one's journal. That may be large: it is copied in slices, each with a commit of its
+-- own, under an id that no job has, so nobody sees it. The last commit makes the job itself, if all of it is there and the
+-- other journal still is; else what was copied goes. Ids under which something is copied are noted in meta: what a crash
+-- leaves of it goes when the store is opened again.
 
--- name: fork_journal
+-- name: note_fork
+INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING
+
+-- name: forget_fork
+DELETE FROM meta WHERE key = ?1
+
+-- name: fork_slice
 INSERT INTO journal (job, attempt, first, count, epoch, data)
 SELECT ?1, 1, first, count, 0, data FROM journal
 WHERE job = ?2 AND attempt = ?3 AND first >= ?4 AND first + count <= ?5
-    AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = ?1)
+ORDER BY job, attempt, first LIMIT ?6
 ON CONFLICT DO NOTHING
+RETURNING first + count
 
 -- name: fork_segment
 INSERT INTO journal (job, attempt, first, count, epoch, data)
@@ -18,6 +27,7 @@ INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, prior
     wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size, journal_length)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22
 WHERE (SELECT coalesce(sum(journal.count), 0) FROM journal WHERE journal.job = ?1 AND journal.attempt = 1) = ?22
+    AND EXISTS (SELECT 1 FROM journal WHERE journal.job = ?23 AND journal.attempt = ?24 AND journal.first = 0)
 ON CONFLICT (id) DO NOTHING
 
 -- name: fork_term
@@ -26,3 +36,6 @@ ON CONFLICT DO NOTHING
 
 -- name: drop_unforked
 DELETE FROM journal WHERE job = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = ?1)
+
+-- name: noted_forks
+SELECT value FROM meta WHERE key >= 'fork:' AND key < 'fork;' ORDER BY key

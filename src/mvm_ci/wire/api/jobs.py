@@ -196,7 +196,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     summary: str
     answer: str = ""
     at_ms: int | None = None
-    epoch: int = 1
+    epoch: int = 0
     place: str = ""
     bytes: int = 0
     fields: dict[str, Any] = {}
