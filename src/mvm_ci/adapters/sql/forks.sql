@@ -27,7 +27,8 @@ INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, prior
     wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size, journal_length)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22
 WHERE (SELECT coalesce(sum(journal.count), 0) FROM journal WHERE journal.job = ?1 AND journal.attempt = 1) = ?22
-    AND EXISTS (SELECT 1 FROM journal WHERE journal.job = ?23 AND journal.attempt = ?24 AND journal.first = 0)
+    AND EXISTS (SELECT 1 FROM journal
+        WHERE journal.job = ?23 AND journal.job <> ?1 AND journal.attempt = ?24 AND journal.first = 0)
 ON CONFLICT (id) DO NOTHING
 
 -- name: fork_term
