@@ -33,7 +33,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_files(directory: Path) -> None:
-    for block in [*blocks("jobs.md"), *blocks("modules.md"), *blocks("asking.md")]:
+    for page in ("jobs.md", "journal.md", "modules.md", "asking.md"):
+        write_files_of(page, directory)
+
+
+def write_files_of(page: str, directory: Path) -> None:
+    for block in blocks(page):
         if block.kind == "file":
             (directory / block.argument).write_text(block.code)
 
@@ -52,7 +57,7 @@ def run(made: Cluster, command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md", "asking.md"])
+@pytest.mark.parametrize("page", ["jobs.md", "journal.md", "modules.md", "client.md", "asking.md"])
 def test_every_example_is_marked(page: str) -> None:
     text = (DOCS / page).read_text()
     kinds = [block.kind for block in blocks(page)]
@@ -64,6 +69,26 @@ def test_the_page_on_jobs_works(made: Cluster) -> None:
     script = [block.code for block in blocks("jobs.md") if block.kind == "run"]
     shown = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)])
     for text in ("queue-paused", "run-at", "no-worker-with-labels", "selected", "deleted", "tries again"):
+        assert text in shown, text
+
+
+@pytest.mark.timeout(300)
+def test_the_page_on_journals_works(made: Cluster) -> None:
+    for name in ("order", "fixed"):  # built and compiled apart from what has a time limit below
+        made.ok("build", f"{name}.py")
+        made.run("job", "submit", f"{name}.wasm", "--input", '{"order": 1, "pause": 0}', "--wait")
+    script = [block.code for block in blocks("journal.md") if block.kind == "run"]
+    shown = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)])
+    for text in (
+        "stdout: order 18",
+        '        text: "order 18\\n"',
+        '"kind":"Finished"',
+        "agrees with all 5 entries; it sleeps until",
+        "agrees with all 6 entries; it has ended",
+        "departs at entry 5: the journal records the end with failure error",
+        '"verdict": "departs"',
+        '{"shipped": 18}',
+    ):
         assert text in shown, text
 
 

@@ -33,6 +33,10 @@ class Mutant(NamedTuple):
 EXECUTE: Final = "tests/unit/journal/test_execute.py"
 REQUESTS: Final = "tests/unit/journal/test_requests.py"
 ENGINE: Final = "tests/contract/test_engine.py"
+DAMAGE: Final = "tests/property/test_damage.py"
+REHEARSE: Final = "tests/property/test_rehearse.py"
+FORKS: Final = "tests/contract/test_job_queue_forks.py"
+RECORDINGS: Final = "tests/integration/control_plane/test_recordings.py"
 QUEUE: Final = "tests/contract/test_job_queue.py"
 REPORTS: Final = "tests/contract/test_job_queue_reports.py"
 CATALOGUE: Final = "tests/contract/test_catalogue.py"
@@ -480,5 +484,62 @@ MUTANTS: Final = (
         "                self.arm(now)\n\n    def concerns",
         "                pass\n\n    def concerns",
         ("tests/integration/control_plane/test_deadlines.py",),
+    ),
+    # ---------------------------------------------------------------- journals: damage, replays, forks
+    Mutant(
+        "a torn tail is left as it is",
+        "journal/damage.py",
+        "if segments and is_torn(segments[-1]):",
+        "if False:",
+        (f"{DAMAGE}::test_every_truncation_is_cut_at_the_last_whole_segment_or_refused",),
+    ),
+    Mutant(
+        "a changed segment is taken for a torn one",
+        "journal/damage.py",
+        "        return _BREAKS_OFF in str(error)",
+        "        return True",
+        (f"{DAMAGE}::test_noise_is_never_taken_for_a_journal", "tests/unit/journal/test_damage.py"),
+    ),
+    Mutant(
+        "a segment that is missing at the end is not missed",
+        "journal/damage.py",
+        "if length is not None and end != length:",
+        "if False:",
+        (f"{DAMAGE}::test_what_is_missing_or_stands_elsewhere_is_refused",),
+    ),
+    Mutant(
+        "a replay does what is not recorded",
+        "lifecycle/rehearse.py",
+        "        raise Reached(words(entry))",
+        "        super().write(entry)",
+        (f"{REHEARSE}::test_a_guest_agrees_with_every_beginning_of_its_journal_and_does_nothing",),
+    ),
+    Mutant(
+        "a fork is there without all of its beginning",
+        "adapters/sql/forks.sql",
+        "journal.attempt = 1) = ?26",
+        "journal.attempt = 1) <= ?26",
+        (f"{FORKS}::test_what_is_not_there_as_a_whole_is_not_forked",),
+    ),
+    Mutant(
+        "what a crash left of a fork stays",
+        "adapters/sql/store.py",
+        "            if migrations is MIGRATIONS:\n                drop_left(connection)\n",
+        "",
+        ("tests/integration/test_forks_store.py::test_what_a_crash_left_of_a_fork_goes_at_the_next_start",),
+    ),
+    Mutant(
+        "a fork begins between a request and its result",
+        "journal/prefix.py",
+        "_OPEN: Final[tuple[Any, ...]] = (HttpIntent,)",
+        "_OPEN: Final[tuple[Any, ...]] = ()",
+        ("tests/unit/journal/test_prefix.py::test_what_is_under_way_is_not_cut_off",),
+    ),
+    Mutant(
+        "a payload of another job can be had by its digest",
+        "lifecycle/recordings.py",
+        "            if not any(wanted in digests_in(segment.data) for segment in segments):",
+        "            if not segments:",
+        (f"{RECORDINGS}::test_payloads_that_the_job_refers_to_can_be_had",),
     ),
 )

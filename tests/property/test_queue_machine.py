@@ -21,7 +21,7 @@ from mvm_ci.domain.mail import of_child
 from mvm_ci.domain.options import Dependency, JobOptions, Needs, Parent
 from mvm_ci.domain.outcome import Outcome, Stopped
 from mvm_ci.domain.shown import Progress
-from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Report, Segment
+from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Prefix, Report, Segment
 from mvm_ci.ports.mail import Letter, Promise, Sent
 from tests.contract.jobs import new_job
 from tests.property.two_stores import (
@@ -249,6 +249,31 @@ class BothStores(TwoStores):
         assert self.both(lambda queue: queue.append(twice)) == [Append.DONE] * 2
         assert [piece for piece in there if piece.number not in taken] == self.box(job.id)
 
+    @rule(job=jobs, source=jobs, attempt=st.integers(1, 2), length=st.integers(1, 6), whole=st.booleans())
+    def fork(self, job: JobId, source: JobId, attempt: int, length: int, *, whole: bool) -> None:
+        known = self.journals.get((source, attempt), [])
+        ends = [segment.first + segment.count for segment in known]
+        begin = max([end for end in ends if end <= length], default=0)
+        rest = Segment(begin, length - begin, b"f")
+        others = (rest,) if whole and rest.count else ()
+        prefix = Prefix(job=source, attempt=attempt, length=length, begin=0, end=begin, others=others)
+        there = job in self.submitted
+        forked = self.both(lambda queue: queue.fork(new_job(job), prefix))
+        assert forked == (there or (bool(known) and (bool(others) or begin == length)))
+        if forked and not there:
+            self.submitted.add(job)
+
+    @rule(placed=placements, kept=st.integers(0, 3))
+    def cut(self, placed: Placed, kept: int) -> None:
+        job = self.seen.get(placed.job)
+        known = self.journals.get((placed.job, job.attempt), []) if job is not None else []
+        length = known[kept].first if kept < len(known) else 0
+        done = self.both(lambda queue: queue.cut_journal(placed, length))
+        assert done == self.is_current(placed)
+        if done and job is not None:
+            self.cuts.add(placed.job)
+            self.journals[placed.job, job.attempt] = [one for one in known if one.first < length]
+
     @precondition(lambda self: self.reports)
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
@@ -276,6 +301,7 @@ class BothStores(TwoStores):
         self.check_ends(now)
         self.seen = now
         self.revived = set()
+        self.cuts = set()
         self.check_lists()
 
     def check_step(self, before: Job, job: Job) -> None:
@@ -288,7 +314,7 @@ class BothStores(TwoStores):
         if before.state in FINAL:
             # What it is called may change, and nothing else.
             assert replace(job, options=before.options) == before
-        if job.attempt == before.attempt:
+        if job.attempt == before.attempt and job.id not in self.cuts:
             assert job.journal_length >= before.journal_length
         assert (job.session is not None) == (job.state in PLACED)
         assert (job.finished_ms is not None) == (job.state in FINAL)

@@ -62,6 +62,7 @@ class TwoStores(RuleBasedStateMachine):
         self.journals: dict[tuple[JobId, int], list[Segment]] = {}
         self.reports: list[Report] = []
         self.revived: set[JobId] = set()
+        self.cuts: set[JobId] = set()
 
     @initialize()
     def open(self) -> None:

@@ -23,7 +23,7 @@ from mvm_ci.engine.live import MAX_GUESTS
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.replay import MAX_OPEN
 from mvm_ci.journal.steps import JournalLimits
-from mvm_ci.lifecycle import family, host_calls, job_request, promises, report_checks
+from mvm_ci.lifecycle import family, host_calls, job_request, promises, recordings, report_checks
 from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
@@ -100,7 +100,8 @@ def _expected() -> dict[str, str]:
         "entries of a journal": f"{JournalLimits().entries:,}",
         "bytes of a journal": _mib(JournalLimits().bytes),
         "output of an execution": _mib(JournalLimits().log_bytes),
-        "`limit` and `tail` of a job's output": f"{api.MAX_LINES:,}",
+        "`limit` and `tail` of a job's output or journal": f"{api.MAX_LINES:,}",
+        "recordings, modules and payloads that are taken away at once": str(recordings.AT_ONCE),
         "payload inside an entry or a row": f"{INLINE_LIMIT >> 10} KiB",
         "segment of a journal": f"{MAX_SEGMENT >> 10} KiB",
         "one write of a guest to its output": _mib(core_host.MAX_LOG_BYTES),

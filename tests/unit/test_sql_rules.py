@@ -149,7 +149,7 @@ def test_states_in_statements_come_from_the_transition_table() -> None:
     expected = "UPDATE jobs SET state = CASE jobs.state WHEN 1 THEN 2 END WHERE state IN (0) OR state = 10"
     assert parse(text) == {"a": expected}
     # Numbers of states are written nowhere else.
-    for file in ("jobs.sql", "lists.sql", "changes.sql", "reports.sql"):
+    for file in ("jobs.sql", "lists.sql", "changes.sql", "reports.sql", "forks.sql"):
         assert re.findall(r"state\s*(?:=|<>|>|<|IN)\s*\(?\d", read(file)) == []
 
 
@@ -272,6 +272,14 @@ USES = {
     "insert_last_segments": [BY_ID],
     "count_segments": [BY_ID],
     "holds_segment": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first=?)"],
+    "cut_journal": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "shorten_journal": [BY_ID],
+    "fork_slice": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "noted_forks": ["meta USING PRIMARY KEY (key>? AND key<?)"],
+    "fork_segment": [BY_ID],
+    "fork_job": ["journal USING PRIMARY KEY (job=? AND attempt=?)", "(job=? AND attempt=? AND first=?)"],
+    "fork_term": [BY_ID],
+    "drop_unforked": [BY_ID, "journal USING PRIMARY KEY (job=?)"],
     "token": ["tokens USING INDEX sqlite_autoindex_tokens_2 (digest=?)"],
     "list_audit": ["audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "prune_audit": ["audit USING INTEGER PRIMARY KEY (rowid=?)"],

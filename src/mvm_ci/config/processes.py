@@ -129,6 +129,11 @@ def build_cache(source: Source) -> Path:
     return source.directory(settings.BUILD_CACHE)
 
 
+def replay_cache(source: Source) -> Path:
+    """Where ``mvm-ci replay`` keeps what it compiled. Raises ``Misconfigured``."""
+    return source.directory(settings.REPLAY_CACHE)
+
+
 def control_plane_config(source: Source) -> ControlPlaneConfig:
     """Raises ``Misconfigured``."""
     return ControlPlaneConfig(

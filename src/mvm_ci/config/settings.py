@@ -293,6 +293,14 @@ BUILD_CACHE = Setting(
     "Modules that were built before.",
     _DIR,
 )
+REPLAY_CACHE = Setting(
+    None,
+    "MVM_CI_MODULE_CACHE",
+    parsers.path,
+    "$XDG_CACHE_HOME/mvm-ci/compiled",
+    "Modules compiled for replays.",
+    _DIR,
+)
 DEV_STATE = Setting(
     "--state-dir",
     "MVM_CI_DEV_STATE_DIR",
@@ -348,6 +356,7 @@ WORKER: Final = (
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
+REPLAY: Final = (REPLAY_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
 LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
@@ -363,5 +372,6 @@ IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
     "worker": (*WORKER, LOG_LEVEL, LOG_FORMAT),
     "dev": (*DEV, LOG_LEVEL, LOG_FORMAT),
     "build": BUILD,
+    "replay": REPLAY,
 }
 """The other sections of the configuration file, one for each command that has settings of its own."""

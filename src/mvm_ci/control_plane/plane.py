@@ -37,6 +37,7 @@ from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.family import Family
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.fork import Forker
 from mvm_ci.lifecycle.guest_asks import GuestAsks
 from mvm_ci.lifecycle.mailroom import Mailroom
 from mvm_ci.lifecycle.messages import Messages
@@ -45,6 +46,7 @@ from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.recordings import Recordings
 from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.schedules import Schedules, submit
 from mvm_ci.lifecycle.secrets import Secrets
@@ -122,6 +124,7 @@ class ControlPlane:
         recorder = Recorder(
             queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter, self._went_on
         )
+        dispatcher.assignments.park = recorder.park
         self.sessions = Sessions(
             queue,
             registry,
@@ -192,6 +195,7 @@ class ControlPlane:
             changer=changer,
             messages=messages,
             promises=promises,
+            forker=Forker(queue, modules, submitter, self._backpressure, dispatcher, clock, self._inserted),
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
             schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
@@ -221,6 +225,7 @@ class ControlPlane:
             sessions=self.sessions,
             fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
+            recordings=Recordings(queue, blobs),
             ticket=endpoint.ticket,
             random=random,
             version=__version__,

@@ -213,7 +213,7 @@ M = TypeVar("M")
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def pack(messages: Iterable[ToRunner] | Iterable[FromRunner]) -> bytes:
+def pack(messages: Iterable[msgspec.Struct]) -> bytes:
     """The frames of ``messages``."""
     parts: list[bytes] = []
     for message in messages:

@@ -32,12 +32,12 @@ _OOM_SCORE: Final = "500"
 def main(arguments: list[str]) -> None:
     """The process's life."""
     parent, descriptor = map(int, arguments[:2])
-    _die_with(parent)
+    die_with(parent)
     faulthandler.enable()
     # A core dump would put the memory of guests on the disk, and with it their secrets.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.WARNING, format="runner %(process)d: %(levelname)s %(message)s")
-    runtime = _make_runtime(arguments[2])
+    runtime = make_runtime(arguments[2])
     link = RunnerLink(socket.socket(fileno=descriptor))
     try:
         setup = _setup(link)
@@ -62,7 +62,7 @@ def _setup(link: RunnerLink) -> Setup:
     return messages[0]
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Whoever kills the pool kills its runners; who stops it politely leaves them to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -79,7 +79,8 @@ def _die_with(parent: int) -> None:
         _log.debug("oom_score_adj stays as it is: %s", error)
 
 
-def _make_runtime(name: str) -> GuestRuntime:
+def make_runtime(name: str) -> GuestRuntime:
+    """What ``module:factory`` makes."""
     module, _, factory = name.partition(":")
     return cast("GuestRuntime", getattr(importlib.import_module(module), factory)())
 

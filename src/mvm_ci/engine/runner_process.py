@@ -84,7 +84,7 @@ class RunnerProcess:
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 cwd=settings.directory,
-                env=_environment(os.environ),
+                env=child_environment(os.environ),
             )
             self._descriptor = os.pidfd_open(self._process.pid)
             theirs.close()
@@ -214,5 +214,6 @@ class _Ear(asyncio.Protocol):
         self._lost()
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of ``environment`` a process that runs guests gets."""
     return {name: environment[name] for name in _ENVIRONMENT if name in environment}

@@ -44,12 +44,15 @@ class Claim(NamedTuple):
 
 
 class Dispatcher:
-    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others."""
+    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others.
+
+    ``assignments``: their ``park`` is to be set before it runs.
+    """
 
     def __init__(self, queue: JobQueue, clock: Clock, secrets: Secrets | None = None) -> None:
         """``secrets`` None: there are no jobs that name any."""
         self._queue = queue
-        self._assignments = Assignments(queue, secrets, clock)
+        self.assignments = Assignments(queue, secrets, clock)
         self._clock = clock
         self.seats = Seats()
         self.claims = 0
@@ -312,11 +315,13 @@ class Dispatcher:
         fresh = [job for job in jobs if not job.journal_length]
         well = True
         if fresh and seat.open:
-            well = await self._hand_over(seat, fresh, self._assignments.fresh(namespace, fresh))
+            well = await self._hand_over(seat, fresh, self.assignments.fresh(namespace, fresh))
         for job in jobs:
             # A seat that is gone: the queue gives the job back when the session ends or the worker returns.
             if job.journal_length and seat.open:
-                well &= await self._hand_over(seat, (job,), self._assignments.resumed(namespace, job))
+                well &= await self._hand_over(
+                    seat, (job,), self.assignments.resumed(namespace, job, seat.session)
+                )
         return well
 
     def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
@@ -332,6 +337,7 @@ class Dispatcher:
             log.warning("jobs_not_assigned", jobs=len(jobs), error=str(error))
             seat.unused(len(jobs))
             return await self._give_back([Placed(job.id, job.epoch) for job in jobs])
+        seat.unused(len(jobs) - len(items))
         if seat.open:
             self._assign(seat, items)
             for job in jobs:

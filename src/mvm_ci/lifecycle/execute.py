@@ -89,7 +89,7 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
         now_ns = host.wall_ns()
         machine = _machine(execution, host, limits, now_ns)
         calls = Calls(machine, host, limits.suspend_after_ms, now_ns, ephemeral=execution.ephemeral)
-        outcome = await _run(guest, execution.input, calls, limits.guest)
+        outcome = await run_guest(guest, execution.input, calls, limits.guest)
         if execution.ephemeral and not isinstance(outcome, Completed | Failed):
             return Result(outcome=outcome)
         return Result(outcome=outcome, tail=await calls.tail())
@@ -101,14 +101,7 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
 
 def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> Replay:
     placement = Placement(execution.epoch, execution.place, now_ns // _NS_PER_MS)
-    given = execution.input
-    identity = Identity(
-        job=execution.job,
-        attempt=execution.attempt,
-        module=execution.module,
-        input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
-        secrets=execution.secrets,
-    )
+    identity = identity_of(execution)
     if not execution.journal:
         return Replay.begin(
             identity,
@@ -127,8 +120,24 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
     )
 
 
-async def _run(guest: Guest, given: Payload, calls: Calls, limits: GuestLimits) -> Outcome:
-    """The guest's life, and its end as an entry."""
+def identity_of(execution: Execution) -> Identity:
+    """What its journal must be of."""
+    return Identity(
+        job=execution.job,
+        attempt=execution.attempt,
+        module=execution.module,
+        input=payload_digest(execution.input),
+        secrets=execution.secrets,
+    )
+
+
+def payload_digest(payload: Payload) -> Digest:
+    """Of its bytes, wherever they are."""
+    return payload.digest if isinstance(payload, BlobRef) else Digest(sha256(payload).hexdigest())
+
+
+async def run_guest(guest: Guest, given: Payload, calls: Calls, limits: GuestLimits) -> Outcome:
+    """The guest's life, and its end as an entry. Raises ``Leave`` where nothing is to be reported."""
     try:
         result: bytes | Failure
         try:

@@ -154,6 +154,13 @@ class Recorder:
         reports = [Report(placed=placed, outcome=Released()) for placed in placements]
         await self._after_reports(session, reports, await self._queue.report(reports, self._clock.now_ms()))
 
+    async def park(self, session: SessionId, placed: Placed, failure: Failure) -> None:
+        """Takes a job from a worker that cannot go on until somebody repairs something. Raises
+        ``Unavailable``.
+        """
+        reports = [Report(placed=placed, outcome=Parked(failure))]
+        await self._after_reports(session, reports, await self._queue.report(reports, self._clock.now_ms()))
+
     async def _finish_starts(self, recording: Recording) -> list[FromControlPlane]:
         placements, foreign = recording.batch.started, recording.foreign
         own = [placed for placed in placements if placed not in foreign]

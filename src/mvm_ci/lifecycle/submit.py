@@ -182,6 +182,10 @@ class Submitter:
         """Older jobs may be gone, or their idempotency keys: these are looked up anew."""
         self._keys.forget_before(job)
 
+    def new_id(self, now_ms: int) -> JobId:
+        """An id for a job that does not come by ``hand_over``."""
+        return JobId(self._ids.next(now_ms))
+
     async def settle(self) -> None:
         """Returns when every insert under way was answered."""
         while self._gathered or self._commits:

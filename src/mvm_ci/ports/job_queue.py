@@ -118,6 +118,19 @@ class Keyed(msgspec.Struct, frozen=True, kw_only=True):
     request: bytes
 
 
+class Prefix(msgspec.Struct, frozen=True, kw_only=True):
+    """The first ``length`` entries of the journal of an ``attempt`` of ``job``: its segments that lie between
+    the entries ``begin`` and ``end``, and ``others``, which hold the entries before and behind these.
+    """
+
+    job: JobId
+    attempt: int
+    length: int
+    begin: int
+    end: int
+    others: tuple[Segment, ...]
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs; everything that is given must hold. Ids: below ``before``, at least ``after``.
 
@@ -174,6 +187,15 @@ class JobQueue(Protocol):
         """
         ...
 
+    def fork(self, new: NewJob, prefix: Prefix) -> Awaitable[bool]:
+        """Inserts a pending job whose first attempt has a journal already: it is there with the whole of
+        ``prefix``, or not at all. ``False``: the other journal does not hold that (any more).
+
+        A job whose id is already there is left as it is (a repetition: ``True``). It may take several
+        commits, and takes effect with the last one.
+        """
+        ...
+
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None
     ) -> Awaitable[list[ClaimedJob]]:
@@ -201,6 +223,13 @@ class JobQueue(Protocol):
 
         A segment is written only if its placement is current and it begins at the journal's end. One
         without entries is a ``GAP``. A repetition of what the same placement appended is ``DONE``.
+        """
+        ...
+
+    def cut_journal(self, placed: Placed, length: int) -> Awaitable[bool]:
+        """Takes back the entries from ``length`` on, where a segment begins: their segments are damaged.
+
+        ``False``, and nothing changed, if the placement is over.
         """
         ...
 

@@ -57,7 +57,7 @@ class Other:
         paths = ["/v1/jobs", "/v1/schedules", "/v1/secrets", "/v1/queues", "/v1/audit?namespace=default"]
         paths += ["/v1/modules", "/v1/modules/names", f"/v1/modules/names/{MARK}/versions"]
         paths += [f"/v1/jobs/{job}/{part}" for job in self.jobs for part in ("", "journal", "explain")]
-        seen = [(await self.api.get(path.rstrip("/"))).json() for path in paths]
+        seen = [(await self.api.get(path.rstrip("/"))).text for path in paths]
         tokens = (await self.api.get("/v1/tokens")).json()["tokens"]
         return [*seen, [token for token in tokens if token["name"] == MARK]]
 

@@ -28,7 +28,8 @@ ALL = (*ROUTES, _OPENAPI)
 WITHOUT_A_METHOD = {"GET /v1/jobs/{id}/wait": "job(wait_s=...) is the same with another spelling"}
 MADE_OF_OTHERS = {"all_jobs", "close"}
 """Methods that are no route's."""
-STREAMS = {"logs", "events"}
+STREAMS = {"logs", "journal", "events"}
+NEVER_ENDING = {("logs", "wait"), ("journal", "wait"), ("events", "follow")}
 FOLLOWING = {"audit"}
 """Methods that ask for one page after the other."""
 SAMPLES: dict[Any, Any] = {
@@ -107,7 +108,7 @@ def arguments(name: str) -> dict[str, Any]:
     del hints["return"]
     found = {parameter: sample(kind) for parameter, kind in hints.items()}
     # Neither ends by itself here.
-    return found | {key: False for key in found if (name, key) in {("logs", "wait"), ("events", "follow")}}
+    return found | {key: False for key in found if (name, key) in NEVER_ENDING}
 
 
 def call(name: str) -> tuple[Table, Any]:

@@ -238,8 +238,9 @@ class Record:
         # It is nobody's child any more: its parent has heard of its end.
         changes["options"] = replace(self.job.options, parent=None, deadline_ms=None)
         if self.job.state is not JobState.DEAD:
-            attempt = self.job.attempt + (self.job.epoch > 0)
-            changes |= {"attempt": attempt, "journal_length": 0, "started_ms": None}
+            changes["started_ms"] = None
+            if self.job.epoch > 0:
+                changes |= {"attempt": self.job.attempt + 1, "journal_length": 0}
         # A dead one gave its slot back, too.
         self.begun = False
         self.move(Event.REVIVE, **changes)
@@ -260,6 +261,13 @@ class Record:
         segment = replace(segment, taken=())
         self._journals.setdefault(self.job.attempt, []).append((self.job.epoch, segment))
         self.job = replace(self.job, journal_length=self.job.journal_length + segment.count)
+
+    def cut(self, length: int) -> None:
+        """Takes back the segments of the present attempt that begin at ``length`` or behind it."""
+        if length <= self.job.journal_length:
+            journal = self._journals.get(self.job.attempt, [])
+            journal[:] = [(epoch, segment) for epoch, segment in journal if segment.first < length]
+            self.job = replace(self.job, journal_length=length)
 
     def journal(self, attempt: int) -> list[Segment]:
         """The segments of one attempt, in order."""

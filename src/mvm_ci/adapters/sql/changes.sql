@@ -32,13 +32,13 @@ UPDATE jobs SET
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from resume}
 RETURNING id, state, epoch, session
 
--- A dead job goes on in its attempt; another one begins a new attempt, without a deadline. A child is nobody's from
--- then on: its parent has heard of its end.
+-- A dead job goes on in its attempt; another one begins a new attempt, without a deadline, unless its first has not begun
+-- yet. A child is nobody's from then on: its parent has heard of its end.
 -- name: revive
 UPDATE jobs SET
     state = {after revive},
     attempt = attempt + (state <> {DEAD} AND epoch > 0),
-    journal_length = CASE state WHEN {DEAD} THEN journal_length ELSE 0 END,
+    journal_length = CASE WHEN state = {DEAD} OR epoch = 0 THEN journal_length ELSE 0 END,
     lane = lane & -2,
     started_ms = CASE state WHEN {DEAD} THEN started_ms END,
     losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL, deadline_ms = NULL, parent = NULL,

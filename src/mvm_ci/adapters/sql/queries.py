@@ -24,6 +24,7 @@ _FILES: Final = (
     "lists.sql",
     "changes.sql",
     "reports.sql",
+    "forks.sql",
     "registry.sql",
     "catalogue.sql",
     "access.sql",

@@ -167,3 +167,14 @@ SELECT first, count, data FROM journal
 WHERE job = ?1 AND attempt = ?2 AND first + count > ?3
     AND first >= coalesce((SELECT max(first) FROM journal WHERE job = ?1 AND attempt = ?2 AND first <= ?3), 0)
 ORDER BY job, attempt, first LIMIT ?4
+
+-- Both have the same guards, too.
+-- name: cut_journal
+DELETE FROM journal
+WHERE job = ?1 AND first >= ?3
+    AND attempt = (SELECT jobs.attempt FROM jobs WHERE jobs.id = ?1 AND jobs.epoch = ?2 AND jobs.state IN {from lose}
+        AND jobs.journal_length >= ?3)
+
+-- name: shorten_journal
+UPDATE jobs SET journal_length = ?3
+WHERE id = ?1 AND epoch = ?2 AND state IN {from lose} AND journal_length >= ?3

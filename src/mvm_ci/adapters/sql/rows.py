@@ -135,6 +135,12 @@ def new_job_row(new: NewJob) -> Row:
     return usual if rare == _NOTHING else usual + rare
 
 
+def whole_job_row(new: NewJob) -> Row:
+    """What the statement ``submit`` takes, also for a job that has nothing but what all have."""
+    row = new_job_row(new)
+    return row if len(row) != PLAIN else row + _NOTHING
+
+
 def term_rows(new: NewJob) -> list[Row]:
     """What the statement ``insert_terms`` takes."""
     options = new.options

@@ -11,6 +11,7 @@ from mvm_ci.adapters.sql.access import SqlAccess
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.event_log import SqlEventLog
 from mvm_ci.adapters.sql.figures import SqlFigures
+from mvm_ci.adapters.sql.fork_writes import drop_left
 from mvm_ci.adapters.sql.mail import SqlMailStore
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
@@ -50,7 +51,10 @@ class SqlStore:
         """
         descriptor = lock(directory)
         try:
-            return cls(open_writer(directory, migrations), directory, descriptor)
+            connection = open_writer(directory, migrations)
+            if migrations is MIGRATIONS:
+                drop_left(connection)
+            return cls(connection, directory, descriptor)
         except BaseException:
             os.close(descriptor)
             raise

@@ -9,6 +9,7 @@ from mvm_ci.control_plane.api.tables import (
     mail,
     modules,
     plane,
+    replays,
     schedules,
     secrets,
     workers,
@@ -16,6 +17,7 @@ from mvm_ci.control_plane.api.tables import (
 
 ROUTES: Final = (
     *jobs.ROUTES,
+    *replays.ROUTES,
     *events.ROUTES,
     *mail.ROUTES,
     *modules.ROUTES,

@@ -17,6 +17,7 @@ from mvm_ci.wire.api.access import TokenList as TokenList
 from mvm_ci.wire.api.access import TokenView as TokenView
 from mvm_ci.wire.api.access import WhoAmI as WhoAmI
 from mvm_ci.wire.api.events import EventView as EventView
+from mvm_ci.wire.api.jobs import DAMAGE as DAMAGE
 from mvm_ci.wire.api.jobs import AfterSpec as AfterSpec
 from mvm_ci.wire.api.jobs import BackoffSpec as BackoffSpec
 from mvm_ci.wire.api.jobs import BulkRequest as BulkRequest
@@ -26,11 +27,11 @@ from mvm_ci.wire.api.jobs import ChangeView as ChangeView
 from mvm_ci.wire.api.jobs import ConcurrencySpec as ConcurrencySpec
 from mvm_ci.wire.api.jobs import Explanation as Explanation
 from mvm_ci.wire.api.jobs import FailureView as FailureView
+from mvm_ci.wire.api.jobs import ForkJob as ForkJob
 from mvm_ci.wire.api.jobs import JobList as JobList
 from mvm_ci.wire.api.jobs import JobSelection as JobSelection
 from mvm_ci.wire.api.jobs import JobView as JobView
 from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
-from mvm_ci.wire.api.jobs import JournalView as JournalView
 from mvm_ci.wire.api.jobs import LogLine as LogLine
 from mvm_ci.wire.api.jobs import LogRange as LogRange
 from mvm_ci.wire.api.jobs import ProgressView as ProgressView

@@ -1,6 +1,6 @@
 """Jobs."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -193,7 +193,8 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
 class LogRange(msgspec.Struct, frozen=True, kw_only=True):
     """Which lines of a job's output: from entry ``first`` of ``attempt`` (None: its first) on; before entry
     ``to`` of that same attempt; ``limit``: no more lines than that; ``tail``: only the newest so many, and
-    then none of ``first``, ``to`` and ``limit``.
+    then none of ``first``, ``to`` and ``limit``. The same of a journal's entries; there ``attempt`` None is
+    the present one.
     """
 
     attempt: int | None = None
@@ -203,26 +204,38 @@ class LogRange(msgspec.Struct, frozen=True, kw_only=True):
     tail: int | None = None
 
 
+DAMAGE: Final = "Damage"
+"""The kind of what stands in place of an entry that cannot be read."""
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One journal entry for people. ``kind``: its type's name; ``summary``: one line; ``fields``: the rest
-    as JSON.
+    """One journal entry for people. ``kind``: its type's name, or ``Damage``, with which a journal ends;
+    ``summary``: what the guest did, ``answer``: what it was told, both cut where they are long;
+    ``bytes`` in the journal; ``fields``: all of it, as JSON.
+
+    ``epoch`` and ``place``: the placement that wrote it, and its worker's name.
     """
 
+    attempt: int
     index: int
     kind: str
     summary: str
-    epoch: int
-    place: str
+    answer: str = ""
+    at_ms: int | None = None
+    epoch: int = 0
+    place: str = ""
+    bytes: int = 0
     fields: dict[str, Any] = {}
 
 
-class JournalView(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/jobs/{id}/journal?attempt=&from=&limit=``."""
+class ForkJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A new job that begins with the first ``at`` entries of the journal of ``attempt`` (null: the present
+    one). ``module``: another one, by its digest, name or ``name@version``; null: the same.
+    """
 
-    job: str
-    attempt: int
-    length: int
-    entries: tuple[JournalEntry, ...]
+    at: int
+    attempt: int | None = None
+    module: str | None = None
 
 
 class CancelView(msgspec.Struct, frozen=True, kw_only=True):
