@@ -3,6 +3,7 @@
 #define MVM_CI_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #define MVM_CI_IMPORT(name) __attribute__((import_module("mvm_ci_v1"), import_name(name)))
 #define MVM_CI_EXPORT(name) __attribute__((export_name(name)))
@@ -28,6 +29,57 @@ static inline uint32_t mvm_ci_call(const char *name, const char *argument, char 
     uint32_t answer = mvm_ci_call_(name, __builtin_strlen(name), argument, __builtin_strlen(argument));
     to[mvm_ci_call_read(to, 0, size - 1)] = 0;
     return answer;
+}
+
+// Whether an answer is no error.
+static inline int mvm_ci_ok(const char *answer) { return !__builtin_strncmp(answer, "{\"ok\":", 6); }
+
+// The value of the first member called `name` in JSON text, copied to `to` with a zero behind it (of a text: what stands
+// between its quotes); its size, 0 if there is none.
+static inline uint32_t mvm_ci_field(const char *json, const char *name, char *to, uint32_t size) {
+    uint32_t length = __builtin_strlen(name), depth = 0, copied = 0;
+    to[0] = 0;
+    for (;; json++) {
+        if (*json == 0) return 0;
+        if (*json != '"' || __builtin_strncmp(json + 1, name, length)) continue;
+        if (!__builtin_strncmp(json + 1 + length, "\":", 2)) break;
+    }
+    json += length + 3;
+    int text = *json == '"', quoted = text, escaped = 0;
+    for (json += text; *json; json++) {
+        if (escaped) escaped = 0;
+        else if (quoted && *json == '\\') escaped = 1;
+        else if (*json == '"') {
+            if (text) break;
+            quoted = !quoted;
+        } else if (!quoted && (*json == '[' || *json == '{')) depth++;
+        else if (!quoted && (*json == ']' || *json == '}' || *json == ',')) {
+            if (depth == 0) break;
+            depth -= *json != ',';
+        }
+        if (copied + 1 < size) to[copied++] = *json;
+    }
+    to[copied] = 0;
+    return copied;
+}
+
+// The id of child `number` (from 0) in an answer to "child.start"; "" if there is none.
+static inline void mvm_ci_child(const char *answer, uint32_t number, char id[15]) {
+    id[0] = 0;
+    const char *jobs = __builtin_strstr(answer, "\"jobs\":[\"");
+    if (!jobs || __builtin_strlen(jobs) < 9 + 17 * number + 14) return;
+    __builtin_memcpy(id, jobs + 9 + 17 * number, 14);
+    id[14] = 0;
+}
+
+// Waits for mail about `topic`, `timeout_s` seconds at most (negative: as long as it takes). 1: `to` has the answer, like
+// `mvm_ci_call`; 0: it took too long; -1: `to` has the error.
+static inline int mvm_ci_wait(const char *topic, double timeout_s, char *to, uint32_t size) {
+    char argument[256], limit[32] = "null";
+    if (timeout_s >= 0) snprintf(limit, sizeof limit, "%.9f", timeout_s);
+    snprintf(argument, sizeof argument, "{\"topics\": [\"%s\"], \"timeout_s\": %s}", topic, limit);
+    mvm_ci_call("wait", argument, to, size);
+    return mvm_ci_ok(to) ? __builtin_strcmp(to, "{\"ok\":null}") != 0 : -1;
 }
 
 #endif

@@ -69,18 +69,26 @@ class NoFtp(urllib.request.BaseHandler):
         raise urllib.error.URLError("unknown url type: ftp")
 
 
+def exchange(method, url, headers, body, timeout_s, idempotent):
+    """What the host answers to a request (``headers``: pairs), a document of guest/abi/core.md."""
+    document = {
+        "method": method,
+        "url": url,
+        "headers": headers,
+        "body": base64.b64encode(body).decode(),
+        "timeout_ms": max(1, round(timeout_s * 1000)),
+        "idempotent": idempotent,
+    }
+    return json.loads(host.http(json.dumps(document)))
+
+
 def _perform(request):
     headers = {**request.unredirected_hdrs}
     headers.update((name, value) for name, value in request.headers.items() if name not in headers)
-    document = {
-        "method": request.get_method(),
-        "url": request.full_url.partition("#")[0],
-        "headers": [[name, str(value)] for name, value in headers.items() if name.lower() not in ("host", "connection")],
-        "body": base64.b64encode(_body(request.data)).decode(),
-        "timeout_ms": _timeout_ms(request.timeout),
-        "idempotent": getattr(request, "idempotent", None),
-    }
-    answer = json.loads(host.http(json.dumps(document)))
+    pairs = [(name, str(value)) for name, value in headers.items() if name.lower() not in ("host", "connection")]
+    url = request.full_url.partition("#")[0]
+    idempotent = getattr(request, "idempotent", None)
+    answer = exchange(request.get_method(), url, pairs, _body(request.data), _timeout_s(request.timeout), idempotent)
     if "error" in answer:
         raise urllib.error.URLError(_reason(**answer["error"]))
     got = answer["ok"]
@@ -90,10 +98,10 @@ def _perform(request):
     return Response(base64.b64decode(got["body"]), message, got["url"], got["status"])
 
 
-def _timeout_ms(timeout):
+def _timeout_s(timeout):
     if timeout is None or timeout is socket._GLOBAL_DEFAULT_TIMEOUT:
-        timeout = socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
-    return max(1, round(timeout * 1000))
+        return socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
+    return timeout
 
 
 def _body(data):

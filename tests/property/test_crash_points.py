@@ -14,12 +14,13 @@ from mvm_ci.testing.execution import Calls, FunctionGuest, World, place
 
 LIMITS = ExecutionLimits(suspend_after_ms=5_000)
 BETWEEN_INTENT_AND_RESULT = {name for name in POINTS if name.startswith(("append.", "effect.", "blob."))}
+SAID = b'{"to": "somebody"}'
 STEPS = ("GET", "POST", "PUT idempotent", "POST")
 
 
 def guest(payload: bytes, host: Calls) -> bytes:
-    """All kinds of durable writes and effects: small and large answers, short and long sleeps, a large
-    result.
+    """All kinds of durable writes and effects: small and large answers, short and long sleeps, a message, a
+    wait for one, a large result.
     """
     answers = []
     for number, step in enumerate(STEPS):
@@ -30,6 +31,8 @@ def guest(payload: bytes, host: Calls) -> bytes:
         answer = host.http(HttpRequest(method, url, (), b"", 1000, method == "GET" or bool(idempotent)))
         host.sleep_for(1_000_000 if number < 3 else 60_000_000_000)
         answers.append("interrupted" if answer == INTERRUPTED else repr(answer))
+    host.call("message.send", SAID)
+    host.call("wait", b'{"topics": ["message:"], "timeout_s": 1}')
     return "\n".join(answers).encode()
 
 
@@ -87,6 +90,8 @@ def test_dying_there(point: str) -> None:
         world, ends = run(CrashPoints(point, visit))
         assert ends.count(point) == 1, "it died there, once"
         assert world.shown == "0\n1\n2\n3\n"
+        (asked,) = world.asked.values()
+        assert asked in ([("message.send", SAID)], [("message.send", SAID)] * 2), "with one key"
         for number, (got, expected) in enumerate(zip(result(world), result(calm), strict=True)):
             requests = world.effects.get(next(k for k in calm.effects if k.endswith(f"-{number}")), [])
             assert all(request == requests[0] for request in requests)

@@ -148,8 +148,9 @@ class ControlPlane:
         self._family = Family(queue, stores.mail, self._mailroom, clock, submitter, changer.cancel)
         waiters.listen(self._family)
         messages = Messages(queue, self._mailroom, blobs, clock)
-        url = settings.public_url or f"http://{settings.host}:{settings.port}"
-        promises = Promises(stores.mail, self._mailroom, blobs, clock, url)
+        promises = Promises(
+            stores.mail, self._mailroom, blobs, clock, lambda: settings.public_url or self.api_url
+        )
         asks = GuestAsks(queue, stores.mail, self._mailroom, self._family, messages, promises, waiters)
         self._links = WorkerLinks(
             endpoint, self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs)

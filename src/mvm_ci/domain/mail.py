@@ -16,6 +16,7 @@ MAX_TYPE: Final = 100
 """Characters of a message's type."""
 MAX_TOPICS: Final = 1_000
 """Topics that one wait may name."""
+_DIGITS: Final = 19
 
 
 class Mail(msgspec.Struct, frozen=True, array_like=True):
@@ -32,9 +33,10 @@ class Mail(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MailWait(msgspec.Struct, frozen=True, array_like=True):
-    """An execution waits for mail about one of ``topics``."""
+    """An execution waits for mail about one of ``topics``, or (``at_once``) the word that there is none."""
 
     topics: tuple[str, ...]
+    at_once: bool = False
 
 
 encode_wait: Final = msgspec.msgpack.Encoder().encode
@@ -60,7 +62,10 @@ def of_child(job: JobId) -> str:
 def shown_topic(topic: str) -> str:
     """A topic as users see it."""
     kind, _, about = topic.partition(":")
-    return f"child:{format_job_id(int(about))}" if kind == "child" else topic
+    # A hostile worker's journal may say anything.
+    if kind != "child" or not about.isdecimal() or len(about) > _DIGITS:
+        return topic
+    return f"child:{format_job_id(int(about))}"
 
 
 def of_message(kind: str) -> str:

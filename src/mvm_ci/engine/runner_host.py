@@ -121,9 +121,15 @@ class RunnerHost:
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         number = self.strand.number
+        at_once = until_wall_ns <= time.time_ns()
+        argument = encode_wait(MailWait(topics, at_once))
+        question = AskCall(number, self._next_call(), WAIT_FOR_MAIL, "", argument)
+        if at_once:
+            # What is there already is found also by who does not wait, or whose time was over on the way.
+            answer = await self._ask(question)
+            return decode_mail(answer.answer) if isinstance(answer, AskAnswer) else ()
         self._asked = asked = Answer[Reply | None](self.strand)
-        question = encode_wait(MailWait(topics))
-        self._outside.send(AskCall(number, self._next_call(), WAIT_FOR_MAIL, "", question))
+        self._outside.send(question)
         self._outside.sleep(until_wall_ns, asked)
         answer = await asked
         if isinstance(answer, AskAnswer):

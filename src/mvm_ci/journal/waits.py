@@ -1,9 +1,13 @@
 """The replay machine's part for time: clocks, sleeps, and waits for mail."""
 
+from typing import Final
+
 from mvm_ci.domain.mail import Mail
 from mvm_ci.journal.entries import Awaited, ClockRead, Slept, Took
-from mvm_ci.journal.standing import Standing, time_of
+from mvm_ci.journal.standing import Standing, digest_of, time_of
 from mvm_ci.journal.steps import MailWait, Wait
+
+_NOTED: Final = 20  # topics that an entry names
 
 
 class Waits(Standing):
@@ -42,14 +46,15 @@ class Waits(Standing):
         takes: how its wait ended, if it did, else until when it waits; ``took`` ends it then.
         """
         duration = None if duration_ns is None else time_of(duration_ns)
-        asked = Awaited(topics, time_of(self._monotonic(now_ns) + (duration or 0)), duration)
+        noted = _noted(topics)
+        asked = Awaited(noted, time_of(self._monotonic(now_ns) + (duration or 0)), duration)
         ledger = self._ledger
         recorded = ledger.current
         if recorded is None:
             ledger.admit()
             ledger.write(asked)
             wake = asked.wake_ns
-        elif isinstance(recorded, Awaited) and (recorded.topics, recorded.duration_ns) == (topics, duration):
+        elif isinstance(recorded, Awaited) and (recorded.topics, recorded.duration_ns) == (noted, duration):
             ledger.advance()
             wake = recorded.wake_ns
         else:
@@ -86,6 +91,13 @@ class Waits(Standing):
         self._floor_ns = max(self._floor_ns, wake)
         # A call recorded after a sleep proves that it ended, whatever this machine's clock says.
         return Wait(now_ns + left) if left > 0 and ledger.current is None else None
+
+
+def _noted(topics: tuple[str, ...]) -> tuple[str, ...]:
+    """Many topics by their digest: who waits for a thousand children does so a thousand times."""
+    if len(topics) <= _NOTED:
+        return topics
+    return (f"{len(topics)} topics, digest {digest_of(topics)[:32]}",)
 
 
 def _same_sleep(recorded: Slept, asked: Slept) -> bool:

@@ -63,7 +63,10 @@ class Family:
             raise BadInput(f"jobs: {len(jobs)} children; at most {MAX_AT_ONCE} at once are allowed")
         if any(job.idempotency_key is not None for job in jobs):
             raise BadInput("idempotency_key: children have one of their own: each call starts them once")
-        keyed = [replace(job, idempotency_key=f"child-{key}-{number}") for number, job in enumerate(jobs)]
+        keyed = [
+            replace(job, idempotency_key=f"child-{key}-{number}", allow_hosts=_hosts(job, parent))
+            for number, job in enumerate(jobs)
+        ]
         checked = await self._submitter.check(keyed, parent.options.lane.namespace)
         for number, one in enumerate(checked):
             _check(number, one, parent)
@@ -139,6 +142,13 @@ class Family:
     async def _cancel_all(self, children: Sequence[JobId]) -> None:
         if children:
             await self._cancel(children)
+
+
+def _hosts(child: SubmitJob, parent: Job) -> tuple[str, ...] | None:
+    """The hosts of a child that does not say: of its parent's module, those of its parent."""
+    if child.allow_hosts is None and child.module == parent.spec.module:
+        return parent.spec.allow_hosts
+    return child.allow_hosts
 
 
 def _check(number: int, child: Checked, parent: Job) -> None:

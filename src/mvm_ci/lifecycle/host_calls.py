@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
@@ -214,6 +215,7 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
 }
 
 
+@lru_cache(4096)  # who waits for a thousand children names them a thousand times
 def _topic(text: str) -> str:
     """A topic in the words of guests, in ours."""
     kind, _, about = text.partition(":")

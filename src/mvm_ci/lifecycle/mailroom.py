@@ -19,7 +19,7 @@ Answer = Callable[[bytes], None]
 
 class _Waiting(NamedTuple):
     placed: Placed
-    topics: tuple[str, ...]
+    wait: MailWait
     answer: Answer
 
 
@@ -37,10 +37,10 @@ class Mailroom:
         return len(self._waiting)
 
     def wait(self, placed: Placed, wait: MailWait, answer: Answer) -> None:
-        """A guest waits: ``answer`` is called once there is mail about its topics. A later wait of its job
-        takes the place of this one.
+        """A guest waits: ``answer`` is called once there is mail about its topics, or (``at_once``) there is
+        none. A later wait of its job takes the place of this one.
         """
-        waiting = _Waiting(placed, wait.topics, answer)
+        waiting = _Waiting(placed, wait, answer)
         self._waiting[placed.job] = waiting
         self._looking.begin(partial(self._look, waiting))
 
@@ -74,7 +74,7 @@ class Mailroom:
 
     async def _look(self, waiting: _Waiting) -> None:
         job = waiting.placed.job
-        found = await self._store.mail(job, waiting.topics, AT_ONCE)
-        if found and self._waiting.get(job) is waiting:
+        found = await self._store.mail(job, waiting.wait.topics, AT_ONCE)
+        if (found or waiting.wait.at_once) and self._waiting.get(job) is waiting:
             del self._waiting[job]
             waiting.answer(encode_mail(found))

@@ -69,7 +69,7 @@ class ExecutionHost(Protocol):
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         """Waits in place for mail about ``topics`` that the durable journal has not; none: ``until_wall_ns``
-        was reached.
+        was reached, and if that is past, there is none.
         """
         ...
 

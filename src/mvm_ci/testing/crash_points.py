@@ -21,6 +21,10 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "wait.after": "its time has come",
         "report.before": "the placement ended, nobody knows",
         "report.after": "outcome and tail are durable, their sender does not know",
+        "ask.before": "the control plane is about to be asked",
+        "ask.after": "it has done what it was asked, its answer is known to nobody else",
+        "mail.before": "the guest is about to wait for mail",
+        "mail.after": "mail has come, or the time is over; it is not taken",
     }
 )
 """Every crash point and what holds there. Tests go through all of them; process-level tests use the same

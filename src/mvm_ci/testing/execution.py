@@ -73,7 +73,8 @@ def echo(request: HttpRequest, number: int) -> HttpResult:
 class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
-    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail.
+    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail;
+    ``coming``: mail that is there from a time on (Unix, in nanoseconds).
     ``slow``: posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that
     the outside has seen. ``now_ns`` moves only by waiting, or if a test moves it.
     """
@@ -89,6 +90,7 @@ class World:
         self.asked: dict[str, list[tuple[str, bytes]]] = {}
         self.told: list[tuple[str, bytes]] = []
         self.waiting: list[Mail] = []
+        self.coming: list[tuple[int, Mail]] = []
         self.answers: Callable[[str, bytes], bytes] = lambda _name, argument: b'{"ok":%s}' % argument
         self._respond = respond
         self._segments: list[Segment] = []
@@ -138,6 +140,16 @@ class World:
         """The control plane is asked."""
         self.asked.setdefault(key, []).append((name, argument))
         return self.answers(name, argument)
+
+    def mail(self, topics: tuple[str, ...], until_ns: int) -> tuple[Mail, ...]:
+        """What there is about ``topics``, as soon as there is any, or (none) when it is ``until_ns``."""
+        times = [at for at, mail in self.coming if mail.topic in topics]
+        if not any(mail.topic in topics for mail in self.waiting):
+            self.now_ns = max(self.now_ns, min([until_ns, *times]))
+        arrived = [(at, mail) for at, mail in self.coming if at <= self.now_ns]
+        self.coming = [one for one in self.coming if one not in arrived]
+        self.waiting += [mail for _, mail in sorted(arrived, key=lambda one: one[0])]
+        return tuple(mail for mail in self.waiting if mail.topic in topics)
 
     def put_blob(self, data: bytes) -> BlobRef:
         """Stores bytes."""
@@ -220,9 +232,7 @@ class FakeHost:
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         self.crash_points.reach("mail.before")
-        found = tuple(mail for mail in self._world.waiting if mail.topic in topics)
-        if not found:
-            self._world.now_ns = max(self._world.now_ns, until_wall_ns)
+        found = self._world.mail(topics, until_wall_ns)
         self.crash_points.reach("mail.after")
         return found
 

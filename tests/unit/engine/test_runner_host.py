@@ -9,9 +9,12 @@ from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.mail import WAIT_FOR_MAIL, Mail, MailWait, decode_wait, encode_mail
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.messages import (
+    AskAnswer,
+    AskCall,
     Awake,
     BlobBytes,
     BlobStored,
@@ -144,3 +147,35 @@ def test_giving_way_is_one_turn(host: RunnerHost) -> None:
     turn = host.give_way()
     assert turn.send(None) is None
     end(turn)
+
+
+def test_a_wait_for_mail_that_is_over_before_it_begins_hears_what_there_is(
+    host: RunnerHost, outside: Outside
+) -> None:
+    waiting = host.mail(("message:x",), 1)
+    asked = waits(waiting)
+    (question,) = outside.sent
+    assert isinstance(question, AskCall)
+    assert question.name == WAIT_FOR_MAIL
+    assert decode_wait(question.argument) == MailWait(("message:x",), at_once=True)
+    assert outside.sleeping == [], "no clock ends it"
+    mail = (Mail(3, "message:x", b"1"),)
+    assert host.answered(AskAnswer(CALL + 1, encode_mail(mail))) is asked
+    assert end(waiting) == mail
+
+
+def test_a_wait_for_mail_ends_with_it_or_with_its_time(host: RunnerHost, outside: Outside) -> None:
+    waiting = host.mail(("message:x",), 1 << 62)
+    asked = waits(waiting)
+    (question,) = outside.sent
+    assert isinstance(question, AskCall)
+    assert decode_wait(question.argument) == MailWait(("message:x",))
+    assert outside.sleeping == [asked]
+    assert host.answered(AskAnswer(CALL + 1, encode_mail(()))) is asked
+    assert end(waiting) == ()
+    assert outside.sleeping == []
+    late = host.mail(("message:x",), 1 << 62)
+    waits(late).give(None)
+    assert end(late) == ()
+    assert isinstance(outside.sent[-1], Awake)
+    assert host.answered(AskAnswer(CALL + 2, encode_mail(()))) is None, "nobody waits for it any more"
