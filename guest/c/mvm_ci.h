@@ -31,20 +31,31 @@ static inline uint32_t mvm_ci_call(const char *name, const char *argument, char 
     return answer;
 }
 
+// Has a request performed, a document of guest/abi/core.md. Its answer is returned and copied like that of `mvm_ci_call`.
+static inline uint32_t mvm_ci_request(const char *document, char *to, uint32_t size) {
+    uint32_t answer = mvm_ci_http(document, __builtin_strlen(document));
+    to[mvm_ci_http_read(to, 0, size - 1)] = 0;
+    return answer;
+}
+
 // Whether an answer is no error.
 static inline int mvm_ci_ok(const char *answer) { return !__builtin_strncmp(answer, "{\"ok\":", 6); }
 
 // The value of the first member called `name` in JSON text, copied to `to` with a zero behind it (of a text: what stands
-// between its quotes); its size, 0 if there is none.
+// between its quotes); its size, 0 if there is none. `to` is not part of `json`.
 static inline uint32_t mvm_ci_field(const char *json, const char *name, char *to, uint32_t size) {
     uint32_t length = __builtin_strlen(name), depth = 0, copied = 0;
     to[0] = 0;
     for (;; json++) {
         if (*json == 0) return 0;
-        if (*json != '"' || __builtin_strncmp(json + 1, name, length)) continue;
-        if (!__builtin_strncmp(json + 1 + length, "\":", 2)) break;
+        if (*json != '"' || __builtin_strncmp(json + 1, name, length) || json[length + 1] != '"') continue;
+        const char *next = json + length + 2;
+        while (*next && __builtin_strchr(" \t\r\n", *next)) next++;
+        if (*next != ':') continue;
+        json = next + 1;
+        while (*json && __builtin_strchr(" \t\r\n", *json)) json++;
+        break;
     }
-    json += length + 3;
     int text = *json == '"', quoted = text, escaped = 0;
     for (json += text; *json; json++) {
         if (escaped) escaped = 0;
@@ -59,8 +70,32 @@ static inline uint32_t mvm_ci_field(const char *json, const char *name, char *to
         }
         if (copied + 1 < size) to[copied++] = *json;
     }
+    while (!text && copied && __builtin_strchr(" \t\r\n", to[copied - 1])) copied--;
     to[copied] = 0;
     return copied;
+}
+
+// Base64, in which bodies travel: `size` bytes of `data` as text with a zero behind it (4 bytes for each 3 that are begun).
+static inline void mvm_ci_base64(const void *data, uint32_t size, char *to) {
+    const char *digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *from = data;
+    for (uint32_t at = 0; at < size; at += 3) {
+        uint32_t left = size - at, bits = from[at] << 16 | (left > 1 ? from[at + 1] << 8 : 0) | (left > 2 ? from[at + 2] : 0);
+        for (uint32_t n = 0; n < 4; n++) *to++ = n <= left ? digits[bits >> (18 - 6 * n) & 63] : '=';
+    }
+    *to = 0;
+}
+
+// The bytes that base64 text stands for, with a zero behind them; how many they are. `to` may be `text` itself.
+static inline uint32_t mvm_ci_unbase64(const char *text, char *to) {
+    uint32_t bits = 0, count = 0, size = 0;
+    for (; *text && *text != '='; text++) {
+        char c = *text;
+        bits = bits << 6 | (c >= 'a' ? c - 'a' + 26 : c >= 'A' ? c - 'A' : c >= '0' ? c - '0' + 52 : c == '+' ? 62 : 63);
+        if (++count % 4 != 1) to[size++] = bits >> (6 - 2 * ((count - 1) % 4));
+    }
+    to[size] = 0;
+    return size;
 }
 
 // The id of child `number` (from 0) in an answer to "child.start"; "" if there is none.

@@ -17,12 +17,14 @@ _topics = weakref.WeakValueDictionary()
 class Failed(Exception):
     """What was waited for did not succeed: a child failed or was cancelled, a promise was broken.
 
-    ``kind``, ``detail``: those of the job's failure (of a promise: "promise"); ``of``: the child or the promise.
+    ``kind``, ``message``, ``detail``: those of the job's failure (of a promise: "promise", and what it was broken with);
+    ``of``: the child or the promise.
     """
 
-    def __init__(self, kind, message, detail="", of=None):
-        super().__init__(message)
+    def __init__(self, kind, message, detail, of):
+        super().__init__(f"{of!r}: {message}")
         self.kind = kind
+        self.message = message
         self.detail = detail
         self.of = of
 
@@ -106,7 +108,7 @@ class Pending(Waitable):
         mail = self._topics[0].mail[0]
         if "failure" in mail:
             failure = mail["failure"]
-            raise Failed(failure["kind"], f"{self!r}: {failure['message']}", failure.get("detail", ""), self)
+            raise Failed(failure["kind"], failure["message"], failure.get("detail", ""), self)
         return contents(mail)
 
 
