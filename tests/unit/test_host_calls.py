@@ -1,6 +1,8 @@
 """Calls by name: a guest that asks for nonsense is told so, and goes on."""
 
 import json
+import re
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -56,6 +58,17 @@ class Around:
         ("memo.drop", json.dumps({"name": "x" * 201}).encode(), "bad-call"),
         ("memo.get", b"[" * 100_000, "bad-call"),
         ("memo.get", b"\xff", "bad-call"),
+        ("job.progress", b'{"text": "x", "more": 1}', "bad-call"),
+        ("job.progress", json.dumps({"text": "x" * 201}).encode(), "bad-call"),
+        ("job.continue", json.dumps({"input": "x" * (1 << 20)}).encode(), "too-large"),
+        ("child.start", b" " * ((1 << 20) + 1), "too-large"),
+        ("wait", b'{"topics": []}', "bad-call"),
+        ("wait", json.dumps({"topics": [f"message:{n}" for n in range(1001)]}).encode(), "bad-call"),
+        ("wait", b'{"topics": ["child:5"]}', "bad-call"),
+        ("wait", b'{"topics": ["sunrise:5"]}', "bad-call"),
+        ("wait", json.dumps({"topics": ["message:" + "x" * 101]}).encode(), "bad-call"),
+        ("wait", b'{"topics": ["message:"], "timeout_s": -1}', "bad-call"),
+        ("wait", b'{"topics": ["message:"], "timeout_s": 1e10}', "bad-call"),
     ],
 )
 def test_nonsense(name: str, argument: bytes, kind: str) -> None:
@@ -64,6 +77,14 @@ def test_nonsense(name: str, argument: bytes, kind: str) -> None:
     assert isinstance(said, dict)
     assert said["error"]["kind"] == kind
     assert [entry for entry in new(around.machine) if isinstance(entry, Memoized)] == []
+
+
+def test_the_page_on_calls_names_them_all() -> None:
+    page = (Path(__file__).parents[2] / "guest" / "abi" / "calls.md").read_text()
+    named = re.findall(r"^\| `([a-z.]+)` \|", page, re.MULTILINE)
+    said = Around().calls("nonsense", b"{}")
+    assert isinstance(said, dict)
+    assert sorted(named) == sorted(said["error"]["message"].rpartition("there are ")[2].split(", "))
 
 
 def test_a_value_is_on_its_way_as_soon_as_it_is_there() -> None:

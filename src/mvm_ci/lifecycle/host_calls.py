@@ -174,8 +174,9 @@ async def _promise(surroundings: Surroundings, argument: bytes) -> dict[str, Any
 
 
 async def _continue(surroundings: Surroundings, argument: bytes) -> None:
-    given = await surroundings.store(bytes(_decode(argument, _Input).input))
-    surroundings.continue_as_new(given)
+    given = bytes(_decode(argument, _Input).input)
+    _check_size(given)
+    surroundings.continue_as_new(await surroundings.store(given))
 
 
 async def _progress(surroundings: Surroundings, argument: bytes) -> None:
@@ -187,10 +188,7 @@ async def _progress(surroundings: Surroundings, argument: bytes) -> None:
 
 def _asked(name: str) -> Callable[[Surroundings, bytes], Awaitable[Any]]:
     async def ask(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
-        if len(argument) > MAX_ASKED:
-            raise BadCall(
-                "too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed"
-            )
+        _check_size(argument)
         answer = msgspec.json.decode(await surroundings.ask(name, argument), type=_Answer)
         if answer.error is not None:
             raise BadCall(answer.error.kind, answer.error.message)
@@ -234,6 +232,11 @@ def _decode(argument: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(argument, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadCall("bad-call", f"the argument cannot be read: {error}") from None
+
+
+def _check_size(argument: bytes) -> None:
+    if len(argument) > MAX_ASKED:
+        raise BadCall("too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed")
 
 
 def _name(name: str) -> str:
