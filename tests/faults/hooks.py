@@ -63,12 +63,19 @@ def before(owner: Any, name: str, point: str) -> None:
 
 def in_the_worker() -> None:
     from mvm_ci.adapters.http.client import GuestHttpClient
+    from mvm_ci.domain.mail import WAIT_FOR_MAIL
+    from mvm_ci.worker.asks import Asks
     from mvm_ci.worker.intake import Intake
     from mvm_ci.worker.outbox import Outbox
     from mvm_ci.worker.payloads import Payloads
 
     around(GuestHttpClient, "fetch", "effect")
     around(Payloads, "put", "blob")
+    wait = Asks.ask
+    around(Asks, "ask", "ask")
+    ask: Callable[..., Any] = Asks.ask
+    # Waits for mail have their points in the runner, where the guest waits.
+    setattr(Asks, "ask", lambda *args: (wait if args[2] == WAIT_FOR_MAIL else ask)(*args))  # noqa: B010
     around(Outbox, "append", "append")
     before(Outbox, "ended", "report.before")
     before(Outbox, "recorded", "report.after")
@@ -87,6 +94,7 @@ def in_a_runner() -> None:
         reach("wait.after")
 
     setattr(RunnerHost, "wait_until", wait_until)  # noqa: B010 - for mypy
+    around(RunnerHost, "mail", "mail")
 
 
 def strange_clock() -> None:

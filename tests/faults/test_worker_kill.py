@@ -95,6 +95,10 @@ AT: Final = (
     ("blob.after", 1),
     ("wait.before", 1),
     ("wait.after", 1),
+    ("ask.before", 1),
+    ("ask.after", 1),
+    ("mail.before", 1),
+    ("mail.after", 1),
     ("report.before", 1),
     ("report.after", 1),
 )
@@ -108,7 +112,9 @@ def test_every_named_point_is_one_at_which_a_process_dies() -> None:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("rig", ["600s"], indirect=True)
-@pytest.mark.parametrize("points", [AT[:5], AT[5:9], AT[9:]], ids=["append", "effect", "rest"])
+@pytest.mark.parametrize(
+    "points", [AT[:5], AT[5:9], AT[9:13], AT[13:]], ids=["append", "effect", "wait", "rest"]
+)
 def test_a_worker_killed_at_a_named_point_repeats_no_finished_effect(
     rig: Rig, web: Web, points: tuple[tuple[str, int], ...]
 ) -> None:
@@ -116,19 +122,22 @@ def test_a_worker_killed_at_a_named_point_repeats_no_finished_effect(
     plan = hooks / "plan.json"
     worker = rig.worker("mortal", environ=environ)
     steps = [("get", f"{web.url}/large"), ("post", f"{web.url}/once"), ("sleep", 0.05), ("bytes", 5_000)]
+    steps += [("annotate", "late"), ("receive", "go")]
     for point in points:
         web.posts.clear()
         web.repeatable.clear()
         plan.write_text(json.dumps(point))
         (job,) = rig.submit(steps)
+        rig.ask("POST", "/v1/messages", {"to": job, "type": "go", "body": "gone"})
         assert worker.wait() == -signal.SIGKILL, f"{point}: {worker.stderr}"
         plan.unlink()
         worker = rig.started("mortal", "mortal", environ)
         ended = rig.ended(job)
         assert (ended["state"], ended.get("attempt", 1)) == ("completed", 1), point
         assert ended["epoch"] == (1 if point[0] == "report.after" else 2)
-        answer, told, text = rig.ask("GET", f"/v1/jobs/{job}/result")
-        assert (answer, text) == (200_000, "r" * 5_000)
+        answer, told, text, message = rig.ask("GET", f"/v1/jobs/{job}/result")
+        assert (answer, text, message) == (200_000, "r" * 5_000, "gone")
+        assert ended["metadata"] == {"stage": "late"}
         assert set(web.repeatable) == {("/large", f"{job}-1-0")}
         if point in INTERRUPTED:
             assert told == "interrupted", point

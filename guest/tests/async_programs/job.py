@@ -25,6 +25,10 @@ def note(place, what):
     print(line)
 
 
+def shown(outcomes):
+    return [str(one) if isinstance(one, BaseException) else one for one in outcomes]
+
+
 async def sleep(place, seconds):
     await asyncio.sleep(seconds)
     return "slept"
@@ -41,7 +45,7 @@ async def child(place, takes):
 
 
 async def children(place, each):
-    return await asyncio.gather(*mvm_ci.start_all([{"takes": takes} for takes in each]), return_exceptions=True)
+    return shown(await asyncio.gather(*mvm_ci.start_all([{"takes": takes} for takes in each]), return_exceptions=True))
 
 
 async def promise(place, takes):
@@ -87,8 +91,8 @@ async def one_by_one(place, nodes):
 
 
 async def together(place, nodes):
-    done = await asyncio.gather(*(do(f"{place}.{number}", node) for number, node in enumerate(nodes)), return_exceptions=True)
-    return [str(one) if isinstance(one, Exception) else one for one in done]
+    jobs = [do(f"{place}.{number}", node) for number, node in enumerate(nodes)]
+    return shown(await asyncio.gather(*jobs, return_exceptions=True))
 
 
 async def group(place, nodes):

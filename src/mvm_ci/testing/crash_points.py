@@ -15,16 +15,16 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "append.after": "they are durable, their sender does not know",
         "effect.before": "a request is about to leave",
         "effect.after": "the outside has seen it, its result is known to nobody else",
+        "ask.before": "the control plane is about to be asked",
+        "ask.after": "it has done what it was asked for, its answer is known to nobody else",
+        "mail.before": "the guest is about to wait for mail in place",
+        "mail.after": "mail has come, or its time is over",
         "blob.before": "a large payload is about to be stored",
         "blob.after": "it is stored, nothing refers to it yet",
         "wait.before": "the guest is about to wait in place",
         "wait.after": "its time has come",
         "report.before": "the placement ended, nobody knows",
         "report.after": "outcome and tail are durable, their sender does not know",
-        "ask.before": "the control plane is about to be asked",
-        "ask.after": "it has done what it was asked, its answer is known to nobody else",
-        "mail.before": "the guest is about to wait for mail",
-        "mail.after": "mail has come, or the time is over; it is not taken",
     }
 )
 """Every crash point and what holds there. Tests go through all of them; process-level tests use the same

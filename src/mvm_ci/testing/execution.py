@@ -10,8 +10,8 @@ from typing import Final
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.mail import Mail
-from mvm_ci.domain.outcome import Outcome
-from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef
+from mvm_ci.domain.outcome import Continued, Outcome
+from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry, Logged
@@ -73,10 +73,12 @@ def echo(request: HttpRequest, number: int) -> HttpResult:
 class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
-    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail;
-    ``coming``: mail that is there from a time on (Unix, in nanoseconds).
-    ``slow``: posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that
-    the outside has seen. ``now_ns`` moves only by waiting, or if a test moves it.
+    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``mail``: what was not
+    taken, with the time at which it comes, in that order; ``on_mail``: called when a guest waits for some;
+    ``cancelled``: the job is being cancelled. ``attempt``: of the present execution; ``given``: what it went
+    on with as new; ``past``: the journals before. ``slow``: posted entries outlast even a guest's wait.
+    ``effects``: per idempotency key the requests that the outside has seen. ``now_ns`` moves only by waiting,
+    or if a test moves it.
     """
 
     def __init__(self, respond: Callable[[HttpRequest, int], HttpResult] = echo) -> None:
@@ -88,9 +90,13 @@ class World:
         self.slow = False
         self.waited_ns: list[int] = []
         self.asked: dict[str, list[tuple[str, bytes]]] = {}
+        self.cancelled = False
+        self.on_mail: Callable[[], None] = lambda: None
         self.told: list[tuple[str, bytes]] = []
-        self.waiting: list[Mail] = []
-        self.coming: list[tuple[int, Mail]] = []
+        self.mail: list[tuple[int, Mail]] = []
+        self.attempt = 1
+        self.given: Payload = b""
+        self.past: list[list[Entry]] = []
         self.answers: Callable[[str, bytes], bytes] = lambda _name, argument: b'{"ok":%s}' % argument
         self._respond = respond
         self._segments: list[Segment] = []
@@ -109,7 +115,21 @@ class World:
     @property
     def shown(self) -> str:
         """All text that users have seen."""
-        return "".join(entry.text for entry in self.entries if isinstance(entry, Logged))
+        return "".join(entry.text for entry in self.all_entries if isinstance(entry, Logged))
+
+    @property
+    def all_entries(self) -> list[Entry]:
+        """The durable entries of all executions."""
+        return [entry for journal in (*self.past, self.entries) for entry in journal]
+
+    def arrived(self, topics: tuple[str, ...]) -> tuple[Mail, ...]:
+        """The mail about ``topics`` that is there."""
+        return tuple(mail for at_ns, mail in self.mail if at_ns <= self.now_ns and mail.topic in topics)
+
+    def wait(self, topics: tuple[str, ...], until_ns: int) -> None:
+        """Time passes until there is some, or until ``until_ns``."""
+        times = [at_ns for at_ns, mail in self.mail if mail.topic in topics]
+        self.now_ns = max(self.now_ns, min([until_ns, *times]))
 
     def append(self, epoch: int, segment: Segment) -> Append:
         """Compare and append, as a job queue does it."""
@@ -118,7 +138,7 @@ class World:
         if segment.first != len(self.entries):
             return Append.GAP
         self._segments.append(segment)
-        self.waiting = [mail for mail in self.waiting if mail.number not in segment.taken]
+        self.mail = [(at_ns, mail) for at_ns, mail in self.mail if mail.number not in segment.taken]
         return Append.DONE
 
     def report(self, epoch: int, result: Result) -> bool:
@@ -128,6 +148,11 @@ class World:
         if result.tail is not None and self.append(epoch, result.tail) is not Append.DONE:
             return False
         self.outcome = result.outcome
+        if isinstance(result.outcome, Continued):
+            self.past.append(self.entries)
+            self._segments.clear()
+            self.attempt += 1
+            self.given = result.outcome.input
         return True
 
     def respond(self, request: HttpRequest, key: str) -> HttpResult:
@@ -140,16 +165,6 @@ class World:
         """The control plane is asked."""
         self.asked.setdefault(key, []).append((name, argument))
         return self.answers(name, argument)
-
-    def mail(self, topics: tuple[str, ...], until_ns: int) -> tuple[Mail, ...]:
-        """What there is about ``topics``, as soon as there is any, or (none) when it is ``until_ns``."""
-        times = [at for at, mail in self.coming if mail.topic in topics]
-        if not any(mail.topic in topics for mail in self.waiting):
-            self.now_ns = max(self.now_ns, min([until_ns, *times]))
-        arrived = [(at, mail) for at, mail in self.coming if at <= self.now_ns]
-        self.coming = [one for one in self.coming if one not in arrived]
-        self.waiting += [mail for _, mail in sorted(arrived, key=lambda one: one[0])]
-        return tuple(mail for mail in self.waiting if mail.topic in topics)
 
     def put_blob(self, data: bytes) -> BlobRef:
         """Stores bytes."""
@@ -185,6 +200,9 @@ class FakeHost:
 
     async def give_way(self) -> None:
         """Nobody else is there."""
+
+    def cancelled(self) -> bool:
+        return self._world.cancelled
 
     def random_seed(self) -> bytes:
         return bytes(range(32))
@@ -232,7 +250,10 @@ class FakeHost:
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         self.crash_points.reach("mail.before")
-        found = self._world.mail(topics, until_wall_ns)
+        self._world.on_mail()
+        if not self._world.cancelled:
+            self._world.wait(topics, until_wall_ns)
+        found = self._world.arrived(topics)
         self.crash_points.reach("mail.after")
         return found
 
@@ -272,16 +293,17 @@ def place(
 ) -> Result | Crashed:
     """Places the execution once more and runs it until it ends or its process dies.
 
-    ``arrives``: how many of the segments that are on their way when it dies become durable all the same.
+    ``given``: the input, until it goes on as new with another one; ``arrives``: how many of the segments that
+    are on their way when it dies become durable all the same.
     """
     host = FakeHost(world, crash_points)
     execution = Execution(
         job=_JOB,
-        attempt=1,
+        attempt=world.attempt,
         epoch=host.epoch,
         place=f"worker-{host.epoch}",
         module=MODULE,
-        input=given,
+        input=given if world.attempt == 1 else world.given,
         journal=world.journal,
     )
     try:

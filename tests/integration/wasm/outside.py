@@ -63,9 +63,10 @@ class Outside(World):
         self._numbers += 1
         mail = Mail(self._numbers, topic, None if failure else body, failure)
         at_ns = self.now_ns + seconds * S + S // 2 + self._numbers * 1_000_000
-        self.coming.append((at_ns, mail))
+        self.mail.append((at_ns, mail))
+        self.mail.sort(key=lambda one: one[0])
 
     def wake(self) -> None:
         """Time goes on until what a suspended job waits for."""
         if isinstance(self.outcome, Suspended):
-            self.mail(self.outcome.topics, self.outcome.wake_ms * 1_000_000)
+            self.wait(self.outcome.topics, self.outcome.wake_ms * 1_000_000)
