@@ -12,13 +12,12 @@ A request is taken to be repeatable after a crash if its method is GET or HEAD. 
 import base64
 import http.client
 import io
-import json
 import socket
 import urllib.error
 import urllib.request
 import urllib.response
 
-from wit_world.imports import host
+from mvm_ci.calls import exchange
 
 _DEFAULT_TIMEOUT_S = 30.0
 
@@ -67,19 +66,6 @@ class NoFtp(urllib.request.BaseHandler):
 
     def ftp_open(self, request):
         raise urllib.error.URLError("unknown url type: ftp")
-
-
-def exchange(method, url, headers, body, timeout_s, idempotent):
-    """What the host answers to a request (``headers``: pairs), a document of guest/abi/core.md."""
-    document = {
-        "method": method,
-        "url": url,
-        "headers": headers,
-        "body": base64.b64encode(body).decode(),
-        "timeout_ms": max(1, round(timeout_s * 1000)),
-        "idempotent": idempotent,
-    }
-    return json.loads(host.http(json.dumps(document)))
 
 
 def _perform(request):

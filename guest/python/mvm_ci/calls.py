@@ -1,5 +1,6 @@
-"""Calls by name: the way of every function of this package to the host."""
+"""The way of every function of this package to the host: calls by name, and requests."""
 
+import base64
 import json
 
 from wit_world.imports import host
@@ -19,3 +20,16 @@ def call(name, argument):
     if "error" in answer:
         raise CallError(answer["error"]["kind"], answer["error"]["message"])
     return answer["ok"]
+
+
+def exchange(method, url, headers, body, timeout_s, idempotent):
+    """What the host answers to a request (``headers``: pairs), a document of guest/abi/core.md."""
+    document = {
+        "method": method,
+        "url": url,
+        "headers": headers,
+        "body": base64.b64encode(body).decode(),
+        "timeout_ms": max(1, round(timeout_s * 1000)),
+        "idempotent": idempotent,
+    }
+    return json.loads(host.http(json.dumps(document)))

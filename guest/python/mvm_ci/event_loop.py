@@ -97,9 +97,14 @@ class EventLoop(asyncio.BaseEventLoop):
             self._begin_timers(self.time())
 
     def _topics(self):
-        return list(dict.fromkeys(
-            topic for future, topics in self._awaited.items() if not future.done() for topic in topics
-        ))  # fmt: skip
+        awaited = [topics for future, topics in self._awaited.items() if not future.done()]
+        found = list(dict.fromkeys(topic for topics in awaited for topic in topics))
+        if len(found) > waiting.AT_ONCE:
+            raise RuntimeError(
+                f"{len(found)} children, promises and types of messages are awaited at once; "
+                f"at most {waiting.AT_ONCE} can be: let a semaphore hold the others back"
+            )
+        return found
 
     def _wake(self):
         for future, topics in self._awaited.items():

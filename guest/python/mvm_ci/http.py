@@ -15,7 +15,7 @@ import time
 import urllib.parse
 from email.message import Message
 
-from mvm_ci_urllib import exchange
+from mvm_ci.calls import exchange
 
 _TIMEOUT_S = 30.0
 _LONGEST_RETRY_AFTER_S = 86_400.0

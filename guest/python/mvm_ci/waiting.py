@@ -4,12 +4,15 @@ What comes about a *topic* is taken by whichever wait is for it, and kept here u
 """
 
 import base64
+import itertools
 import time
 import weakref
 from collections import deque
 
 from mvm_ci.calls import call
 
+AT_ONCE = 1_000
+"""Topics that one wait names at most."""
 _LONGEST_S = 10 * 365 * 86_400.0
 _topics = weakref.WeakValueDictionary()
 
@@ -130,7 +133,9 @@ def as_completed(*pending, timeout=None):
     until = None if timeout is None else time.monotonic() + timeout
     left = dict.fromkeys(pending)
     while left:
-        ended = first(*left, timeout=None if until is None else max(0.0, until - time.monotonic()))
+        seconds = None if until is None else max(0.0, until - time.monotonic())
+        # One wait names no more; the others have their turn.
+        ended = first(*itertools.islice(left, AT_ONCE), timeout=seconds)
         if ended is None:
             raise TimeoutError(f"{len(left)} of {len(pending)} have not ended within {timeout} s")
         del left[ended]

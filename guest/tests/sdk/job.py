@@ -63,6 +63,21 @@ def times_out(seconds):
     return {**said, "done": child.done, "result": child.result(), "done now": child.done}
 
 
+def too_many(argument):
+    started = children([100] * 1001)
+    said = []
+    for wait in (lambda: mvm_ci.gather(*started, timeout=0), lambda: mvm_ci.first(*started), lambda: asyncio.run(together(started))):
+        try:
+            wait()
+        except Exception as error:
+            said.append(str(error))
+    return said
+
+
+async def together(awaitables):
+    return await asyncio.gather(*awaitables)
+
+
 def mix(argument):
     """Whatever comes first of a child, a promise and two types of messages."""
     child, promise, inbox = mvm_ci.start({"takes": 4}), mvm_ci.promise("2"), mvm_ci.messages("a", "b")

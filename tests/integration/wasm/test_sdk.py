@@ -77,6 +77,13 @@ def test_waits_end_in_time(sdk: OnlyGuest, seconds: float) -> None:
     assert (said["done"], said["done now"]) == (False, True)
 
 
+def test_more_than_one_wait_can_name(sdk: OnlyGuest) -> None:
+    gathered, first, together = call(Outside(), sdk, "too_many")
+    assert gathered == "1001 of 1001 have not ended within 0 s"
+    assert first == "1001 topics; there must be 1 to 1000"
+    assert together.startswith("1001 children, promises and types of messages are awaited at once")
+
+
 def test_a_wait_for_children_promises_and_messages_at_once(sdk: OnlyGuest) -> None:
     found = call(Outside([(1, "b"), (3, "a"), (9, "b")]), sdk, "mix")
     assert found == [["b", 0], ["Promise", 2], ["a", 1], ["Child", 4], ["b", 2], 32, "http://here/"]
