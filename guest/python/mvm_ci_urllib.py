@@ -12,14 +12,12 @@ A request is taken to be repeatable after a crash if its method is GET or HEAD. 
 import base64
 import http.client
 import io
-import json
 import socket
 import urllib.error
 import urllib.request
 import urllib.response
 
-import mvm_ci
-from wit_world.imports import host
+from mvm_ci.calls import exchange
 
 _DEFAULT_TIMEOUT_S = 30.0
 
@@ -73,18 +71,11 @@ class NoFtp(urllib.request.BaseHandler):
 def _perform(request):
     headers = {**request.unredirected_hdrs}
     headers.update((name, value) for name, value in request.headers.items() if name not in headers)
-    document = {
-        "method": request.get_method(),
-        "url": request.full_url.partition("#")[0],
-        "headers": [[name, str(value)] for name, value in headers.items() if name.lower() not in ("host", "connection")],
-        "body": base64.b64encode(_body(request.data)).decode(),
-        "timeout_ms": _timeout_ms(request.timeout),
-        "idempotent": getattr(request, "idempotent", None),
-    }
-    answer = json.loads(host.http(json.dumps(document)))
+    pairs = [(name, str(value)) for name, value in headers.items() if name.lower() not in ("host", "connection")]
+    url = request.full_url.partition("#")[0]
+    idempotent = getattr(request, "idempotent", None)
+    answer = exchange(request.get_method(), url, pairs, _body(request.data), _timeout_s(request.timeout), idempotent)
     if "error" in answer:
-        if answer["error"]["kind"] == "cancelled":
-            raise mvm_ci.Cancelled(answer["error"]["message"])
         raise urllib.error.URLError(_reason(**answer["error"]))
     got = answer["ok"]
     message = http.client.HTTPMessage()
@@ -93,10 +84,10 @@ def _perform(request):
     return Response(base64.b64decode(got["body"]), message, got["url"], got["status"])
 
 
-def _timeout_ms(timeout):
+def _timeout_s(timeout):
     if timeout is None or timeout is socket._GLOBAL_DEFAULT_TIMEOUT:
-        timeout = socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
-    return max(1, round(timeout * 1000))
+        return socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
+    return timeout
 
 
 def _body(data):

@@ -1,6 +1,8 @@
 """Calls by name: a guest that asks for nonsense is told so, and goes on."""
 
 import json
+import re
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -69,15 +71,19 @@ class Around:
         ("wait", b"{}", "bad-call"),
         ("wait", b'{"topics": []}', "bad-call"),
         ("wait", json.dumps({"topics": ["message:"] * 1_001}).encode(), "bad-call"),
-        ("wait", b'{"topics": ["message"], "timeout_s": -1}', "bad-call"),
+        ("wait", b'{"topics": ["message:"], "timeout_s": -1}', "bad-call"),
+        ("wait", b'{"topics": ["message:"], "timeout_s": 1e10}', "bad-call"),
         ("wait", b'{"topics": ["message:"], "timeout_s": 1e300}', "bad-call"),
         ("wait", b'{"topics": ["child:nobody"]}', "bad-call"),
+        ("wait", b'{"topics": ["child:5"]}', "bad-call"),
         ("wait", b'{"topics": ["other:x"]}', "bad-call"),
         ("wait", b'{"topics": ["message:a\\u0000b"]}', "bad-call"),
         ("wait", json.dumps({"topics": ["message:" + "x" * 101]}).encode(), "bad-call"),
         ("job.progress", json.dumps({"text": "x" * 201}).encode(), "bad-call"),
         ("job.progress", b'{"text": 1}', "bad-call"),
+        ("job.progress", b'{"text": "x", "more": 1}', "bad-call"),
         ("job.continue", b"{}", "bad-call"),
+        ("job.continue", json.dumps({"input": "x" * (1 << 20)}).encode(), "too-large"),
         ("promise.create", b'{"label": 1}', "bad-call"),
         ("child.start", b'"' + b"x" * (1 << 20) + b'"', "too-large"),
         ("secret.get", b"{}", "bad-call"),
@@ -90,6 +96,14 @@ def test_nonsense(name: str, argument: bytes, kind: str) -> None:
     assert isinstance(said, dict)
     assert said["error"]["kind"] == kind
     assert [entry for entry in new(around.machine) if isinstance(entry, Memoized)] == []
+
+
+def test_the_page_on_calls_names_them_all() -> None:
+    page = (Path(__file__).parents[2] / "guest" / "abi" / "calls.md").read_text()
+    named = re.findall(r"^\| `([a-z.]+)` \|", page, re.MULTILINE)
+    said = Around().calls("nonsense", b"{}")
+    assert isinstance(said, dict)
+    assert sorted(named) == sorted(said["error"]["message"].rpartition("there are ")[2].split(", "))
 
 
 def test_a_value_is_on_its_way_as_soon_as_it_is_there() -> None:

@@ -19,6 +19,7 @@ MAX_TYPE: Final = 100
 MAX_TOPICS: Final = 1_000
 """Topics that one wait may name."""
 _MAX_TOPIC: Final = MAX_TYPE + len("message:")
+_DIGITS: Final = 19
 
 
 class Mail(msgspec.Struct, frozen=True, array_like=True):
@@ -74,7 +75,10 @@ def of_child(job: JobId) -> str:
 def shown_topic(topic: str) -> str:
     """A topic as users see it."""
     kind, _, about = topic.partition(":")
-    return f"child:{format_job_id(int(about))}" if kind == "child" else topic
+    # A hostile worker's journal may say anything.
+    if kind != "child" or not about.isdecimal() or len(about) > _DIGITS:
+        return topic
+    return f"child:{format_job_id(int(about))}"
 
 
 def of_message(kind: str) -> str:

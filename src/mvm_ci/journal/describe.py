@@ -5,7 +5,7 @@ from typing import Final, assert_never
 from zlib import crc32
 
 from mvm_ci.domain.http import HttpRequest
-from mvm_ci.domain.mail import Mail
+from mvm_ci.domain.mail import Mail, shown_topic
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.journal.entries import (
     Awaited,
@@ -117,13 +117,13 @@ def _memo(entry: Memoized) -> str:
 
 def _wait(entry: Awaited) -> str:
     until = "" if entry.duration_ns is None else f" for {_seconds(entry.duration_ns)}"
-    return f"a wait{until} for mail about {_quoted(', '.join(entry.topics))}"
+    return f"a wait{until} for mail about {_quoted(', '.join(map(shown_topic, entry.topics)))}"
 
 
 def _mail(mail: Mail | None) -> str:
     if mail is None:
         return "that a wait for mail took too long"
-    about = f"mail {mail.number} about {_quoted(mail.topic)}"
+    about = f"mail {mail.number} about {_quoted(shown_topic(mail.topic))}"
     if mail.failure is not None:
         return f"{about}: failure {mail.failure.kind.value}"
     return f"{about} {_contents(mail.body or b'')}"

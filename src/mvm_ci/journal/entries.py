@@ -126,6 +126,7 @@ class Called(msgspec.Struct, frozen=True, array_like=True, tag=10):
 
 class Awaited(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """The guest waits for mail about ``topics`` until ``wake_ns`` (monotonic); written when the wait begins.
+    Of many topics, their number and digest.
 
     ``duration_ns``: how long it asked to wait; None: as long as it takes, whatever ``wake_ns`` says.
     """

@@ -64,7 +64,10 @@ class Family:
             raise BadInput(f"jobs: {len(jobs)} children; at most {MAX_AT_ONCE} at once are allowed")
         if any(job.idempotency_key is not None for job in jobs):
             raise BadInput("idempotency_key: children have one of their own: each call starts them once")
-        keyed = [replace(job, idempotency_key=f"child-{key}-{number}") for number, job in enumerate(jobs)]
+        keyed = [
+            replace(job, idempotency_key=f"child-{key}-{number}", allow_hosts=_hosts(job, parent))
+            for number, job in enumerate(jobs)
+        ]
         namespace = parent.options.lane.namespace
         try:
             checked = await self._submitter.check(keyed, namespace)
@@ -165,6 +168,13 @@ def _orphaned(parent: Job | None, attempt: int) -> bool:
     if parent.state in FINAL:
         return parent.state is not JobState.COMPLETED
     return parent.first_attempt <= attempt < parent.attempt
+
+
+def _hosts(child: SubmitJob, parent: Job) -> tuple[str, ...] | None:
+    """The hosts of a child that does not say: of its parent's module, those of its parent."""
+    if child.allow_hosts is None and child.module == parent.spec.module:
+        return parent.spec.allow_hosts
+    return child.allow_hosts
 
 
 def _check(number: int, child: Checked, parent: Job) -> None:

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
@@ -229,9 +230,11 @@ async def _promise(surroundings: Surroundings, argument: bytes) -> dict[str, Any
 
 
 async def _continue(surroundings: Surroundings, argument: bytes) -> None:
-    given = await surroundings.store(bytes(_decode(argument, _Input).input))
+    given = bytes(_decode(argument, _Input).input)
+    _check_size(given)
+    stored = await surroundings.store(given)
     surroundings.tell_rest()
-    surroundings.continue_as_new(given)
+    surroundings.continue_as_new(stored)
 
 
 async def _progress(surroundings: Surroundings, argument: bytes) -> None:
@@ -243,10 +246,7 @@ async def _progress(surroundings: Surroundings, argument: bytes) -> None:
 
 def _asked(name: str) -> Callable[[Surroundings, bytes], Awaitable[Any]]:
     async def ask(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
-        if len(argument) > MAX_ASKED:
-            raise BadCall(
-                "too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed"
-            )
+        _check_size(argument)
         answer = msgspec.json.decode(await surroundings.ask(name, argument), type=_Answer)
         if answer.error is not None:
             raise BadCall(answer.error.kind, answer.error.message)
@@ -274,6 +274,7 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
 }
 
 
+@lru_cache(4096)  # who waits for a thousand children names them a thousand times
 def _topic(text: str) -> str:
     """A topic in the words of guests, in ours."""
     kind, _, about = text.partition(":")
@@ -292,6 +293,11 @@ def _decode(argument: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(argument, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadCall("bad-call", f"the argument cannot be read: {error}") from None
+
+
+def _check_size(argument: bytes) -> None:
+    if len(argument) > MAX_ASKED:
+        raise BadCall("too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed")
 
 
 def _name(name: str) -> str:

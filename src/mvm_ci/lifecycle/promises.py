@@ -25,7 +25,7 @@ _MESSAGE: Final = 4_096
 
 
 class Promises:
-    """``url``: where the API is reached from outside, without a slash at its end."""
+    """``url``: says where the API is reached from outside, without a slash at its end."""
 
     def __init__(
         self, store: MailStore, mailroom: Mailroom, blobs: BlobStore, clock: Clock, url: Callable[[], str]

@@ -29,10 +29,13 @@ def written(directory: Path, text: str, name: str = "job.py") -> Path:
         ("\ndef run(): pass\n", r"job\.py:2: run must take exactly one argument"),
         ("def run(a, b): pass\n", "exactly one argument"),
         ("def run(a, *, b): pass\n", "exactly one argument"),
-        ("async def run(input): pass\n", "run is async"),
         ("class A:\n def run(input): pass\n", "there is no function run"),
         ("import ssl" + RUN, r"job\.py:1: the module ssl cannot work in a guest: a guest has no sockets"),
-        ("def run(input):\n from asyncio import run\n", r"job\.py:2: the module asyncio cannot work"),
+        ("async def run(a, b): pass\n", "exactly one argument"),
+        (
+            "import asyncio as a" + RUN + "a.open_connection",
+            r"job\.py:3: asyncio\.open_connection cannot work",
+        ),
         ("from concurrent import futures" + RUN, r"concurrent\.futures cannot work"),
         ("import multiprocessing.pool" + RUN, "multiprocessing cannot work"),
         ("import threading as t\n" + RUN + "t.Thread(target=run)", r"threading\.Thread cannot work"),
@@ -76,6 +79,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         "run = lambda input: 1",
         "def run(input, more=1, *rest, key=2): pass",
         "def run(*inputs): pass",
+        "async def run(input): pass",
+        "import mvm_ci.http\nfrom mvm_ci import children" + RUN,
         "try:\n def run(input): pass\nfinally: pass",
     ],
 )
@@ -105,6 +110,20 @@ def test_warnings_of_frozen_values(tmp_path: Path) -> None:
     warnings = analyse(written(tmp_path, text + RUN)).warnings
     lines = [warning.partition("job.py:")[2].partition("(")[0] for warning in warnings]
     assert sorted(lines) == ["4: time.time", "6: datetime.datetime.now", "7: random.random"]
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("import mvm_ci" + RUN, False),
+        ("async def run(input): pass", True),
+        ("async def work(): pass" + RUN, True),
+        ("import asyncio" + RUN, True),
+        ("def run(input):\n from asyncio import sleep\n", True),
+    ],
+)
+def test_asyncio_is_in_the_guests_that_need_it_alone(tmp_path: Path, text: str, needed: object) -> None:
+    assert ("asyncio" in analyse(written(tmp_path, text)).modules) is needed
 
 
 def test_a_build_is_made_once(tmp_path: Path) -> None:

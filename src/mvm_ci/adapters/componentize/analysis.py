@@ -23,6 +23,8 @@ RESERVED: Final = ("componentize_py", "mvm_ci", "wit_world", "poll_loop")
 """Beginnings of module names that the guest's runtime uses itself."""
 _SDK: Final = "mvm_ci"
 """The one of them that a job may import."""
+_EVENT_LOOP: Final = "asyncio"
+"""What ``async`` functions need, also if the job does not import it."""
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,8 @@ def analyse(source: Path) -> Analysis:
     while waiting:
         scanned, path, package = waiting.popleft()
         _check_names(scanned, path)
+        if scanned.awaits:
+            found.modules.add(_EVENT_LOOP)
         found.warnings += _frozen(scanned, path)
         for name, path_of_name in _local_modules(scanned, path, package, root, found):
             found.files[name] = path_of_name
@@ -97,8 +101,6 @@ def _check_entry(scanned: Scan, source: Path) -> None:
         if "run" not in scanned.bound:
             raise BadInput(f"{source}: there is no function run; a job defines run(input)")
         return
-    if isinstance(entry, ast.AsyncFunctionDef):
-        raise BadInput(f"{source}:{entry.lineno}: run is async; a job's run is an ordinary function")
     given = entry.args
     positional = [*given.posonlyargs, *given.args]
     required = len(positional) - len(given.defaults)
@@ -159,7 +161,8 @@ def _note(name: str, parts: tuple[str, ...], where: str, *, guarded: bool, found
             raise BadInput(f"{where}: the module {refused[0]} cannot work in a guest: {refused[1]}")
         if refused is not None:
             return
-    if name.partition(".")[0] not in sys.stdlib_module_names and name != _SDK:
+    top = name.partition(".")[0]
+    if top not in sys.stdlib_module_names and top != _SDK:
         if guarded:
             return
         raise BadInput(

@@ -20,6 +20,7 @@ from mvm_ci.domain.module import Manifest, inspect, with_manifest
 
 _ENTRY: Final = "mvm_ci_entry"
 _BUILD_MODULE: Final = "mvm_ci_build"
+_RUNTIME: Final = ("mvm_ci_", "mvm_ci/")
 # The package has no __main__, and its script's place is known only to the installer.
 _COMPONENTIZE: Final = (
     "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
@@ -97,7 +98,8 @@ def _module_name(source: Path) -> str:
 def _staged(source: Path, job: str, analysis: Analysis) -> dict[str, bytes]:
     """All files of the build, by their path in its directory."""
     guest = guest_directory()
-    staged = {f"python/{path.name}": path.read_bytes() for path in sorted((guest / "python").glob("*.py"))}
+    runtime = sorted((guest / "python").rglob("*.py"))
+    staged = {path.relative_to(guest).as_posix(): path.read_bytes() for path in runtime}
     staged["wit/world.wit"] = (guest / "wit" / "world.wit").read_bytes()
     staged[f"python/{job}.py"] = source.read_bytes()
     for path in analysis.files.values():
@@ -167,7 +169,7 @@ def _failure(text: str, analysis: Analysis) -> BadInput:
         return BadInput(f"{analysis.places[missing[1]]}: there is no module {missing[1]} in a guest")
     raised = re.findall(r"(?m)^\s*([\w.]+(?:Error|Exception|Exit|Interrupt)\b.*)$", text)
     frames = re.findall(r'File "/\d+/([^"]+)", line (\d+)', text)
-    own = [f"{path}:{line}" for path, line in frames if not path.startswith("mvm_ci_")]
+    own = [f"{path}:{line}" for path, line in frames if not path.startswith(_RUNTIME)]
     if raised and own:
         return BadInput(f"{own[-1]}: importing the job failed: {raised[-1].strip()}")
     return BadInput(f"componentize-py failed: {' '.join(text.split())[-_COMPLAINT_CHARS:]}")

@@ -12,7 +12,6 @@ _THREADS: Final = "a guest cannot start threads"
 _WINDOWS: Final = "it exists on Windows only"
 
 UNSUPPORTED_MODULES: Final = {
-    "asyncio": "its event loop needs sockets; write ordinary blocking code, waiting is cheap here",
     "bz2": _ABSENT,
     "compression.bz2": _ABSENT,
     "compression.lzma": _ABSENT,
@@ -52,6 +51,12 @@ UNSUPPORTED_MODULES: Final = {
 
 UNSUPPORTED_NAMES: Final = {
     "_thread.start_new_thread": _THREADS,
+    "asyncio.create_subprocess_exec": _PROCESSES,
+    "asyncio.create_subprocess_shell": _PROCESSES,
+    "asyncio.open_connection": _SOCKETS,
+    "asyncio.open_unix_connection": _SOCKETS,
+    "asyncio.start_server": _SOCKETS,
+    "asyncio.start_unix_server": _SOCKETS,
     "http.client.HTTPConnection": _SOCKETS,
     "http.client.HTTPSConnection": _SOCKETS,
     "os.execv": _PROCESSES,

@@ -42,6 +42,7 @@ class Scan(msgspec.Struct, kw_only=True):
     module_calls: list[tuple[str, int]] = []
     bound: set[str] = set()
     entry: ast.FunctionDef | ast.AsyncFunctionDef | None = None
+    awaits: bool = False
 
 
 def scan(tree: ast.Module) -> Scan:
@@ -53,6 +54,8 @@ def scan(tree: ast.Module) -> Scan:
             name = _resolve(node, aliases)
             if name is not None:
                 scanned.names.append((name, node.lineno))
+        elif isinstance(node, ast.AsyncFunctionDef):
+            scanned.awaits = True
     for statement in _at_import(tree):
         _note_binding(statement, scanned)
         if isinstance(statement, ast.Call):
