@@ -3,6 +3,10 @@
 Executed once while the guest is built (its imports are kept in the guest's memory image), then called for each run.
 """
 
+import mvm_ci_files
+
+mvm_ci_files.install()  # first: others keep the functions that it replaces
+
 import io
 import json
 import sys
@@ -22,6 +26,7 @@ for name, descriptor in (("stdout", 1), ("stderr", 2)):
 job = mvm_ci_preload.load(
     mvm_ci_build.JOB, mvm_ci_build.MODULES, mvm_ci_build.OPTIONAL, mvm_ci_build.SOURCES
 )
+mvm_ci_files.keep(mvm_ci_build.DIRECTORIES, left_out=("mvm_ci",))
 
 
 def _error(message, detail="", kind="error"):
