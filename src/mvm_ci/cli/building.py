@@ -16,7 +16,7 @@ def build_job(job: Path, target: Path | None, *, relock: bool = False) -> "Build
     from mvm_ci.cli import output
 
     output.note(f"building {job}")
-    made = build(job, target or _target(job), cache=_cache(), relock=relock, tell=output.note)
+    made = build(job, target or target_of(job), cache=_cache(), relock=relock, tell=output.note)
     for warning in made.warnings:
         output.note(f"warning: {warning}")
     return made
@@ -30,7 +30,8 @@ def check_job(job: Path, *, relock: bool) -> "CheckReport":
     return check(job, cache=_cache(), relock=relock, tell=output.note)
 
 
-def _target(job: Path) -> Path:
+def target_of(job: Path) -> Path:
+    """The module of ``job``: beside a script, in a directory."""
     return job / f"{job.resolve().name}.wasm" if job.is_dir() else job.with_suffix(".wasm")
 
 

@@ -11,11 +11,12 @@ import pytest
 from mvm_ci.adapters.componentize.build import build
 from mvm_ci.adapters.componentize.guest_python import MARKERS, STDLIB
 from mvm_ci.adapters.componentize.limits import ABSENT, UNSUPPORTED_MODULES
+from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestFailed, GuestLimits
 from tests.integration.wasm.conftest import CACHE, GUESTS, Load
 from tests.integration.wasm.fakes import FakeHost, OnlyGuest
-from tests.integration.wasm.wheels import make_almanac
+from tests.integration.wasm.wheels import make_almanac, make_wheel
 
 pytestmark = pytest.mark.timeout(400)  # one of them builds
 
@@ -119,3 +120,16 @@ def test_the_packages_of_the_building_machine_are_out_of_reach(packaged: OnlyGue
         "almanac",
         "almanac-1",
     }
+
+
+def test_a_package_that_fails_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel(tmp_path / "wheels", "one", "1.0", {"one.py": "import os\nos.environ['NOWHERE']\n"})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    job = tmp_path / "job.py"
+    job.write_text("# /// script\n# dependencies = ['one']\n# ///\nimport one\ndef run(input): pass\n")
+    with pytest.raises(
+        BadInput, match=r"^job\.py:4: importing the job failed: KeyError: 'NOWHERE'"
+    ) as caught:
+        build(job, tmp_path / "job.wasm", cache=tmp_path / "cache")
+    assert str(caught.value).endswith(" (in one 1.0, one.py:2)")
