@@ -27,7 +27,7 @@ for name, descriptor in (("stdout", 1), ("stderr", 2)):
 job = mvm_ci_preload.load(
     mvm_ci_build.JOB, mvm_ci_build.MODULES, mvm_ci_build.OPTIONAL, mvm_ci_build.SOURCES
 )
-mvm_ci_files.keep(mvm_ci_build.DIRECTORIES, left_out=("mvm_ci",))
+mvm_ci_files.keep(mvm_ci_build.DIRECTORIES, left_out="mvm_ci")
 
 
 def _error(message, detail="", kind="error"):

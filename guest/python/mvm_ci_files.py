@@ -35,11 +35,11 @@ def install():
 
 
 def keep(roots, left_out):
-    """Reads all files below ``roots``, but for those whose names begin with one of ``left_out``."""
+    """Reads all files below ``roots``, but for those in a root itself whose names begin with ``left_out``."""
     for root in roots:
         for directory, inner, names in os.walk(root):
             inner[:] = [name for name in sorted(inner) if name != "__pycache__"]
-            names = [name for name in sorted(names) if not name.startswith(left_out)]
+            names = [name for name in sorted(names) if directory != root or not name.startswith(left_out)]
             _directories[directory] = (*inner, *names)
             for name in names:
                 path = f"{directory}/{name}"

@@ -8,7 +8,7 @@ import pytest
 from mvm_ci.adapters.componentize.plan import Plan, make_plan
 from mvm_ci.adapters.componentize.wheels import MAX_BYTES, MAX_FILES
 from mvm_ci.domain.errors import BadInput, TooLarge, Unavailable
-from tests.integration.wasm.wheels import make_almanac, make_wheel
+from tests.integration.wasm.wheels import make_almanac, make_wheel, see_only
 
 RUN = "\ndef run(input): pass\n"
 
@@ -50,8 +50,7 @@ class Workshop:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     made = Workshop(tmp_path)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(made.wheels))
+    see_only(made.wheels, monkeypatch)
     return made
 
 
@@ -87,7 +86,7 @@ def test_what_was_fetched_once_needs_no_index(shop: Workshop, monkeypatch: pytes
     shop.wheel("one")
     shop.write("one")
     shop.plan()
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shop.directory / "none"))
+    see_only(shop.directory / "none", monkeypatch)
     assert shop.pins() == ["one==1.0"]
 
 
@@ -185,7 +184,7 @@ def test_no_such_package(shop: Workshop) -> None:
 
 
 def test_a_directory_of_wheels_that_is_not_there(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shop.directory / "none"))
+    see_only(shop.directory / "none", monkeypatch)
     shop.write("one")
     assert f"(Location '{shop.directory / 'none'}' is ignored: " in shop.reason()
 

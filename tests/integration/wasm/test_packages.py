@@ -16,7 +16,7 @@ from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestFailed, GuestLimits
 from tests.integration.wasm.conftest import CACHE, GUESTS, Load
 from tests.integration.wasm.fakes import FakeHost, OnlyGuest
-from tests.integration.wasm.wheels import make_almanac, make_wheel
+from tests.integration.wasm.wheels import make_almanac, make_wheel, see_only
 
 pytestmark = pytest.mark.timeout(400)  # one of them builds
 
@@ -29,8 +29,7 @@ def packaged(load: Load, tmp_path_factory: pytest.TempPathFactory) -> OnlyGuest:
     job = Path(shutil.copytree(GUESTS / "tests" / "packaged", directory / "job")) / "job.py"
     (job.parent / "parts" / "unsupported.txt").write_text("\n".join(UNSUPPORTED_MODULES))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PIP_NO_INDEX", "1")
-        patch.setenv("PIP_FIND_LINKS", str(directory / "wheels"))
+        see_only(directory / "wheels", patch)
         report = build(job, directory / "job.wasm", cache=CACHE / "built")
     assert report.packages == ("acme-clock==0.9", "acme-units==2.0", "almanac==1.4.0")
     assert report.warnings == ()
@@ -64,9 +63,9 @@ def test_data_files_are_read_where_they_were(packaged: OnlyGuest) -> None:
         "pathlib": text,
         "lines": [text],
         "bytes": 256,
-        "names": ["deep", "moon.txt"],
-        "walk": [["", ["deep"], ["moon.txt"]], ["/deep", [], ["stars.bin"]]],
-        "glob": ["moon.txt", "stars.bin"],
+        "names": ["deep", "moon.txt", "mvm_ci.txt"],
+        "walk": [["", ["deep"], ["moon.txt", "mvm_ci.txt"]], ["/deep", [], ["stars.bin"]]],
+        "glob": ["moon.txt", "mvm_ci.txt", "stars.bin"],
         "exists": [True, True, False],
         "own": "beside the job\n",
         "source": "def fail():",
@@ -124,8 +123,7 @@ def test_the_packages_of_the_building_machine_are_out_of_reach(packaged: OnlyGue
 
 def test_a_package_that_fails_when_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_wheel(tmp_path / "wheels", "one", "1.0", {"one.py": "import os\nos.environ['NOWHERE']\n"})
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    see_only(tmp_path / "wheels", monkeypatch)
     job = tmp_path / "job.py"
     job.write_text("# /// script\n# dependencies = ['one']\n# ///\nimport one\ndef run(input): pass\n")
     with pytest.raises(

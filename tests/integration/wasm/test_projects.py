@@ -37,7 +37,8 @@ def test_a_project_goes_with_all_files_of_its_package(tmp_path: Path) -> None:
         },
     )
     (source / "crawler" / "robots.txt").write_text("all")
-    (source / "crawler" / ".hidden").write_text("")
+    for name in (".hidden", "_fast.cpython-311-x86_64-linux-gnu.so"):
+        (source / "crawler" / name).write_text("")
     (source / "crawler" / "__pycache__").mkdir()
     (source / "crawler" / "__pycache__" / "job.cpython-311.pyc").write_text("")
     plan = planned(source)

@@ -4,6 +4,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 
 def make_wheel(
     directory: Path,
@@ -31,6 +33,12 @@ def make_wheel(
         for key, content in contents.items():
             archive.writestr(zipfile.ZipInfo(key), content)
     return path
+
+
+def see_only(directory: Path, patch: pytest.MonkeyPatch) -> None:
+    """All that pip finds are the wheels in ``directory``."""
+    patch.setenv("PIP_NO_INDEX", "1")
+    patch.setenv("PIP_FIND_LINKS", str(directory))
 
 
 def make_almanac(directory: Path) -> None:
@@ -61,6 +69,7 @@ def make_almanac(directory: Path) -> None:
         "almanac/plugins/old.py": "import imp\n",
         "almanac/data/moon.txt": "waxing, waning\n",
         "almanac/data/deep/stars.bin": bytes(range(256)),
+        "almanac/data/mvm_ci.txt": "named as the runtime is",
     }
     entry = {
         "entry_points.txt": "[almanac.plugins]\nlunar = almanac.plugins.lunar\n",

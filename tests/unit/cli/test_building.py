@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mvm_ci.cli.building import target_of
-from tests.integration.wasm.wheels import make_wheel
+from tests.integration.wasm.wheels import make_wheel, see_only
 from tests.unit.cli.fake_api import CommandLine
 
 HEADER = "# /// script\n# dependencies = ['one']\n# ///\n"
@@ -18,8 +18,7 @@ HEADER = "# /// script\n# dependencies = ['one']\n# ///\n"
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A job with a package, and a cache of its own."""
     make_wheel(tmp_path / "wheels", "one", "1.0", {"one.py": "import random\nLUCK = random.random()\n"})
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    see_only(tmp_path / "wheels", monkeypatch)
     monkeypatch.setenv("MVM_CI_BUILD_CACHE", str(tmp_path / "cache"))
     job = tmp_path / "job.py"
     job.write_text(f"{HEADER}import one\ndef run(input): pass\n")

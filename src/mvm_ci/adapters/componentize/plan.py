@@ -3,14 +3,17 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from mvm_ci.adapters.componentize.analysis import Analysis, analyse
 from mvm_ci.adapters.componentize.packages import Packages, provide
 from mvm_ci.adapters.componentize.project import Job, read_job
-from mvm_ci.adapters.componentize.wheels import MAX_BYTES, MAX_FILES
+from mvm_ci.adapters.componentize.wheels import COMPILED, MAX_BYTES, MAX_FILES
 from mvm_ci.domain.errors import BadInput, TooLarge, Unavailable
+
+_LEFT_OUT: Final = (".pyc", *COMPILED)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +112,7 @@ def _below(directory: Path) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__pycache__")
         for name in sorted(names):
             path = Path(at, name)
-            if not name.startswith(".") and not name.endswith(".pyc") and path.is_file():
+            if not name.startswith(".") and not name.endswith(_LEFT_OUT) and path.is_file():
                 yield path
 
 

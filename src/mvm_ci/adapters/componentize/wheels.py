@@ -19,7 +19,7 @@ from mvm_ci.domain.errors import BadInput, TooLarge
 MAX_BYTES: Final = 32 << 20
 """All files of a job and its packages, unpacked."""
 MAX_FILES: Final = 5_000
-_COMPILED: Final = (".so", ".pyd", ".dylib", ".dll", ".a", ".lib")
+COMPILED: Final = (".so", ".pyd", ".dylib", ".dll", ".a", ".lib")
 _INFO: Final = ".dist-info"
 _DATA: Final = ".data"
 _UNPACKED: Final = ("purelib", "platlib")
@@ -116,7 +116,7 @@ def _place(name: str, title: str) -> str | None:
 
 def _check(wheel: Wheel, title: str) -> None:
     for path in wheel.files:
-        if path.endswith(_COMPILED) or ".so." in PurePosixPath(path).name:
+        if path.endswith(COMPILED) or ".so." in PurePosixPath(path).name:
             raise BadInput(f"{title}: it cannot be in a guest: {path} is compiled for a machine")
         top = PurePosixPath(path).parts[0].removesuffix(".py")
         if top in STDLIB or top.startswith(RESERVED):
