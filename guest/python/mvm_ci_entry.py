@@ -3,6 +3,10 @@
 Executed once while the guest is built (its imports are kept in the guest's memory image), then called for each run.
 """
 
+import mvm_ci_files
+
+mvm_ci_files.install()  # first: others keep the functions that it replaces
+
 import io
 import json
 import sys
@@ -11,6 +15,7 @@ import types
 
 import mvm_ci_build
 import mvm_ci_preload
+import mvm_ci_settle
 import mvm_ci_urllib
 import wit_world
 from componentize_py_types import Err
@@ -31,6 +36,7 @@ if asyncio is not None:
     from mvm_ci import event_loop
 
     event_loop.install()
+mvm_ci_files.keep(mvm_ci_build.DIRECTORIES, left_out="mvm_ci")
 
 
 def _error(message, detail="", kind="error"):
@@ -79,3 +85,17 @@ class WitWorld(wit_world.WitWorld):
             return json.dumps(result, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise _error(f"the result of run() is not JSON: {error}") from None
+
+
+class _NoJob:
+    run = dict
+
+
+def _run_without_job(given):
+    global job
+    kept, job = job, _NoJob
+    WitWorld().run(given)
+    job = kept
+
+
+mvm_ci_settle.settle(_run_without_job)

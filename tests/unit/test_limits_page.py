@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from mvm_ci.adapters.componentize import wheels
 from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
@@ -50,6 +51,8 @@ def _expected() -> dict[str, str]:
     return {
         "module": _mib(MAX_MODULE_BYTES),
         "imports, or exports, of a module": f"{MAX_IMPORTS:,}",
+        "files of a Python job and its packages": f"{wheels.MAX_FILES:,}",
+        "bytes of a Python job and its packages, unpacked": _mib(wheels.MAX_BYTES),
         "compiling a module: time": f"{CompileLimits().seconds} s",
         "compiling a module: memory": _mib(CompileLimits().memory_bytes),
         "JSON body of a request": _mib(api.MAX_BODY),

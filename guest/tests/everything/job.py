@@ -46,6 +46,15 @@ def effects(argument):
     }
 
 
+def seeds(argument):
+    random.seed(7)
+    first = random.random()
+    random.seed(7)
+    again = random.random()
+    random.seed()
+    return {"function": random.seed.__qualname__, "first": first, "again": again, "fresh": random.random()}
+
+
 def memos(argument):
     def fails():
         raise ValueError("not this time")

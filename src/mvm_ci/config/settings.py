@@ -290,7 +290,7 @@ BUILD_CACHE = Setting(
     "MVM_CI_BUILD_CACHE",
     parsers.path,
     "$XDG_CACHE_HOME/mvm-ci/build",
-    "Modules that were built before.",
+    "Modules that were built before, and packages.",
     _DIR,
 )
 REPLAY_CACHE = Setting(

@@ -36,6 +36,19 @@ def test_effects_are_the_hosts(everything: OnlyGuest) -> None:
     assert all(size <= 256 for name, size in host.calls if name == "random" and isinstance(size, int))
 
 
+def test_a_start_asks_for_randomness_once(everything: OnlyGuest) -> None:
+    host = FakeHost()
+    call(everything, "echo", host=host)
+    assert host.calls == [("random", 32)]
+
+
+def test_the_random_module_is_whole_again_after_the_start(everything: OnlyGuest) -> None:
+    said = call(everything, "seeds")
+    assert said["function"] == "Random.seed"
+    assert said["again"] == said["first"]
+    assert said["fresh"] != said["first"]
+
+
 def test_the_same_answers_give_the_same_run(everything: OnlyGuest) -> None:
     first, second = FakeHost(), FakeHost()
     assert call(everything, "effects", host=first) == call(everything, "effects", host=second)
