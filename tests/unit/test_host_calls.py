@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mvm_ci.domain.payload import Payload
+from mvm_ci.files.system import FileSystem
 from mvm_ci.journal.entries import Memoized
 from mvm_ci.journal.replay import Replay
 from mvm_ci.lifecycle.host_calls import answer
@@ -15,6 +16,7 @@ from tests.unit.journal.machines import fresh, new
 class Around:
     def __init__(self) -> None:
         self.machine: Replay = fresh()
+        self.files = FileSystem()
         self.posts = 0
 
     async def load(self, payload: Payload) -> bytes:

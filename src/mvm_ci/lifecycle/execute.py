@@ -24,6 +24,7 @@ from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind, Outcome, Parked, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Segment
+from mvm_ci.files.system import FileLimits, FileSystem
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement
 from mvm_ci.journal.replay import Replay
@@ -134,15 +135,32 @@ class Calls:
     What the machine raises leaves the guest as ``Leave``: parked, or failed at a limit.
     """
 
-    __slots__ = ("_host", "_posted", "_posted_ns", "_shows", "_suspend_after_ns", "machine")
+    __slots__ = (
+        "_files",
+        "_host",
+        "_limits",
+        "_posted",
+        "_posted_ns",
+        "_shows",
+        "_suspend_after_ns",
+        "machine",
+    )
 
     def __init__(self, machine: Replay, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> None:
         self.machine = machine
         self._host = host
+        self._limits = limits.guest
+        self._files: FileSystem | None = None  # most guests have none
         self._suspend_after_ns = limits.suspend_after_ms * _NS_PER_MS
         self._posted = False  # something was posted and perhaps is not durable
         self._posted_ns = now_ns
         self._shows = False  # text is waiting to be posted
+
+    @property
+    def files(self) -> FileSystem:
+        if self._files is None:
+            self._files = FileSystem(FileLimits(bytes=self._limits.memory_bytes))
+        return self._files
 
     def wall_clock_ns(self) -> int:
         return self._clock(wall=True)

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from mvm_ci.domain.payload import Payload
+from mvm_ci.files.system import FileSystem
 from mvm_ci.journal.describe import storable
 from mvm_ci.journal.replay import Replay
 
@@ -20,6 +21,11 @@ class Surroundings(Protocol):
     """The execution of the guest that calls."""
 
     machine: Replay
+
+    @property
+    def files(self) -> FileSystem:
+        """The guest's files."""
+        ...
 
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
@@ -66,8 +72,12 @@ async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
 
 async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
     asked = _decode(argument, _Memo)
-    found = surroundings.machine.memo_get(_name(asked.name))
+    name = _name(asked.name)
+    found = surroundings.machine.memo_get(name)
+    surroundings.files.undo(name)  # of a computation that was given up
     if found is None:
+        # What it does to its files until it puts the value is passed by at replay, so it is undone then.
+        surroundings.files.begin(name)
         return None
     return {"value": msgspec.Raw(await surroundings.load(found))}
 
@@ -76,12 +86,15 @@ async def _memo_put(surroundings: Surroundings, argument: bytes) -> None:
     asked = _decode(argument, _MemoValue)
     name = _name(asked.name)
     surroundings.machine.memo_put(name, await surroundings.store(bytes(asked.value)))
+    surroundings.files.undo(name)
     # It may have taken hours: it is not to wait for the next request.
     surroundings.post()
 
 
 async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
-    surroundings.machine.memo_put(_name(_decode(argument, _Memo).name), None)
+    name = _name(_decode(argument, _Memo).name)
+    surroundings.machine.memo_put(name, None)
+    surroundings.files.undo(name)
 
 
 _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {

@@ -1,6 +1,6 @@
 """Components of our WIT world (Python guests): linked and instantiated for each run."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from ctypes import addressof
 from typing import Any, Final
 
@@ -8,13 +8,13 @@ import msgspec
 import wasmtime
 from wasmtime.component import Component, ExportIndex, Linker
 
-from mvm_ci.adapters.wasm import capi, http_json
-from mvm_ci.adapters.wasm.byte_functions import RANDOM_BYTES, add_random_bytes
+from mvm_ci.adapters.wasm import capi, component_files, component_streams, http_json, overrides
 from mvm_ci.adapters.wasm.component_call import ComponentCall
+from mvm_ci.adapters.wasm.component_host import ComponentRun, define, define_resource
 from mvm_ci.adapters.wasm.component_values import Prepare, Value, result_text, set_text, text, waiting
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
-from mvm_ci.adapters.wasm.overrides import Sleeper, functions, waiting_functions
+from mvm_ci.adapters.wasm.overrides import Sleeper
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import COMPONENT_HOST
 from mvm_ci.domain.outcome import FailureKind
@@ -24,7 +24,6 @@ from mvm_ci.ports.guest import GuestFailed, GuestLimits, HostCalls
 _INSTANCES: Final = 200
 _TABLES: Final = 50
 _MEMORIES: Final = 10
-_UNWIND: Final = "unwound by the host"
 
 
 class _GuestError(msgspec.Struct, frozen=True):
@@ -45,19 +44,25 @@ class ComponentLoader:
         self.linker.allow_shadowing = True
         capi.add_wasi(self.linker)
         self._alive: list[Any] = []
+        sleeper = Sleeper(engine)
+        resources = {**component_streams.RESOURCES, **component_files.RESOURCES}
+        at_once = {
+            **overrides.functions(),
+            **component_streams.functions(sleeper),
+            **component_files.FUNCTIONS,
+        }
         own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http, "call": _call}}
-        at_once, waits = functions(), {**waiting_functions(Sleeper(engine)), **own}
+        waits = {**overrides.waiting_functions(sleeper), **own}
         with self.linker.root() as root:
             for interface in sorted(at_once.keys() | waits.keys()):
                 with root.add_instance(interface) as instance:
-                    for name, function in at_once.get(interface, {}).items():
-                        instance.add_func(name, self._callback(function))
+                    for name, kind in resources.get(interface, {}).items():
+                        define_resource(instance, name, kind, current, self._alive)
+                    define(instance, at_once.get(interface, {}), current, self._alive)
                     for name, prepare in waits.get(interface, {}).items():
                         callback = waiting(current, prepare)
                         capi.define_in_component(instance, name, callback)
                         self._alive.append(callback)
-                    if interface in RANDOM_BYTES:
-                        self._alive.append(add_random_bytes(instance, RANDOM_BYTES[interface], current))
 
     def load(self, path: str) -> "ComponentGuest":
         """The guest in the compiled file at ``path``. Raises ``BadModule``."""
@@ -69,25 +74,6 @@ class ComponentLoader:
         if entry is None:
             raise BadModule("the component exports no function run")
         return ComponentGuest(self, component, entry)
-
-    def _callback(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        current = self.current
-
-        def call(store: wasmtime.StoreContext, *arguments: Any) -> Any:
-            run = None
-            try:
-                run = current.get()
-                run.check()
-                return function(run, store, *arguments)
-            except BaseException as error:
-                # A BaseException would crash the process, and another exception would be kept in a global
-                # of the package: the reason stays in the run, the engine hears no more than that there is
-                # one.
-                if run is not None:
-                    run.keep(error)
-                raise wasmtime.WasmtimeError(_UNWIND) from None
-
-        return call
 
 
 def _http(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
@@ -116,10 +102,11 @@ class ComponentGuest:
             payload.decode()
         except UnicodeDecodeError as error:
             raise guest_failed(FailureKind.ERROR, f"the input is not UTF-8: {error}") from None
-        run = Run(payload, host, limits)
+        run = ComponentRun(payload, host, limits)
         with wasmtime.Store(self._loader.engine) as store:
             store.set_limits(limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES)
-            store.set_wasi(self._wasi(run))
+            # It knows nothing: what a guest may find is replaced.
+            store.set_wasi(wasmtime.WasiConfig())
             context = capi.address(store._context())
             capi.slice_time(context)
             given, answer = (Value * 1)(), (Value * 1)()
@@ -132,30 +119,8 @@ class ComponentGuest:
             finally:
                 for values in (given, answer):
                     capi.component_value_delete(addressof(values))
-        # A host call that failed may have been hidden from the engine (output streams); its reason still
-        # counts.
-        run.check()
         run.flush()
         return _result(answered, limits)
-
-    def _wasi(self, run: Run) -> wasmtime.WasiConfig:
-        config = wasmtime.WasiConfig()
-        config.stdout_custom = self._output("stdout", run)
-        config.stderr_custom = self._output("stderr", run)
-        return config
-
-    def _output(self, stream: str, run: Run) -> Callable[[bytes], None]:
-        def write(data: bytes) -> None:
-            try:
-                run.check()
-                run.write(stream, data)
-            except BaseException as error:
-                # An error returned from here would be an OSError that the guest can catch. Its time slice
-                # ends at once, and with that the guest.
-                run.keep(error)
-                self._loader.engine.increment_epoch()
-
-        return write
 
 
 def _result(answered: tuple[bool, bytes] | None, limits: GuestLimits) -> bytes:

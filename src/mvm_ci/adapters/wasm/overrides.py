@@ -5,20 +5,26 @@ version is silently ignored, and the guest would see the real clock: ``WASI_VERS
 one of the library, which ``self_test`` proves.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from ctypes import addressof, c_void_p
 from typing import Any, Final
 
 import wasmtime
 from wasmtime import _bindings as bindings
-from wasmtime.component import Component, Linker, Record
+from wasmtime.component import Component, Linker
 
 from mvm_ci.adapters.wasm import capi
+from mvm_ci.adapters.wasm.component_host import Call, Function
+from mvm_ci.adapters.wasm.component_images import group, octets, record, u32, u64
 from mvm_ci.adapters.wasm.component_values import Prepare
 from mvm_ci.adapters.wasm.current_run import Run
+from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.domain.outcome import FailureKind
 
 WASI_VERSION: Final = "0.2.12"
 _MAX_U63: Final = (1 << 63) - 1
+_MAX_RANDOM: Final = 1 << 20
+_SECOND: Final = 1_000_000_000
 
 # A sleeping guest waits for a pollable, which only the library can make. This component makes one that is
 # ready at once; the waiting itself is done by the host call.
@@ -103,50 +109,50 @@ def waiting_functions(sleeper: Sleeper) -> dict[str, dict[str, Prepare]]:
     }
 
 
-def functions() -> dict[str, dict[str, Callable[..., Any]]]:
-    """What replaces the library's other functions, by interface; each is called with the run, its store and
-    the arguments.
-    """
+def functions() -> dict[str, dict[str, Function]]:
+    """What replaces the library's other functions, by interface."""
     clocks, chance = "wasi:clocks/", "wasi:random/"
-    # The two functions that return bytes are in byte_functions.py.
     return {
-        f"{clocks}wall-clock@{WASI_VERSION}": {"now": _now, "resolution": _wall_resolution},
+        f"{clocks}wall-clock@{WASI_VERSION}": {"now": _now, "resolution": lambda _call: datetime(1)},
         f"{clocks}monotonic-clock@{WASI_VERSION}": {
-            "now": _monotonic,
-            "resolution": _resolution,
+            "now": lambda call: u64(call.run.host.monotonic_ns()),
+            "resolution": lambda _call: u64(1),
         },
-        f"{chance}random@{WASI_VERSION}": {"get-random-u64": _random_number},
-        f"{chance}insecure@{WASI_VERSION}": {"get-insecure-random-u64": _random_number},
+        f"{chance}random@{WASI_VERSION}": {
+            "get-random-bytes": _random_bytes,
+            "get-random-u64": _random_number,
+        },
+        f"{chance}insecure@{WASI_VERSION}": {
+            "get-insecure-random-bytes": _random_bytes,
+            "get-insecure-random-u64": _random_number,
+        },
         f"{chance}insecure-seed@{WASI_VERSION}": {"insecure-seed": _seed},
     }
 
 
-def _datetime(nanoseconds: int) -> Record:
-    record = Record()
-    record.__dict__.update(seconds=nanoseconds // 1_000_000_000, nanoseconds=nanoseconds % 1_000_000_000)
-    return record
+def datetime(time_ns: int) -> bytes:
+    """A Unix time in nanoseconds, as WASI has it."""
+    seconds, nanoseconds = divmod(time_ns, _SECOND)
+    return record((b"seconds", u64(seconds)), (b"nanoseconds", u32(nanoseconds)))
 
 
-def _now(run: Run, _store: object) -> Record:
-    return _datetime(run.host.wall_clock_ns())
+def _now(call: Call) -> bytes:
+    return datetime(call.run.host.wall_clock_ns())
 
 
-def _wall_resolution(_run: Run, _store: object) -> Record:
-    return _datetime(1)
+def _random_bytes(call: Call) -> bytes:
+    size = call.number(0)
+    if size > _MAX_RANDOM:
+        raise guest_failed(
+            FailureKind.ERROR, f"asked for {size} random bytes at once; at most {_MAX_RANDOM} are allowed"
+        )
+    return octets(call.run.host.random(size))
 
 
-def _monotonic(run: Run, _store: object) -> int:
-    return run.host.monotonic_ns()
+def _random_number(call: Call) -> bytes:
+    return u64(int.from_bytes(call.run.host.random(8), "little"))
 
 
-def _resolution(_run: Run, _store: object) -> int:
-    return 1
-
-
-def _random_number(run: Run, _store: object) -> int:
-    return int.from_bytes(run.host.random(8), "little")
-
-
-def _seed(run: Run, _store: object) -> tuple[int, int]:
-    seed = run.host.random(16)
-    return int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little")
+def _seed(call: Call) -> bytes:
+    seed = call.run.host.random(16)
+    return group(*(u64(int.from_bytes(seed[at : at + 8], "little")) for at in (0, 8)))

@@ -7,10 +7,12 @@ from wasmtime.component import Component, Linker
 
 from mvm_ci.adapters.wasm import capi
 from mvm_ci.adapters.wasm.component_call import ComponentCall
+from mvm_ci.adapters.wasm.component_host import ComponentRun
 from mvm_ci.adapters.wasm.component_values import Value
-from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
+from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.files.system import FileSystem
 from mvm_ci.ports.guest import GuestFailed, GuestLimits
 from mvm_ci.ports.immediate import at_once
 
@@ -98,6 +100,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.files = FileSystem()
 
     def wall_clock_ns(self) -> int:
         self.calls.append("wall_clock_ns")
@@ -142,7 +145,7 @@ def self_test(engine: wasmtime.Engine, linker: Linker, current: CurrentRun) -> N
         store.set_limits(1 << 20, 100, 10, 10, 10)
         context = capi.address(store._context())
         capi.slice_time(context)
-        call = ComponentCall(current, Run(b"", recorder, GuestLimits()), context)
+        call = ComponentCall(current, ComponentRun(b"", recorder, GuestLimits()), context)
         try:
             at_once(call.instantiate(linker, component))
             at_once(call.call(entry, (Value * 0)(), (Value * 0)()))

@@ -1,0 +1,237 @@
+"""Values of components as *images*: the 32 bytes that the C API holds for one. A value that points to more
+owns it, until its image was placed somewhere that the library frees.
+
+Built by hand because the package's conversions cost microseconds for each value, so for each byte of a list.
+"""
+
+import ctypes
+import struct
+from collections.abc import Iterable
+from ctypes import c_char, c_uint32, c_uint64, memmove, string_at
+from typing import Final
+
+from wasmtime import _ffi as ffi
+
+from mvm_ci.adapters.wasm import capi
+from mvm_ci.adapters.wasm.component_values import Value
+
+BYTES: Final = ctypes.sizeof(Value)
+_AT: Final = Value.of.offset
+_BOOL: Final = ffi.WASMTIME_COMPONENT_BOOL.value
+_U8: Final = ffi.WASMTIME_COMPONENT_U8.value
+_U32: Final = ffi.WASMTIME_COMPONENT_U32.value
+_U64: Final = ffi.WASMTIME_COMPONENT_U64.value
+_STRING: Final = ffi.WASMTIME_COMPONENT_STRING.value
+_LIST: Final = ffi.WASMTIME_COMPONENT_LIST.value
+_RECORD: Final = ffi.WASMTIME_COMPONENT_RECORD.value
+_TUPLE: Final = ffi.WASMTIME_COMPONENT_TUPLE.value
+_VARIANT: Final = ffi.WASMTIME_COMPONENT_VARIANT.value
+_ENUM: Final = ffi.WASMTIME_COMPONENT_ENUM.value
+_OPTION: Final = ffi.WASMTIME_COMPONENT_OPTION.value
+_RESULT: Final = ffi.WASMTIME_COMPONENT_RESULT.value
+_FLAGS: Final = ffi.WASMTIME_COMPONENT_FLAGS.value
+_RESOURCE: Final = ffi.WASMTIME_COMPONENT_RESOURCE.value
+
+_ONE: Final = struct.Struct("<B7xQ16x")
+_TWO: Final = struct.Struct("<B7xQQ8x")
+_THREE: Final = struct.Struct("<B7xQQQ")
+_PAIR: Final = struct.Struct("<QQ")
+_PAIR_BYTES: Final = _PAIR.size
+_WORD: Final = 8
+_NAME_BYTES: Final = 16
+_scratch: Final = (Value * 1)()
+_SCRATCH: Final = ctypes.addressof(_scratch)
+_OF: Final = _SCRATCH + _AT
+_BYTE: Final = _ONE.pack(_U8, 0)
+_KEPT_OCTETS: Final = 32 << 10
+_octets: Final = bytearray(_BYTE * _KEPT_OCTETS)  # making it anew costs more than filling it
+
+
+# ---------------------------------------------------------------- reading; ``at``: the address of a value
+
+
+def number_at(at: int) -> int:
+    """A u64."""
+    return c_uint64.from_address(at + _AT).value
+
+
+def u32_at(at: int) -> int:
+    """A u32."""
+    return c_uint32.from_address(at + _AT).value
+
+
+def pointer_at(at: int) -> int:
+    """What an option or a resource points to; 0 for none."""
+    return c_uint64.from_address(at + _AT).value
+
+
+def text_at(at: int) -> str:
+    """A string, or the name of an enum's case."""
+    size, data = _pair(at + _AT)
+    return string_at(data, size).decode()
+
+
+def octets_at(at: int) -> bytes:
+    """A list of u8."""
+    size, data = _pair(at + _AT)
+    return string_at(data, BYTES * size)[_AT::BYTES] if size else b""
+
+
+def flags_at(at: int) -> set[str]:
+    """The names of the flags that are set."""
+    size, data = _pair(at + _AT)
+    vectors = (_pair(data + _NAME_BYTES * index) for index in range(size))
+    return {string_at(name, length).decode() for length, name in vectors}
+
+
+def case_at(at: int) -> tuple[str, int]:
+    """The name of a variant's case, and the address of its value; 0 for none."""
+    size, data = _pair(at + _AT)
+    return string_at(data, size).decode(), c_uint64.from_address(at + _AT + _PAIR_BYTES).value
+
+
+def inside_at(at: int) -> int:
+    """The address of what a result holds."""
+    return c_uint64.from_address(at + _AT + _WORD).value
+
+
+def fields_at(at: int) -> list[int]:
+    """The addresses of a record's values, in their order."""
+    size, data = _pair(at + _AT)
+    return [data + (_NAME_BYTES + BYTES) * index + _NAME_BYTES for index in range(size)]
+
+
+def _pair(at: int) -> tuple[int, int]:
+    first, second = _PAIR.unpack(string_at(at, _PAIR_BYTES))
+    return first, second
+
+
+# ---------------------------------------------------------------- building
+
+
+class Template:
+    """A value that is built once, copied, and changed where copies differ: cheaper if it has many parts."""
+
+    def __init__(self, image: bytes) -> None:
+        self._value = Value.from_buffer_copy(image)
+        self._at = ctypes.addressof(self._value)
+
+    def copy_to(self, at: int) -> None:
+        """Makes the value at ``at``, which owns nothing yet, a copy."""
+        capi.component_value_clone(self._at, at)
+
+
+def set_u64(at: int, value: int) -> None:
+    """Changes the u64 at ``at``."""
+    c_uint64.from_address(at + _AT).value = value
+
+
+def set_u32(at: int, value: int) -> None:
+    """Changes the u32 at ``at``."""
+    c_uint32.from_address(at + _AT).value = value
+
+
+def place(at: int, image: bytes) -> None:
+    """Makes the value at ``at``, which owns nothing yet, that of ``image``."""
+    memmove(at, image, BYTES)
+
+
+def boolean(value: bool) -> bytes:  # noqa: FBT001 - it is the value
+    """A bool."""
+    return _ONE.pack(_BOOL, value)
+
+
+def u32(value: int) -> bytes:
+    """A u32."""
+    return _ONE.pack(_U32, value)
+
+
+def u64(value: int) -> bytes:
+    """A u64."""
+    return _ONE.pack(_U64, value)
+
+
+def text(data: bytes) -> bytes:
+    """A string of ``data`` (UTF-8)."""
+    capi.byte_vec_new(_OF, len(data), data)
+    return _TWO.pack(_STRING, *_pair(_OF))
+
+
+def case(name: bytes) -> bytes:
+    """One case of an enum."""
+    capi.byte_vec_new(_OF, len(name), name)
+    return _TWO.pack(_ENUM, *_pair(_OF))
+
+
+def flags(names: Iterable[bytes]) -> bytes:
+    """Flags that are set."""
+    vectors = [_name(name) for name in names]
+    capi.flags_new(_OF, len(vectors), b"".join(vectors))
+    return _TWO.pack(_FLAGS, *_pair(_OF))
+
+
+def record(*fields: tuple[bytes, bytes]) -> bytes:
+    """A record of names and images, in their order."""
+    capi.record_new(_OF, len(fields), b"".join([_name(name) + image for name, image in fields]))
+    return _TWO.pack(_RECORD, *_pair(_OF))
+
+
+def group(*images: bytes) -> bytes:
+    """A tuple."""
+    capi.tuple_new(_OF, len(images), b"".join(images))
+    return _TWO.pack(_TUPLE, *_pair(_OF))
+
+
+def several(*images: bytes) -> bytes:
+    """A list."""
+    capi.list_new(_OF, len(images), b"".join(images))
+    return _TWO.pack(_LIST, *_pair(_OF))
+
+
+def octets(data: bytes) -> bytes:
+    """A list of u8."""
+    size = len(data)
+    images = _octets if size <= _KEPT_OCTETS else bytearray(_BYTE * size)
+    images[_AT : BYTES * size : BYTES] = data
+    capi.list_new(_OF, size, ctypes.addressof(c_char.from_buffer(images)))
+    return _TWO.pack(_LIST, *_pair(_OF))
+
+
+def some(image: bytes | None) -> bytes:
+    """An option."""
+    return _ONE.pack(_OPTION, _box(image))
+
+
+def ok(image: bytes | None = None) -> bytes:
+    """A result that is good."""
+    return _TWO.pack(_RESULT, 1, _box(image))
+
+
+def error(image: bytes) -> bytes:
+    """A result that is an error."""
+    return _TWO.pack(_RESULT, 0, _box(image))
+
+
+def variant(name: bytes, image: bytes | None = None) -> bytes:
+    """One case of a variant."""
+    pointer = _box(image)
+    capi.byte_vec_new(_OF, len(name), name)
+    return _THREE.pack(_VARIANT, *_pair(_OF), pointer)
+
+
+def resource(pointer: int) -> bytes:
+    """The resource at ``pointer``."""
+    return _ONE.pack(_RESOURCE, pointer)
+
+
+def _name(name: bytes) -> bytes:
+    capi.byte_vec_new(_OF, len(name), name)
+    return string_at(_OF, _NAME_BYTES)
+
+
+def _box(image: bytes | None) -> int:
+    if image is None:
+        return 0
+    memmove(_SCRATCH, image, BYTES)
+    pointer: int = capi.component_value_new(_SCRATCH)
+    return pointer
