@@ -3,6 +3,7 @@
 Executed once while the guest is built (its imports are kept in the guest's memory image), then called for each run.
 """
 
+import errno
 import io
 import json
 import sys
@@ -35,6 +36,9 @@ def _flush():
 
 def _describe(error):
     text = "".join(traceback.format_exception_only(error)).strip()
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        # All that the C library says if a write fails, and there is one reason for it.
+        text += ": there is no more room for the job's files"
     # The first frame is this file's.
     trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
     detail = "".join(traceback.format_exception(type(error), error, trace))

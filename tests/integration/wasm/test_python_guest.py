@@ -76,7 +76,7 @@ def test_print_is_one_call_a_line(everything: OnlyGuest) -> None:
     assert host.logs == [("stdout", "one line\n"), ("stderr", "grüße\n"), ("stdout", "no end!")]
 
 
-def test_there_are_no_files_sockets_or_environment(everything: OnlyGuest) -> None:
+def test_there_are_no_sockets_no_environment_and_no_files_of_the_host(everything: OnlyGuest) -> None:
     assert call(everything, "files") == [["FileNotFoundError", "FileNotFoundError"], {}, ""]
     assert call(everything, "sockets") == "gaierror"
 

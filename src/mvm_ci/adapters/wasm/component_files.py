@@ -44,7 +44,7 @@ _NAMES: Final = {
     Errno.ISDIR: b"is-directory",
     Errno.LOOP: b"loop",
     # There is no name for too many open files.
-    Errno.MFILE: b"insufficient-memory",
+    Errno.MFILE: b"quota",
     Errno.NAMETOOLONG: b"name-too-long",
     Errno.NOENT: b"no-entry",
     Errno.NOSPC: b"insufficient-space",
