@@ -8,13 +8,19 @@ import msgspec
 import wasmtime
 from wasmtime.component import Component, ExportIndex, Linker
 
-from mvm_ci.adapters.wasm import capi, component_files, component_streams, http_json, overrides
+from mvm_ci.adapters.wasm import capi, http_json, overrides
 from mvm_ci.adapters.wasm.component_call import ComponentCall
-from mvm_ci.adapters.wasm.component_host import ComponentRun, define, define_resource
-from mvm_ci.adapters.wasm.component_values import Prepare, Value, result_text, set_text, text, waiting
-from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
+from mvm_ci.adapters.wasm.component_host import (
+    Call,
+    ComponentRun,
+    Waiting,
+    define,
+    define_resource,
+    define_waiting,
+)
+from mvm_ci.adapters.wasm.component_images import Value, answer_at, place, text
+from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.adapters.wasm.failures import guest_failed
-from mvm_ci.adapters.wasm.overrides import Sleeper
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import COMPONENT_HOST
 from mvm_ci.domain.outcome import FailureKind
@@ -34,6 +40,21 @@ class _GuestError(msgspec.Struct, frozen=True):
     kind: str = "error"
 
 
+def _http(call: Call) -> Coroutine[Any, Any, bytes]:
+    return _answered(http_json.answer(call.run.host, call.encoded(0)))
+
+
+def _call(call: Call) -> Coroutine[Any, Any, bytes]:
+    return _answered(call.run.host.call(call.text(0), call.encoded(1)))
+
+
+async def _answered(answer: Coroutine[Any, Any, bytes]) -> bytes:
+    return text(await answer)
+
+
+_OWN: Final[dict[str, Waiting]] = {"http": _http, "call": _call}
+
+
 class ComponentLoader:
     """The engine of components and their one linker."""
 
@@ -44,25 +65,14 @@ class ComponentLoader:
         self.linker.allow_shadowing = True
         capi.add_wasi(self.linker)
         self._alive: list[Any] = []
-        sleeper = Sleeper(engine)
-        resources = {**component_streams.RESOURCES, **component_files.RESOURCES}
-        at_once = {
-            **overrides.functions(),
-            **component_streams.functions(sleeper),
-            **component_files.FUNCTIONS,
-        }
-        own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http, "call": _call}}
-        waits = {**overrides.waiting_functions(sleeper), **own}
+        waiting = {**overrides.WAITING, COMPONENT_HOST: _OWN}
         with self.linker.root() as root:
-            for interface in sorted(at_once.keys() | waits.keys()):
+            for interface in sorted(overrides.FUNCTIONS.keys() | waiting.keys()):
                 with root.add_instance(interface) as instance:
-                    for name, kind in resources.get(interface, {}).items():
+                    for name, kind in overrides.RESOURCES.get(interface, {}).items():
                         define_resource(instance, name, kind, current, self._alive)
-                    define(instance, at_once.get(interface, {}), current, self._alive)
-                    for name, prepare in waits.get(interface, {}).items():
-                        callback = waiting(current, prepare)
-                        capi.define_in_component(instance, name, callback)
-                        self._alive.append(callback)
+                    define(instance, overrides.FUNCTIONS.get(interface, {}), current, self._alive)
+                    define_waiting(instance, waiting.get(interface, {}), current, self._alive)
 
     def load(self, path: str) -> "ComponentGuest":
         """The guest in the compiled file at ``path``. Raises ``BadModule``."""
@@ -74,18 +84,6 @@ class ComponentLoader:
         if entry is None:
             raise BadModule("the component exports no function run")
         return ComponentGuest(self, component, entry)
-
-
-def _http(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
-    return _answered(result, http_json.answer(run.host, text(arguments[0])))
-
-
-def _call(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
-    return _answered(result, run.host.call(text(arguments[0]).decode(), text(arguments[1])))
-
-
-async def _answered(result: Any, answer: Coroutine[Any, Any, bytes]) -> None:
-    set_text(result, await answer)
 
 
 class ComponentGuest:
@@ -110,12 +108,12 @@ class ComponentGuest:
             context = capi.address(store._context())
             capi.slice_time(context)
             given, answer = (Value * 1)(), (Value * 1)()
-            set_text(given[0], payload)
+            place(addressof(given), text(payload))
             try:
                 call = ComponentCall(self._loader.current, run, context)
                 await call.instantiate(self._loader.linker, self._component)
                 await call.call(self._entry, given, answer)
-                answered = result_text(answer[0])
+                answered = answer_at(addressof(answer))
             finally:
                 for values in (given, answer):
                     capi.component_value_delete(addressof(values))

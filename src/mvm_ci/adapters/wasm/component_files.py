@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from mvm_ci.adapters.wasm.component_host import Call, Function, Kind
+from mvm_ci.adapters.wasm.component_clocks import datetime
+from mvm_ci.adapters.wasm.component_host import WASI_VERSION, Call, Function, Kind
 from mvm_ci.adapters.wasm.component_images import (
     Template,
     boolean,
@@ -27,7 +28,6 @@ from mvm_ci.adapters.wasm.component_images import (
     u64,
 )
 from mvm_ci.adapters.wasm.component_streams import MAX_CHUNK, Input, Written
-from mvm_ci.adapters.wasm.overrides import WASI_VERSION, datetime
 from mvm_ci.files.errors import Errno, FileError
 from mvm_ci.files.handle import Handle, Mode
 from mvm_ci.files.nodes import Kind as NodeKind

@@ -1,19 +1,31 @@
-"""Host functions of components that do not wait, and the resources that they hand out."""
+"""Host functions of components, and the resources that they hand out.
 
-from collections.abc import Callable, Mapping
-from ctypes import addressof, c_void_p
+wasmtime resolves any ``@0.2.x`` import to the newest version that it registers. A definition under another
+version is silently ignored, and the guest would see what is the library's: ``WASI_VERSION`` must be exactly
+the one of the library, which ``self_test`` proves.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from ctypes import addressof, c_uint64, c_void_p
 from enum import IntEnum, auto
 from typing import Any, Final, TypeVar
 
 from wasmtime.component import LinkerInstance, ResourceType
 
 from mvm_ci.adapters.wasm import capi, component_images
-from mvm_ci.adapters.wasm.component_images import number_at, octets_at, pointer_at, resource, text_at
+from mvm_ci.adapters.wasm.component_images import (
+    encoded_at,
+    number_at,
+    octets_at,
+    pointer_at,
+    resource,
+)
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestLimits, HostCalls
 
+WASI_VERSION: Final = "0.2.12"
 MAX_RESOURCES: Final = 16_384
 _UNWIND: Final = b"unwound by the host"
 _T = TypeVar("_T")
@@ -27,6 +39,7 @@ class Kind(IntEnum):
     OUTPUT = auto()
     DESCRIPTOR = auto()
     LISTING = auto()
+    POLLABLE = auto()
 
 
 class ComponentRun(Run):
@@ -51,7 +64,9 @@ class ComponentRun(Run):
 
 
 class Call:
-    """One call of a host function: its run and its arguments, by their index."""
+    """One call of a host function: its run and its arguments, by their index. They are gone when the function
+    returns. ``result``: the address of where the result goes, which stays until the guest goes on.
+    """
 
     __slots__ = ("_arguments", "context", "result", "run")
 
@@ -71,7 +86,11 @@ class Call:
 
     def text(self, index: int) -> str:
         """A string, or the name of an enum's case."""
-        return text_at(self.at(index))
+        return encoded_at(self.at(index)).decode()
+
+    def encoded(self, index: int) -> bytes:
+        """The bytes of a string."""
+        return encoded_at(self.at(index))
 
     def octets(self, index: int) -> bytes:
         """A list of u8."""
@@ -83,8 +102,12 @@ class Call:
 
     def borrowed(self, index: int, kind: type[_T]) -> _T:
         """What stands behind a resource that the guest lends."""
+        return self.borrowed_at(self.at(index), kind)
+
+    def borrowed_at(self, at: int, kind: type[_T]) -> _T:
+        """The same for the resource at an address."""
         host = c_void_p()
-        pointer = pointer_at(self.at(index))
+        pointer = pointer_at(at)
         failed = capi.resource_to_host(self.context, pointer, addressof(host))
         if failed:
             raise capi.take_error(failed)
@@ -113,6 +136,8 @@ class Call:
 
 Function = Callable[[Call], bytes | None]
 """The image of the result; None if it has none, or has placed it at ``Call.result`` itself."""
+Waiting = Callable[[Call], Coroutine[Any, Any, bytes | None]]
+"""Called while the guest is on the thread; the coroutine runs when it is suspended."""
 
 
 def define(
@@ -121,6 +146,16 @@ def define(
     """Adds ``functions``, by name; what must live as long as the linker joins ``alive``."""
     for name, function in functions.items():
         callback = _callback(function, current)
+        capi.define_in_component(instance, name, callback)
+        alive.append(callback)
+
+
+def define_waiting(
+    instance: LinkerInstance, functions: Mapping[str, Waiting], current: CurrentRun, alive: list[Any]
+) -> None:
+    """The same for functions that may wait: the guest is suspended meanwhile."""
+    for name, function in functions.items():
+        callback = _waiting(function, current)
         capi.define_in_component(instance, name, callback)
         alive.append(callback)
 
@@ -171,6 +206,35 @@ def _callback(function: Function, current: CurrentRun) -> Any:
             return _unwound(run, error)
 
     return capi.COMPONENT_FUNCTION(call)
+
+
+def _waiting(function: Waiting, current: CurrentRun) -> Any:
+    async def perform(answer: Coroutine[Any, Any, bytes | None], result: int) -> None:
+        image = await answer
+        if image is not None:
+            component_images.place(result, image)
+
+    def call(
+        _environment: int,
+        context: int,
+        _type: int,
+        arguments: int,
+        _count: int,
+        results: int,
+        _results: int,
+        error_at: int,
+        then: int,
+    ) -> None:
+        current.suspend(then)
+        run = None
+        try:
+            run = current.get()
+            run.check()
+            run.pending = perform(function(Call(_of(run), context, arguments, results)), results)
+        except BaseException as error:
+            c_uint64.from_address(error_at).value = _unwound(run, error)
+
+    return capi.COMPONENT_WAITING_FUNCTION(call)
 
 
 def _of(run: Run) -> ComponentRun:

@@ -7,14 +7,15 @@ Built by hand because the package's conversions cost microseconds for each value
 import ctypes
 import struct
 from collections.abc import Iterable
-from ctypes import c_char, c_uint32, c_uint64, memmove, string_at
+from ctypes import c_char, c_uint8, c_uint32, c_uint64, memmove, string_at
 from typing import Final
 
+from wasmtime import _bindings as bindings
 from wasmtime import _ffi as ffi
 
 from mvm_ci.adapters.wasm import capi
-from mvm_ci.adapters.wasm.component_values import Value
 
+Value: Final = bindings.wasmtime_component_val_t
 BYTES: Final = ctypes.sizeof(Value)
 _AT: Final = Value.of.offset
 _BOOL: Final = ffi.WASMTIME_COMPONENT_BOOL.value
@@ -65,10 +66,10 @@ def pointer_at(at: int) -> int:
     return c_uint64.from_address(at + _AT).value
 
 
-def text_at(at: int) -> str:
-    """A string, or the name of an enum's case."""
+def encoded_at(at: int) -> bytes:
+    """The bytes of a string, or of the name of an enum's case."""
     size, data = _pair(at + _AT)
-    return string_at(data, size).decode()
+    return string_at(data, size)
 
 
 def octets_at(at: int) -> bytes:
@@ -91,8 +92,26 @@ def case_at(at: int) -> tuple[str, int]:
 
 
 def inside_at(at: int) -> int:
-    """The address of what a result holds."""
+    """The address of what a result holds; 0 for nothing."""
     return c_uint64.from_address(at + _AT + _WORD).value
+
+
+def answer_at(at: int) -> tuple[bool, bytes] | None:
+    """Whether a ``result<string, string>`` is ok, and its string; None if the value is something else."""
+    inside = inside_at(at) if _kind_at(at) == _RESULT else 0
+    if not inside or _kind_at(inside) != _STRING:
+        return None
+    return bool(c_uint8.from_address(at + _AT).value), encoded_at(inside)
+
+
+def _kind_at(at: int) -> int:
+    return c_uint8.from_address(at).value
+
+
+def items_at(at: int) -> list[int]:
+    """The addresses of a list's values."""
+    size, data = _pair(at + _AT)
+    return [data + BYTES * index for index in range(size)]
 
 
 def fields_at(at: int) -> list[int]:

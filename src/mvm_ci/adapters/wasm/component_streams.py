@@ -7,11 +7,10 @@ type.
 from collections.abc import Callable
 from typing import Final
 
-from mvm_ci.adapters.wasm.component_host import Call, Function, Kind
+from mvm_ci.adapters.wasm.component_host import WASI_VERSION, Call, Function, Kind
 from mvm_ci.adapters.wasm.component_images import case, error, octets, ok, text, u64, variant
-from mvm_ci.adapters.wasm.component_values import Value
+from mvm_ci.adapters.wasm.component_polls import ready
 from mvm_ci.adapters.wasm.failures import guest_failed
-from mvm_ci.adapters.wasm.overrides import WASI_VERSION, Sleeper
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.files.errors import Errno, FileError
 from mvm_ci.files.handle import Handle
@@ -152,13 +151,10 @@ def _splice(call: Call) -> bytes:
     return ok(u64(len(data)))
 
 
-def _subscribed(sleeper: Sleeper) -> Function:
-    def subscribe(call: Call) -> None:
-        # There is always something to read, or the end, and room or an error.
-        call.borrowed(0, object)
-        sleeper.pollable(call.context, Value.from_address(call.result))
-
-    return subscribe
+def _subscribe(call: Call) -> bytes:
+    # There is always something to read, or the end, and room or an error.
+    call.borrowed(0, object)
+    return ready(call)
 
 
 def _debug_string(call: Call) -> bytes:
@@ -173,51 +169,41 @@ def _printed(stream: str) -> Function:
     return lambda call: call.give(Kind.OUTPUT, Printed(lambda data: call.run.write(stream, data)))
 
 
-_STREAMS: Final[dict[str, Function]] = {
-    f"[method]{name}": _answered(function)
-    for name, function in {
-        "input-stream.read": _read,
-        "input-stream.blocking-read": _read,
-        "input-stream.skip": _skip,
-        "input-stream.blocking-skip": _skip,
-        "output-stream.check-write": _check_write,
-        "output-stream.write": _write,
-        "output-stream.blocking-write-and-flush": _write,
-        "output-stream.flush": _flush,
-        "output-stream.blocking-flush": _flush,
-        "output-stream.write-zeroes": _write_zeroes,
-        "output-stream.blocking-write-zeroes-and-flush": _write_zeroes,
-        "output-stream.splice": _splice,
-        "output-stream.blocking-splice": _splice,
-    }.items()
-}
-
-
-def functions(sleeper: Sleeper) -> dict[str, dict[str, Function]]:
-    """By interface."""
-    subscribe = _subscribed(sleeper)
-    return {
-        f"wasi:io/error@{WASI_VERSION}": {"[method]error.to-debug-string": _debug_string},
-        f"wasi:io/streams@{WASI_VERSION}": {
-            **_STREAMS,
-            "[method]input-stream.subscribe": subscribe,
-            "[method]output-stream.subscribe": subscribe,
-        },
-        f"wasi:cli/stdin@{WASI_VERSION}": {"get-stdin": _input},
-        f"wasi:cli/stdout@{WASI_VERSION}": {"get-stdout": _printed("stdout")},
-        f"wasi:cli/stderr@{WASI_VERSION}": {"get-stderr": _printed("stderr")},
-        # They hand out streams, too. No socket ever gets so far.
-        f"wasi:sockets/tcp@{WASI_VERSION}": {
-            f"[method]tcp-socket.{name}": _no_connection for name in ("accept", "finish-connect")
-        },
-    }
-
-
 def _no_connection(call: Call) -> bytes:
     call.give_back(0)
     return error(case(b"not-supported"))
 
 
+_STREAMS: Final[dict[str, Function]] = {
+    "input-stream.read": _read,
+    "input-stream.blocking-read": _read,
+    "input-stream.skip": _skip,
+    "input-stream.blocking-skip": _skip,
+    "output-stream.check-write": _check_write,
+    "output-stream.write": _write,
+    "output-stream.blocking-write-and-flush": _write,
+    "output-stream.flush": _flush,
+    "output-stream.blocking-flush": _flush,
+    "output-stream.write-zeroes": _write_zeroes,
+    "output-stream.blocking-write-zeroes-and-flush": _write_zeroes,
+    "output-stream.splice": _splice,
+    "output-stream.blocking-splice": _splice,
+}
+FUNCTIONS: Final[dict[str, dict[str, Function]]] = {
+    f"wasi:io/error@{WASI_VERSION}": {"[method]error.to-debug-string": _debug_string},
+    f"wasi:io/streams@{WASI_VERSION}": {
+        **{f"[method]{name}": _answered(function) for name, function in _STREAMS.items()},
+        "[method]input-stream.subscribe": _subscribe,
+        "[method]output-stream.subscribe": _subscribe,
+    },
+    f"wasi:cli/stdin@{WASI_VERSION}": {"get-stdin": _input},
+    f"wasi:cli/stdout@{WASI_VERSION}": {"get-stdout": _printed("stdout")},
+    f"wasi:cli/stderr@{WASI_VERSION}": {"get-stderr": _printed("stderr")},
+    # They hand out streams, too. No socket ever gets so far.
+    f"wasi:sockets/tcp@{WASI_VERSION}": {
+        f"[method]tcp-socket.{name}": _no_connection for name in ("accept", "finish-connect")
+    },
+}
 RESOURCES: Final = {
     f"wasi:io/error@{WASI_VERSION}": {"error": Kind.ERROR},
     f"wasi:io/streams@{WASI_VERSION}": {"input-stream": Kind.INPUT, "output-stream": Kind.OUTPUT},
