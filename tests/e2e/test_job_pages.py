@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -33,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_files(directory: Path) -> None:
-    for block in [*blocks("jobs.md"), *blocks("modules.md"), *blocks("asking.md")]:
+    for block in [*blocks("jobs.md"), *blocks("modules.md"), *blocks("asking.md"), *blocks("files.md")]:
         if block.kind == "file":
             (directory / block.argument).write_text(block.code)
 
@@ -52,7 +55,7 @@ def run(made: Cluster, command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md", "asking.md"])
+@pytest.mark.parametrize("page", ["jobs.md", "modules.md", "client.md", "asking.md", "files.md"])
 def test_every_example_is_marked(page: str) -> None:
     text = (DOCS / page).read_text()
     kinds = [block.kind for block in blocks(page)]
@@ -81,6 +84,20 @@ def test_the_page_on_asking_works(made: Cluster) -> None:
     script = [block.code for block in blocks("asking.md") if block.kind == "run"]
     shown = json.loads(run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()[-1])
     assert 2.5 < shown["pi"] < 3.8
+
+
+def test_the_page_on_files_shows_the_example() -> None:
+    [shown] = [block for block in blocks("files.md") if block.kind == "file"]
+    assert shown.code.strip() == (ROOT / "guest" / "examples" / "unpack" / "job.py").read_text().strip()
+
+
+def test_the_page_on_files_works(made: Cluster) -> None:
+    script = [block.code for block in blocks("files.md") if block.kind == "run"]
+    shown = json.loads(run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()[-1])
+    assert shown["lines"] == ["notes/a.txt: 4 bytes", "notes/old/b.txt: 11 bytes"]
+    with zipfile.ZipFile(BytesIO(base64.b64decode(shown["report"]))) as report:
+        assert report.read("REPORT").decode().splitlines() == shown["lines"]
+        assert report.read("notes/old/b.txt") == b"twenty-two\n"
 
 
 def test_the_page_on_modules_works(made: Cluster) -> None:

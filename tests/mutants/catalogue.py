@@ -40,6 +40,7 @@ PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 RATES: Final = "tests/integration/control_plane/test_rates.py"
+FILES: Final = "tests/unit/files/test_system.py"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
@@ -322,5 +323,27 @@ MUTANTS: Final = (
         "[level.unused(limit - len(rows))]",
         "[level]",
         (f"{RATES}::test_jobs_of_a_backlog_take_no_more_from_a_rate_than_they_are",),
+    ),
+    # ---------------------------------------------------------------- files
+    Mutant(
+        "a path leads to the directory above",
+        "files/paths.py",
+        "            if len(way) == 1:\n                raise FileError(Errno.PERM)\n            way.pop()\n",
+        "            way.append(way.pop().parent or start)\n",
+        (f"{FILES}::test_no_path_leads_out",),
+    ),
+    Mutant(
+        "files grow past their limit",
+        "files/system.py",
+        "fits = file.size + self.limits.bytes - self.used - offset",
+        "fits = file.size + self.limits.bytes - offset",
+        (f"{FILES}::test_bytes_have_a_limit",),
+    ),
+    Mutant(
+        "what a memo does to files stays",
+        "lifecycle/host_calls.py",
+        "await surroundings.store(bytes(asked.value)))\n    surroundings.files.undo(name)\n",
+        "await surroundings.store(bytes(asked.value)))\n",
+        ("tests/unit/test_host_calls.py::test_what_is_done_to_files_for_a_value_is_undone",),
     ),
 )

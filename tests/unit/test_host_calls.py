@@ -62,3 +62,19 @@ def test_a_value_is_on_its_way_as_soon_as_it_is_there() -> None:
     assert around.posts == 1
     [recorded] = [entry for entry in new(around.machine) if isinstance(entry, Memoized)]
     assert (recorded.name, recorded.value) == ("x", b'[1, {"a": null}]')
+
+
+@pytest.mark.parametrize("end", ["memo.put", "memo.drop", "memo.get"])
+def test_what_is_done_to_files_for_a_value_is_undone(end: str) -> None:
+    around = Around()
+    files = around.files
+    argument = b'{"name": "x", "value": 1}' if end == "memo.put" else b'{"name": "x"}'
+    files.make_directory(files.root, "before")
+    around.ask("memo.get", b'{"name": "x"}')
+    files.make_directory(files.root, "before/meanwhile")
+    files.remove_directory(files.root, "tmp")
+    around.ask("memo.put", b'{"name": "y", "value": 1}')
+    assert files.root.names() == ("before",), "another value's end is not this one's"
+    around.ask(end, argument)
+    assert files.root.names() == ("before", "tmp")
+    files.remove_directory(files.root, "before")

@@ -1,11 +1,12 @@
 """WASI preview 1 for guests that have no arguments, no environment and no sockets.
 
-Clocks, randomness and sleeping are the host's; stdout and stderr are logs; files are in ``preview1_files``.
+Clocks, randomness and sleeping are the host's; stdout and stderr are logs. Files are in ``preview1_files``
+and ``preview1_paths``.
 """
 
 from typing import Final
 
-from mvm_ci.adapters.wasm import preview1_files
+from mvm_ci.adapters.wasm import preview1_files, preview1_paths
 from mvm_ci.adapters.wasm.core_host import CoreRun, HostFunction, Signature, WaitingFunction
 from mvm_ci.adapters.wasm.failures import guest_failed
 from mvm_ci.adapters.wasm.preview1_descriptors import NUMBERS, SUCCESS
@@ -134,6 +135,7 @@ FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
     "proc_exit": (("i", ""), _proc_exit),
     "proc_raise": (("i", "i"), _proc_raise),
     **preview1_files.FUNCTIONS,
+    **preview1_paths.FUNCTIONS,
 }
 
 WAITING: Final[dict[str, tuple[Signature, WaitingFunction]]] = {"poll_oneoff": (("iiii", "i"), _poll_oneoff)}

@@ -1,25 +1,21 @@
-"""Files as WASI preview 1 has them, on the execution's own file system."""
+"""Descriptors of files as WASI preview 1 has them, on the execution's own file system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from mvm_ci.adapters.wasm.core_host import CoreRun, HostFunction, Signature
 from mvm_ci.adapters.wasm.preview1_descriptors import (
     APPEND,
-    FD_READ,
-    FD_WRITE,
     FLAGS,
     NUMBERS,
     SUCCESS,
     Opened,
     Stream,
-    filestat,
     listed,
 )
 from mvm_ci.files.errors import Errno, FileError
-from mvm_ci.files.handle import Handle, Mode
+from mvm_ci.files.handle import Handle
 from mvm_ci.files.nodes import Directory
-from mvm_ci.files.paths import MAX_PATH
 from mvm_ci.files.system import NOW
 
 _NOTSOCK: Final = 57
@@ -28,14 +24,14 @@ _MAX_PARTS: Final = 1_024
 MAX_TRANSFER: Final = 16 << 20
 """Bytes that one call reads or writes at most: a few milliseconds' work."""
 _ADVICES: Final = 6
-_FOLLOW: Final = 1
-_OPEN_MODES: Final = {1: Mode.CREATE, 2: Mode.DIRECTORY, 4: Mode.EXCLUSIVE, 8: Mode.TRUNCATE}
 _END: Final = 2
 
 Function = Callable[..., None]
 
 
-def _answered(function: Function) -> HostFunction:
+def answered(function: Function) -> HostFunction:
+    """``function``, whose refusals become error numbers."""
+
     def call(run: CoreRun, *arguments: int) -> int:
         try:
             function(run, *arguments)
@@ -46,12 +42,18 @@ def _answered(function: Function) -> HostFunction:
     return call
 
 
+def answered_all(functions: Mapping[str, tuple[str, Function]]) -> dict[str, tuple[Signature, HostFunction]]:
+    """``functions``, by name, with the letters of their parameters; they answer with an error number."""
+    return {name: ((letters, "i"), answered(function)) for name, (letters, function) in functions.items()}
+
+
 def number(data: bytes, at: int, size: int) -> int:
     """The unsigned number of ``size`` bytes at ``at``."""
     return int.from_bytes(data[at : at + size], "little")
 
 
-def _put(run: CoreRun, pointer: int, value: int, size: int) -> None:
+def put(run: CoreRun, pointer: int, value: int, size: int) -> None:
+    """Stores a number of ``size`` bytes."""
     run.store(pointer, value.to_bytes(size, "little"))
 
 
@@ -78,23 +80,11 @@ def _scattered(run: CoreRun, parts: list[tuple[int, int]], data: bytes, done: in
     for at, size in parts:
         run.store(at, data[taken : taken + size])
         taken += size
-    _put(run, done, len(data), 4)
+    put(run, done, len(data), 4)
 
 
-def _directory(run: CoreRun, descriptor: int) -> Directory:
-    return run.descriptors.handle(descriptor).directory
-
-
-def _path(run: CoreRun, pointer: int, size: int) -> str:
-    if size > MAX_PATH:
-        raise FileError(Errno.NAMETOOLONG)
-    try:
-        return run.read(pointer, size).decode()
-    except UnicodeDecodeError:
-        raise FileError(Errno.ILSEQ) from None
-
-
-def _times(atime_ns: int, mtime_ns: int, flags: int) -> tuple[int | None, int | None]:
+def new_times(atime_ns: int, mtime_ns: int, flags: int) -> tuple[int | None, int | None]:
+    """What the times become, by the bits of ``fstflags``."""
     atime, atime_now, mtime, mtime_now = (flags & 1 << bit for bit in range(4))
     if flags >> 4 or (atime and atime_now) or (mtime and mtime_now):
         raise FileError(Errno.INVAL)
@@ -115,7 +105,7 @@ def _fd_read(run: CoreRun, descriptor: int, pointer: int, count: int, done: int)
     elif found.name:
         raise FileError(Errno.BADF)
     else:
-        _put(run, done, 0, 4)
+        put(run, done, 0, 4)
 
 
 def _fd_write(run: CoreRun, descriptor: int, pointer: int, count: int, done: int) -> None:
@@ -131,7 +121,7 @@ def _fd_write(run: CoreRun, descriptor: int, pointer: int, count: int, done: int
         found.handle.position = found.handle.node.size
     else:
         size = found.handle.write(data)
-    _put(run, done, size, 4)
+    put(run, done, size, 4)
 
 
 def _fd_pread(run: CoreRun, descriptor: int, pointer: int, count: int, offset: int, done: int) -> None:
@@ -140,7 +130,7 @@ def _fd_pread(run: CoreRun, descriptor: int, pointer: int, count: int, offset: i
 
 
 def _fd_pwrite(run: CoreRun, descriptor: int, pointer: int, count: int, offset: int, done: int) -> None:
-    _put(run, done, _file(run, descriptor).write_at(offset, _gathered(run, pointer, count)), 4)
+    put(run, done, _file(run, descriptor).write_at(offset, _gathered(run, pointer, count)), 4)
 
 
 def _file(run: CoreRun, descriptor: int) -> Handle:
@@ -162,12 +152,12 @@ def _fd_seek(run: CoreRun, descriptor: int, offset: int, whence: int, pointer: i
     if not 0 <= position < 1 << 63:
         raise FileError(Errno.INVAL)
     handle.position = position
-    _put(run, pointer, position, 8)
+    put(run, pointer, position, 8)
 
 
 def _fd_tell(run: CoreRun, descriptor: int, pointer: int) -> None:
     handle = _file(run, descriptor)
-    _put(run, pointer, handle.position, 8)
+    put(run, pointer, handle.position, 8)
 
 
 def _fd_advise(run: CoreRun, descriptor: int, _offset: int, _size: int, advice: int) -> None:
@@ -220,14 +210,14 @@ def _fd_filestat_get(run: CoreRun, descriptor: int, pointer: int) -> None:
 
 def _fd_filestat_set_times(run: CoreRun, descriptor: int, atime_ns: int, mtime_ns: int, flags: int) -> None:
     node = run.descriptors.handle(descriptor).node
-    run.host.files.set_times(node, *_times(atime_ns, mtime_ns, flags))
+    run.host.files.set_times(node, *new_times(atime_ns, mtime_ns, flags))
 
 
 def _fd_prestat_get(run: CoreRun, descriptor: int, pointer: int) -> None:
     path = run.descriptors.get(descriptor).preopened
     if not path:
         raise FileError(Errno.BADF)
-    _put(run, pointer, len(path) << 32, 8)
+    put(run, pointer, len(path) << 32, 8)
 
 
 def _fd_prestat_dir_name(run: CoreRun, descriptor: int, pointer: int, size: int) -> None:
@@ -242,103 +232,7 @@ def _fd_prestat_dir_name(run: CoreRun, descriptor: int, pointer: int, size: int)
 def _fd_readdir(run: CoreRun, descriptor: int, pointer: int, size: int, cookie: int, used: int) -> None:
     data = listed(run.descriptors.handle(descriptor), cookie, min(size, MAX_TRANSFER))
     run.store(pointer, data)
-    _put(run, used, len(data), 4)
-
-
-# ---------------------------------------------------------------- paths
-
-
-def _path_open(  # noqa: PLR0913, PLR0917 - the arguments of WASI
-    run: CoreRun,
-    descriptor: int,
-    lookup: int,
-    path: int,
-    path_size: int,
-    how: int,
-    rights: int,
-    _inheriting: int,
-    flags: int,
-    opened: int,
-) -> None:
-    if how >> 4 or flags & ~FLAGS:
-        raise FileError(Errno.INVAL)
-    mode = Mode(0)
-    for bit, part in _OPEN_MODES.items():
-        if how & bit:
-            mode |= part
-    if rights & FD_READ:
-        mode |= Mode.READ
-    if rights & FD_WRITE:
-        mode |= Mode.WRITE
-    if lookup & _FOLLOW:
-        mode |= Mode.FOLLOW
-    start, text = _directory(run, descriptor), _path(run, path, path_size)
-    handle = run.host.files.open(start, text, mode)
-    _put(run, opened, run.descriptors.add(Opened(handle, flags)), 4)
-
-
-def _path_filestat_get(
-    run: CoreRun, descriptor: int, lookup: int, path: int, size: int, pointer: int
-) -> None:
-    start = _directory(run, descriptor)
-    stat = run.host.files.stat(start, _path(run, path, size), follow=bool(lookup & _FOLLOW))
-    run.store(pointer, filestat(stat))
-
-
-def _path_filestat_set_times(
-    run: CoreRun,
-    descriptor: int,
-    lookup: int,
-    path: int,
-    size: int,
-    atime_ns: int,
-    mtime_ns: int,
-    flags: int,
-) -> None:
-    start, text = _directory(run, descriptor), _path(run, path, size)
-    times = _times(atime_ns, mtime_ns, flags)
-    run.host.files.set_times_at(start, text, *times, follow=bool(lookup & _FOLLOW))
-
-
-def _path_create_directory(run: CoreRun, descriptor: int, path: int, size: int) -> None:
-    run.host.files.make_directory(_directory(run, descriptor), _path(run, path, size))
-
-
-def _path_remove_directory(run: CoreRun, descriptor: int, path: int, size: int) -> None:
-    run.host.files.remove_directory(_directory(run, descriptor), _path(run, path, size))
-
-
-def _path_unlink_file(run: CoreRun, descriptor: int, path: int, size: int) -> None:
-    run.host.files.unlink(_directory(run, descriptor), _path(run, path, size))
-
-
-def _path_link(
-    run: CoreRun, descriptor: int, lookup: int, path: int, size: int, other: int, new: int, new_size: int
-) -> None:
-    if lookup & _FOLLOW:
-        raise FileError(Errno.INVAL)
-    old = _directory(run, descriptor), _path(run, path, size)
-    run.host.files.link(*old, _directory(run, other), _path(run, new, new_size))
-
-
-def _path_rename(
-    run: CoreRun, descriptor: int, path: int, size: int, other: int, new: int, new_size: int
-) -> None:
-    old = _directory(run, descriptor), _path(run, path, size)
-    run.host.files.rename(*old, _directory(run, other), _path(run, new, new_size))
-
-
-def _path_symlink(run: CoreRun, target: int, target_size: int, descriptor: int, path: int, size: int) -> None:
-    text = _path(run, target, target_size)
-    run.host.files.symlink(text, _directory(run, descriptor), _path(run, path, size))
-
-
-def _path_readlink(
-    run: CoreRun, descriptor: int, path: int, size: int, pointer: int, room: int, used: int
-) -> None:
-    target = run.host.files.read_link(_directory(run, descriptor), _path(run, path, size)).encode()[:room]
-    run.store(pointer, target)
-    _put(run, used, len(target), 4)
+    put(run, used, len(data), 4)
 
 
 # ---------------------------------------------------------------- what there is not
@@ -381,19 +275,9 @@ _ANSWERED: Final[dict[str, tuple[str, Function]]] = {
     "fd_sync": ("i", _fd_sync),
     "fd_tell": ("ii", _fd_tell),
     "fd_write": ("iiii", _fd_write),
-    "path_create_directory": ("iii", _path_create_directory),
-    "path_filestat_get": ("iiiii", _path_filestat_get),
-    "path_filestat_set_times": ("iiiiIIi", _path_filestat_set_times),
-    "path_link": ("iiiiiii", _path_link),
-    "path_open": ("iiiiiIIii", _path_open),
-    "path_readlink": ("iiiiii", _path_readlink),
-    "path_remove_directory": ("iii", _path_remove_directory),
-    "path_rename": ("iiiiii", _path_rename),
-    "path_symlink": ("iiiii", _path_symlink),
-    "path_unlink_file": ("iii", _path_unlink_file),
 }
 FUNCTIONS: Final[dict[str, tuple[Signature, HostFunction]]] = {
-    **{name: ((letters, "i"), _answered(function)) for name, (letters, function) in _ANSWERED.items()},
+    **answered_all(_ANSWERED),
     "fd_fdstat_set_rights": (("iII", "i"), _fd_fdstat_set_rights),
     "sock_accept": (("iii", "i"), _no_socket),
     "sock_recv": (("iiiiii", "i"), _no_socket),
