@@ -164,6 +164,12 @@ def big(argument):
     return [os.path.getsize("big"), open("big", "rb").read() == block * (argument // len(block))]
 
 
+def at_once(argument):
+    descriptor = os.open("x", os.O_CREAT | os.O_RDWR)
+    written = os.pwrite(descriptor, b"x" * argument, 0)
+    return [written, os.write(descriptor, b"x" * argument), len(os.read(descriptor, argument)), len(os.pread(descriptor, argument, 0))]
+
+
 def fills(argument):
     try:
         with open("full", "wb", buffering=0) as file:

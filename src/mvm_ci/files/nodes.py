@@ -1,5 +1,6 @@
 """What a file system is made of: files, directories and symbolic links."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
@@ -116,7 +117,7 @@ class Symlink(Node):
 class Directory(Node):
     """A directory."""
 
-    __slots__ = ("__weakref__", "_listed", "_nodes", "_parent")
+    __slots__ = ("__weakref__", "_listed", "_names", "_nodes", "_parent")
     kind = Kind.DIRECTORY
 
     def __init__(self, inode: int, now_ns: int, *, read_only: bool = False) -> None:
@@ -124,6 +125,7 @@ class Directory(Node):
         # Weak, so that a tree is freed at once when nobody has it any more.
         self._parent: ref[Directory] | None = None
         self._nodes: dict[str, Node] = {}
+        self._names: list[str] = []  # sorted
         self._listed: tuple[str, ...] | None = ()
 
     @property
@@ -136,8 +138,9 @@ class Directory(Node):
         return self._nodes.get(name)
 
     def put(self, name: str, node: Node) -> None:
-        """Gives ``node`` a name."""
+        """Gives ``node`` a name that is free."""
         self._nodes[name] = node
+        insort(self._names, name)
         self._listed = None
         node.links += 1
         if isinstance(node, Directory):
@@ -146,6 +149,7 @@ class Directory(Node):
     def remove(self, name: str) -> Node:
         """Takes a name away."""
         node = self._nodes.pop(name)
+        del self._names[bisect_left(self._names, name)]
         self._listed = None
         node.links -= 1
         if isinstance(node, Directory):
@@ -159,7 +163,7 @@ class Directory(Node):
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         if self._listed is None:
-            self._listed = tuple(sorted(self._nodes))
+            self._listed = tuple(self._names)
         return self._listed
 
     def within(self, other: Node) -> bool:
@@ -176,7 +180,7 @@ class Directory(Node):
 
     def forget(self) -> None:
         super().forget()
-        self._parent, self._nodes, self._listed = None, {}, ()
+        self._parent, self._nodes, self._names, self._listed = None, {}, [], ()
 
     def save(self) -> tuple[Any, ...]:
         return *super().save(), self._parent, dict(self._nodes)
@@ -184,7 +188,7 @@ class Directory(Node):
     def restore(self, saved: tuple[Any, ...]) -> None:
         super().restore(saved)
         self._parent, self._nodes = saved[4:]
-        self._listed = None
+        self._names, self._listed = sorted(self._nodes), None
 
 
 def below(root: Directory) -> Iterator[Node]:

@@ -132,6 +132,16 @@ def test_ten_megabytes(filer: OnlyGuest) -> None:
     assert call(filer, "big", 10 << 20) == [10 << 20, True]
 
 
+def test_much_at_once_is_done_in_part(filer: OnlyGuest) -> None:
+    assert call(filer, "at_once", 2 << 20) == [1 << 20, 64 << 10, 64 << 10, 64 << 10]
+
+
+def test_too_much_at_once_ends_the_guest(filer: OnlyGuest) -> None:
+    with pytest.raises(GuestFailed, match="too many bytes to its host at once") as caught:
+        call(filer, "at_once", 8 << 20)
+    assert caught.value.failure.kind is FailureKind.TRAP
+
+
 def test_a_disk_that_is_full(filer: OnlyGuest) -> None:
     said = call(filer, "fills", host=limited(FileLimits(bytes=2_500_000)))
     assert said == [True, 2_500_000, "No space left on device", "No space left on device"]

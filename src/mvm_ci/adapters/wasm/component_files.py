@@ -62,6 +62,7 @@ _TYPES: Final = {
 }
 _SECOND: Final = 1_000_000_000
 _FOLLOW: Final = "symlink-follow"
+_MAX_WRITE: Final = 1 << 20
 _OPEN_MODES: Final = {
     "create": Mode.CREATE,
     "directory": Mode.DIRECTORY,
@@ -186,7 +187,7 @@ def _read(call: Call) -> bytes:
 
 
 def _write(call: Call) -> bytes:
-    return ok(u64(_handle(call).write_at(call.number(2), call.octets(1))))
+    return ok(u64(_handle(call).write_at(call.number(2), call.octets(1, _MAX_WRITE))))
 
 
 def _done(call: Call) -> bytes:

@@ -14,6 +14,7 @@ from wasmtime.component import LinkerInstance, ResourceType
 
 from mvm_ci.adapters.wasm import capi, component_images
 from mvm_ci.adapters.wasm.component_images import (
+    count_at,
     encoded_at,
     number_at,
     octets_at,
@@ -92,9 +93,13 @@ class Call:
         """The bytes of a string."""
         return encoded_at(self.at(index))
 
-    def octets(self, index: int) -> bytes:
-        """A list of u8."""
-        return octets_at(self.at(index))
+    def count(self, index: int) -> int:
+        """How many values a list has."""
+        return count_at(self.at(index))
+
+    def octets(self, index: int, most: int) -> bytes:
+        """A list of u8, or its first ``most``."""
+        return octets_at(self.at(index), most)
 
     def flags(self, index: int) -> set[str]:
         """The names of flags that are set."""

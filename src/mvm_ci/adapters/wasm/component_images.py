@@ -44,7 +44,7 @@ _scratch: Final = (Value * 1)()
 _SCRATCH: Final = ctypes.addressof(_scratch)
 _OF: Final = _SCRATCH + _AT
 _BYTE: Final = _ONE.pack(_U8, 0)
-_KEPT_OCTETS: Final = 32 << 10
+_KEPT_OCTETS: Final = 64 << 10
 _octets: Final = bytearray(_BYTE * _KEPT_OCTETS)  # making it anew costs more than filling it
 
 
@@ -72,10 +72,15 @@ def encoded_at(at: int) -> bytes:
     return string_at(data, size)
 
 
-def octets_at(at: int) -> bytes:
-    """A list of u8."""
+def count_at(at: int) -> int:
+    """How many values a list has."""
+    return c_uint64.from_address(at + _AT).value
+
+
+def octets_at(at: int, most: int) -> bytes:
+    """A list of u8, or its first ``most``."""
     size, data = _pair(at + _AT)
-    return string_at(data, BYTES * size)[_AT::BYTES] if size else b""
+    return string_at(data, BYTES * min(size, most))[_AT::BYTES] if size else b""
 
 
 def flags_at(at: int) -> set[str]:

@@ -15,7 +15,7 @@ from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.files.errors import Errno, FileError
 from mvm_ci.files.handle import Handle
 
-MAX_CHUNK: Final = 32 << 10
+MAX_CHUNK: Final = 64 << 10
 """Bytes that one call reads or may write: the library holds each of them as a value of 32 bytes meanwhile."""
 
 
@@ -126,15 +126,20 @@ def _check_write(call: Call) -> bytes:
     return ok(u64(call.borrowed(0, Output).room()))
 
 
+def _must_be_permitted(size: int) -> None:
+    if size > MAX_CHUNK:
+        raise guest_failed(FailureKind.TRAP, f"wrote {size} bytes at once, of {MAX_CHUNK} that are permitted")
+
+
 def _write(call: Call) -> bytes:
-    call.borrowed(0, Output).write(call.octets(1))
+    _must_be_permitted(call.count(1))
+    call.borrowed(0, Output).write(call.octets(1, MAX_CHUNK))
     return ok()
 
 
 def _write_zeroes(call: Call) -> bytes:
     size = call.number(1)
-    if size > MAX_CHUNK:
-        raise guest_failed(FailureKind.TRAP, f"wrote {size} zeros at once, of {MAX_CHUNK} that are allowed")
+    _must_be_permitted(size)
     call.borrowed(0, Output).write(bytes(size))
     return ok()
 

@@ -17,6 +17,7 @@ _TEXTS: Final = {
     "integer divide by zero": "integer division by zero",
 }
 _EXIT: Final = re.compile(r"Exited with i32 exit status (\d+)")
+_TOO_MUCH: Final = "too much data is being copied"
 _MEMORY_SIGNS: Final = ("exceeds memory limits", "exceeds the limit of", "memory minimum size")
 
 
@@ -47,6 +48,8 @@ def from_wasmtime(error: wasmtime.WasmtimeError | wasmtime.Trap) -> GuestFailed:
         return guest_failed(FailureKind.ERROR, f"exit code {left[1]}")
     if any(sign in text for sign in _MEMORY_SIGNS):
         return guest_failed(FailureKind.MEMORY, "the guest needs more memory than its limit", text)
+    if _TOO_MUCH in text:
+        return guest_failed(FailureKind.TRAP, "the guest passed too many bytes to its host at once", text)
     if isinstance(error, wasmtime.Trap):
         return guest_failed(FailureKind.TRAP, text)
     return guest_failed(FailureKind.MODULE, text)
