@@ -7,6 +7,7 @@ import mvm_ci_files
 
 mvm_ci_files.install()  # first: others keep the functions that it replaces
 
+import errno
 import io
 import json
 import sys
@@ -50,6 +51,9 @@ def _flush():
 
 def _describe(error):
     text = "".join(traceback.format_exception_only(error)).strip()
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        # All that the C library says if a write fails, and there is one reason for it.
+        text += ": there is no more room for the job's files"
     # The first frame is this file's; before the job's own there may be those of the event loop.
     trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
     own = trace

@@ -1,4 +1,4 @@
-"""Imports, while the guest is built, whatever the job may import when it runs: the standard library is there no more then."""
+"""Imports, while the guest is built, whatever the job may import when it runs: the library's files are not there then."""
 
 import ast
 import importlib

@@ -4,11 +4,14 @@ order.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_files(directory: Path) -> None:
-    for page in ("jobs.md", "journal.md", "modules.md", *EXAMPLES):
+    for page in ("jobs.md", "journal.md", "modules.md", "files.md", *EXAMPLES):
         for block in blocks(page):
             if block.kind == "file":
                 (directory / block.argument).write_text(block.code)
@@ -87,7 +90,7 @@ def shell(made: Cluster, page: str) -> str:
     return run(made, ["bash", "-euo", "pipefail", "-c", script])
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "journal.md", "modules.md", "client.md", *EXAMPLES])
+@pytest.mark.parametrize("page", ["jobs.md", "journal.md", "modules.md", "client.md", "files.md", *EXAMPLES])
 def test_every_example_is_marked(page: str) -> None:
     text = (DOCS / page).read_text()
     kinds = [block.kind for block in blocks(page)]
@@ -164,6 +167,19 @@ def test_the_page_on_values_works(made: Cluster) -> None:
 
 def test_the_page_on_asyncio_works(made: Cluster) -> None:
     assert results(shell(made, "asking/asyncio.md"))[-1] == [1, 4, 9, 16, 25]
+
+
+def test_the_page_on_files_shows_the_example() -> None:
+    [shown] = [block for block in blocks("files.md") if block.kind == "file"]
+    assert shown.code.strip() == (ROOT / "guest" / "examples" / "unpack" / "job.py").read_text().strip()
+
+
+def test_the_page_on_files_works(made: Cluster) -> None:
+    shown = json.loads(shell(made, "files.md").splitlines()[-1])
+    assert shown["lines"] == ["notes/a.txt: 4 bytes", "notes/old/b.txt: 11 bytes"]
+    with zipfile.ZipFile(BytesIO(base64.b64decode(shown["report"]))) as report:
+        assert report.read("REPORT").decode().splitlines() == shown["lines"]
+        assert report.read("notes/old/b.txt") == b"twenty-two\n"
 
 
 def test_the_page_on_modules_works(made: Cluster) -> None:

@@ -237,6 +237,9 @@ async def test_a_component_imports_what_does_not_exist(rig: Rig) -> None:
 CLOCK: Final = "wasi:clocks/monotonic-clock@0.2.3"
 HOST: Final = "mvm-ci:guest/host@1.0.0"
 RANDOM: Final = "wasi:random/random@0.2.0"
+POLL: Final = "wasi:io/poll@0.2.0"
+FILES: Final = "wasi:filesystem/types@0.2.0"
+ROOTS: Final = "wasi:filesystem/preopens@0.2.0"
 TWO: Final = '(param "a" string) (param "b" (list u64)) (result string)'
 AT: Final = 32
 """Where a result goes."""
@@ -254,13 +257,16 @@ AT: Final = 32
         (HOST, "call", '(param "a" string) (result string)', "(param i32 i32 i32)", (0, 0, AT)),
         (HOST, "call", TWO, "(param i32 i32 i32 i32 i32)", (0, 0, 0, 1, AT)),
         (CLOCK, "now", "(result string)", "(param i32)", (AT,)),
-        (CLOCK, "now", '(param "a" u32) (result u64)', "(param i32) (result i64)", (1,)),
         (CLOCK, "now", "", "", ()),
         (CLOCK, "subscribe-duration", "(result u32)", "(result i32)", ()),
         (CLOCK, "subscribe-duration", '(param "a" u64) (result u32)', "(param i64) (result i32)", (1,)),
         (RANDOM, "get-random-bytes", "", "", ()),
         (RANDOM, "get-random-bytes", '(param "a" string)', "(param i32 i32)", (0, 0)),
         (RANDOM, "get-random-bytes", '(param "a" u64) (result string)', "(param i64 i32)", (5, AT)),
+        (POLL, "poll", '(param "a" (list u32)) (result u32)', "(param i32 i32) (result i32)", (0, 1)),
+        (POLL, "poll", '(param "a" string) (result u32)', "(param i32 i32) (result i32)", (0, 8)),
+        (FILES, "filesystem-error-code", '(param "a" u32) (result u32)', "(param i32) (result i32)", (7,)),
+        (ROOTS, "get-directories", "(result u32)", "(result i32)", ()),
     ],
 )  # fmt: skip
 async def test_a_component_imports_ours_with_another_type(

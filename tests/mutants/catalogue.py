@@ -54,6 +54,7 @@ SECRETS: Final = "tests/unit/journal/test_secrets.py"
 MAIL: Final = "tests/contract/test_mail.py"
 MESSAGES: Final = "tests/integration/control_plane/test_messages.py"
 CHILDREN: Final = "tests/integration/control_plane/test_children.py"
+FILES: Final = "tests/unit/files/test_system.py"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
@@ -541,5 +542,27 @@ MUTANTS: Final = (
         "            if not any(wanted in digests_in(segment.data) for segment in segments):",
         "            if not segments:",
         (f"{RECORDINGS}::test_payloads_that_the_job_refers_to_can_be_had",),
+    ),
+    # ---------------------------------------------------------------- files
+    Mutant(
+        "a path leads to the directory above",
+        "files/paths.py",
+        "            if len(way) == 1:\n                raise FileError(Errno.PERM)\n            way.pop()\n",
+        "            way.append(way.pop().parent or start)\n",
+        (f"{FILES}::test_no_path_leads_out",),
+    ),
+    Mutant(
+        "files grow past their limit",
+        "files/system.py",
+        "fits = file.size + self.limits.bytes - self.used - offset",
+        "fits = file.size + self.limits.bytes - offset",
+        (f"{FILES}::test_bytes_have_a_limit",),
+    ),
+    Mutant(
+        "what a memo does to files stays",
+        "lifecycle/host_calls.py",
+        "await surroundings.store(bytes(asked.value)))\n    surroundings.files.undo(name)\n",
+        "await surroundings.store(bytes(asked.value)))\n",
+        ("tests/unit/test_host_calls.py::test_what_is_done_to_files_for_a_value_is_undone",),
     ),
 )

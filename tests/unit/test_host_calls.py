@@ -9,6 +9,7 @@ import pytest
 
 from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.payload import Payload
+from mvm_ci.files.system import FileSystem
 from mvm_ci.journal.entries import Memoized
 from mvm_ci.journal.replay import Replay
 from mvm_ci.lifecycle.host_calls import answer
@@ -19,6 +20,7 @@ from tests.unit.journal.machines import T0, fresh, new
 class Around:
     def __init__(self) -> None:
         self.machine: Replay = fresh()
+        self.files = FileSystem()
         self.posts = 0
 
     async def load(self, payload: Payload) -> bytes:
@@ -114,3 +116,19 @@ def test_a_value_is_on_its_way_as_soon_as_it_is_there() -> None:
     assert around.posts == 1
     [recorded] = [entry for entry in new(around.machine) if isinstance(entry, Memoized)]
     assert (recorded.name, recorded.value) == ("x", b'[1, {"a": null}]')
+
+
+@pytest.mark.parametrize("end", ["memo.put", "memo.drop", "memo.get"])
+def test_what_is_done_to_files_for_a_value_is_undone(end: str) -> None:
+    around = Around()
+    files = around.files
+    argument = b'{"name": "x", "value": 1}' if end == "memo.put" else b'{"name": "x"}'
+    files.make_directory(files.root, "before")
+    around.calls("memo.get", b'{"name": "x"}')
+    files.make_directory(files.root, "before/meanwhile")
+    files.remove_directory(files.root, "tmp")
+    around.calls("memo.put", b'{"name": "y", "value": 1}')
+    assert files.root.names() == ("before",), "another value's end is not this one's"
+    around.calls(end, argument)
+    assert files.root.names() == ("before", "tmp")
+    files.remove_directory(files.root, "before")

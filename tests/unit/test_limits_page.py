@@ -7,6 +7,8 @@ from mvm_ci.adapters.componentize import wheels
 from mvm_ci.adapters.http import client, exchange
 from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
+from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
+from mvm_ci.adapters.wasm.preview1_files import MAX_TRANSFER
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.http import limits as http
@@ -21,6 +23,8 @@ from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
 from mvm_ci.domain.shown import MAX_TEXT
 from mvm_ci.engine import crew
 from mvm_ci.engine.live import MAX_GUESTS
+from mvm_ci.files import paths
+from mvm_ci.files.system import FileLimits
 from mvm_ci.journal.codec import MAX_SEGMENT
 from mvm_ci.journal.replay import MAX_OPEN
 from mvm_ci.journal.steps import JournalLimits
@@ -69,6 +73,12 @@ def _expected() -> dict[str, str]:
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),
         "memory of a guest": _mib(defaults["memory_bytes"]),
+        "a guest's files: bytes, holes included": _mib(defaults["memory_bytes"]),
+        "a guest's files: names of files, directories and links": f"{FileLimits().entries:,}",
+        "a guest's files: open at once": f"{FileLimits().opens:,}",
+        "a path of a guest, a name in it": f"{paths.MAX_PATH} bytes, {paths.MAX_NAME} bytes",
+        "what a core module reads or writes in one call": _mib(MAX_TRANSFER),
+        "open files, streams and the like of a component": f"{MAX_RESOURCES:,}",
         "run time of a placement": f"{defaults['timeout_ms'] // 60_000} min",
         "guests of a runner process, those that wait included": str(MAX_GUESTS),
         "sleep that is waited for in place": f"{ExecutionLimits().suspend_after_ms // 1000} s",

@@ -109,6 +109,21 @@ def sleep(argument):
     return time.monotonic() - before
 
 
+def naps(argument):
+    for _ in range(argument):
+        time.sleep(1)
+    return argument
+
+
+def writes(argument):
+    with open("file", "w+") as file:
+        file.write("x" * argument)
+        file.seek(0)
+        held = open("file").read()
+        os.unlink("file")
+        return len(file.read()) == len(held) and os.listdir("/tmp") == []
+
+
 def prints(argument):
     print("one", "line")
     print("grüße", file=sys.stderr)

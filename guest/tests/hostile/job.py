@@ -85,7 +85,7 @@ def sleep_often(times):
 
 def remember(times):
     for number in range(times):
-        mvm_ci.host.call("memo.get", json.dumps({"name": f"{number}" + "x" * 100}))
+        mvm_ci.calls.host.call("memo.get", json.dumps({"name": f"{number}" + "x" * 100}))
 
 
 def flood(lines):
@@ -140,13 +140,13 @@ def abort(_):
 def call(argument):
     name, size, depth = argument
     value = "[" * depth + "]" * depth if depth else json.dumps("v" * size)
-    return json.loads(mvm_ci.host.call(name, '{"name": "n", "value": ' + value + "}"))
+    return json.loads(mvm_ci.calls.host.call(name, '{"name": "n", "value": ' + value + "}"))
 
 
 def ask(argument):
     """A request document of our own making."""
     piece, times, tail = argument
-    return json.loads(mvm_ci.host.http(piece * times + tail))
+    return json.loads(mvm_ci.calls.host.http(piece * times + tail))
 
 
 def fetch(url):

@@ -18,12 +18,14 @@ from mvm_ci.domain.outcome import (
 )
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Segment
+from mvm_ci.files.system import FileLimits, FileSystem
 from mvm_ci.journal.entries import Took
 from mvm_ci.journal.replay import Replay
 from mvm_ci.journal.steps import Answer, Ask, LimitReached, Wait
 from mvm_ci.lifecycle.host_calls import BadCall, Interrupted, answer
 from mvm_ci.lifecycle.letter_box import LetterBox
 from mvm_ci.ports.execution import CANCELLED, ExecutionHost, Leave
+from mvm_ci.ports.guest import GuestLimits
 
 _NS_PER_MS: Final = 1_000_000
 _POST_BYTES: Final = 32 << 10
@@ -47,7 +49,9 @@ class Calls:
     __slots__ = (
         "_box",
         "_ephemeral",
+        "_files",
         "_host",
+        "_memory_bytes",
         "_posted",
         "_posted_ns",
         "_shows",
@@ -56,7 +60,14 @@ class Calls:
     )
 
     def __init__(
-        self, machine: Replay, host: ExecutionHost, suspend_after_ms: int, now_ns: int, *, ephemeral: bool
+        self,
+        machine: Replay,
+        host: ExecutionHost,
+        limits: GuestLimits,
+        suspend_after_ms: int,
+        now_ns: int,
+        *,
+        ephemeral: bool,
     ) -> None:
         self.machine = machine
         self._host = host
@@ -66,6 +77,14 @@ class Calls:
         self._ephemeral = ephemeral
         self._shows = False  # text is waiting to be posted
         self._box = LetterBox()
+        self._memory_bytes = limits.memory_bytes
+        self._files: FileSystem | None = None  # most guests have none
+
+    @property
+    def files(self) -> FileSystem:
+        if self._files is None:
+            self._files = FileSystem(FileLimits(bytes=self._memory_bytes))
+        return self._files
 
     def wall_clock_ns(self) -> int:
         return self._clock(wall=True)

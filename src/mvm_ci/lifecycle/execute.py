@@ -88,7 +88,9 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
     try:
         now_ns = host.wall_ns()
         machine = _machine(execution, host, limits, now_ns)
-        calls = Calls(machine, host, limits.suspend_after_ms, now_ns, ephemeral=execution.ephemeral)
+        calls = Calls(
+            machine, host, limits.guest, limits.suspend_after_ms, now_ns, ephemeral=execution.ephemeral
+        )
         outcome = await run_guest(guest, execution.input, calls, limits.guest)
         if execution.ephemeral and not isinstance(outcome, Completed | Failed):
             return Result(outcome=outcome)

@@ -12,6 +12,7 @@ from mvm_ci.domain.ids import format_job_id, parse_job_id
 from mvm_ci.domain.mail import MAX_TOPICS, Mail, is_type, of_child, shown_topic
 from mvm_ci.domain.payload import Payload, is_json
 from mvm_ci.domain.shown import MAX_TEXT, Progress
+from mvm_ci.files.system import FileSystem
 from mvm_ci.journal.describe import storable
 from mvm_ci.journal.replay import Replay
 
@@ -30,6 +31,11 @@ class Surroundings(Protocol):
     """The execution of the guest that calls."""
 
     machine: Replay
+
+    @property
+    def files(self) -> FileSystem:
+        """The guest's files."""
+        ...
 
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
@@ -150,10 +156,14 @@ async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
 
 async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
     asked = _decode(argument, _Memo)
+    name = _name(asked.name)
     # What is passed by at replay begins and ends with nothing held back.
     surroundings.tell_rest()
-    found = surroundings.machine.memo_get(_name(asked.name))
+    found = surroundings.machine.memo_get(name)
+    surroundings.files.undo(name)  # of a computation that was given up
     if found is None:
+        # What it does to its files until it puts the value is passed by at replay, so it is undone then.
+        surroundings.files.begin(name)
         return None
     return {"value": msgspec.Raw(await surroundings.load(found))}
 
@@ -163,6 +173,7 @@ async def _memo_put(surroundings: Surroundings, argument: bytes) -> None:
     name = _name(asked.name)
     surroundings.tell_rest()
     surroundings.machine.memo_put(name, await surroundings.store(bytes(asked.value)))
+    surroundings.files.undo(name)
     # It may have taken hours: it is not to wait for the next request.
     surroundings.post()
 
@@ -171,6 +182,7 @@ async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
     name = _name(_decode(argument, _Memo).name)
     surroundings.tell_rest()
     surroundings.machine.memo_put(name, None)
+    surroundings.files.undo(name)
 
 
 async def _secret_get(surroundings: Surroundings, argument: bytes) -> str:

@@ -190,7 +190,7 @@ class _Watched(Calls):
     __slots__ = ("_wrote",)
 
     def __init__(self, machine: Replay, host: RehearsalHost, limits: ExecutionLimits, now_ns: int) -> None:
-        super().__init__(machine, host, limits.suspend_after_ms, now_ns, ephemeral=False)
+        super().__init__(machine, host, limits.guest, limits.suspend_after_ms, now_ns, ephemeral=False)
         self._wrote = host.wrote
 
     def log(self, stream: str, text: str) -> None:

@@ -16,6 +16,7 @@ from wasmtime import _ffi as ffi
 from mvm_ci.adapters.wasm import capi, http_json
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.adapters.wasm.preview1_descriptors import Descriptors
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestLimits, HostCalls
 
@@ -33,6 +34,7 @@ class CoreRun(Run):
     __slots__ = (
         "_base",
         "_context",
+        "_descriptors",
         "_item",
         "_memory",
         "_size",
@@ -48,9 +50,17 @@ class CoreRun(Run):
         self.error_text: str | None = None
         self.answer = b""
         self.located = False
+        self._descriptors: Descriptors | None = None
         self._context = self._base = self._size = 0
         self._memory = _Extern()
         self._item = ctypes.addressof(self._memory) + capi.ITEM_OFFSET
+
+    @property
+    def descriptors(self) -> Descriptors:
+        """What is open; made when it is asked for first, as most guests need none."""
+        if self._descriptors is None:
+            self._descriptors = Descriptors(self.host.files)
+        return self._descriptors
 
     def locate_memory(self, caller: int) -> None:
         """Finds the memory of the instance that makes a host call, at its first one."""

@@ -21,18 +21,15 @@ from mvm_ci.ports.guest import GuestLimits, HostCalls
 
 
 class Run:
-    """One run of one guest. ``pending``: the host call that the guest is suspended in. ``helper``: what the
-    host has put into its store.
-    """
+    """One run of one guest. ``pending``: the host call that the guest is suspended in."""
 
-    __slots__ = ("_decoders", "helper", "host", "limits", "outcome", "payload", "pending")
+    __slots__ = ("_decoders", "host", "limits", "outcome", "payload", "pending")
 
     def __init__(self, payload: bytes, host: HostCalls, limits: GuestLimits) -> None:
         self.payload = payload
         self.host = host
         self.limits = limits
         self.outcome: BaseException | None = None
-        self.helper: Any = None
         self.pending: Coroutine[Any, Any, None] | None = None
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
 

@@ -18,8 +18,8 @@ _EXIT: Final = re.compile(r"Exited with i32 exit status (\d+)")
 _BACKTRACE: Final = "error while executing at wasm backtrace:"
 _CAUSE: Final = "Caused by:"
 _COPIED: Final = "fuel allocated for hostcalls has been exhausted"
-_WRONG_TYPES: Final = ("type mismatch", "python exception")
-"""Of what a host function returned; the latter is what the package says."""
+_WRONG_TYPES: Final = ("type mismatch",)
+"""Of what a host function returned."""
 _NO_MEMORY: Final = re.compile(
     r"^[ 0-9:]*(mmap failed to [a-z]+ 0x[0-9a-f]+ bytes|Cannot allocate memory \(os error 12\))$",
     re.MULTILINE,
@@ -75,7 +75,7 @@ def _known(text: str) -> tuple[FailureKind, str] | None:
     if any(sign in cause for sign in _MEMORY_SIGNS):
         return FailureKind.MEMORY, "the guest needs more memory than its limit"
     if _COPIED in cause:
-        return FailureKind.OUTPUT, "the guest handed over more than 128 MiB at once"
+        return FailureKind.OUTPUT, "the guest handed over more than 128 MiB of values at once"
     if text.startswith(_BACKTRACE) and cause.startswith(_WRONG_TYPES):
         return FailureKind.MODULE, "imports a function with another type than it has"
     return None
