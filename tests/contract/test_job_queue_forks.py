@@ -13,7 +13,8 @@ from mvm_ci.domain.options import JobOptions
 from mvm_ci.domain.outcome import Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import Bounds
-from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Prefix, Segment
+from mvm_ci.domain.segment import Prefix
+from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Segment
 from mvm_ci.ports.retention import RetainedJobs
 from tests.contract.jobs import (
     COMPLETED,

@@ -15,7 +15,8 @@ from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import JobState
-from mvm_ci.ports.job_queue import JobQueue, Prefix, Segment
+from mvm_ci.domain.segment import Prefix
+from mvm_ci.ports.job_queue import JobQueue, Segment
 from tests.contract.jobs import new_job, placed, reach
 
 NEW = JobId(7)

@@ -20,8 +20,9 @@ from mvm_ci.domain.lane import Lane, begun
 from mvm_ci.domain.mail import of_child
 from mvm_ci.domain.options import Dependency, JobOptions, Needs, Parent
 from mvm_ci.domain.outcome import Outcome, Stopped
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.domain.shown import Progress
-from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Prefix, Report, Segment
+from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Report, Segment
 from mvm_ci.ports.mail import Letter, Promise, Sent
 from tests.contract.jobs import new_job
 from tests.property.two_stores import (

@@ -9,7 +9,7 @@ from mvm_ci.domain.ids import Digest, JobId, format_job_id
 from mvm_ci.domain.outcome import Completed, Parked
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.journal.codec import split
-from mvm_ci.journal.entries import Began, Entry, Finished, HttpDone, HttpIntent
+from mvm_ci.journal.entries import Began, Entry, Finished, HttpDone, HttpIntent, Took
 from mvm_ci.journal.prefix import check_end, is_call, of_module
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits, Result, execute
 from mvm_ci.lifecycle.rehearse import Agrees, Departs, RehearsalHost, Verdict, rehearse
@@ -26,6 +26,7 @@ from tests.property.test_replay import (
     programs,
     to_the_end,
     troubles,
+    world_of,
 )
 
 NEW = JobId(7 << 40)
@@ -65,7 +66,7 @@ class Rehearsal:
 def test_a_guest_agrees_with_every_beginning_of_its_journal_and_does_nothing(
     ops: list[Op], plan: list[Trouble], data: st.DataObject
 ) -> None:
-    world, program = World(), Program(ops)
+    world, program = world_of(ops), Program(ops)
     to_the_end(world, program, plan, ExecutionLimits(), lambda: None)
     entries, seen = world.entries, str(world.effects)
     count = data.draw(st.integers(1, len(entries)))
@@ -83,7 +84,7 @@ def test_a_guest_agrees_with_every_beginning_of_its_journal_and_does_nothing(
 def test_another_guest_departs_where_its_replay_would_be_parked(ops: list[Op], data: st.DataObject) -> None:
     visible = [n for n, (kind, _) in enumerate(ops) if ENTRIES[kind]]
     assume(visible)
-    world = World()
+    world = world_of(ops)
     to_the_end(world, Program(ops), [], ExecutionLimits(), lambda: None)
     at = data.draw(st.sampled_from(visible))
     how = data.draw(st.sampled_from(["change", "end", "insert"]))
@@ -116,13 +117,15 @@ def may_fork(entries: list[Entry], count: int) -> bool:
 def test_a_fork_repeats_nothing_that_its_beginning_records_and_asks_under_keys_of_its_own(
     *, ops: list[Op], plan: list[Trouble], data: st.DataObject, elsewhere: bool
 ) -> None:
-    world, program = World(), Program(ops)
+    world, program = world_of(ops), Program(ops)
     to_the_end(world, program, plan, ExecutionLimits(), lambda: None)
     entries = world.entries
     count = data.draw(st.sampled_from([n for n in range(1, len(entries) + 1) if may_fork(entries, n)]))
     module = OTHER if elsewhere else MODULE
     beginning = of_module(entries[:count], module)
-    fork = World()
+    fork = world_of(ops)
+    taken = {entry.mail.number for entry in beginning if isinstance(entry, Took) and entry.mail is not None}
+    fork.mail = [(at_ns, mail) for at_ns, mail in fork.mail if mail.number not in taken]
     fork.now_ns = world.now_ns
     fork.place()
     for segment in split(beginning, 0):
@@ -149,7 +152,7 @@ def test_a_fork_repeats_nothing_that_its_beginning_records_and_asks_under_keys_o
 def test_a_fork_may_begin_everywhere_but_inside_a_request_and_behind_the_end(
     ops: list[Op], plan: list[Trouble]
 ) -> None:
-    world = World()
+    world = world_of(ops)
     to_the_end(world, Program(ops), plan, ExecutionLimits(), lambda: None)
     entries = world.entries
     for count in range(1, len(entries) + 1):

@@ -15,7 +15,7 @@ from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.job import Job, NewJob
 from mvm_ci.domain.options import JobOptions
 from mvm_ci.domain.payload import size_of
-from mvm_ci.domain.segment import Segment
+from mvm_ci.domain.segment import Prefix, Segment
 from mvm_ci.journal.codec import decode_data, split
 from mvm_ci.journal.entries import Began, Entry
 from mvm_ci.journal.prefix import check_end, is_call, of_module
@@ -26,7 +26,7 @@ from mvm_ci.lifecycle.journal_view import journal_length
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.job_queue import JobQueue, Prefix
+from mvm_ci.ports.job_queue import JobQueue
 
 FROM: Final = "forked_from"
 AT: Final = "forked_at"

@@ -135,7 +135,7 @@ class RehearsalHost:
         raise RuntimeError(f"a rehearsal told {name} with {len(argument)} bytes")
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> NoReturn:  # noqa: ARG002 - the port's
-        raise Reached(f"wait for mail about {', '.join(map(shown_topic, topics))}")
+        raise Reached(_wait(topics))
 
     async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> NoReturn:  # noqa: ARG002 - the port's
         raise Reached(f"request {summarize(request)}")
@@ -248,9 +248,15 @@ async def _play(guest: Guest, execution: Execution, calls: Calls, limits: Execut
         return _Stands(SLEEPS, wake_ms=asleep.wake_ms)
     except NondeterminismDetected:
         return _Stands(ENDED)  # its end is what disagrees
+    if isinstance(outcome, Suspended) and outcome.topics:
+        return _Stands(GOES_ON, next=_wait(outcome.topics))
     if isinstance(outcome, Suspended):
         return _Stands(SLEEPS, wake_ms=outcome.wake_ms)
     return _Stands(ENDED)
+
+
+def _wait(topics: tuple[str, ...]) -> str:
+    return f"wait for mail about {', '.join(map(shown_topic, topics))}"
 
 
 def _brought_to_its_end(last: Entry) -> bool:

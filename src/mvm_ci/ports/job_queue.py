@@ -28,6 +28,7 @@ from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency, terms
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.segment import Append as Append
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.domain.segment import Segment as Segment
 
 
@@ -41,10 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     tail: Segment | None = None
     retry_ms: int | None = None
-    """For ``Failed``: when the next attempt may begin (Unix ms), as the retry policy decided; None.
-
-    The job failed.
-    """
+    """For ``Failed``: when the next attempt may begin (Unix ms), as the retry policy decided; None: never."""
 
 
 class Cancelled(StrEnum):
@@ -116,19 +114,6 @@ class Keyed(msgspec.Struct, frozen=True, kw_only=True):
 
     job: JobId
     request: bytes
-
-
-class Prefix(msgspec.Struct, frozen=True, kw_only=True):
-    """The first ``length`` entries of the journal of an ``attempt`` of ``job``: its segments that lie between
-    the entries ``begin`` and ``end``, and ``others``, which hold the entries before and behind these.
-    """
-
-    job: JobId
-    attempt: int
-    length: int
-    begin: int
-    end: int
-    others: tuple[Segment, ...]
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from mvm_ci.domain.ids import Digest, JobId, parse_job_id
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.role import Role
-from mvm_ci.domain.segment import Segment
+from mvm_ci.domain.segment import Prefix, Segment
 from mvm_ci.journal.codec import decode, split
 from mvm_ci.journal.entries import (
     FORMAT_VERSION,
@@ -28,7 +28,6 @@ from mvm_ci.journal.entries import (
 )
 from mvm_ci.lifecycle.execute import payload_digest
 from mvm_ci.ports.catalogue import ModuleInfo
-from mvm_ci.ports.job_queue import Prefix
 from mvm_ci.wire import messages as m
 from tests.integration.control_plane.conftest import MODULE, TEAM, Stand, submit
 from tests.integration.control_plane.scripted_worker import ScriptedWorker

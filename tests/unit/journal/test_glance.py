@@ -32,7 +32,7 @@ DONE = HttpDone(DIGEST, "GET https://x/", HttpResponse(200, "", (), b"four"), T0
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        (BEGAN, Glance("module 0d0d0d0d0d0d input 1e1e1e1e1e1e", "format 2", T0_MS)),
+        (BEGAN, Glance("module 0d0d0d0d0d0d input 1e1e1e1e1e1e", "format 3", T0_MS)),
         (ClockRead(wall=True, value_ns=T0 + S), Glance("wall", f"{(T0 + S) / S:.3f} s", T0_MS + 1_000)),
         (ClockRead(wall=False, value_ns=S), Glance("monotonic", "1.000 s", T0_MS + 1_000)),
         (Slept(3 * S, 2 * S), Glance("2.000 s", "until 3.000 s", T0_MS + 1_000)),

@@ -10,7 +10,8 @@ from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
 from mvm_ci.domain.level import Level
 from mvm_ci.domain.mail import of_child
-from mvm_ci.ports.job_queue import Append, Prefix, Report, Rescued, Segment, Woken
+from mvm_ci.domain.segment import Prefix
+from mvm_ci.ports.job_queue import Append, Report, Rescued, Segment, Woken
 
 
 class MemoryJobQueue(Changes, Reads):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from mvm_ci.adapters.sql.job_writes import standing
 from mvm_ci.adapters.sql.queries import QUERIES, Row
 from mvm_ci.domain.ids import JobId
-from mvm_ci.ports.job_queue import Prefix
+from mvm_ci.domain.segment import Prefix
 
 SLICE: Final = 4
 """Segments of one commit: at most 1 MiB; others wait no longer than for these."""

@@ -15,6 +15,7 @@ from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import SUPERSEDED
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.ports.job_queue import (
     EVERY_JOB,
     Append,
@@ -23,7 +24,6 @@ from mvm_ci.ports.job_queue import (
     Holder,
     JobFilter,
     Keyed,
-    Prefix,
     Report,
     Rescued,
     Segment,
