@@ -5,7 +5,7 @@ KILL ?= sleep
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test mutants deploy lint format bench docs lock clean
+.PHONY: help venv demo test mutants soak deploy lint format bench docs lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ deploy: venv ## the tests that need root and Debian packages: peers behind NATs 
 
 mutants: venv ## make each mistake of tests/mutants in a copy of the code: its tests must fail
 	@$(BIN)/python -m tests.mutants
+
+soak: venv ## random programs under random kills, for long (SEEDS=100: 4,000 programs, half an hour)
+	@SEEDS=$${SEEDS:-100} $(BIN)/python -m pytest tests/programs $(ARGS)
 
 lint: venv ## ruff, mypy --strict, the import contracts
 	@bad=0; \

@@ -19,6 +19,8 @@ BUDGETS = {
     "integration": 400,
     "golden": 30,
     "faults": 300,
+    "programs": 180,
+    "hostile": 180,
     "e2e": 300,
     "deploy": 600,
 }

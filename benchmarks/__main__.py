@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from benchmarks import engine, idle, python_job, rss, w1, w1_single, w2, w3, w4, w5
+from benchmarks import durable, engine, idle, python_job, rss, sleepers, w1, w1_single, w2, w3, w4, w5
 from benchmarks.client import RequestFailed
 from benchmarks.report import conditions, markdown
 from benchmarks.workload import ROOT, Measured, cluster
@@ -26,6 +26,7 @@ SHARED: Final[dict[str, Callable[..., Measured]]] = {
     "w1_single": w1_single.measure,
     "w2": w2.measure,
     "w3": w3.measure,
+    "durable": durable.measure,
     "python_job": python_job.measure,
 }
 """Workloads that take turns on one cluster."""
@@ -33,6 +34,7 @@ ALONE: Final[dict[str, Callable[..., Measured]]] = {
     "w4": w4.measure,
     "w5": w5.measure,
     "idle": idle.measure,
+    "sleepers": sleepers.measure,
     "engine": engine.measure,
 }
 """Workloads with clusters of their own."""

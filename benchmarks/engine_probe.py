@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -17,8 +18,9 @@ from typing import Any, Final
 import wasmtime
 
 from benchmarks import engine_neighbours
-from benchmarks.workload import EXAMPLES, GUESTS
+from benchmarks.workload import EXAMPLES, GUESTS, ROOT
 from guest.build_c import build_c
+from mvm_ci.adapters.componentize.build import build
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
 from mvm_ci.domain.http import HttpRequest, HttpResult
@@ -34,6 +36,7 @@ from mvm_ci.ports.immediate import at_once
 from mvm_ci.testing.memory import rollup_kb
 
 INPUT: Final = b"x" * 200
+BUILT: Final = ROOT / "build" / "bench" / "python"
 LIMITS: Final = GuestLimits()
 _LONG: Final = JournalLimits(entries=1_000_000, bytes=1 << 30)
 
@@ -51,6 +54,9 @@ class Sink:
     async def give_way(self) -> None:
         """Nobody else is there."""
 
+    def cancelled(self) -> bool:
+        return False
+
     def random_seed(self) -> bytes:
         return bytes(32)
 
@@ -60,7 +66,7 @@ class Sink:
     async def flush(self) -> None:
         """Everything is durable."""
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         raise NotImplementedError
 
     async def wait_until(self, wall_ns: int) -> None:  # noqa: ARG002 - it is never reached
@@ -246,12 +252,32 @@ def neighbours(*, quick: bool) -> dict[str, float]:
     return engine_neighbours.neighbours(WasmRuntime(), machine_code, quick=quick)
 
 
+def python(*, quick: bool) -> dict[str, float]:
+    """A Python guest that gives its input back: time, and first touches of a page, which are faults."""
+    module, cache = BUILT / "noop.wasm", BUILT / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    made = build(EXAMPLES / "noop.py", module, cache=cache)
+    guest = WasmRuntime().load(asyncio.run(ChildCompiler(cache).compile(module, made.digest)))
+    count, given = 20 if quick else 500, json.dumps("x" * 198).encode()
+    found = []
+    for _ in range(count):
+        began, before = time.thread_time_ns(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        at_once(run(guest, given, Sink()))
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        found.append(((time.thread_time_ns() - began) / 1000, faults))
+    return {
+        "engine_python_us": min(us for us, _ in found),
+        "engine_python_faults": statistics.median(faults for _, faults in found),
+    }
+
+
 PROBES: Final[dict[str, Callable[..., dict[str, float]]]] = {
     "noop": noop,
     "calls": calls,
     "replay": replay,
     "hot": hot,
     "neighbours": neighbours,
+    "python": python,
 }
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ GOALS: Final = {
     "w5_lost_recovery_s": "≤ lease + 1",
     "idle_writes_per_s": "< 1",
     "idle_cpu_pct": "< 5",
+    "python_job_ms": "≤ 2",
     "rss_server_mb": "≤ 80",
     "rss_worker_mb": "≤ 80",
     "engine_noop_ratio": "≤ 0.25",

@@ -24,13 +24,14 @@ from mvm_ci.client import ApiClient
 from mvm_ci.client.waiting import STANDING
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.testing.cluster import Cluster, ClusterFailed
-from mvm_ci.wire.api import JobView, JournalEntry, SubmitJob
+from mvm_ci.wire.api import JobView, JournalEntry, LogRange, SubmitJob
 
 ROOT = Path(__file__).resolve().parent.parent
 JOB = ROOT / "guest" / "examples" / "link_checker" / "job.py"
 WORKERS = ("worker-1", "worker-2")
 DELAY_SECONDS = 0.3
 PATIENCE_SECONDS = 150.0
+WHOLE = LogRange()
 
 
 class Story:
@@ -93,7 +94,7 @@ class Story:
             if len(self.site.hits) * 2 < self.site.urls:
                 return False
             before, looked = looked, time.monotonic()
-            entries = (await self.client.journal(job, first=seen + 1)).entries
+            entries = await self.journal(job, LogRange(first=seen + 1))
             if not entries:
                 return False
             seen = entries[-1].index
@@ -130,14 +131,9 @@ class Story:
         self.bar.update(self.task, completed=self.site.urls, description="done")
         return view
 
-    async def journal(self, job: str) -> list[JournalEntry]:
-        """The whole journal."""
-        entries: list[JournalEntry] = []
-        while True:
-            page = await self.client.journal(job, first=len(entries))
-            entries += page.entries
-            if not page.entries or len(entries) >= page.length:
-                return entries
+    async def journal(self, job: str, which: LogRange = WHOLE) -> list[JournalEntry]:
+        """The journal, or a part of it."""
+        return [entry async for entry in self.client.journal(job, which)]
 
 
 async def tell(console: Console, cluster: Cluster, site: Site, when: str) -> None:

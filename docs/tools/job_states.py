@@ -62,12 +62,14 @@ GROUPS = {
 }
 BENDS = {
     ("unclaimed", _S.FAILED): -320.0,
+    ("waiting", _S.FAILED): -250.0,
     ("ended", _S.PENDING): 480.0,
     ("placed", _S.PENDING): -30.0,
     ("PENDING", _S.CLAIMED): -14.0,
     ("placed", _S.SCHEDULED): -16.0,
     ("waiting", _S.CANCELLED): 410.0,
     ("PAUSED", _S.CANCELLED): 30.0,
+    ("PAUSED", _S.FAILED): -90.0,
 }
 
 

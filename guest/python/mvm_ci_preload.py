@@ -1,9 +1,7 @@
-"""Imports, while the guest is built, whatever the job may import when it runs: there are no files at run time."""
+"""Imports, while the guest is built, whatever the job may import when it runs: the library's files are not there then."""
 
 import ast
 import importlib
-import importlib.util
-import linecache
 import sys
 
 _CODECS = (
@@ -31,14 +29,12 @@ def load(job, modules, optional, sources):
     """
     for name in (*_HIDDEN, *(f"encodings.{codec}" for codec in _CODECS)):
         _try_import(name)
-    for module in modules:
+    # The job first: what fails then shows where the job began it.
+    loaded = importlib.import_module(job)
+    for module in (*sources, *modules):
         importlib.import_module(module)
     for module in optional:
         _try_import(module)
-    _keep_sources(sources)
-    loaded = importlib.import_module(job)
-    for module in sources:
-        importlib.import_module(module)
     # The job's own imports are known already; this module's tools are no part of the job.
     seen = {*sources, "ast", "mvm_ci_entry", "mvm_ci_preload"}
     for _ in range(_DEPTH):
@@ -46,13 +42,12 @@ def load(job, modules, optional, sources):
             if name not in seen:
                 seen.add(name)
                 for wanted in _inner_imports(module):
-                    _try_import(wanted)
+                    if wanted.partition(".")[0] not in _SKIPPED:
+                        _try_import(wanted)
     return loaded
 
 
 def _try_import(name):
-    if name.partition(".")[0] in _SKIPPED:
-        return
     try:
         importlib.import_module(name)
     except Exception:
@@ -92,13 +87,3 @@ def _from_names(node, package):
         base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
     # ``from package import name`` may mean a module of the package.
     return [base, *(f"{base}.{alias.name}" for alias in node.names)] if node.level and not node.module else [base]
-
-
-def _keep_sources(sources):
-    """Keeps the job's own source lines for tracebacks; without a time they are never looked up again."""
-    for name in sources:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin:
-            with open(spec.origin, encoding="utf-8") as file:
-                lines = file.read().splitlines(keepends=True)
-            linecache.cache[spec.origin] = (sum(map(len, lines)), None, lines, spec.origin)

@@ -15,14 +15,13 @@ artifact of the job, if the status is 2xx (``response.artifact``), and ``request
 import base64
 import http.client
 import io
-import json
 import socket
 import urllib.error
 import urllib.request
 import urllib.response
 
-from mvm_ci_artifacts import Artifact
-from wit_world.imports import host
+from mvm_ci.artifacts import Artifact
+from mvm_ci.calls import exchange
 
 _DEFAULT_TIMEOUT_S = 30.0
 
@@ -77,19 +76,16 @@ class NoFtp(urllib.request.BaseHandler):
 def _perform(request):
     headers = {**request.unredirected_hdrs}
     headers.update((name, value) for name, value in request.headers.items() if name not in headers)
-    document = {
-        "method": request.get_method(),
-        "url": request.full_url.partition("#")[0],
-        "headers": [[name, str(value)] for name, value in headers.items() if name.lower() not in ("host", "connection")],
-        "body": base64.b64encode(_body(request.data)).decode(),
-        "timeout_ms": _timeout_ms(request.timeout),
-        "idempotent": getattr(request, "idempotent", None),
-        "to_artifact": getattr(request, "to_artifact", ""),
-    }
-    source = getattr(request, "from_artifact", None)
-    if source is not None:
-        document["from_artifact"] = {"digest": source.digest, "size": source.size}
-    answer = json.loads(host.http(json.dumps(document)))
+    pairs = [(name, str(value)) for name, value in headers.items() if name.lower() not in ("host", "connection")]
+    url = request.full_url.partition("#")[0]
+    idempotent, to_artifact = getattr(request, "idempotent", None), getattr(request, "to_artifact", "")
+    body = getattr(request, "from_artifact", None)
+    if body is None:
+        body = _body(request.data)
+    elif request.data is not None:
+        raise TypeError("a request's body is its data or an artifact, not both")
+    timeout_s = _timeout_s(request.timeout)
+    answer = exchange(request.get_method(), url, pairs, body, timeout_s, idempotent, to_artifact)
     if "error" in answer:
         raise urllib.error.URLError(_reason(**answer["error"]))
     got = answer["ok"]
@@ -97,14 +93,14 @@ def _perform(request):
     for name, value in got["headers"]:
         message[name] = value
     kept = got.get("artifact")
-    artifact = None if kept is None else Artifact(kept["digest"], kept["size"], document["to_artifact"])
+    artifact = None if kept is None else Artifact(kept["digest"], kept["size"], to_artifact)
     return Response(base64.b64decode(got["body"]), message, got["url"], got["status"], artifact)
 
 
-def _timeout_ms(timeout):
+def _timeout_s(timeout):
     if timeout is None or timeout is socket._GLOBAL_DEFAULT_TIMEOUT:
-        timeout = socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
-    return max(1, round(timeout * 1000))
+        return socket.getdefaulttimeout() or _DEFAULT_TIMEOUT_S
+    return timeout
 
 
 def _body(data):

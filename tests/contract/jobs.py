@@ -25,8 +25,9 @@ def new_job(
     session: SessionId | None = None,
     payload: Payload = b"in",
     options: JobOptions = DEFAULT_OPTIONS,
+    secrets: tuple[str, ...] = (),
 ) -> NewJob:
-    spec = JobSpec(module=MODULE, input=payload, name=f"job {number}")
+    spec = JobSpec(module=MODULE, input=payload, name=f"job {number}", secrets=secrets)
     return NewJob(id=JobId(number), spec=spec, created_ms=NOW, options=options, session=session)
 
 
@@ -68,7 +69,7 @@ async def _lead(queue: JobQueue, number: int, state: JobState) -> None:
         await queue.report([report(number, Stopped())], NOW)
 
 
-async def reach(queue: JobQueue, number: int, state: JobState) -> None:
+async def reach(queue: JobQueue, number: int, state: JobState, secrets: tuple[str, ...] = ()) -> None:
     """Submits a job and leads it into ``state`` on ``SESSION``, in its first epoch wherever it was placed."""
     unplaced = {JobState.PENDING, JobState.BLOCKED}
     options = replace(DEFAULT_OPTIONS, after=(Dependency(UPSTREAM),))
@@ -80,6 +81,7 @@ async def reach(queue: JobQueue, number: int, state: JobState) -> None:
                 number,
                 session=None if state in unplaced else SESSION,
                 options=options if state is JobState.BLOCKED else DEFAULT_OPTIONS,
+                secrets=secrets,
             )
         ]
     )

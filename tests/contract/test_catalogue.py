@@ -18,7 +18,13 @@ def module(digest: str, created_ms: int = NOW, name: str = "m", size: int = 9) -
     padded = Digest(digest.ljust(64, "0"))
     hosts = ("example.org", "*.example.com")
     return ModuleInfo(
-        digest=padded, name=name, kind="core", size=size, created_ms=created_ms, allow_hosts=hosts
+        digest=padded,
+        name=name,
+        kind="core",
+        size=size,
+        created_ms=created_ms,
+        allow_hosts=hosts,
+        secrets=("TOKEN", "KEY"),
     )
 
 

@@ -1,29 +1,23 @@
 """The contract of ``ports.engine.Engine``, held against every engine there is."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
-from blockbuster import blockbuster_ctx
+from msgspec.structs import replace
 
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Released, Stopped, Suspended
+from mvm_ci.domain.outcome import OVERDUE, Completed, Failed, FailureKind, Released, Stopped, Suspended
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.journal.entries import Began, Finished, HttpDone, HttpIntent, Logged
+from mvm_ci.domain.secrets import SecretValue
+from mvm_ci.journal.entries import Began, Finished, HttpDone, HttpIntent, Logged, SecretRead
 from tests.integration.engine.fake_guests import script
-from tests.integration.engine.fakes import ROOT, World, running
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
-    # Whatever guests do, the engine's event loop is never blocked.
-    with blockbuster_ctx("mvm_ci"):
-        async with running(tmp_path) as world:
-            yield world
+from tests.integration.engine.fakes import World
 
 
 def completed(outcome: object) -> bytes:
@@ -206,6 +200,34 @@ async def test_a_placement_that_runs_too_long_fails(world: World) -> None:
     assert isinstance(world.entries(1)[-1], Finished)
 
 
+@pytest.mark.parametrize(
+    "steps", [["spin"], ["sleep", 50_000], ["http", "GET", "http://a/"], ["wait", "message:go"]]
+)
+async def test_a_placement_fails_at_its_deadline_whatever_it_does(world: World, steps: list[object]) -> None:
+    world.http.open.clear()
+    world.pool.place([msgspec.structs.replace(world.placement(1, script(["log", "x"], steps)), left_ms=200)])
+    assert await world.events.wait_ended(1) == [Failed(OVERDUE)]
+    end = world.entries(1)[-1]
+    assert isinstance(end, Finished)
+    assert end.failure == OVERDUE
+
+
+async def test_a_placement_that_waits_in_line_fails_at_its_deadline(world: World) -> None:
+    first = world.place(1, script(["spin"]))
+    await world.events.wait_started(1)
+    world.pool.place([msgspec.structs.replace(world.placement(2, script(["echo", 1])), left_ms=0)])
+    assert await world.events.wait_ended(2) == [Failed(OVERDUE)]
+    world.pool.stop(first)
+    await world.events.wait_ended(1)
+
+
+async def test_a_placement_that_ends_before_its_deadline_is_none_the_worse(world: World) -> None:
+    world.pool.place([msgspec.structs.replace(world.placement(1, script(["echo", 1])), left_ms=60_000)])
+    [outcome] = await world.events.wait_ended(1)
+    assert completed(outcome) == b"[1]"
+    assert not world.pool._deadlines
+
+
 async def test_what_has_not_started_is_released(world: World) -> None:
     one = world.place(1, script(["spin"]))
     world.place(2, script(["echo", 2]))
@@ -299,3 +321,50 @@ async def test_a_short_sleep_is_waited_out(world: World) -> None:
     world.place(1, script(["sleep", 5], ["echo", 1]))
     [outcome] = await world.events.wait_ended(1)
     assert completed(outcome) == b"[null, 1]"
+
+
+SECRET = SecretValue("TOKEN", 3, "hunter22", b"k" * 32)
+
+
+async def test_a_secret_is_the_guest_s_alone(world: World) -> None:
+    """It leaves with a request, and is in nothing that the engine reports, posts or stores."""
+    world.http.body = b"hunter22 " + b"." * 9000 + b" hunter22"
+    steps = script(
+        ["secret", "TOKEN"], ["secret", "OTHER"], ["log", "not yet hunt"], ["send_secret", "TOKEN"]
+    )
+    world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,)), world.placement(2, b"[]")])
+    [outcome, _] = await world.events.wait_ended(1, 2)
+    assert json.loads(completed(outcome)) == ["***", "refused", None, [9008, "*** ................"]]
+    [sent] = world.http.requests
+    assert (sent.body, sent.headers) == (b"hunter22", (("x", "hunter22"),))
+    entries = world.entries(1)
+    assert [entry for entry in entries if isinstance(entry, SecretRead)] == [SecretRead("TOKEN", 3)]
+    assert list(world.payloads.blobs.values()) == [b"*** " + b"." * 9000 + b" ***"]
+    assert b"hunter22" not in msgspec.msgpack.encode(entries)
+    assert "hunter22" not in repr(world.events.ends)
+
+
+async def test_another_guest_of_the_runner_has_no_part_in_it(world: World) -> None:
+    steps = script(["secret", "TOKEN"], ["log", "hunter22"])
+    world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,)), world.placement(2, steps)])
+    [_, outcome] = await world.events.wait_ended(1, 2)
+    assert completed(outcome) == b'["refused", null]'
+    assert [entry.text for entry in world.entries(2) if isinstance(entry, Logged)] == ["hunter22"]
+    assert [entry.text for entry in world.entries(1) if isinstance(entry, Logged)] == ["***"]
+
+
+async def test_a_guest_whose_runner_died_is_told_the_same_secret(world: World, tmp_path: Path) -> None:
+    died = str(tmp_path / "died")
+    steps = script(["secret", "TOKEN"], ["sleep", 1], ["die", died, 1], ["send_secret", "TOKEN"])
+    world.pool.place([replace(world.placement(1, steps), secrets=(SECRET,))])
+    [outcome] = await world.events.wait_ended(1)
+    assert json.loads(completed(outcome))[0] == "***"
+    assert [request.body for request in world.http.requests] == [b"hunter22"]
+    reads = [entry for entry in world.entries(1) if isinstance(entry, SecretRead)]
+    assert reads == [SecretRead("TOKEN", 3)]
+
+
+async def test_runners_leave_no_core_dumps(world: World) -> None:
+    for pid in world.pool.runner_pids:
+        limits = await asyncio.to_thread(Path(f"/proc/{pid}/limits").read_text)
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)

@@ -47,6 +47,7 @@ async def test_a_job_comes_back_as_it_was_submitted(queue: JobQueue) -> None:
         max_attempts=3,
         timeout_ms=60_000,
         memory_bytes=1 << 20,
+        secrets=("TOKEN", "_other.key"),
     )
     await queue.submit([NewJob(id=JobId(5), spec=spec, created_ms=NOW)])
     (job,) = await queue.get([JobId(5)])

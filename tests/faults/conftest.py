@@ -119,7 +119,10 @@ class Rig:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(known["url"] + path, data, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read())
+            lines = answer.read().splitlines()
+            if answer.headers["content-type"] == "application/x-ndjson":
+                return [json.loads(line) for line in lines]
+            return json.loads(b"".join(lines))
 
     def worker(self, name: str, *more: str, environ: Mapping[str, str] | None = None) -> Process:
         """A worker that is connected."""
@@ -151,7 +154,7 @@ class Rig:
 
     def journal(self, job: str) -> list[tuple[str, int]]:
         """The kind of each durable entry of a job, and the epoch of the placement that wrote it."""
-        entries = self.ask("GET", f"/v1/jobs/{job}/journal")["entries"]
+        entries = self.ask("GET", f"/v1/jobs/{job}/journal")
         return [(entry["kind"], entry["epoch"]) for entry in entries]
 
     def hooked(self) -> tuple[Path, dict[str, str]]:

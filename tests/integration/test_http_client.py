@@ -1,84 +1,24 @@
 """The guests' HTTP client against real servers on the loopback interface."""
 
 import asyncio
-import contextlib
+import gc
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.http.exchange import MAX_BODY
+from mvm_ci.adapters.http.spool import MAX_IN_MEMORY
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.network import NetworkPolicy
 from mvm_ci.ports.http_client import FetchedResponse
+from tests.integration.servers import ok, redirect, serving
 
 ANY = ("*:*",)
 OPEN = NetworkPolicy(allow_hosts=ANY, allow_networks=("127.0.0.0/8",))
-Reply = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-class Server:
-    """Answers each connection's one request with what ``reply`` makes of it."""
-
-    def __init__(self, reply: Callable[[bytes], Reply]) -> None:
-        self.reply = reply
-        self.seen: list[bytes] = []
-        self.handlers: set[asyncio.Task[None]] = set()
-        self.port = 0
-        self.release = asyncio.Event()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.handlers.add(task)
-        try:
-            await self._serve(reader, writer)
-        finally:
-            writer.close()
-            self.handlers.discard(task)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
-                (
-                    int(line.split(b":")[1])
-                    for line in head.split(b"\r\n")
-                    if line.lower().startswith(b"content-length:")
-                ),
-                0,
-            )
-            request = head + (await reader.readexactly(length) if length <= 1 << 20 else b"")
-            self.seen.append(request)
-            answer = self.reply(request)
-            if isinstance(answer, bytes):
-                writer.write(answer)
-                await writer.drain()
-            else:
-                await answer(writer)
-
-
-@contextlib.asynccontextmanager
-async def serving(reply: Callable[[bytes], Reply]) -> AsyncIterator[Server]:
-    server = Server(reply)
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        server.release.set()
-        listener.close()
-        await asyncio.gather(*server.handlers, return_exceptions=True)
-        await listener.wait_closed()
-
-
-def ok(body: bytes = b"hello", extra: bytes = b"") -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), extra, body)
-
-
-def redirect(to: str, status: int = 302) -> bytes:
-    return f"HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
 def request(
@@ -452,3 +392,58 @@ async def test_closing_cuts_off_what_is_under_way() -> None:
         await client.close()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+def large(body: bytes, spool: Path | None = None) -> "asyncio.Future[FetchedResponse | HttpFailure]":
+    async def asked() -> FetchedResponse | HttpFailure:
+        async with serving(lambda _: ok(body)) as server:
+            client = GuestHttpClient(OPEN, resolve=resolving(["127.0.0.1"]), spool=spool)
+            url = f"http://a.test:{server.port}/"
+            return await client.fetch(request(url), allow_hosts=ANY, idempotency_key="k")
+
+    return asyncio.ensure_future(asked())
+
+
+def names(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
+def open_files() -> int:
+    gc.collect()
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_a_large_body_is_in_a_file_without_a_name(tmp_path: Path) -> None:
+    body = random.Random(1).randbytes(1_000_000)
+    before = open_files()
+    kept = answered(await large(body, tmp_path)).body
+    assert not isinstance(kept, bytes)
+    assert kept.size == len(body)
+    assert await kept.read() == body
+    assert names(tmp_path) == []
+    kept.close()
+    kept.close()
+    assert open_files() <= before
+
+
+async def test_a_small_body_is_in_memory(tmp_path: Path) -> None:
+    assert answered(await large(b"x" * MAX_IN_MEMORY, tmp_path)).body == b"x" * MAX_IN_MEMORY
+
+
+async def test_a_large_body_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
+    before = open_files()
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(ok(b"x" * 1_000_000)[:-1])
+        await server.release.wait()
+
+    async with serving(lambda _: drip) as server:
+        client = GuestHttpClient(OPEN, resolve=resolving(["127.0.0.1"]), spool=tmp_path)
+        asked = request(f"http://a.test:{server.port}/", timeout_ms=300)
+        assert kind(await client.fetch(asked, allow_hosts=ANY, idempotency_key="k")) == "timeout"
+    assert open_files() <= before
+    assert names(tmp_path) == []
+
+
+async def test_there_is_no_room_for_a_large_body(tmp_path: Path) -> None:
+    assert kind(await large(b"x" * 1_000_000, tmp_path / "gone")) == "too-large"

@@ -49,6 +49,7 @@ async def test_no_kept_job_ever_misses_a_blob(tmp_path: Path) -> None:
         schedules=store.schedules,
         blobs=blobs,
         events=store.events,
+        secrets=store.secrets,
     )
 
     async def always(namespace: str, size: int) -> None:

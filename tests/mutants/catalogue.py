@@ -33,29 +33,44 @@ class Mutant(NamedTuple):
 EXECUTE: Final = "tests/unit/journal/test_execute.py"
 REQUESTS: Final = "tests/unit/journal/test_requests.py"
 ENGINE: Final = "tests/contract/test_engine.py"
+DAMAGE: Final = "tests/property/test_damage.py"
+REHEARSE: Final = "tests/property/test_rehearse.py"
+FORKS: Final = "tests/contract/test_job_queue_forks.py"
+RECORDINGS: Final = "tests/integration/control_plane/test_recordings.py"
 QUEUE: Final = "tests/contract/test_job_queue.py"
 REPORTS: Final = "tests/contract/test_job_queue_reports.py"
 CATALOGUE: Final = "tests/contract/test_catalogue.py"
+_EFFECT: Final = (
+    "        # What came while the entries became durable counts, too.\n"
+    "        result: HttpResult = CANCELLED\n"
+    "        if not self._interrupts:\n"
+    "            result = await host.http(request, step.key, whole=bool(machine.disclosed))\n"
+)
 PLANE_MODULES: Final = "tests/integration/control_plane/test_modules.py"
 PLANE_JOBS: Final = "tests/integration/control_plane/test_jobs.py"
 QUOTAS: Final = "tests/integration/control_plane/test_quotas.py"
 PLANE_ARTIFACTS: Final = "tests/integration/control_plane/test_artifacts.py"
 ARTIFACT_CALLS: Final = "tests/unit/lifecycle/test_artifact_calls.py"
 RATES: Final = "tests/integration/control_plane/test_rates.py"
+SECRETS: Final = "tests/unit/journal/test_secrets.py"
+MAIL: Final = "tests/contract/test_mail.py"
+MESSAGES: Final = "tests/integration/control_plane/test_messages.py"
+CHILDREN: Final = "tests/integration/control_plane/test_children.py"
+FILES: Final = "tests/unit/files/test_system.py"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
     Mutant(
         "a request leaves before its entries are durable",
-        "lifecycle/execute.py",
-        "        await self._flush()\n        result = await host.http(",
-        "        result = await host.http(",
+        "lifecycle/calls.py",
+        "        await self._flush()\n        # What came while",
+        "        # What came while",
         (f"{EXECUTE}::test_an_idempotent_request_leaves_after_all_entries_are_durable",),
     ),
     Mutant(
         "a guest sees an answer that could be lost",
-        "lifecycle/execute.py",
+        "lifecycle/calls.py",
         "        if step.once:\n            await self._flush()\n",
         "",
         (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
@@ -66,6 +81,20 @@ MUTANTS: Final = (
         "if self._durable < self._posts:",
         "if False:",
         ("tests/unit/engine/test_runner_host.py",),
+    ),
+    Mutant(
+        "the last entries are reported though earlier ones may be lost",
+        "lifecycle/calls.py",
+        "        if self._posted:\n            await self._host.flush()\n        return segments[-1]",
+        "        return segments[-1]",
+        (EXECUTE,),
+    ),
+    Mutant(
+        "an intent is written after its effect",
+        "lifecycle/calls.py",
+        "        await self._flush()\n" + _EFFECT,
+        _EFFECT + "        await self._flush()\n",
+        (f"{EXECUTE}::test_another_request_is_durable_before_and_after",),
     ),
     # ---------------------------------------------------------------- a stale epoch accepted
     Mutant(
@@ -134,6 +163,13 @@ MUTANTS: Final = (
         "-- Whether a segment",
         "jobs.state IN {from lose}\n\n-- Whether a segment",
         (f"{REPORTS}::test_what_does_not_begin_at_the_end_is_a_gap",),
+    ),
+    Mutant(
+        "two entries of a journal change places",
+        "journal/codec.py",
+        "        self._parts.append(encoded)\n",
+        "        self._parts.insert(max(0, len(self._parts) - 1), encoded)\n",
+        ("tests/unit/journal/test_codec.py",),
     ),
     # ---------------------------------------------------------------- an effect repeated
     Mutant(
@@ -381,5 +417,211 @@ MUTANTS: Final = (
         """if self._etag != f'"{self._hashing.hexdigest()}"':""",
         "if False:",
         ("tests/unit/client/test_artifacts.py::test_damaged_bytes_are_not_taken_for_whole",),
+    ),
+    # ---------------------------------------------------------------- secrets
+    Mutant(
+        "the digest of a request can be tried",
+        "journal/disclosed.py",
+        "        self._digest_key += secret.digest_key\n",
+        "",
+        (f"{SECRETS}::test_the_digest_of_a_request_is_of_no_use_to_who_guesses",),
+    ),
+    Mutant(
+        "what replay passes by is not known to be read",
+        "journal/replay.py",
+        "self.disclosed.passed(self._ledger.pass_by(index))",
+        "self._ledger.pass_by(index)",
+        (
+            f"{SECRETS}::test_a_secret_that_was_read_while_computing_is_known_after_a_replay_that_passes_it_by",
+        ),
+    ),
+    Mutant(
+        "text that is held back waits for what comes after a computed value",
+        "lifecycle/host_calls.py",
+        "    surroundings.tell_rest()\n    surroundings.machine.memo_put(name, await",
+        "    surroundings.machine.memo_put(name, await",
+        (
+            f"{SECRETS}::test_a_secret_that_was_read_while_computing_is_known_after_a_replay_that_passes_it_by",
+        ),
+    ),
+    Mutant(
+        "a body is stored before it is masked",
+        "lifecycle/calls.py",
+        "whole=bool(machine.disclosed)",
+        "whole=False",
+        ("tests/contract/test_engine.py::test_a_secret_is_the_guest_s_alone",),
+    ),
+    Mutant(
+        "a value is bound to nothing",
+        "lifecycle/secrets.py",
+        "return _encode((namespace, name, version))",
+        'return b""',
+        ("tests/unit/lifecycle/test_secrets.py::test_what_somebody_changed_in_the_store_is_not_there",),
+    ),
+    Mutant(
+        "who goes on is told the newest version",
+        "lifecycle/secrets.py",
+        "wanted = {name: told.get(name) for name in names}",
+        "wanted = dict.fromkeys(names)",
+        (
+            "tests/unit/lifecycle/test_secrets.py::test_an_execution_is_told_the_version_that_it_was_told_before",
+        ),
+    ),
+    Mutant(
+        "a version goes although a job may have been told it",
+        "adapters/sql/secrets.sql",
+        "SELECT min(later.after_job)",
+        "SELECT min(later.after_job) - 1",
+        ("tests/contract/test_secrets.py::test_a_version_is_kept_while_a_job_may_have_been_told_it",),
+    ),
+    # ---------------------------------------------------------------- mail
+    Mutant(
+        "a suspension does not look for mail that is there",
+        "adapters/sql/reports.sql",
+        "wake_ms <= now_ms OR EXISTS (",
+        "wake_ms <= now_ms OR 0 AND EXISTS (",
+        (f"{MAIL}::test_mail_that_was_there_before_leaves_no_job_asleep",),
+    ),
+    Mutant(
+        "nobody is told of a job that was pending before it slept",
+        "lifecycle/record.py",
+        "if isinstance(report.outcome, Suspended) and report.outcome.topics:",
+        "if False:",
+        (f"{MESSAGES}::test_a_message_that_came_just_before_the_suspension_wakes_the_job_too",),
+    ),
+    Mutant(
+        "entries of a placement that is over take mail",
+        "adapters/sql/mail.sql",
+        "AND journal.first = ?3 AND jobs.journal_length = ?3)",
+        "AND journal.first = ?3)",
+        (f"{MAIL}::test_entries_of_a_placement_that_is_over_take_nothing",),
+    ),
+    Mutant(
+        "guests wait for mail of placements that are over",
+        "lifecycle/mailroom.py",
+        "if waiting is not None and waiting.placed == placed:",
+        "if False:",
+        (f"{MESSAGES}::test_nobody_is_left_waiting_for_a_placement_that_is_over",),
+    ),
+    Mutant(
+        "blobs of mail that waits are swept",
+        "adapters/sql/retention.py",
+        "            found.add(blob.hex())\n",
+        "            blob.hex()\n",
+        ("tests/contract/test_mail_children.py::test_what_waiting_mail_says_is_kept_and_counted",),
+    ),
+    Mutant(
+        "a worker asks in the name of jobs that it does not have",
+        "lifecycle/guest_asks.py",
+        "            _check_key(key, job)\n",
+        "",
+        (f"{MESSAGES}::test_a_worker_asks_in_the_name_of_its_own_jobs_alone",),
+    ),
+    Mutant(
+        "a child started while its parent ends is nobody's",
+        "lifecycle/family.py",
+        "        self._look_at((parent.id,))\n",
+        "",
+        (f"{CHILDREN}::test_a_child_whose_parent_ends_while_it_is_being_started_is_cancelled",),
+    ),
+    Mutant(
+        "children of a failed attempt go on",
+        "lifecycle/family.py",
+        "return parent.first_attempt <= attempt < parent.attempt",
+        "return False",
+        (f"{CHILDREN}::test_children_of_an_attempt_that_failed_are_cancelled_and_those_of_the_next_are_not",),
+    ),
+    Mutant(
+        "a wait whose time is over does not look once more",
+        "engine/runner_host.py",
+        "answer = await self._ask(self._mail_call(MailWait(topics, at_once=True)))",
+        "return ()",
+        ("tests/unit/engine/test_runner_host.py",),
+    ),
+    Mutant(
+        "a job that comes back after its deadline goes on",
+        "lifecycle/wake.py",
+        "                self.arm(now)\n\n    def concerns",
+        "                pass\n\n    def concerns",
+        ("tests/integration/control_plane/test_deadlines.py",),
+    ),
+    # ---------------------------------------------------------------- journals: damage, replays, forks
+    Mutant(
+        "a torn tail is left as it is",
+        "journal/damage.py",
+        "if segments and is_torn(segments[-1]):",
+        "if False:",
+        (f"{DAMAGE}::test_every_truncation_is_cut_at_the_last_whole_segment_or_refused",),
+    ),
+    Mutant(
+        "a changed segment is taken for a torn one",
+        "journal/damage.py",
+        "        return _BREAKS_OFF in str(error)",
+        "        return True",
+        (f"{DAMAGE}::test_noise_is_never_taken_for_a_journal", "tests/unit/journal/test_damage.py"),
+    ),
+    Mutant(
+        "a segment that is missing at the end is not missed",
+        "journal/damage.py",
+        "if length is not None and end != length:",
+        "if False:",
+        (f"{DAMAGE}::test_what_is_missing_or_stands_elsewhere_is_refused",),
+    ),
+    Mutant(
+        "a replay does what is not recorded",
+        "lifecycle/rehearse.py",
+        "        raise Reached(words(entry))",
+        "        super().write(entry)",
+        (f"{REHEARSE}::test_a_guest_agrees_with_every_beginning_of_its_journal_and_does_nothing",),
+    ),
+    Mutant(
+        "a fork is there without all of its beginning",
+        "adapters/sql/forks.sql",
+        "journal.attempt = 1) = ?26",
+        "journal.attempt = 1) <= ?26",
+        (f"{FORKS}::test_what_is_not_there_as_a_whole_is_not_forked",),
+    ),
+    Mutant(
+        "what a crash left of a fork stays",
+        "adapters/sql/store.py",
+        "            if migrations is MIGRATIONS:\n                drop_left(connection)\n",
+        "",
+        ("tests/integration/test_forks_store.py::test_what_a_crash_left_of_a_fork_goes_at_the_next_start",),
+    ),
+    Mutant(
+        "a fork begins between a request and its result",
+        "journal/prefix.py",
+        "_OPEN: Final[tuple[Any, ...]] = (HttpIntent,)",
+        "_OPEN: Final[tuple[Any, ...]] = ()",
+        ("tests/unit/journal/test_prefix.py::test_what_is_under_way_is_not_cut_off",),
+    ),
+    Mutant(
+        "a payload of another job can be had by its digest",
+        "lifecycle/recordings.py",
+        "            if not any(wanted in digests_in(segment.data) for segment in segments):",
+        "            if not segments:",
+        (f"{RECORDINGS}::test_payloads_that_the_job_refers_to_can_be_had",),
+    ),
+    # ---------------------------------------------------------------- files
+    Mutant(
+        "a path leads to the directory above",
+        "files/paths.py",
+        "            if len(way) == 1:\n                raise FileError(Errno.PERM)\n            way.pop()\n",
+        "            way.append(way.pop().parent or start)\n",
+        (f"{FILES}::test_no_path_leads_out",),
+    ),
+    Mutant(
+        "files grow past their limit",
+        "files/system.py",
+        "fits = file.size + self.limits.bytes - self.used - offset",
+        "fits = file.size + self.limits.bytes - offset",
+        (f"{FILES}::test_bytes_have_a_limit",),
+    ),
+    Mutant(
+        "what a memo does to files stays",
+        "lifecycle/host_calls.py",
+        "await surroundings.store(bytes(asked.value)))\n    surroundings.files.undo(name)\n",
+        "await surroundings.store(bytes(asked.value)))\n",
+        ("tests/unit/test_host_calls.py::test_what_is_done_to_files_for_a_value_is_undone",),
     ),
 )

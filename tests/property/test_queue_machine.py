@@ -2,47 +2,42 @@
 
 Both stores get the same calls; after each, their answers and the whole state they show must be equal. What
 must hold of any history, whatever the stores say, is kept beside them: epochs only grow, ends are final, a
-placement ends once.
+placement ends once, no job sleeps while mail that it waits for is there.
 """
 
-import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
+from msgspec.structs import replace
 
-from mvm_ci.adapters.memory.queue import MemoryJobQueue
-from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, Job, JobState, NewJob, Placed
-from mvm_ci.domain.lane import Concurrency, Lane, begun, lane
-from mvm_ci.domain.options import Dependency, JobOptions, Needs
-from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped, Suspended
+from mvm_ci.domain.lane import Lane, begun
+from mvm_ci.domain.mail import of_child
+from mvm_ci.domain.options import Dependency, JobOptions, Needs, Parent
+from mvm_ci.domain.outcome import Outcome, Stopped
+from mvm_ci.domain.segment import Prefix
+from mvm_ci.domain.shown import Progress
 from mvm_ci.ports.job_queue import Append, Change, JobFilter, JobQueue, Report, Segment
-from tests.contract.jobs import FAILED, NOW, PARKED, new_job
-
-JOBS = [JobId(number) for number in range(1, 9)]
-jobs = st.sampled_from(JOBS)
-LANES = [lane(), lane(priority=9), lane(concurrency=Concurrency(key="k"))]
-TAGS = ["red", "blue"]
-WAITS = {JobState.SUSPENDED, JobState.SCHEDULED}
-sessions = st.sampled_from([SessionId(number) for number in (70, 71, 72)])
-delays = st.integers(0, 20)
-placements = st.builds(Placed, jobs, st.integers(0, 6))
-segments = st.builds(Segment, st.integers(0, 4), st.integers(0, 3), st.sampled_from([b"", b"a", b"bb"]))
-outcomes: st.SearchStrategy[Outcome] = st.one_of(
-    st.builds(Completed, st.sampled_from([b"", b"result"])),
-    st.just(FAILED),
-    st.builds(Suspended, st.integers(NOW, NOW + 60)),
-    st.just(PARKED),
-    st.just(Released()),
-    st.just(Stopped()),
+from mvm_ci.ports.mail import Letter, Promise, Sent
+from tests.contract.jobs import new_job
+from tests.property.two_stores import (
+    JOBS,
+    LANES,
+    TAGS,
+    TOPICS,
+    WAITS,
+    TwoStores,
+    delays,
+    jobs,
+    outcomes,
+    placements,
+    segments,
+    sessions,
 )
 
 
@@ -54,40 +49,8 @@ def list_of(which: JobFilter, queue: JobQueue) -> Awaitable[list[Job]]:
     return queue.list_jobs(which)
 
 
-class BothStores(RuleBasedStateMachine):
+class BothStores(TwoStores):
     """Calls both stores and compares."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.directory = tempfile.TemporaryDirectory()
-        self.now_ms = NOW
-        self.seen: dict[JobId, Job] = {}
-        self.journals: dict[tuple[JobId, int], list[Segment]] = {}
-        self.reports: list[Report] = []
-        self.revived: set[JobId] = set()
-
-    @initialize()
-    def open(self) -> None:
-        self.store = SqlStore.open(Path(self.directory.name))
-        self.queues: list[JobQueue] = [MemoryJobQueue(), self.store.queue]
-        self.submitted: set[JobId] = set()
-
-    def teardown(self) -> None:
-        if hasattr(self, "store"):
-            self.runner.run(self.store.close())
-        self.runner.close()
-        self.directory.cleanup()
-
-    def both(self, call: Callable[[JobQueue], Awaitable[Any]]) -> Any:
-        """Makes the call on both stores; the answer on which they agree."""
-
-        async def ask() -> list[Any]:
-            return [await call(queue) for queue in self.queues]
-
-        model, real = self.runner.run(ask())
-        assert real == model
-        return model
 
     # ---------------------------------------------------------------- calls that may make sense or not
 
@@ -105,9 +68,12 @@ class BothStores(RuleBasedStateMachine):
         after=st.sets(jobs, max_size=2),
         needs=st.sampled_from(Needs),
         tags=st.sets(st.sampled_from(TAGS)),
+        parent=st.none() | jobs,
+        deadline=st.none() | delays,
     )
     def submit_with_options(
         self,
+        *,
         job: JobId,
         lane: Lane,
         run_at: int | None,
@@ -115,6 +81,8 @@ class BothStores(RuleBasedStateMachine):
         after: set[JobId],
         needs: Needs,
         tags: set[str],
+        parent: JobId | None,
+        deadline: int | None,
     ) -> None:
         options = JobOptions(
             lane=lane,
@@ -122,6 +90,8 @@ class BothStores(RuleBasedStateMachine):
             expires_ms=None if expires is None else self.now_ms + expires,
             after=tuple(Dependency(other, needs) for other in after & self.submitted if other < job),
             tags=tuple(sorted(tags)),
+            deadline_ms=None if deadline is None else self.now_ms + deadline,
+            parent=Parent(parent, 1) if parent is not None and parent < job else None,
         )
         self.both(lambda queue: queue.submit([new_job(job, options=options)]))
         self.submitted.add(job)
@@ -179,6 +149,14 @@ class BothStores(RuleBasedStateMachine):
             assert before.expires_ms is not None
             assert before.expires_ms <= self.now_ms
 
+    @rule(limit=st.integers(0, 3), later=delays)
+    def overdue(self, limit: int, later: int) -> None:
+        self.now_ms += later
+        for job in self.both(lambda queue: queue.overdue(self.now_ms, limit)):
+            before = self.seen[job]
+            assert before.state not in FINAL | PLACED
+            assert (before.options.deadline_ms or self.now_ms + 1) <= self.now_ms
+
     @rule(asked=st.lists(placements, max_size=4))
     def start(self, asked: list[Placed]) -> None:
         answers = self.both(lambda queue: queue.start(asked, self.now_ms))
@@ -212,6 +190,31 @@ class BothStores(RuleBasedStateMachine):
         assert lost == [placed.job for placed in held if placed not in keep]
         assert self.both(lambda queue: queue.held(session)) == [p for p in held if p in keep]
 
+    @rule(job=jobs, topic=st.sampled_from(TOPICS[:2]), key=st.sampled_from("kl"))
+    def mail(self, job: JobId, topic: str, key: str) -> None:
+        letter = Letter(job=job, topic=topic, key=key, at_ms=self.now_ms, body=key.encode())
+        sent = self.both_mails(lambda mail: mail.send(letter))
+        known = self.seen.get(job)
+        if known is not None and known.state not in FINAL:
+            assert sent is Sent.DONE
+
+    @rule(job=jobs, name=st.sampled_from("pq"), complete=st.booleans())
+    def promise(self, job: JobId, name: str, *, complete: bool) -> None:
+        if complete:
+            letter = Letter(job=job, topic=f"promise:{name}", key="", at_ms=self.now_ms, body=b"kept")
+            self.both_mails(lambda mail: mail.complete_promise(name, letter))
+        elif job in self.submitted:
+            opened = Promise(id=name, job=job, label="", digest="d", created_ms=self.now_ms)
+            self.both_mails(lambda mail: mail.open_promise(opened))
+
+    @rule(job=jobs, key=st.sampled_from(["x", "y"]), value=st.none() | st.sampled_from(["1", "2"]))
+    def annotate(self, job: JobId, key: str, value: str | None) -> None:
+        self.both_mails(lambda mail: mail.annotate(job, {key: value}))
+
+    @rule(placed=placements, done=st.integers(0, 3))
+    def progress(self, placed: Placed, done: int) -> None:
+        self.both_mails(lambda mail: mail.progress(placed, Progress(done=done)))
+
     @rule(limit=st.integers(0, 3), later=delays)
     def wake(self, limit: int, later: int) -> None:
         self.now_ms += later
@@ -238,11 +241,39 @@ class BothStores(RuleBasedStateMachine):
     @rule(data=st.data(), start=st.booleans())
     def go_on(self, data: st.DataObject, *, start: bool) -> None:
         job = data.draw(st.sampled_from([job for job in self.seen.values() if job.state in PLACED]))
-        placed, segment = Placed(job.id, job.epoch), Segment(job.journal_length, 1, b"s")
+        there = self.box(job.id)
+        taken = data.draw(st.sampled_from([(), *((piece.number,) for piece in there[:1])]))
+        placed, segment = Placed(job.id, job.epoch), Segment(job.journal_length, 1, b"s", taken)
         if start:
             assert self.both(lambda queue: queue.start([placed], self.now_ms)) == [True]
         twice = [(placed, segment), (placed, segment)]
         assert self.both(lambda queue: queue.append(twice)) == [Append.DONE] * 2
+        assert [piece for piece in there if piece.number not in taken] == self.box(job.id)
+
+    @rule(job=jobs, source=jobs, attempt=st.integers(1, 2), length=st.integers(1, 6), whole=st.booleans())
+    def fork(self, job: JobId, source: JobId, attempt: int, length: int, *, whole: bool) -> None:
+        known = self.journals.get((source, attempt), [])
+        ends = [segment.first + segment.count for segment in known]
+        begin = max([end for end in ends if end <= length], default=0)
+        rest = Segment(begin, length - begin, b"f")
+        others = (rest,) if whole and rest.count else ()
+        prefix = Prefix(job=source, attempt=attempt, length=length, begin=0, end=begin, others=others)
+        there = job in self.submitted
+        forked = self.both(lambda queue: queue.fork(new_job(job), prefix))
+        assert forked == (there or (bool(known) and (bool(others) or begin == length)))
+        if forked and not there:
+            self.submitted.add(job)
+
+    @rule(placed=placements, kept=st.integers(0, 3))
+    def cut(self, placed: Placed, kept: int) -> None:
+        job = self.seen.get(placed.job)
+        known = self.journals.get((placed.job, job.attempt), []) if job is not None else []
+        length = known[kept].first if kept < len(known) else 0
+        done = self.both(lambda queue: queue.cut_journal(placed, length))
+        assert done == self.is_current(placed)
+        if done and job is not None:
+            self.cuts.add(placed.job)
+            self.journals[placed.job, job.attempt] = [one for one in known if one.first < length]
 
     @precondition(lambda self: self.reports)
     @rule(data=st.data())
@@ -254,15 +285,6 @@ class BothStores(RuleBasedStateMachine):
         assert self.seen[report.placed.job] == before
 
     # ---------------------------------------------------------------- what must hold
-
-    def send(self, reports: list[Report]) -> list[bool]:
-        answers: list[bool] = self.both(lambda queue: queue.report(reports, self.now_ms))
-        self.reports += [report for report, true in zip(reports, answers, strict=True) if true]
-        return answers
-
-    def is_current(self, placed: Placed) -> bool:
-        job = self.seen.get(placed.job)
-        return job is not None and job.state in PLACED and job.epoch == placed.epoch
 
     @invariant()
     def look(self) -> None:
@@ -276,8 +298,11 @@ class BothStores(RuleBasedStateMachine):
             if before is not None:
                 self.check_step(before, job)
             self.check_journal(job)
+            self.check_mail(job)
+        self.check_ends(now)
         self.seen = now
         self.revived = set()
+        self.cuts = set()
         self.check_lists()
 
     def check_step(self, before: Job, job: Job) -> None:
@@ -288,11 +313,26 @@ class BothStores(RuleBasedStateMachine):
             return
         assert job.losses >= before.losses
         if before.state in FINAL:
-            assert job == before
-        if job.attempt == before.attempt:
+            # What it is called may change, and nothing else.
+            assert replace(job, options=before.options) == before
+        if job.attempt == before.attempt and job.id not in self.cuts:
             assert job.journal_length >= before.journal_length
         assert (job.session is not None) == (job.state in PLACED)
         assert (job.finished_ms is not None) == (job.state in FINAL)
+
+    def check_mail(self, job: Job) -> None:
+        there = self.box(job.id)
+        if job.state is JobState.SUSPENDED:
+            assert [piece.topic for piece in there if piece.topic in job.awaits] == [], "it sleeps over mail"
+
+    def check_ends(self, now: dict[JobId, Job]) -> None:
+        """The parent of a child that has just ended has mail about it."""
+        for job_id, job in now.items():
+            before, of = self.seen.get(job_id), job.options.parent
+            parent = now.get(of.job) if of is not None else None
+            just_ended = before is not None and before.state not in FINAL and job.state in FINAL
+            if just_ended and parent is not None and parent.state not in FINAL:
+                assert of_child(job_id) in {piece.topic for piece in self.box(parent.id)}
 
     def check_journal(self, job: Job) -> None:
         journal = self.both(lambda queue: queue.journal(job.id, job.attempt))
@@ -321,6 +361,8 @@ class BothStores(RuleBasedStateMachine):
             tagged = self.both(partial(list_of, which))
             assert tagged == [job for job in listed if tag in job.options.tags]
         self.both(lambda queue: queue.next_expiry())
+        self.both(lambda queue: queue.next_deadline())
+        self.both(lambda queue: queue.deadlines())
         waiting = [job.wake_ms for job in listed if job.wake_ms is not None and job.state in WAITS]
         assert self.both(lambda queue: queue.next_wake()) == min(waiting, default=None)
 

@@ -39,6 +39,7 @@ ALL: dict[int, Setting[Any]] = {
         settings.WORKER,
         settings.DEV,
         settings.BUILD,
+        settings.REPLAY,
     )
     for setting in group
 }

@@ -9,7 +9,10 @@ from tests.unit.named_tests import ROOT, exists
 
 PAGE: Final = ROOT / "docs" / "guarantees.md"
 HEADER: Final = ["promise", "fault", "what is not promised", "test"]
-SUITES: Final = {"unit", "contract", "integration", "property", "golden", "faults", "e2e", "deploy"}
+SUITES: Final = {
+    *("unit", "contract", "integration", "property", "golden", "faults", "hostile", "programs"),
+    *("e2e", "deploy"),
+}
 
 
 def lines() -> list[list[str]]:

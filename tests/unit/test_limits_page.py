@@ -3,26 +3,41 @@
 import re
 from pathlib import Path
 
+from mvm_ci.adapters.componentize import wheels
 from mvm_ci.adapters.http import client, exchange
+from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
+from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
+from mvm_ci.adapters.wasm.preview1_files import MAX_TRANSFER
 from mvm_ci.control_plane import transfers
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.http import limits as http
 from mvm_ci.control_plane.settings import ControlPlaneSettings
-from mvm_ci.domain import artifact, labels, module_names
+from mvm_ci.domain import artifact, labels, module_names, secrets
 from mvm_ci.domain.job import JobSpec
 from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE
-from mvm_ci.domain.module import MAX_MODULE_BYTES
+from mvm_ci.domain.module import MAX_IMPORTS, MAX_MODULE_BYTES
 from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
 from mvm_ci.domain.shown import MAX_TEXT
 from mvm_ci.engine import crew
 from mvm_ci.engine.live import MAX_GUESTS
+from mvm_ci.files import paths
+from mvm_ci.files.system import FileLimits
 from mvm_ci.journal.codec import MAX_SEGMENT
+from mvm_ci.journal.replay import MAX_OPEN
 from mvm_ci.journal.steps import JournalLimits
-from mvm_ci.lifecycle import artifact_calls, family, host_calls, job_request, promises, report_checks
+from mvm_ci.lifecycle import (
+    artifact_calls,
+    family,
+    host_calls,
+    job_request,
+    promises,
+    recordings,
+    report_checks,
+)
 from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
@@ -57,9 +72,13 @@ def _expected() -> dict[str, str]:
     defaults = dict(zip(JobSpec.__struct_fields__[-len(spec) :], spec, strict=True))
     return {
         "module": _mib(MAX_MODULE_BYTES),
+        "imports, or exports, of a module": f"{MAX_IMPORTS:,}",
+        "files of a Python job and its packages": f"{wheels.MAX_FILES:,}",
+        "bytes of a Python job and its packages, unpacked": _mib(wheels.MAX_BYTES),
         "compiling a module: time": f"{CompileLimits().seconds} s",
         "compiling a module: memory": _mib(CompileLimits().memory_bytes),
         "JSON body of a request": _mib(api.MAX_BODY),
+        "body of a message or a kept promise, and what is said of it": f"{api.MAX_MAIL_BODY >> 10:,} KiB",
         "line and headers of a request": f"{http.MAX_HEAD >> 10} KiB",
         "time for a request's headers": f"{http.HEAD_S:g} s",
         "time for a request's body": f"{http.READ_S:g} s",
@@ -72,11 +91,19 @@ def _expected() -> dict[str, str]:
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),
         "memory of a guest": _mib(defaults["memory_bytes"]),
+        "a guest's files: bytes, holes included": _mib(defaults["memory_bytes"]),
+        "a guest's files: names of files, directories and links": f"{FileLimits().entries:,}",
+        "a guest's files: open at once": f"{FileLimits().opens:,}",
+        "a path of a guest, a name in it": f"{paths.MAX_PATH} bytes, {paths.MAX_NAME} bytes",
+        "what a core module reads or writes in one call": _mib(MAX_TRANSFER),
+        "open files, streams and the like of a component": f"{MAX_RESOURCES:,}",
         "run time of a placement": f"{defaults['timeout_ms'] // 60_000} min",
         "guests of a runner process, those that wait included": str(MAX_GUESTS),
         "sleep that is waited for in place": f"{ExecutionLimits().suspend_after_ms // 1000} s",
         "attempts of a job": str(job_request.MAX_ATTEMPTS),
         "time-outs and pauses of a job": f"{job_request.MAX_TIMEOUT_S / 86_400:.0f} days",
+        "grace of a cancelled job": f"{job_request.MAX_GRACE_S / 3_600:g} h",
+        "deadline of a job": f"{job_request.MAX_DEADLINE_S / 86_400:,.0f} days",
         "memory limit of a job": f"{job_request.MAX_MEMORY_MB} MiB",
         "labels of a job": str(labels.MAX_LABELS),
         "key or value of a label": f"{max(labels.MAX_KEY, labels.MAX_VALUE)} characters",
@@ -85,6 +112,11 @@ def _expected() -> dict[str, str]:
         "value in a job's metadata": f"{job_request.MAX_METADATA_VALUE:,} characters",
         "published name of a module": f"{module_names.MAX_NAME} characters",
         "version of a module": f"{module_names.MAX_VERSION} characters",
+        "value of a secret": f"{secrets.MIN_CHARACTERS} characters to {secrets.MAX_BYTES >> 10} KiB",
+        "name of a secret": f"{secrets.MAX_NAME} characters",
+        "secrets of a job": str(secrets.MAX_OF_JOB),
+        "modules that a secret allows": str(secrets.MAX_MODULES),
+        "secrets of a namespace": f"{secrets.MAX_OF_NAMESPACE:,}",
         "name of a queue, a tag, any other key": f"{job_request.MAX_KEY} characters",
         "jobs that a job waits for": str(job_request.MAX_AFTER),
         "jobs of a concurrency key, and its starts": f"{job_request.MAX_CONCURRENCY:,}",
@@ -99,10 +131,18 @@ def _expected() -> dict[str, str]:
         "entries of a journal": f"{JournalLimits().entries:,}",
         "bytes of a journal": _mib(JournalLimits().bytes),
         "output of an execution": _mib(JournalLimits().log_bytes),
-        "`limit` and `tail` of a job's output": f"{api.MAX_LINES:,}",
+        "`limit` and `tail` of a job's output or journal": f"{api.MAX_LINES:,}",
+        "recordings, modules and payloads that are taken away at once": str(recordings.AT_ONCE),
         "payload inside an entry or a row": f"{INLINE_LIMIT >> 10} KiB",
         "segment of a journal": f"{MAX_SEGMENT >> 10} KiB",
+        "one write of a guest to its output": _mib(core_host.MAX_LOG_BYTES),
+        "named values that a guest computes at once": f"{MAX_OPEN:,}",
+        "argument of a guest's call by name": _mib(http_json.MAX_CALL_BYTES),
+        "document of a guest's HTTP request": _mib(http_json.MAX_REQUEST_BYTES),
+        "headers in the document of a guest's HTTP request": f"{http_json.MAX_HEADERS_BYTES >> 10} KiB",
+        "pieces of a guest's HTTP answer": f"{exchange.MAX_PIECES:,}",
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
+        "guests' HTTP requests that are under way in a worker": str(client.MAX_REQUESTS),
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",
         "redirects of a guest's HTTP request": str(client.MAX_REDIRECTS),
         "body of a guest's HTTP request or answer that is an artifact": _gib(artifact.MAX_ARTIFACT),

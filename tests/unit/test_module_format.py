@@ -5,14 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvm_ci.domain.errors import BadModule
-from mvm_ci.domain.module import MAX_MODULE_BYTES, Manifest, inspect, with_manifest
+from mvm_ci.domain.module import MAX_IMPORTS, MAX_MODULE_BYTES, Manifest, inspect, with_manifest
 
 CORE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
 
 
-def section(number: int, body: bytes) -> bytes:
-    return bytes([number, len(body)]) + body
+def section(kind: int, body: bytes) -> bytes:
+    return bytes([kind, len(body)]) + body
+
+
+def number(value: int) -> bytes:
+    return bytes([value & 127 | 128, value >> 7])
 
 
 def name(text: str) -> bytes:
@@ -83,6 +87,11 @@ def test_a_manifest_is_kept_and_replaced(data: bytes) -> None:
         (component(("wasi:io/poll@0.3.0",)), "imports wasi:io/poll@0.3.0"),
         (CORE + section(2, b"\x01" + name("env") + name("memory") + b"\x02\0\x01"), "not a function"),
         (core() + section(0, name("mvm-ci") + b"{"), "manifest cannot be read"),
+        (CORE + section(7, b"\x02" + name("run") + b"\0\0" + name("memory") + b"\0\0"), "is not a memory"),
+        (CORE + section(7, b"\x01" + name("run") + b"\x02\0"), "exports no function run"),
+        (CORE + section(2, number(MAX_IMPORTS + 1)), "more than 1000 imports or exports"),
+        (CORE + section(7, number(MAX_IMPORTS + 1)), "more than 1000 imports or exports"),
+        (core() + section(0, b"\x01x") * 20_001, "more than 20000 sections"),
         (core() + section(0, b"\x05x"), "a name of 5 bytes"),
         (core() + section(0, b"\x01\xff"), "not UTF-8"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queries import QUERIES, for_rows, parse, read
-from mvm_ci.domain.job import PLACED, TRANSITIONS, Event, JobState, sources
+from mvm_ci.domain.job import FINAL, PLACED, TRANSITIONS, Event, JobState, sources
 from mvm_ci.domain.lane import lane
 
 SCHEMA = "\n".join(MIGRATIONS)
@@ -134,7 +134,14 @@ def test_the_schema_and_the_transition_table_agree() -> None:
 
     assert listed("session") == {int(state) for state in PLACED}
     assert listed("wake_ms") == {int(state) for state in sources(Event.WAKE)}
-    assert (JobState.PENDING, JobState.IN_PROGRESS) == (0, 2)
+    assert (JobState.PENDING, JobState.IN_PROGRESS, JobState.SUSPENDED) == (0, 2, 3)
+    final = ", ".join(str(int(state)) for state in sorted(FINAL))
+    (children,) = re.findall(r"CREATE INDEX jobs_children .*?;", SCHEMA)
+    assert f"state NOT IN ({final})" in children
+    (ended,) = re.findall(r"CREATE TRIGGER child_ended .*?END;", SCHEMA, re.DOTALL)
+    assert f"NEW.state IN ({final}) AND OLD.state NOT IN ({final})" in ended
+    kept = ", ".join(str(int(state)) for state in sorted(FINAL - {JobState.DEAD}))
+    assert f"id = NEW.parent AND state NOT IN ({kept})" in ended
 
 
 def test_states_in_statements_come_from_the_transition_table() -> None:
@@ -142,12 +149,15 @@ def test_states_in_statements_come_from_the_transition_table() -> None:
     expected = "UPDATE jobs SET state = CASE jobs.state WHEN 1 THEN 2 END WHERE state IN (0) OR state = 10"
     assert parse(text) == {"a": expected}
     # Numbers of states are written nowhere else.
-    for file in ("jobs.sql", "lists.sql", "changes.sql", "reports.sql"):
+    for file in ("jobs.sql", "lists.sql", "changes.sql", "reports.sql", "forks.sql"):
         assert re.findall(r"state\s*(?:=|<>|>|<|IN)\s*\(?\d", read(file)) == []
 
 
 def test_one_guard_serves_the_tails_of_all_ends_but_one() -> None:
-    ends = (Event.COMPLETE, Event.FAIL, Event.RETRY, Event.SUSPEND, Event.RELEASE, Event.PARK, Event.LOSE)
+    ends = (
+        *(Event.COMPLETE, Event.FAIL, Event.RETRY, Event.SUSPEND),
+        *(Event.RELEASE, Event.CONTINUE, Event.PARK, Event.LOSE),
+    )
     assert {sources(event) for event in ends} == {tuple(sorted(PLACED))}
     assert set(sources(Event.STOPPED)) < PLACED
     assert {TRANSITIONS[JobState.CANCELLING][event] for event in ends[1:]} == {JobState.CANCELLED}
@@ -186,13 +196,17 @@ def filled() -> Iterator[sqlite3.Connection]:
             connection.execute(
                 "INSERT INTO jobs"
                 " (id, state, epoch, session, wake_ms, expires_ms, created_ms, namespace, queue, priority,"
-                " lane, concurrency, module, name, options, input)"
-                " VALUES (?1, ?2, 1, ?3, ?4, ?5, 0, 'n', 'q', 5, ?6, 'k', '', '', '', x'')",
+                " lane, concurrency, module, name, options, input, deadline_ms)"
+                " VALUES (?1, ?2, 1, ?3, ?4, ?5, 0, 'n', 'q', 5, ?6, 'k', '', '', '', x'', ?1)",
                 (number, int(state), session, wake_ms, expires_ms, number % 5),
             )
             connection.execute(
                 "INSERT INTO journal (job, attempt, first, count, epoch, data) VALUES (?1, 1, 0, 1, 1, x'')",
                 (number,),
+            )
+            connection.execute(
+                "INSERT INTO mail (job, topic, key, at_ms, body, taken) VALUES (?1, 't', ?2, 0, x'', ?3)",
+                (number % 50, number, number % 3),
             )
         yield connection
 
@@ -219,10 +233,17 @@ USES = {
     "upstreams": ["jobs USING COVERING INDEX jobs_blocked (state=?)"],
     "expire": ["jobs USING INDEX jobs_expiring (expires_ms>? AND expires_ms<?)", BY_ID],
     "next_expiry": ["jobs USING INDEX jobs_expiring"],
+    "overdue": ["jobs USING INDEX jobs_deadline (deadline_ms>? AND deadline_ms<?)", BY_ID],
+    "next_deadline": ["jobs USING INDEX jobs_deadline"],
+    "deadlines": ["jobs USING INDEX jobs_deadline"],
     "pause": [BY_ID],
     "resume": [BY_ID],
     "revive": [BY_ID],
-    "deletable": [BY_ID, "dependencies USING COVERING INDEX dependencies_upstream (upstream=?)"],
+    "deletable": [
+        BY_ID,
+        "dependencies USING COVERING INDEX dependencies_upstream (upstream=?)",
+        "child USING INDEX jobs_children (parent=?)",
+    ],
     "delete_jobs": [BY_ID],
     "delete_journals": ["journal USING PRIMARY KEY (job=?)"],
     "delete_terms": ["terms USING COVERING INDEX terms_of_job (job=?)"],
@@ -251,18 +272,34 @@ USES = {
     "insert_last_segments": [BY_ID],
     "count_segments": [BY_ID],
     "holds_segment": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first=?)"],
+    "cut_journal": [BY_ID, "journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "shorten_journal": [BY_ID],
+    "fork_slice": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
+    "noted_forks": ["meta USING PRIMARY KEY (key>? AND key<?)"],
+    "fork_segment": [BY_ID],
+    "fork_job": ["journal USING PRIMARY KEY (job=? AND attempt=?)", "(job=? AND attempt=? AND first=?)"],
+    "fork_term": [BY_ID],
+    "drop_unforked": [BY_ID, "journal USING PRIMARY KEY (job=?)"],
     "token": ["tokens USING INDEX sqlite_autoindex_tokens_2 (digest=?)"],
     "list_audit": ["audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
     "prune_audit": ["audit USING INTEGER PRIMARY KEY (rowid=?)"],
     "journal": ["journal USING PRIMARY KEY (job=? AND attempt=? AND first>?)"],
     "placing_sessions": ["jobs USING COVERING INDEX jobs_placed"],
-    "finished_page": [f"{BY_ID} (rowid<?)", "journal USING PRIMARY KEY (job=?)"],
+    "finished_page": [
+        f"{BY_ID} (rowid<?)",
+        "journal USING PRIMARY KEY (job=?)",
+        "mail USING INDEX mail_waiting (job=?)",
+    ],
     "removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
     "journals_removable": [f"{BY_ID} (rowid>? AND rowid<?)", "journal USING PRIMARY KEY (job=?)"],
     "keys_removable": [f"{BY_ID} (rowid>? AND rowid<?)"],
     "empty_journals": [BY_ID],
     "forget_keys": [BY_ID],
-    "stored": ["jobs USING INDEX jobs_listed (namespace=?)", "jobs USING INDEX jobs_placed"],
+    "stored": [
+        "jobs USING INDEX jobs_listed (namespace=?)",
+        "jobs USING INDEX jobs_placed",
+        "mail USING INDEX mail_waiting",
+    ],
     "references": [f"{BY_ID} (rowid>?)"],
     "journals_between": ["journal USING PRIMARY KEY (job>? AND job<?)"],
     "remove_modules": [
@@ -286,11 +323,57 @@ USES = {
     "schedules": ["schedules USING PRIMARY KEY (namespace=? AND name>?)"],
     "schedules_due": ["schedules USING INDEX schedules_due (due_ms<?)"],
     "next_schedule": ["schedules USING COVERING INDEX schedules_due"],
+    "suspend_for_mail": [BY_ID, "mail USING INDEX mail_waiting (job=?)"],
+    "continue": [BY_ID],
+    "trim_journals": ["journal USING PRIMARY KEY (job=?)", BY_ID],
+    "send": [BY_ID, "mail USING INDEX mail_waiting (job=?)"],
+    "sent": ["mail USING COVERING INDEX mail_of_job (job=? AND topic=? AND key=?)"],
+    "is_over": [BY_ID],
+    "mail": ["mail USING INDEX mail_waiting (job=?)"],
+    "take": ["mail USING INTEGER PRIMARY KEY (rowid=?)", BY_ID, "journal USING PRIMARY KEY (job=?"],
+    "children": ["jobs USING INDEX jobs_children (parent=?)"],
+    "parents": ["jobs USING INDEX jobs_children"],
+    "promise": ["promises USING PRIMARY KEY (id=?)"],
+    "complete_promise": ["promises USING PRIMARY KEY (id=?)", BY_ID],
+    "progress": [BY_ID],
+    "annotate": [BY_ID],
+    "unsearchable": ["terms USING COVERING INDEX terms_of_job (job=?)"],
+    "searchable": [BY_ID],
+    "delete_mail": ["mail USING INDEX mail_of_job (job=?)"],
+    "delete_promises": ["promises USING COVERING INDEX promises_of_job (job=?)"],
+    "mail_between": ["mail USING INDEX mail_waiting (job>? AND job<?)"],
+    "secrets": [
+        "every USING PRIMARY KEY (namespace=?)",
+        "secrets USING PRIMARY KEY (namespace=? AND name=? AND version=?)",
+    ],
+    "sealed_secrets": ["secrets USING PRIMARY KEY (namespace=? AND name=? AND version=?)"],
+    "remove_secret": ["jobs USING INDEX jobs_secrets (namespace=?)"],
+    "prune_secrets": ["jobs USING INDEX jobs_secrets (namespace=? AND rowid<?)"],
+    "secrets_after": ["secrets USING PRIMARY KEY"],
     "forget_full_levels": [
         "rates USING PRIMARY KEY (namespace=? AND key=?)",
         "rates USING COVERING INDEX rates_full (full_ms<?)",
     ],
 }
+
+
+def triggered() -> Iterator[tuple[str, str]]:
+    """What the schema's triggers do, as statements with parameters; and the trigger."""
+    for name, body in re.findall(r"CREATE TRIGGER (\w+) .*?\nBEGIN\n(.*?)\nEND;", SCHEMA, re.DOTALL):
+        columns = sorted(set(re.findall(r"NEW\.\w+", body)), key=len, reverse=True)
+        statement = body
+        for number, column in enumerate(columns, 1):
+            statement = statement.replace(column, f"?{number}")
+        yield name, statement
+
+
+@pytest.mark.parametrize(("name", "statement"), list(triggered()))
+def test_triggers_find_their_rows_by_key(filled: sqlite3.Connection, name: str, statement: str) -> None:
+    steps = plan(filled, statement)
+    assert any(BY_ID in step for step in steps)
+    assert [step for step in steps if step.startswith("SCAN") and "json_each" not in step] == (
+        ["SCAN CONSTANT ROW"] if name == "child_ended" else []
+    )
 
 
 @pytest.mark.parametrize("name", USES)
@@ -300,7 +383,52 @@ def test_statements_use_their_index(filled: sqlite3.Connection, name: str, rows:
     steps = plan(filled, for_rows(name, rows) if takes_rows else QUERIES[name])
     assert [use for use in USES[name] if not any(use in step for step in steps)] == []
     # Walking an index in its order is no scan of the table; sorting is for few jobs.
-    scans = [step for step in steps if re.match(r"SCAN (jobs|journal|schedules|rates)\b(?!.*USING)", step)]
+    scans = [
+        step
+        for step in steps
+        if re.match(r"SCAN (jobs|journal|schedules|rates|mail|promises)\b(?!.*USING)", step)
+    ]
     sorts = [step for step in steps if "TEMP B-TREE" in step]
     assert scans == []
     assert sorts == [] or name in {"list_placed", "with_key", "upstreams"}
+
+
+@pytest.mark.parametrize("name", ["send", "sent", "mail", "take", "suspend_for_mail", "parents", "children"])
+def test_what_is_over_costs_mail_nothing(name: str) -> None:
+    """As many steps of SQLite's machine with thousands of taken letters and ended children as with none."""
+
+    def steps(over: int) -> int:
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.executescript(SCHEMA)
+            new_job = (
+                "INSERT INTO jobs (id, state, epoch, session, parent, parent_attempt, created_ms, namespace,"
+                " queue, priority, lane, module, name, options, input)"
+                " VALUES (?1, ?2, 1, ?3, ?4, 1, 0, 'n', 'q', 5, 1, '', '', '', x'')"
+            )
+            connection.execute(new_job, (1, int(JobState.IN_PROGRESS), 7, None))
+            connection.execute(new_job, (2, int(JobState.PENDING), None, 1))
+            letter = "INSERT INTO mail (job, topic, key, at_ms, taken) VALUES (1, 'message:', ?1, 0, ?2)"
+            connection.execute(letter, (0, 0))
+            ended = int(JobState.COMPLETED)
+            connection.executemany(new_job, [(10 + number, ended, None, 1) for number in range(over)])
+            connection.executemany(letter, [(1 + number, 1) for number in range(over)])
+            counted = 0
+
+            def count() -> None:
+                nonlocal counted
+                counted += 1
+
+            values: dict[str, tuple[object, ...]] = {
+                "send": (1, "message:", "new", 0, None, -1, None, 10_000),
+                "sent": (1, "message:", "new"),
+                "mail": (1, '["message:"]', 100),
+                "take": (1, 1, 0, "[1]"),
+                "suspend_for_mail": (1, 1, -1, 0, 5, 0, 1 << 40, '["message:other"]'),
+                "parents": (),
+                "children": ("[1]",),
+            }
+            connection.set_progress_handler(count, 1)
+            connection.execute(QUERIES[name], values[name]).fetchall()
+            return counted
+
+    assert steps(3_000) == pytest.approx(steps(0), rel=0.1)

@@ -48,9 +48,9 @@ def errors(job):
         lambda: mvm_ci.get_artifact("missing"),
         lambda: mvm_ci.put_artifact("../x", b""),
         lambda: mvm_ci.put_artifact("x", b"", media="nonsense"),
-        lambda: mvm_ci._call("artifact.end", {"name": "x"}),
-        lambda: mvm_ci._call("artifact.read", {"digest": "0" * 64, "offset": 0, "size": 1}),
-        lambda: mvm_ci._call("artifact.write", {"name": "x", "data": "no base64!"}),
+        lambda: mvm_ci.calls.call("artifact.end", {"name": "x"}),
+        lambda: mvm_ci.calls.call("artifact.read", {"digest": "0" * 64, "offset": 0, "size": 1}),
+        lambda: mvm_ci.calls.call("artifact.write", {"name": "x", "data": "no base64!"}),
     ):
         try:
             work()

@@ -46,6 +46,15 @@ def effects(argument):
     }
 
 
+def seeds(argument):
+    random.seed(7)
+    first = random.random()
+    random.seed(7)
+    again = random.random()
+    random.seed()
+    return {"function": random.seed.__qualname__, "first": first, "again": again, "fresh": random.random()}
+
+
 def memos(argument):
     def fails():
         raise ValueError("not this time")
@@ -98,6 +107,21 @@ def sleep(argument):
     before = time.monotonic()
     time.sleep(argument)
     return time.monotonic() - before
+
+
+def naps(argument):
+    for _ in range(argument):
+        time.sleep(1)
+    return argument
+
+
+def writes(argument):
+    with open("file", "w+") as file:
+        file.write("x" * argument)
+        file.seek(0)
+        held = open("file").read()
+        os.unlink("file")
+        return len(file.read()) == len(held) and os.listdir("/tmp") == []
 
 
 def prints(argument):

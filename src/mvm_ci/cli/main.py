@@ -14,6 +14,10 @@ COMMANDS = {
     "run": Lazy("mvm_ci.cli.run", "run", "Build a Python job, run it and print its result."),
     "build": Lazy("mvm_ci.cli.build", "build", "Build a Python job into a module."),
     "job": Lazy("mvm_ci.cli.job.group", "job", "Submit jobs and look after them."),
+    "journal": Lazy("mvm_ci.cli.journal.group", "journal", "Look at what jobs did."),
+    "replay": Lazy(
+        "mvm_ci.cli.replay.command", "replay", "Run a job again from its journal, here, without effects."
+    ),
     "queue": Lazy("mvm_ci.cli.queue.group", "queue", "List, pause and resume queues."),
     "limits": Lazy("mvm_ci.cli.limits", "limits", "Show the concurrency keys that are in use or waited for."),
     "schedule": Lazy("mvm_ci.cli.schedule.group", "schedule", "Submit jobs at set times, again and again."),
@@ -24,6 +28,7 @@ COMMANDS = {
         "List and download what jobs keep, upload what they are given.",
     ),
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push modules, publish versions, list them."),
+    "secret": Lazy("mvm_ci.cli.secret.group", "secret", "Keep secrets, and say whose jobs may read them."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),

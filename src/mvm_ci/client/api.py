@@ -18,6 +18,7 @@ from mvm_ci.client.plane import PlaneCalls
 from mvm_ci.client.problems import error_of
 from mvm_ci.client.queues import QueueCalls
 from mvm_ci.client.schedules import ScheduleRoutes
+from mvm_ci.client.secrets import SecretCalls
 from mvm_ci.client.workers import WorkerCalls
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 
@@ -33,6 +34,7 @@ class AsyncClient(
     QueueCalls,
     ScheduleRoutes,
     ModuleCalls,
+    SecretCalls,
     WorkerCalls,
     AccessMethods,
     PlaneCalls,

@@ -1,6 +1,7 @@
-"""Following a job's output: reconnects, and goes on after the last line that was seen."""
+"""Following a job's output, or its journal: reconnects, and goes on after the last line that was seen."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
 
 import httpx
 import msgspec
@@ -10,22 +11,23 @@ from mvm_ci.client.calls import CONNECT_S
 from mvm_ci.client.patience import SILENCE_S, Patience
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
-from mvm_ci.wire.api import LogLine, LogRange
+from mvm_ci.wire.api import JournalEntry, LogLine, LogRange
 
-_decoder = msgspec.json.Decoder(LogLine)
+Line = TypeVar("Line", LogLine, JournalEntry)
 
 
-class Follower:
-    """Reads ``which`` part of the output at ``path`` once, line by line; remembers where it is."""
+class Follower(Generic[Line]):
+    """Reads ``which`` part of what is at ``path`` once, line by line; remembers where it is."""
 
-    def __init__(self, http: httpx.AsyncClient, path: str, which: LogRange) -> None:
+    def __init__(self, http: httpx.AsyncClient, path: str, which: LogRange, kind: type[Line]) -> None:
         self._http = http
         self._path = path
+        self._decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(kind)
         self._which = _query(which)
         self._seen = (0, -1)
         self._patience = Patience(http.base_url)
 
-    async def present(self) -> AsyncIterator[LogLine]:
+    async def present(self) -> AsyncIterator[Line]:
         """What there is now. Raises ``Unavailable`` and what the API answers."""
         try:
             async for line in self._read(follow=False):
@@ -33,7 +35,7 @@ class Follower:
         except httpx.TransportError as error:
             raise self._patience.over(error) from None
 
-    async def to_the_end(self, ended: Callable[[], Awaitable[bool]]) -> AsyncIterator[LogLine]:
+    async def to_the_end(self, ended: Callable[[], Awaitable[bool]]) -> AsyncIterator[Line]:
         """Everything until the job has ``ended``. Raises ``Unavailable`` when the connection stays lost."""
         while True:
             try:
@@ -49,7 +51,7 @@ class Follower:
                 self._patience.lost(error)
             await self._patience.pause()
 
-    async def _read(self, *, follow: bool) -> AsyncIterator[LogLine]:
+    async def _read(self, *, follow: bool) -> AsyncIterator[Line]:
         attempt, index = self._seen
         params = {"attempt": attempt, "from": index + 1} if attempt else dict(self._which)
         if follow:
@@ -60,19 +62,18 @@ class Follower:
                 raise error_of(answer, await answer.aread(), str(self._http.base_url))
             async for text in answer.aiter_lines():
                 self._patience.rewarded()
-                line = _line(text) if text else None
+                line = self._line(text) if text else None
                 if line is not None and (line.attempt, line.index) > self._seen:
                     self._seen = (line.attempt, line.index)
                     yield line
+
+    def _line(self, text: str) -> Line:
+        try:
+            return self._decoder.decode(text)
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"a line that this version does not understand: {error}") from None
 
 
 def _query(which: LogRange) -> dict[str, int]:
     given = {"from" if name == "first" else name: value for name, value in asdict(which).items()}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _line(text: str) -> LogLine:
-    try:
-        return _decoder.decode(text)
-    except msgspec.DecodeError as error:
-        raise ProtocolError(f"a log line that this version does not understand: {error}") from None

@@ -62,6 +62,7 @@ class ControlPlaneConfig:
     bind: Address
     p2p: PeerConfig
     state_dir: Path
+    secrets_key: Path | None
     ticket_file: Path | None
     credentials_file: Path | None
     lease_s: float
@@ -129,12 +130,18 @@ def build_cache(source: Source) -> Path:
     return source.directory(settings.BUILD_CACHE)
 
 
+def replay_cache(source: Source) -> Path:
+    """Where ``mvm-ci replay`` keeps what it compiled. Raises ``Misconfigured``."""
+    return source.directory(settings.REPLAY_CACHE)
+
+
 def control_plane_config(source: Source) -> ControlPlaneConfig:
     """Raises ``Misconfigured``."""
     return ControlPlaneConfig(
         bind=source.value(settings.BIND),
         p2p=_peer(source, settings.P2P_BIND, settings.P2P_EXTERNAL),
         state_dir=source.directory(settings.CONTROL_PLANE_STATE),
+        secrets_key=source.get(settings.SECRETS_KEY),
         ticket_file=source.get(settings.TICKET_OUT),
         credentials_file=source.get(settings.CREDENTIALS_OUT),
         lease_s=source.value(settings.LEASE),

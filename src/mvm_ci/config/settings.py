@@ -126,6 +126,14 @@ CONTROL_PLANE_STATE = Setting(
     "Queue, key and blobs.",
     _DIR,
 )
+SECRETS_KEY = Setting(
+    "--secrets-key-file",
+    "MVM_CI_SECRETS_KEY_FILE",
+    parsers.path,
+    "in the state directory",
+    "The keys that encrypt secrets, one a line; made at the first start.",
+    _FILE,
+)
 TICKET_OUT = Setting(
     "--ticket-file", "MVM_CI_TICKET_FILE", parsers.path, "none", "Also write the ticket to this file.", _FILE
 )
@@ -283,7 +291,15 @@ BUILD_CACHE = Setting(
     "MVM_CI_BUILD_CACHE",
     parsers.path,
     "$XDG_CACHE_HOME/mvm-ci/build",
-    "Modules that were built before.",
+    "Modules that were built before, and packages.",
+    _DIR,
+)
+REPLAY_CACHE = Setting(
+    None,
+    "MVM_CI_MODULE_CACHE",
+    parsers.path,
+    "$XDG_CACHE_HOME/mvm-ci/compiled",
+    "Modules compiled for replays.",
     _DIR,
 )
 DEV_STATE = Setting(
@@ -304,6 +320,7 @@ CONTROL_PLANE: Final = (
     P2P_EXTERNAL,
     RELAY,
     CONTROL_PLANE_STATE,
+    SECRETS_KEY,
     TICKET_OUT,
     CREDENTIALS_OUT,
     LEASE,
@@ -341,6 +358,7 @@ WORKER: Final = (
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
+REPLAY: Final = (REPLAY_CACHE,)
 SECRETS: Final = (TOKEN, JOIN_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
 LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
@@ -356,5 +374,6 @@ IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
     "worker": (*WORKER, LOG_LEVEL, LOG_FORMAT),
     "dev": (*DEV, LOG_LEVEL, LOG_FORMAT),
     "build": BUILD,
+    "replay": REPLAY,
 }
 """The other sections of the configuration file, one for each command that has settings of its own."""

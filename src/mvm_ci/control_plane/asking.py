@@ -8,8 +8,9 @@ from typing import Final
 import structlog
 
 from mvm_ci.domain.errors import BadInput, ProtocolError, Unavailable
+from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.mail import WAIT_FOR_MAIL
-from mvm_ci.lifecycle.guest_asks import GuestAsks
+from mvm_ci.lifecycle.guest_asks import GuestAsks, failed
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.wire import messages as m
 
@@ -84,9 +85,6 @@ class Asking:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("question_failed", exc_info=task.exception())
-            self._failed()
         self._go_on()
 
     async def _answer(self, question: m.Ask) -> None:
@@ -95,5 +93,9 @@ class Asking:
         except Unavailable as error:
             log.warning("question_not_answered", error=str(error))
             self._failed()
+        except Exception as error:
+            # Without an answer it would be asked again on every connection, to the same end.
+            log.exception("question_failed", name=question.name, job=format_job_id(question.placed.job))
+            self._send(m.Answered(question.number, failed(error)))
         else:
             self._send(m.Answered(question.number, answer))

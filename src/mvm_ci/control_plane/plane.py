@@ -39,6 +39,7 @@ from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.family import Family
 from mvm_ci.lifecycle.fire import Firing
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.fork import Forker
 from mvm_ci.lifecycle.guest_asks import GuestAsks
 from mvm_ci.lifecycle.mailroom import Mailroom
 from mvm_ci.lifecycle.messages import Messages
@@ -47,13 +48,15 @@ from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.recordings import Recordings
 from mvm_ci.lifecycle.rescue import Rescuer
 from mvm_ci.lifecycle.schedules import Schedules, submit
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.supersede import Superseder
 from mvm_ci.lifecycle.waiters import Waiters
-from mvm_ci.lifecycle.wake import Expirer, Waker
+from mvm_ci.lifecycle.wake import Expirer, Overdue, Waker
 from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobFilter
@@ -97,9 +100,13 @@ class ControlPlane:
         uncommitted: dict[JobId, NewJob] = {}
         events = Events(stores.events, clock)
         waiters = Waiters(events)
-        dispatcher = Dispatcher(queue, clock)
+        secret_values = Secrets(stores.secrets, stores.sealer, clock, random)
+        dispatcher = Dispatcher(queue, clock, secret_values)
         self._waker = Waker(queue, clock, dispatcher.renewed)
         self._expirer = Expirer(queue, clock, waiters.ended)
+        self._overdue = Overdue(queue, clock, waiters.ended)
+        dispatcher.when_unplaced(self._overdue.unplaced)
+        waiters.listen(self._overdue)
         self._dependencies = Dependencies(queue, clock, dispatcher, self._waker, waiters)
         self._backpressure = Backpressure(
             queue,
@@ -120,6 +127,7 @@ class ControlPlane:
         recorder = Recorder(
             queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter, self._went_on
         )
+        dispatcher.assignments.park = recorder.park
         self.sessions = Sessions(
             queue,
             registry,
@@ -133,7 +141,8 @@ class ControlPlane:
         )
         modules = Modules(registry, blobs, clock, self._backpressure.admit_bytes)
         artifacts = Artifacts(stores.artifacts, queue, blobs, self._backpressure, clock)
-        namespaces = Namespaces(stores.access, clock, self._occupied, partial(self._empty, modules))
+        empty = partial(self._empty, modules, secret_values)
+        namespaces = Namespaces(stores.access, clock, self._occupied, empty)
         self._backpressure.quotas = namespaces.quotas
         namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
         submitter = Submitter(
@@ -145,6 +154,7 @@ class ControlPlane:
             clock,
             uncommitted,
             self._inserted,
+            secrets=secret_values,
             artifacts=artifacts,
         )
         changer = Changer(
@@ -160,8 +170,9 @@ class ControlPlane:
         self._family = Family(queue, stores.mail, self._mailroom, clock, submitter, changer.cancel)
         waiters.listen(self._family)
         messages = Messages(queue, self._mailroom, blobs, clock)
-        url = settings.public_url or f"http://{settings.host}:{settings.port}"
-        promises = Promises(stores.mail, self._mailroom, blobs, clock, url)
+        promises = Promises(
+            stores.mail, self._mailroom, blobs, clock, lambda: settings.public_url or self.api_url
+        )
         asks = GuestAsks(
             queue,
             stores.mail,
@@ -194,10 +205,12 @@ class ControlPlane:
             changer=changer,
             messages=messages,
             promises=promises,
+            forker=Forker(queue, modules, submitter, self._backpressure, dispatcher, clock, self._inserted),
             explainer=Explainer(queue, dispatcher, self.sessions, clock),
             queues=stores.queues,
             schedules=Schedules(stores.schedules, submitter, clock, self._firing.look),
             modules=modules,
+            secrets=secret_values,
             dispatcher=dispatcher,
             waiters=waiters,
             events=events,
@@ -222,6 +235,7 @@ class ControlPlane:
             sessions=self.sessions,
             fleet=Fleet(registry, self.sessions, dispatcher, clock),
             recorder=recorder,
+            recordings=Recordings(queue, blobs),
             ticket=endpoint.ticket,
             random=random,
             version=__version__,
@@ -254,6 +268,7 @@ class ControlPlane:
             self.services.dispatcher.pause_queue(namespace, name)
         await self._dependencies.restore()
         await self._family.restore()
+        await self._overdue.restore()
         # A crash may have come between a job and what follows from it.
         self._superseder.look(holder.lane for holder in holders)
         await self.services.events.start(await self._stopping())
@@ -262,6 +277,7 @@ class ControlPlane:
         parts: dict[str, Duty] = {
             "waker": self._waker.run,
             "expirer": self._expirer.run,
+            "deadlines": self._overdue.run,
             "dispatcher": self.services.dispatcher.run,
             "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
@@ -288,12 +304,13 @@ class ControlPlane:
                 self._waker.arm(options.run_at_ms)
             if options.expires_ms is not None:
                 self._expirer.arm(options.expires_ms)
+            if options.deadline_ms is not None:
+                self._overdue.added(job.id, options.deadline_ms)
         self._dependencies.added(jobs)
         self._superseder.look(job.options.lane for job in jobs)
 
     def _went_on(self, kind: EventKind, jobs: Sequence[JobId]) -> None:
         """These left their workers and go on later."""
-        self._mailroom.left(jobs)
         if kind is EventKind.RETRYING:
             self._family.forsaken(jobs)
 
@@ -335,8 +352,9 @@ class ControlPlane:
         jobs = await self._stores.queue.list_jobs(JobFilter(namespace=namespace), 1)
         return bool(jobs or await self._stores.schedules.page(namespace, limit=1))
 
-    async def _empty(self, modules: Modules, namespace: str) -> None:
+    async def _empty(self, modules: Modules, values: Secrets, namespace: str) -> None:
         await modules.empty(namespace)
+        await values.empty(namespace)
         await self._stores.artifacts.forget_uploads_of(namespace)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ are.
     endpoint-key    the endpoint's secret key (hex): its public half is in every ticket
     udp-port        the port of the endpoint's socket: it is in every ticket, too
     admin-token     the first API token's secret
+    secrets-key     the keys of secrets (``secret_keys``), unless they are elsewhere; not part of a backup
     store/          jobs, journals, workers, tokens (the SQL store's own)
     blobs/          modules and large payloads
 

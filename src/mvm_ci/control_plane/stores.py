@@ -12,11 +12,12 @@ from mvm_ci.ports.mail import MailStore
 from mvm_ci.ports.queues import Queues
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.schedules import ScheduleStore
+from mvm_ci.ports.secrets import Sealer, SecretStore
 from mvm_ci.ports.store_figures import StoreFigures
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """One port each; ``disk``: what they are on."""
+    """One port each; ``disk``: what they are on; ``sealer``: seals what ``secrets`` stores."""
 
     queue: JobQueue
     mail: MailStore
@@ -25,6 +26,8 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     access: Access
     schedules: ScheduleStore
+    secrets: SecretStore
+    sealer: Sealer
     events: EventLog
     blobs: BlobStore
     disk: Disk

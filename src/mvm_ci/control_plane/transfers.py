@@ -13,8 +13,9 @@ import structlog
 from mvm_ci.domain.errors import MvmCiError, NotFound, ProtocolError, Unavailable
 from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.job import PLACED
+from mvm_ci.journal.damage import mend
 from mvm_ci.lifecycle.artifacts import Artifacts
-from mvm_ci.lifecycle.dispatch import read_journal
+from mvm_ci.lifecycle.assignments import read_journal
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
@@ -151,7 +152,8 @@ class Transfers:
             await _say(stream, w.Missing())
             return
         segments = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
-        await _send(stream, await asyncio.to_thread(w.encode_journal, segments), w.MAX_JOURNAL)
+        whole = mend(segments, job.journal_length).segments
+        await _send(stream, await asyncio.to_thread(w.encode_journal, whole), w.MAX_JOURNAL)
 
 
 async def _first(stream: Stream, reader: FrameReader[w.BlobRequest]) -> tuple[w.BlobRequest, bytes]:

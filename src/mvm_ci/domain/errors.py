@@ -19,6 +19,7 @@
     ├── ProtocolError             the peer broke the protocol: close that connection
     ├── NondeterminismDetected    replay and journal disagree: park the job
     ├── CorruptJournal            stored entries cannot be read: refuse the job
+    ├── SecretMissing             a secret that a guest reads is not there: park the job
     └── Misconfigured             the operator must change a setting or a file; the process ends with exit
     code 2
 """
@@ -153,6 +154,18 @@ class CorruptJournal(MvmCiError):
     """Stored journal bytes cannot be read."""
 
     code = "corrupt-journal"
+
+
+class SecretMissing(MvmCiError):
+    """A guest reads a secret of its job, and the version that counts is not there."""
+
+    code = "secret-missing"
+
+    def __init__(self, name: str, version: int | None) -> None:
+        what = f"the secret {name!r}" if version is None else f"version {version} of the secret {name!r}"
+        super().__init__(f"{what}, which the job reads, is not there any more; an operator can set it")
+        self.name = name
+        self.version = version
 
 
 class Misconfigured(MvmCiError):

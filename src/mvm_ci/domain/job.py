@@ -66,6 +66,7 @@ class Event(StrEnum):
     RESUME = "resume"
     UNBLOCK = "unblock"  # the jobs it waits for have ended as they must
     EXPIRE = "expire"  # no worker took it in time
+    OVERDUE = "overdue"  # its deadline has passed
     CANCEL = "cancel"
     STOPPED = "stopped"  # the worker confirms that the guest stands still
     REVIVE = "revive"  # a person lets an ended job try again
@@ -85,7 +86,8 @@ _WHILE_PLACED: Final = {
     _E.PAUSE: _S.PAUSING,
     _E.CANCEL: _S.CANCELLING,
 }
-_WAITING: Final = {_E.PAUSE: _S.PAUSED, _E.CANCEL: _S.CANCELLED}
+# A worker that has a job fails it by itself when its deadline has passed.
+_WAITING: Final = {_E.PAUSE: _S.PAUSED, _E.CANCEL: _S.CANCELLED, _E.OVERDUE: _S.FAILED}
 TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
     _S.PENDING: {_E.CLAIM: _S.CLAIMED, _E.EXPIRE: _S.FAILED, **_WAITING},
     # A short job reports its end in the frame that would have reported its start: CLAIMED may end directly.
@@ -106,7 +108,7 @@ TRANSITIONS: Final[dict[JobState, dict[Event, JobState]]] = {
         _E.BURY: _S.CANCELLED,
         _E.PARK: _S.CANCELLED,
     },
-    _S.PAUSED: {_E.RESUME: _S.PENDING, _E.CANCEL: _S.CANCELLED},
+    _S.PAUSED: {_E.RESUME: _S.PENDING, _E.CANCEL: _S.CANCELLED, _E.OVERDUE: _S.FAILED},
     # Here, too: what ended before the order to stop arrived has ended; every other way out is the pause.
     _S.PAUSING: {
         _E.COMPLETE: _S.COMPLETED,
@@ -145,6 +147,13 @@ def sources(event: Event) -> tuple[JobState, ...]:
     return tuple(state for state, events in TRANSITIONS.items() if event in events)
 
 
+class Durability(StrEnum):
+    """What is kept of an execution while it runs."""
+
+    JOURNALED = "journaled"  # its journal: another worker goes on where this one stopped
+    NONE = "none"  # nothing: another worker begins again
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a user asks for."""
 
@@ -160,6 +169,11 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 3_600_000
     """Longest run time of one placement, waiting included."""
     memory_bytes: int = 256 << 20
+    cancel_grace_ms: int = 0
+    """How long its guest may clean up once it is told that it is cancelled; 0: it is not told."""
+    durability: Durability = Durability.JOURNALED
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that the guest may read. Which jobs may name which is the operator's to say."""
     inputs: tuple[Artifact, ...] = ()
     """Artifacts that it is given, by name; it cannot change them."""
 
@@ -226,3 +240,6 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     spec: JobSpec
     journal_length: int
+    cancelling: bool = False
+    """It is placed to clean up."""
+    deadline_ms: int | None = None

@@ -27,7 +27,10 @@ WASI_PACKAGES: Final = ("cli", "clocks", "filesystem", "io", "random", "sockets"
 
 _CORE: Final = b"\0asm\x01\0\0\0"
 _COMPONENT: Final = b"\0asm\x0d\0\x01\0"
-_MAX_ENTRIES: Final = 20_000
+MAX_IMPORTS: Final = 1_000
+"""Imports, and exports, of a module: a runner looks at all of them when it loads one."""
+_MAX_SECTIONS: Final = 20_000
+_TOO_MANY: Final = f"more than {MAX_IMPORTS} imports or exports"
 _MAX_NAME: Final = 1_000
 _MAX_MANIFEST: Final = 64 << 10
 
@@ -35,13 +38,14 @@ Sort = Literal["core", "component"]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
-    """What a build says about its job. ``allow_hosts``: the hosts it asks to call, as in
-    ``JobSpec.allow_hosts``.
+    """What a build says about its job. ``allow_hosts``: the hosts it asks to call, and ``secrets``: those it
+    asks to read, both as in ``JobSpec``.
     """
 
     name: str = ""
     abi: str = ""
     allow_hosts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +77,8 @@ def inspect(data: bytes) -> ModuleInfo:
             imports += _core_imports(reader) if kind == "core" else _component_imports(reader)
         elif section == (7 if kind == "core" else 11):
             exports += _core_exports(reader) if kind == "core" else _component_exports(reader)
-        if len(imports) > _MAX_ENTRIES or len(exports) > _MAX_ENTRIES:
-            raise BadModule(f"more than {_MAX_ENTRIES} imports or exports")
+        if len(imports) > MAX_IMPORTS or len(exports) > MAX_IMPORTS:
+            raise BadModule(_TOO_MANY)
     info = ModuleInfo(kind=kind, imports=tuple(imports), exports=tuple(exports), manifest=manifest)
     if kind == "core":
         _check_core(info)
@@ -120,8 +124,8 @@ def _sections(data: bytes) -> list[tuple[int, int, int]]:
     found: list[tuple[int, int, int]] = []
     reader = _Reader(data, 8, len(data))
     while reader.at < reader.end:
-        if len(found) >= _MAX_ENTRIES:
-            raise BadModule(f"more than {_MAX_ENTRIES} sections")
+        if len(found) >= _MAX_SECTIONS:
+            raise BadModule(f"more than {_MAX_SECTIONS} sections")
         section = reader.byte()
         size = reader.number()
         if size > reader.end - reader.at:
@@ -176,8 +180,8 @@ class _Reader:
 
     def count(self) -> int:
         value = self.number()
-        if value > _MAX_ENTRIES:
-            raise BadModule(f"more than {_MAX_ENTRIES} imports or exports")
+        if value > MAX_IMPORTS:
+            raise BadModule(_TOO_MANY)
         return value
 
 
@@ -200,7 +204,9 @@ def _core_exports(reader: _Reader) -> list[str]:
         name = reader.name()
         kind = reader.byte()
         reader.number()
-        if kind == 0 or (kind == 2 and name == "memory"):
+        if name == "memory" and kind != 2:
+            raise BadModule("its export memory is not a memory")
+        if kind == 0 or name == "memory":
             found.append(name)
     return found
 

@@ -31,6 +31,13 @@ class Idempotency(msgspec.Struct, frozen=True, array_like=True):
     request: bytes
 
 
+class Parent(msgspec.Struct, frozen=True, array_like=True):
+    """The job whose guest started a child, in its ``attempt``."""
+
+    job: JobId
+    attempt: int
+
+
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """See the module's docstring. Times are Unix milliseconds."""
 
@@ -39,14 +46,16 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Not before this time."""
     expires_ms: int | None = None
     """Fail it if no worker has taken it by then (schedule-to-start)."""
+    deadline_ms: int | None = None
+    """Fail it if it has not ended by then."""
     backoff: Backoff = Backoff()
     tags: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     """Sorted by key."""
     after: tuple[Dependency, ...] = ()
     idempotency: Idempotency | None = None
-    parent: JobId | None = None
-    """The job whose guest started it."""
+    parent: Parent | None = None
+    """Of a child; one that a person revived has none any more: it goes its own way."""
 
 
 DEFAULT_OPTIONS: Final = JobOptions(lane=lane())

@@ -24,6 +24,7 @@ class FailureKind(StrEnum):
     DEPENDENCY = "dependency"  # a job that it needs did not complete
     CHILD = "child"  # a child ended without a reason of its own: cancelled, or lost too often
     PROMISE = "promise"  # whoever was to complete a promise said that it cannot be
+    DEADLINE = "deadline"  # it had not ended by the time by which it had to
     SUPERSEDED = "superseded"  # a newer job of its concurrency key took its place
 
 
@@ -36,6 +37,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EXPIRED: Final = Failure(kind=FailureKind.EXPIRED, message="no worker took the job in time")
+OVERDUE: Final = Failure(kind=FailureKind.DEADLINE, message="it had not ended by its deadline")
 UNMET: Final = Failure(kind=FailureKind.DEPENDENCY, message="a job that this one needs did not complete")
 SUPERSEDED: Final = Failure(
     kind=FailureKind.SUPERSEDED, message="a newer job of its concurrency key took its place"

@@ -6,7 +6,9 @@ import msgspec
 
 from mvm_ci.domain.outcome import FailureKind
 
-NEVER_RETRIED: Final = frozenset({FailureKind.MODULE, FailureKind.NONDETERMINISM, FailureKind.EXPIRED})
+NEVER_RETRIED: Final = frozenset(
+    {FailureKind.MODULE, FailureKind.NONDETERMINISM, FailureKind.EXPIRED, FailureKind.DEADLINE}
+)
 """Failures that a further attempt can only repeat."""
 
 

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from mvm_ci.domain.ids import JobId
+
 
 class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Consecutive journal entries of one execution, encoded by ``mvm_ci.journal.codec``.
@@ -24,3 +26,16 @@ class Append(StrEnum):
     DONE = "done"  # durable; also for an exact repetition of what is already there
     STALE = "stale"  # another placement owns the execution, or the job has ended: stop
     GAP = "gap"  # the first index is not the journal's end: a bug or a damaged sender; nothing was written
+
+
+class Prefix(msgspec.Struct, frozen=True, kw_only=True):
+    """The first ``length`` entries of the journal of an ``attempt`` of ``job``: its segments that lie between
+    the entries ``begin`` and ``end``, and ``others``, which hold the entries before and behind these.
+    """
+
+    job: JobId
+    attempt: int
+    length: int
+    begin: int
+    end: int
+    others: tuple[Segment, ...]

@@ -1,12 +1,15 @@
 """The artifacts that guests have open here: what they write, and what they read."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.masking import Mask
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.engine.live import Live
 from mvm_ci.ports.engine import ArtifactFiles, NotKept, Spool
 
@@ -22,6 +25,28 @@ class _Open:
     def __init__(self) -> None:
         self.spools: dict[str, Spool] = {}
         self.held: dict[Digest, BlobRef] = {}
+
+
+class Screen:
+    """A sink in front of a spool that takes no bytes that hold one of these secrets: a server may answer with
+    what it was sent, and artifacts are kept.
+    """
+
+    def __init__(self, spool: Spool, secrets: Iterable[SecretValue]) -> None:
+        self._spool = spool
+        self._mask = Mask(secret.value for secret in secrets if secret.value is not None)
+        self._end = b""
+
+    async def write(self, data: bytes) -> None:
+        """The next bytes. Raises ``NotKept``."""
+        self._end = self.check(self._end + data)[-self._mask.longest :]
+        await self._spool.write(data)
+
+    def check(self, data: bytes) -> bytes:
+        """``data``. Raises ``NotKept`` if it holds a secret."""
+        if self._mask.data(data) != data:
+            raise NotKept("secret", "the answer holds a secret of the job")
+        return data
 
 
 class ArtifactDesk:

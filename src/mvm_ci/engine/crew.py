@@ -7,6 +7,7 @@ goes on does so at once, whether or not a slot is free: those that compute share
 
 import asyncio
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -14,12 +15,14 @@ import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import format_job_id
+from mvm_ci.domain.job import Durability
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.engine.line import Line
 from mvm_ci.engine.live import MAX_GUESTS, Death, Live
 from mvm_ci.engine.messages import (
     AreYouThere,
     Awake,
+    Cancel,
     Durable,
     FromRunner,
     Here,
@@ -47,6 +50,7 @@ HANG_S: Final = 30.0
 """One that says nothing for so long stands still: it is killed, and what it ran goes on in another."""
 _LONGEST_LOOK_S: Final = 0.1
 """Time between two looks that counts at most: when this process stood still, no runner is to blame."""
+PART_BYTES: Final = 16 << 20
 _RESTART_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -67,6 +71,10 @@ class Owner(Protocol):
 
     def on_tell(self, live: Live, message: Tell) -> None:
         """It told the control plane something."""
+        ...
+
+    def on_awake(self, live: Live) -> None:
+        """It goes on without an answer."""
         ...
 
     def on_sleep(self, live: Live) -> None:
@@ -109,6 +117,9 @@ class Crew:
     async def close(self) -> None:
         """Kills all runners and waits until they are gone."""
         self._closed = True
+        for seat in self.seats:
+            if seat.process is not None:
+                seat.process.kill()
         fillers = [seat.filler for seat in self.seats if seat.filler is not None]
         for filler in fillers:
             filler.cancel()
@@ -142,15 +153,22 @@ class Crew:
         """Tells its runner to end it."""
         self._send(live, LeaveNow(live.number, outcome))
 
+    def cancel(self, live: Live) -> None:
+        """Tells its runner that its job is being cancelled."""
+        self._send(live, Cancel(live.number))
+
     def durable(self, live: Live) -> None:
         """Tells its runner how much of its journal is durable."""
         self._send(live, Durable(live.number, live.acked))
 
-    def answer(self, live: Live, answer: Reply) -> None:
-        """It goes on with ``answer``."""
+    async def answer(self, live: Live, answer: Reply) -> None:
+        """It goes on with ``answer``; returns when its runner has read that, nearly, or is gone."""
         if live.seat is not None:
-            self.seats[live.seat].go_on(live)
+            seat = self.seats[live.seat]
+            seat.go_on(live)
             self._send(live, answer)
+            if seat.process is not None:
+                await seat.process.drained()
 
     def overdue(self) -> list[Live]:
         """Who has been with a runner for a while, one turn of calls to this at least; each is told once."""
@@ -198,10 +216,10 @@ class Crew:
         for index, batch in self._line.hand_out(self.seats).items():
             process = self.seats[index].process
             if process is not None:
-                process.send(_run(batch))
+                process.send(*(_run(part) for part in _in_parts(batch)))
             self._fresh += batch
 
-    def _send(self, live: Live, message: Durable | LeaveNow | Reply) -> None:
+    def _send(self, live: Live, message: Durable | LeaveNow | Cancel | Reply) -> None:
         process = self.seats[live.seat].process if live.seat is not None else None
         if process is not None:
             process.send(message)
@@ -230,6 +248,7 @@ class Crew:
             self._owner.on_tell(live, message)
         elif isinstance(message, Awake):
             seat.go_on(live)
+            self._owner.on_awake(live)
         else:
             seat.wait(live)
             if isinstance(message, Sleeps):
@@ -287,6 +306,20 @@ class Crew:
         self._assign_soon()
 
 
+def _in_parts(batch: list[Live]) -> Iterator[list[Live]]:
+    """Each is one frame: of as many as come to ``PART_BYTES`` of journals and inputs, or of one."""
+    part: list[Live] = []
+    size = 0
+    for live in batch:
+        part.append(live)
+        size += len(live.payload or b"") + sum(len(segment.data) for segment in live.durable)
+        if size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
 def _run(batch: list[Live]) -> Run:
     modules: dict[str, int] = {}
     kept: list[CompiledModule] = []
@@ -300,8 +333,18 @@ def _run(batch: list[Live]) -> Run:
             index = modules[module.digest] = len(kept)
             kept.append(module)
         live.acked = 0
-        placement = live.placement
-        memory = placement.spec.memory_bytes
-        journal = tuple(live.durable)
-        tasks.append(Task(live.number, index, payload, memory, live.placed, placement.attempt, journal))
+        spec = live.placement.spec
+        task = Task(
+            live.number,
+            index,
+            payload,
+            spec.memory_bytes,
+            live.placed,
+            live.placement.attempt,
+            tuple(live.durable),
+            live.cancelled,
+            spec.durability is Durability.NONE,
+            live.placement.secrets,
+        )
+        tasks.append(task)
     return Run(tuple(kept), tuple(tasks))

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Final
 
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Stopped
 from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.engine import Placement
@@ -35,7 +35,8 @@ class Live:
     ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
     while it ``waits``. ``large``: it takes a whole slot however quick its module is.
 
-    ``leaving``: it was told to, with ``leave_outcome``; ``insisted``: and then to end as it is.
+    ``cancelled``: its guest is to learn that its job is being cancelled. ``leaving``: it was told to, with
+    ``leave_outcome``; ``insisted``: and then to end as it is.
 
     ``doubts``: the deaths of runners that it was in; ``deaths``: how often it was alone there.
     """
@@ -43,6 +44,7 @@ class Live:
     __slots__ = (
         "acked",
         "begun",
+        "cancelled",
         "deaths",
         "doubts",
         "durable",
@@ -84,6 +86,7 @@ class Live:
         self.deaths = 0
         self.begun: float | None = None
         self.started = False
+        self.cancelled = False
         self.seat: int | None = None
         self.weight_ns = 0
         self.waits = False
@@ -117,6 +120,11 @@ class Live:
         doubts = sum(not death.explained for death in self.doubts)
         return max(1, MAX_GUESTS >> _DOUBT_BITS * doubts)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody waits until its guest stands still."""
+        return self.seat is not None and not self.gone and isinstance(self.leave_outcome, Stopped)
+
     def suspected(self, death: Death, *, alone: bool) -> None:
         """It was in a runner that died. If it was alone there, it may well be why others died, too."""
         self.doubts = (*self.doubts, death)
@@ -124,6 +132,16 @@ class Live:
             self.deaths += 1
             for one in self.doubts:
                 one.explained = True
+
+    def too_long(self) -> Failed:
+        """How it ends when its time is over."""
+        message = f"it ran for longer than {self.placement.spec.timeout_ms} ms"
+        return Failed(Failure(kind=FailureKind.TIME, message=message))
+
+    def deadly(self, how: str) -> Failed:
+        """How it ends when runners die under it again and again. ``how``: the last one."""
+        message = f"its runner died {self.deaths} times under it, the last time {how}"
+        return Failed(Failure(kind=FailureKind.ENGINE, message=message))
 
     def cancel_effect(self) -> None:
         """Nobody waits for the answer to its question any more."""

@@ -18,6 +18,7 @@ from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.guest import CompiledModule
 
@@ -43,6 +44,11 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     placed: Placed
     attempt: int
     journal: tuple[Segment, ...]
+    cancelled: bool = False
+    """Its job is being cancelled: the guest may clean up."""
+    ephemeral: bool = False
+    """Nothing of it is durable before it ends."""
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -100,6 +106,12 @@ class Spooled(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
     call: int
 
 
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """The task's job is being cancelled: its guest is told at its next call."""
+
+    number: int
+
+
 class AreYouThere(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
     """Asks for ``Here``: a process that has work and says nothing may stand still."""
 
@@ -116,12 +128,13 @@ class Post(msgspec.Struct, frozen=True, array_like=True, tag=21):
 
 
 class HttpCall(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """The guest asks for a request, and waits for the answer."""
+    """The guest asks for a request, and waits for the answer. ``whole``: its body is not stored."""
 
     number: int
     call: int
     request: HttpRequest
     idempotency_key: str
+    whole: bool = False
 
 
 class PutBlob(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
@@ -216,7 +229,17 @@ class Here(msgspec.Struct, frozen=True, array_like=True, tag=27, gc=False):
 Question: TypeAlias = HttpCall | PutBlob | GetBlob | AskCall | SpoolData | ReadArtifact
 Reply: TypeAlias = HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled
 ToRunner: TypeAlias = (
-    AreYouThere | Setup | Run | Durable | HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled | LeaveNow
+    AreYouThere
+    | Setup
+    | Run
+    | Durable
+    | HttpAnswer
+    | BlobStored
+    | BlobBytes
+    | AskAnswer
+    | Spooled
+    | LeaveNow
+    | Cancel
 )
 FromRunner: TypeAlias = (
     Here
@@ -238,7 +261,7 @@ M = TypeVar("M")
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def pack(messages: Iterable[ToRunner] | Iterable[FromRunner]) -> bytes:
+def pack(messages: Iterable[msgspec.Struct]) -> bytes:
     """The frames of ``messages``."""
     parts: list[bytes] = []
     for message in messages:

@@ -16,15 +16,13 @@ durable.
 import asyncio
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Released, Stopped
+from mvm_ci.domain.outcome import OVERDUE, Failed, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.artifact_desk import ArtifactDesk
 from mvm_ci.engine.crew import Crew
@@ -36,7 +34,7 @@ from mvm_ci.engine.messages import HttpCall, Post, Question, Result, Tell
 from mvm_ci.engine.preparation import Preparation
 from mvm_ci.engine.questions import Questions
 from mvm_ci.engine.reports import Reports
-from mvm_ci.engine.runner_process import RunnerSettings
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ArtifactFiles,
@@ -51,24 +49,11 @@ from mvm_ci.ports.engine import (
 from mvm_ci.ports.http_client import HttpClient
 
 _log = structlog.get_logger(__name__)
-DEFAULT_RUNTIME: Final = "mvm_ci.adapters.wasm.runtime:WasmRuntime"
 _TICK_S: Final = 0.02
+_STOP_S: Final = 0.05
+"""Who cancels is told after this long, even if the guest is at something that cannot be interrupted."""
 _OBEY_S: Final = 1.0
 _RERUNS: Final = 3
-
-
-class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``worker``: its name, as journals record it. ``directory``: where runners run; there must be one.
-
-    ``slots``: how many guests compute at once (0: one per core). ``suspend_after_ms``: guests that sleep
-    longer are suspended. ``runtime``: ``module:factory`` of the ``GuestRuntime`` in the runners.
-    """
-
-    worker: str
-    directory: Path
-    slots: int = 0
-    suspend_after_ms: int = 5_000
-    runtime: str = DEFAULT_RUNTIME
 
 
 class EnginePool:
@@ -89,13 +74,7 @@ class EnginePool:
     ) -> None:
         slots = settings.slots or os.cpu_count() or 1
         self._loop = asyncio.get_running_loop()
-        runners = RunnerSettings(
-            place=settings.worker,
-            suspend_after_ms=settings.suspend_after_ms,
-            directory=settings.directory,
-            runtime=settings.runtime,
-        )
-        self._crew = Crew(slots, runners, self)
+        self._crew = Crew(slots, settings.runners, self)
         self._slots = min(slots, self._crew.capacity)
         self._reports = Reports(events)
         self._plane = plane
@@ -111,14 +90,13 @@ class EnginePool:
             drained=self._drained,
         )
         self._lives: dict[Placed, Live] = {}
-        self._leaving = Deadlines()
-        self._time_outs = Deadlines()
+        self._leaving, self._time_outs, self._deadlines = Deadlines(), Deadlines(), Deadlines()
         self._empty = asyncio.Event()
         self._empty.set()
         self._tick_handle: asyncio.TimerHandle | None = None
         self._number = 0
         self._draining = False
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Starts the runners; returns when all are ready. Raises ``Unavailable``, none left, if one fails."""
@@ -151,7 +129,7 @@ class EnginePool:
 
     def place(self, placements: Sequence[Placement]) -> None:
         for placement in placements:
-            if self._closed or placement.placed in self._lives:
+            if self._closing is not None or placement.placed in self._lives:
                 continue
             if self._draining:
                 self._reports.ended(Ended(placed=placement.placed, outcome=Released()))
@@ -160,17 +138,31 @@ class EnginePool:
             live = Live(self._number, placement)
             self._lives[live.placed] = live
             self._empty.clear()
+            if placement.left_ms is not None:
+                self._deadlines.add(live, self._loop.time() + placement.left_ms / 1000)
+                self._tick_soon()
             self._preparation.prepare(live)
 
     def stop(self, placed: Placed) -> None:
-        live = self._lives.get(placed)
-        if live is not None:
+        if (live := self._lives.get(placed)) is not None:
             self._end(live, Stopped())
+
+    def cancel(self, placed: Placed) -> None:
+        live = self._lives.get(placed)
+        if live is None or live.cancelled:
+            return
+        grace_ms = live.placement.spec.cancel_grace_ms
+        if not grace_ms or (live.seat is None and not live.durable):
+            self._end(live, Stopped())
+            return
+        live.cancelled = True
+        self._crew.cancel(live)
+        self._time_outs.add(live, self._loop.time() + grace_ms / 1000)
+        self._tick_soon()
 
     def drop(self, placements: Sequence[Placed]) -> None:
         for placed in placements:
-            live = self._lives.get(placed)
-            if live is not None:
+            if (live := self._lives.get(placed)) is not None:
                 self._forget(live)
 
     def release_waiting(self) -> None:
@@ -193,9 +185,12 @@ class EnginePool:
         await self._empty.wait()
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+        # Who is interrupted while it waits for that can call this again.
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._tick_handle is not None:
             self._tick_handle.cancel()
         tasks = self._questions.close()
@@ -235,7 +230,8 @@ class EnginePool:
         if live.pump is not None:
             if not isinstance(outcome, Stopped) or not live.leaving:
                 live.final = (outcome, tail)
-                self._time_outs.discard(live)
+                for times in (self._time_outs, self._deadlines):
+                    times.discard(live)
                 if live.leaving:
                     self._must_leave(live)
                 return
@@ -256,15 +252,13 @@ class EnginePool:
             self._must_leave(live)
 
     def _must_leave(self, live: Live) -> None:
-        self._leaving.add(live, self._loop.time() + _OBEY_S)
+        self._leaving.add(live, self._loop.time() + (_STOP_S if live.stopping else _OBEY_S))
         self._tick_soon()
 
     def _remove(self, live: Live) -> None:
         live.gone = True
-        if live.leaving:
-            self._leaving.discard(live)
-        if live.begun is not None:
-            self._time_outs.discard(live)
+        for times in (self._leaving, self._time_outs, self._deadlines):
+            times.discard(live)
         self._lives.pop(live.placed, None)
         self._desk.over(live)
         if not self._lives:
@@ -274,10 +268,8 @@ class EnginePool:
 
     def on_over(self, live: Live, result: Result) -> None:
         """Its runner is done with it."""
-        if live.leaving:
-            self._leaving.discard(live)
-        if live.effect is not None:
-            live.cancel_effect()
+        self._leaving.discard(live)
+        live.cancel_effect()
         if live.gone:
             return
         live.run_ns = result.run_ns
@@ -312,6 +304,10 @@ class EnginePool:
         if not live.gone:
             self._plane.tell(live.placed, message.name, message.argument)
 
+    def on_awake(self, live: Live) -> None:
+        """It goes on without an answer."""
+        live.cancel_effect()
+
     def on_sleep(self, live: Live) -> None:
         """It waits for a time."""
         if not live.gone:
@@ -327,8 +323,7 @@ class EnginePool:
         if live.leaving and live.leave_outcome is not None:
             self._finish(live, live.leave_outcome)
         elif live.deaths > _RERUNS:
-            message = f"its runner died {live.deaths} times under it, the last time {how}"
-            self._finish(live, Failed(Failure(kind=FailureKind.ENGINE, message=message)))
+            self._finish(live, live.deadly(how))
         elif live.pump is not None:
             # What is on its way may become durable yet, and then belongs to what the next runner is fed.
             live.queue_again = True
@@ -358,13 +353,14 @@ class EnginePool:
     def _begin(self, live: Live) -> None:
         if live.begun is None:
             live.begun = self._loop.time()
-            self._time_outs.add(live, live.begun + live.placement.spec.timeout_ms / 1000)
+            if not live.cancelled:
+                self._time_outs.add(live, live.begun + live.placement.spec.timeout_ms / 1000)
         if not live.started and not live.gone:
             live.started = True
             self._reports.started(live.placed)
 
     def _tick_soon(self) -> None:
-        if self._tick_handle is None and not self._closed:
+        if self._tick_handle is None and self._closing is None:
             self._tick_handle = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
@@ -375,8 +371,9 @@ class EnginePool:
             if not live.gone:
                 self._begin(live)
         for live in self._time_outs.passed(now):
-            message = f"it ran for longer than {live.placement.spec.timeout_ms} ms"
-            self._end(live, Failed(Failure(kind=FailureKind.TIME, message=message)))
+            self._end(live, Stopped() if live.cancelled else live.too_long())
+        for live in self._deadlines.passed(now):
+            self._end(live, Stopped() if live.cancelled else Failed(OVERDUE))
         self._crew.kill_silent(now)
         for live in self._leaving.passed(now):
             self._enforce(live)
@@ -384,8 +381,12 @@ class EnginePool:
             self._tick_soon()
 
     def _enforce(self, live: Live) -> None:
-        """It was told to leave a second ago."""
-        if live.seat is not None and not live.insisted:
+        """It was told to leave, a second ago or so."""
+        if live.stopping:
+            # No effect of it leaves any more, and its runner has until its second is over.
+            self._forget(live)
+            self._reports.ended(Ended(placed=live.placed, outcome=Stopped()))
+        elif live.seat is not None and not live.insisted:
             # It may wait for what is away, to end properly: its neighbours shall not pay for that.
             live.insisted = True
             self._crew.leave(live, None)

@@ -1,7 +1,7 @@
 """The questions of guests, each served by a task of its own."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -21,7 +21,7 @@ class Questions:
         self,
         effects: Effects,
         *,
-        answer: Callable[[Live, Reply], None],
+        answer: Callable[[Live, Reply], Awaitable[None]],
         failed: Callable[[Live, Outcome], None],
     ) -> None:
         self._effects = effects
@@ -43,17 +43,14 @@ class Questions:
         return set(self._tasks)
 
     async def _serve(self, live: Live, question: Question) -> None:
-        outcome = None
         try:
-            answer = await self._effects.serve(live, question)
+            async with self._effects.served(live, question) as answer:
+                if live.effect is asyncio.current_task():
+                    live.effect = None
+                    await self._answer(live, answer)
         except Exception as error:  # noqa: BLE001 - it costs this job, and its guest does not wait for ever
             _log.exception("question_not_answered", job=format_job_id(live.placed.job))
             message = f"error in the engine: {type(error).__name__}: {error}"
-            outcome = Failed(Failure(kind=FailureKind.ENGINE, message=message))
-        if live.effect is not asyncio.current_task():
-            return
-        live.effect = None
-        if outcome is not None:
-            self._failed(live, outcome)
-        else:
-            self._answer(live, answer)
+            if live.effect is asyncio.current_task():
+                live.effect = None
+                self._failed(live, Failed(Failure(kind=FailureKind.ENGINE, message=message)))

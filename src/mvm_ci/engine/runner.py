@@ -10,6 +10,7 @@ import gc
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from typing import Final, cast
 
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.engine.messages import Ready, Setup
-from mvm_ci.engine.runner_link import Disconnected, RunnerLink
+from mvm_ci.engine.runner_link import OUT_OF_MEMORY, Disconnected, RunnerLink
 from mvm_ci.engine.turns import Turns
 from mvm_ci.ports.guest import GuestRuntime
 
@@ -31,10 +32,12 @@ _OOM_SCORE: Final = "500"
 def main(arguments: list[str]) -> None:
     """The process's life."""
     parent, descriptor = map(int, arguments[:2])
-    _die_with(parent)
+    die_with(parent)
     faulthandler.enable()
+    # A core dump would put the memory of guests on the disk, and with it their secrets.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.basicConfig(level=logging.WARNING, format="runner %(process)d: %(levelname)s %(message)s")
-    runtime = _make_runtime(arguments[2])
+    runtime = make_runtime(arguments[2])
     link = RunnerLink(socket.socket(fileno=descriptor))
     try:
         setup = _setup(link)
@@ -47,6 +50,9 @@ def main(arguments: list[str]) -> None:
     except Disconnected:
         # Nobody is left to report to, and freeing everything takes longer than ending.
         os._exit(0)
+    except MemoryError:
+        # Nor could a report be made.
+        os._exit(OUT_OF_MEMORY)
 
 
 def _setup(link: RunnerLink) -> Setup:
@@ -56,7 +62,7 @@ def _setup(link: RunnerLink) -> Setup:
     return messages[0]
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Whoever kills the pool kills its runners; who stops it politely leaves them to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -73,7 +79,8 @@ def _die_with(parent: int) -> None:
         _log.debug("oom_score_adj stays as it is: %s", error)
 
 
-def _make_runtime(name: str) -> GuestRuntime:
+def make_runtime(name: str) -> GuestRuntime:
+    """What ``module:factory`` makes."""
     module, _, factory = name.partition(":")
     return cast("GuestRuntime", getattr(importlib.import_module(module), factory)())
 

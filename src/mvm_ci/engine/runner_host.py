@@ -30,6 +30,7 @@ from mvm_ci.engine.messages import (
     Tell,
 )
 from mvm_ci.engine.strand import Answer, GiveWay, Strand
+from mvm_ci.ports.execution import CANCELLED
 
 _GIVE_WAY: Final = GiveWay()
 
@@ -53,7 +54,17 @@ class Surroundings(Protocol):
 class RunnerHost:
     """One task's ``ExecutionHost``. Answers to what nobody waits for any more are passed over."""
 
-    __slots__ = ("_asked", "_call", "_durable", "_flushing", "_outside", "_posts", "strand")
+    __slots__ = (
+        "_asked",
+        "_call",
+        "_cancelled",
+        "_durable",
+        "_flushing",
+        "_interruptible",
+        "_outside",
+        "_posts",
+        "strand",
+    )
 
     def __init__(self, strand: Strand, outside: Surroundings) -> None:
         self.strand = strand
@@ -64,6 +75,8 @@ class RunnerHost:
         # Numbers of tasks never come again, so neither do those of calls.
         self._call = strand.number << 32
         self._asked: Answer[Reply | None] | None = None
+        self._cancelled = strand.task.cancelled
+        self._interruptible: Answer[Any] | None = None
 
     # ------------------------------------------------------------------ from the pool
 
@@ -86,7 +99,22 @@ class RunnerHost:
         asked.give(message)
         return asked
 
+    def cancel(self) -> Answer[Any] | None:
+        """The job is being cancelled. Returns what is answered by that: nobody waits for more."""
+        self._cancelled = True
+        waiting, self._interruptible = self._interruptible, None
+        if waiting is None:
+            return None
+        self._asked = None
+        self._outside.awake(waiting)
+        self._outside.send(Awake(self.strand.number))
+        waiting.give(None)
+        return waiting
+
     # ------------------------------------------------------------------ from the guest
+
+    def cancelled(self) -> bool:
+        return self._cancelled
 
     def wall_ns(self) -> int:
         return time.time_ns()
@@ -106,9 +134,12 @@ class RunnerHost:
             self._flushing = Answer(self.strand)
             await self._flushing
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         call = self._next_call()
-        answer = await self._ask(HttpCall(self.strand.number, call, request, idempotency_key))
+        question = HttpCall(self.strand.number, call, request, idempotency_key, whole)
+        answer = await self._ask(question, interruptible=True)
+        if answer is None:
+            return CANCELLED
         if not isinstance(answer, HttpAnswer):
             raise ProtocolError(f"the pool answered a request with {type(answer).__name__}")
         return answer.result
@@ -123,19 +154,24 @@ class RunnerHost:
         self._outside.send(Tell(self.strand.number, name, argument))
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
-        number = self.strand.number
-        self._asked = asked = Answer[Reply | None](self.strand)
-        question = encode_wait(MailWait(topics))
-        self._outside.send(AskCall(number, self._next_call(), WAIT_FOR_MAIL, "", question))
-        self._outside.sleep(until_wall_ns, asked)
-        answer = await asked
-        if isinstance(answer, AskAnswer):
-            self._outside.awake(asked)
-            return decode_mail(answer.answer)
-        # Nobody waits for the answer any more.
-        self._asked = None
-        self._outside.send(Awake(number))
-        return ()
+        if until_wall_ns > time.time_ns():
+            self._asked = asked = Answer[Reply | None](self.strand)
+            self._outside.send(self._mail_call(MailWait(topics)))
+            self._outside.sleep(until_wall_ns, asked)
+            self._interruptible = asked
+            answer = await asked
+            interrupted = self._interruptible is None
+            self._interruptible = None
+            if isinstance(answer, AskAnswer):
+                self._outside.awake(asked)
+                return decode_mail(answer.answer)
+            if interrupted:
+                return ()
+        # The time is over, but what came before it must not be missed: the wait may have begun just now.
+        answer = await self._ask(self._mail_call(MailWait(topics, at_once=True)))
+        if not isinstance(answer, AskAnswer):
+            raise ProtocolError(f"the pool answered a wait for mail with {type(answer).__name__}")
+        return decode_mail(answer.answer)
 
     async def wait_until(self, wall_ns: int) -> None:
         if wall_ns <= time.time_ns():
@@ -144,8 +180,11 @@ class RunnerHost:
         answer: Answer[None] = Answer(self.strand)
         self._outside.send(Sleeps(number))
         self._outside.sleep(wall_ns, answer)
+        self._interruptible = answer
         await answer
-        self._outside.send(Awake(number))
+        if self._interruptible is not None:
+            self._interruptible = None
+            self._outside.send(Awake(number))
 
     async def put_blob(self, data: bytes) -> BlobRef:
         answer = await self._ask(PutBlob(self.strand.number, self._next_call(), data))
@@ -174,11 +213,17 @@ class RunnerHost:
             raise NotFound(f"the blob {question.ref.digest} is not stored any more")
         return answer.data
 
+    def _mail_call(self, wait: MailWait) -> AskCall:
+        return AskCall(self.strand.number, self._next_call(), WAIT_FOR_MAIL, "", encode_wait(wait))
+
     def _next_call(self) -> int:
         self._call += 1
         return self._call
 
-    async def _ask(self, question: Question) -> Reply | None:
+    async def _ask(self, question: Question, *, interruptible: bool = False) -> Reply | None:
         self._asked = asked = Answer[Reply | None](self.strand)
+        self._interruptible = asked if interruptible else None
         self._outside.send(question)
-        return await asked
+        answer = await asked
+        self._interruptible = None
+        return answer

@@ -11,6 +11,8 @@ GATHER_RESULTS_NS: Final = 5_000_000
 """Results wait at most this long for others, while guests compute."""
 GATHER_NS: Final = 500_000
 """Everything else waits this long: guests wait for its answer."""
+OUT_OF_MEMORY: Final = 12
+"""Exit code of a runner that could get no memory."""
 _READ: Final = 1 << 18
 
 

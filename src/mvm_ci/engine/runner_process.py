@@ -15,6 +15,7 @@ import structlog
 
 from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.engine.messages import FromRunner, Ready, Setup, ToRunner, from_runner_frames, pack
+from mvm_ci.engine.runner_link import OUT_OF_MEMORY
 
 _log = structlog.get_logger(__name__)
 _START_S: Final = 30.0
@@ -59,6 +60,7 @@ class RunnerProcess:
         self._reaper: asyncio.Task[None] | None = None
         self._gone = False
         self._descriptor = -1
+        self._ear = _Ear(self._received, self._lost)
 
     @property
     def pid(self) -> int:
@@ -82,13 +84,11 @@ class RunnerProcess:
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 cwd=settings.directory,
-                env=_environment(os.environ),
+                env=child_environment(os.environ),
             )
             self._descriptor = os.pidfd_open(self._process.pid)
             theirs.close()
-            self._transport, _ = await loop.create_connection(
-                lambda: _Ear(self._received, self._lost), sock=ours
-            )
+            self._transport, _ = await loop.create_connection(lambda: self._ear, sock=ours)
             self.send(Setup(settings.place, settings.suspend_after_ms))
             async with asyncio.timeout(_START_S):
                 await self._ready
@@ -107,6 +107,10 @@ class RunnerProcess:
         """Sends ``messages``; dropped if the runner is gone."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(pack(messages))
+
+    async def drained(self) -> None:
+        """Returns when it has read most of what was sent, or is gone."""
+        await self._ear.writable.wait()
 
     def kill(self) -> None:
         """Ends the process at once; ``on_gone`` follows."""
@@ -172,7 +176,7 @@ class RunnerProcess:
         if code < 0:
             with contextlib.suppress(ValueError):
                 return f"killed by {signal.Signals(-code).name}"
-        return f"exit code {code}"
+        return "out of memory" if code == OUT_OF_MEMORY else f"exit code {code}"
 
 
 class _Ear(asyncio.Protocol):
@@ -181,9 +185,17 @@ class _Ear(asyncio.Protocol):
         self._lost = lost
         self._frames = from_runner_frames()
         self._transport: asyncio.BaseTransport | None = None
+        self.writable = asyncio.Event()
+        self.writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -198,8 +210,10 @@ class _Ear(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             _log.debug("runner_socket_broke", error=str(exc))
+        self.writable.set()
         self._lost()
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of ``environment`` a process that runs guests gets."""
     return {name: environment[name] for name in _ENVIRONMENT if name in environment}

@@ -27,6 +27,7 @@ from mvm_ci.engine.messages import (
     AskAnswer,
     BlobBytes,
     BlobStored,
+    Cancel,
     Durable,
     FromRunner,
     Here,
@@ -121,6 +122,9 @@ class Turns:
         elif isinstance(message, HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled):
             known = self._tasks.get(message.call >> 32)
             self._wake(known.answered(message) if known is not None else None)
+        elif isinstance(message, Cancel):
+            known = self._tasks.get(message.number)
+            self._wake(known.cancel() if known is not None else None)
         elif isinstance(message, LeaveNow):
             self._leave(message)
         elif isinstance(message, AreYouThere):
@@ -170,6 +174,9 @@ class Turns:
             failure = Failure(kind=FailureKind.MODULE, message=str(error))
             self._over(strand, Failed(failure), None, unloadable=True)
             return time.perf_counter_ns()
+        except MemoryError:
+            # Whoever has taken the memory, it need not be the one whose turn it is: all are run again.
+            raise
         except Exception as error:  # noqa: BLE001 - it costs this job, not the runner
             _log.exception("job %d: the execution failed in the engine itself", strand.task.placed.job)
             message = f"error in the engine: {type(error).__name__}: {error}"
@@ -195,6 +202,8 @@ class Turns:
             module=Digest(strand.module.digest),
             input=task.payload,
             journal=task.journal,
+            ephemeral=task.ephemeral,
+            secrets=task.secrets,
         )
         limits = ExecutionLimits(
             guest=GuestLimits(memory_bytes=task.memory_bytes), suspend_after_ms=self._setup.suspend_after_ms

@@ -27,9 +27,10 @@ MAX_SEGMENT: Final = 256 << 10
 """Bytes of one segment, header included."""
 _VERSION: Final = bytes([FORMAT_VERSION])
 _BEGIN: Final = crc32(_VERSION)
-_HEADER: Final = 5  # version and checksum
+HEADER: Final = 5
+"""Bytes of version and checksum."""
 _ARRAY: Final = 3  # the longest array header needed: no entry is under 4 bytes, so there are under 65,536
-MAX_ENTRY: Final = MAX_SEGMENT - _HEADER - _ARRAY
+MAX_ENTRY: Final = MAX_SEGMENT - HEADER - _ARRAY
 """Bytes of one encoded entry."""
 
 _encoder = msgspec.msgpack.Encoder()
@@ -100,19 +101,26 @@ def split(entries: Iterable[Entry], first: int) -> list[Segment]:
     return writer.take()
 
 
+def intact(data: bytes) -> bool:
+    """Whether the checksum of a segment's data matches."""
+    if len(data) < HEADER:
+        return False
+    body = memoryview(data)[HEADER:]
+    return crc32(body, 0 if data[0] == 1 else crc32(data[:1])) == int.from_bytes(data[1:HEADER], "big")
+
+
 def decode_data(data: bytes) -> list[Entry]:
     """The entries of one segment. Raises ``CorruptJournal`` for anything else, and for a newer version."""
-    if not _HEADER < len(data) <= MAX_SEGMENT:
+    if not HEADER < len(data) <= MAX_SEGMENT:
         raise CorruptJournal(f"{len(data)} bytes are no part of a journal")
     if data[0] > FORMAT_VERSION:
         raise CorruptJournal(newer(data[0]))
     if not data[0]:
         raise CorruptJournal(f"there is no journal format {data[0]}")
-    body = memoryview(data)[_HEADER:]
-    if crc32(body, 0 if data[0] == 1 else crc32(data[:1])) != int.from_bytes(data[1:_HEADER], "big"):
+    if not intact(data):
         raise CorruptJournal("the checksum does not match")
     try:
-        return _decoder.decode(body)
+        return _decoder.decode(memoryview(data)[HEADER:])
     # The latter two: text that is no UTF-8, and nesting so deep that somebody must have made it on purpose.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptJournal(f"not journal entries: {error}") from error

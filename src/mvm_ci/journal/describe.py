@@ -1,15 +1,17 @@
 """Entries in words, for the people who have to find out why a replay disagrees."""
 
+from collections.abc import Callable
 from typing import Final, assert_never
 from zlib import crc32
 
 from mvm_ci.domain.http import HttpRequest
-from mvm_ci.domain.mail import Mail
+from mvm_ci.domain.mail import Mail, shown_topic
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.journal.entries import (
     Awaited,
     Began,
     Called,
+    CancelSeen,
     ClockRead,
     Continued,
     Entry,
@@ -19,6 +21,7 @@ from mvm_ci.journal.entries import (
     Logged,
     Memoized,
     Placement,
+    SecretRead,
     Slept,
     Took,
 )
@@ -52,8 +55,12 @@ def describe(entry: Entry) -> str:  # noqa: C901, PLR0912 - one line an entry
             words = _wait(entry)
         case Took():
             words = _mail(entry.mail)
+        case CancelSeen():
+            words = "that the guest learned of its cancellation"
         case Continued():
             words = f"the end, to go on with an input {_contents(entry.input)}"
+        case SecretRead():
+            words = f"that the secret {entry.name!r} was read, version {entry.version}"
         case Placement():
             words = f"placement {entry.epoch} on {entry.place}"
         case _:
@@ -61,12 +68,16 @@ def describe(entry: Entry) -> str:  # noqa: C901, PLR0912 - one line an entry
     return words
 
 
-def summarize(request: HttpRequest) -> str:
-    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets."""
-    url = request.url.partition("#")[0].partition("?")[0]
+def summarize(request: HttpRequest, mask: Callable[[str], str] = str) -> str:
+    """``METHOD url`` for people: without query, fragment and user info, which may hold secrets. ``mask``:
+    takes out those that are known.
+    """
+    url = mask(request.url).partition("#")[0].partition("?")[0]
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
-    return storable(f"{request.method} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY])
+    return storable(
+        f"{mask(request.method)} {scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"[:_SUMMARY]
+    )
 
 
 def summarize_call(name: str, argument: bytes, about: str | None = None) -> str:
@@ -108,13 +119,13 @@ def _memo(entry: Memoized) -> str:
 
 def _wait(entry: Awaited) -> str:
     until = "" if entry.duration_ns is None else f" for {_seconds(entry.duration_ns)}"
-    return f"a wait{until} for mail about {_quoted(', '.join(entry.topics))}"
+    return f"a wait{until} for mail about {_quoted(', '.join(map(shown_topic, entry.topics)))}"
 
 
 def _mail(mail: Mail | None) -> str:
     if mail is None:
         return "that a wait for mail took too long"
-    about = f"mail {mail.number} about {_quoted(mail.topic)}"
+    about = f"mail {mail.number} about {_quoted(shown_topic(mail.topic))}"
     if mail.failure is not None:
         return f"{about}: failure {mail.failure.kind.value}"
     return f"{about} {_contents(mail.body or b'')}"

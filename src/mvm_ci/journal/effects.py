@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
-from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import Payload
 from mvm_ci.journal.codec import MAX_ENTRY, encode_entry
-from mvm_ci.journal.describe import summarize, summarize_call
+from mvm_ci.journal.describe import summarize_call
 from mvm_ci.journal.entries import Called, Entry, HttpDone, HttpIntent
 from mvm_ci.journal.standing import NS_PER_MS, Standing, digest_of
 from mvm_ci.journal.steps import Answer, Ask, HttpStep, Perform
@@ -24,7 +23,7 @@ class Effects(Standing):
 
     def http(self, request: HttpRequest, now_ns: int) -> HttpStep:
         """The guest asks for a request: its answer if there is one, else how to perform it."""
-        digest, summary = _digest(request), summarize(request)
+        digest, summary = self.disclosed.request(request)
         key = self._next_key()
         ledger = self._ledger
         recorded = ledger.current
@@ -93,11 +92,3 @@ class Effects(Standing):
     def answered(self, step: Ask, answer: Payload) -> None:
         """Records what the control plane answered."""
         self._ledger.write(Called(step.digest, step.summary, answer))
-
-
-def _digest(request: HttpRequest) -> Digest:
-    """What identifies a request: all of it but the time-out."""
-    asked = (request.method, request.url, request.headers, request.body, request.idempotent)
-    if request.from_artifact is None and not request.to_artifact:
-        return digest_of(asked)
-    return digest_of((*asked, request.from_artifact, request.to_artifact))

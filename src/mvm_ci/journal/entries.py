@@ -126,6 +126,7 @@ class Called(msgspec.Struct, frozen=True, array_like=True, tag=10):
 
 class Awaited(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """The guest waits for mail about ``topics`` until ``wake_ns`` (monotonic); written when the wait begins.
+    Of many topics, their number and digest.
 
     ``duration_ns``: how long it asked to wait; None: as long as it takes, whatever ``wake_ns`` says.
     """
@@ -139,6 +140,17 @@ class Took(msgspec.Struct, frozen=True, array_like=True, tag=12):
     """The guest's wait ended: with ``mail``, or, as it took too long, with none."""
 
     mail: Mail | None
+
+
+class SecretRead(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """The guest read a secret for the first time: from then on that version is what it is told."""
+
+    name: str
+    version: int
+
+
+class CancelSeen(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """The guest learned, at its next call, that its job is being cancelled."""
 
 
 class Continued(msgspec.Struct, frozen=True, array_like=True, tag=15):
@@ -160,5 +172,7 @@ Entry: TypeAlias = (
     | Called
     | Awaited
     | Took
+    | SecretRead
+    | CancelSeen
     | Continued
 )

@@ -16,6 +16,7 @@ from mvm_ci.journal.entries import (
     Continued,
     Entry,
     Finished,
+    Logged,
     Memoized,
     Placement,
     Took,
@@ -23,6 +24,7 @@ from mvm_ci.journal.entries import (
 from mvm_ci.journal.steps import JournalLimits, LimitReached
 
 SEED_BYTES: Final = 32
+_SHOWN: Final = (Began, Logged, Finished)
 
 
 class Ledger:
@@ -36,6 +38,7 @@ class Ledger:
         "_bytes",
         "_calls",
         "_end",
+        "_ephemeral",
         "_limits",
         "_memos",
         "_next",
@@ -46,9 +49,18 @@ class Ledger:
     )
 
     def __init__(
-        self, recorded: Sequence[Entry], recorded_bytes: int, placement: Placement, limits: JournalLimits
+        self,
+        recorded: Sequence[Entry],
+        recorded_bytes: int,
+        placement: Placement,
+        limits: JournalLimits,
+        *,
+        ephemeral: bool = False,
     ) -> None:
-        """``recorded``: all durable entries, passed by ``check``; ``recorded_bytes``: their encoded size."""
+        """``recorded``: all durable entries, passed by ``check``; ``recorded_bytes``: their encoded size.
+        ``ephemeral``: of new ones only those are kept that people see: it is never replayed.
+        """
+        self._ephemeral = ephemeral
         self._recorded = recorded
         self._bytes = recorded_bytes
         self._placement: Placement | None = placement
@@ -116,10 +128,14 @@ class Ledger:
         """The recorded entries that lie behind, from index ``since`` on."""
         return self._recorded[since : self._next]
 
-    def pass_by(self, index: int) -> None:
-        """Goes on after the recorded entry ``index``: those before it need not be repeated."""
+    def pass_by(self, index: int) -> Sequence[Entry]:
+        """Goes on after the recorded entry ``index``: those before it, which are returned, need not be
+        repeated.
+        """
+        passed = self._recorded[self._next : index]
         self._next = index
         self.advance()
+        return passed
 
     def disagree(self, recorded: Entry, asked: Entry) -> NondeterminismDetected:
         """The error to raise if the guest asked for something else than ``recorded``, the current call."""
@@ -133,6 +149,8 @@ class Ledger:
 
     def write(self, entry: Entry) -> None:
         """Appends a new entry. Only when nothing recorded is left; not limited, see ``admit``."""
+        if self._ephemeral and not isinstance(entry, _SHOWN):
+            return
         # Who writes from here on: said once, and only by a placement that has something to write.
         if self._placement is not None and not isinstance(entry, Began):
             placement, self._placement = self._placement, None

@@ -41,12 +41,15 @@ from mvm_ci.journal.entries import (
     Logged,
     Memoized,
     Placement,
+    SecretRead,
 )
 from mvm_ci.journal.ledger import Ledger, check
 from mvm_ci.journal.standing import NS_PER_MS
 from mvm_ci.journal.steps import Identity, JournalLimits, LimitReached, bounded
 from mvm_ci.journal.waits import Waits
 
+MAX_OPEN: Final = 1_000
+"""Values that a guest computes at once, each under a name: what is remembered of one that it never puts."""
 _LOG_CHARACTERS: Final = 16_384  # of one entry: at most 64 KiB of UTF-8
 
 
@@ -56,17 +59,28 @@ class Replay(Effects, Waits):
     Its methods are called in the order of the guest's calls; ``now_ns`` is the host's Unix time. Each may
     raise ``NondeterminismDetected`` (naming the entry) or ``LimitReached``; after that only ``abandon`` and
     ``take`` make sense.
+
+    ``disclosed``: what the guest knows of its secrets; what it has recorded was masked with that before.
     """
 
     __slots__ = ()
 
     @classmethod
     def begin(
-        cls, identity: Identity, placement: Placement, limits: JournalLimits, *, seed: bytes, now_ns: int
+        cls,
+        identity: Identity,
+        placement: Placement,
+        limits: JournalLimits,
+        *,
+        seed: bytes,
+        now_ns: int,
+        ephemeral: bool = False,
     ) -> "Replay":
-        """A new execution. ``seed``: ``SEED_BYTES`` random bytes; ``now_ns``: Unix time."""
+        """A new execution. ``seed``: ``SEED_BYTES`` random bytes; ``now_ns``: Unix time; ``ephemeral``: it is
+        never replayed.
+        """
         began = Began(FORMAT_VERSION, identity.module, identity.input, seed, now_ns)
-        ledger = Ledger((), 0, placement, limits)
+        ledger = Ledger((), 0, placement, limits, ephemeral=ephemeral)
         ledger.write(began)
         return cls(identity, began, ledger, limits)
 
@@ -123,13 +137,16 @@ class Replay(Effects, Waits):
         """
         if name in self._open:
             self._memo(name, None)
+        if len(self._open) >= MAX_OPEN:
+            message = f"the guest computes more than {MAX_OPEN} named values at once"
+            raise LimitReached(Failure(kind=FailureKind.JOURNAL, message=message))
         self._open.add(name)
         found = self._ledger.memo_ahead(name)
         if found is None or found[1].value is None:
             return None
         index, recorded = found
         self._open.discard(name)
-        self._ledger.pass_by(index)
+        self.disclosed.passed(self._ledger.pass_by(index))
         self._random.skip_to(recorded.drawn)
         self._requests = recorded.requests
         self._log_bytes = recorded.log_bytes
@@ -152,6 +169,26 @@ class Replay(Effects, Waits):
             ledger.advance()
         else:
             raise ledger.disagree(recorded, asked)
+
+    def secret(self, name: str) -> str | None:
+        """The guest reads a secret: its value, or None if the job does not name it. The first time says which
+        version it is for the whole execution. Raises ``SecretMissing``, too.
+        """
+        disclosed, ledger = self.disclosed, self._ledger
+        given = disclosed.given(name)
+        if given is None or name in disclosed:
+            return disclosed.read(name)
+        recorded = ledger.current
+        if recorded is None:
+            ledger.admit()
+            value = disclosed.read(name)
+            ledger.write(SecretRead(name, given.version))
+        elif isinstance(recorded, SecretRead) and recorded.name == name:
+            value = disclosed.read(name, recorded.version)
+            ledger.advance()
+        else:
+            raise ledger.disagree(recorded, SecretRead(name, given.version))
+        return value
 
     def finish(self, ended: Payload | Failure) -> None:
         """The guest ended. A recorded end must be the same (of a failure: its kind)."""

@@ -8,7 +8,8 @@ import msgspec
 from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.chance import RandomStream
-from mvm_ci.journal.entries import Began
+from mvm_ci.journal.disclosed import Disclosed
+from mvm_ci.journal.entries import Began, CancelSeen
 from mvm_ci.journal.ledger import Ledger
 from mvm_ci.journal.steps import Identity, JournalLimits
 
@@ -18,10 +19,14 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Standing:
-    """One placement of one execution: its journal, its clock, its randomness, and what it has counted."""
+    """One placement of one execution: its journal, its clock, its randomness, and what it has counted.
+
+    ``disclosed``: what the guest knows of its secrets; what it has recorded was masked with that before.
+    """
 
     __slots__ = (
         "_began",
+        "_cancelled",
         "_floor_ns",
         "_identity",
         "_ledger",
@@ -30,9 +35,11 @@ class Standing:
         "_open",
         "_random",
         "_requests",
+        "disclosed",
     )
 
     def __init__(self, identity: Identity, began: Began, ledger: Ledger, limits: JournalLimits) -> None:
+        self.disclosed = Disclosed(identity.secrets)
         self._identity = identity
         self._began = began
         self._ledger = ledger
@@ -42,11 +49,31 @@ class Standing:
         self._log_bytes = 0
         self._requests = 0
         self._open: set[str] = set()
+        self._cancelled = False
 
     @property
     def identity(self) -> Identity:
         """What is executed."""
         return self._identity
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the guest knows that its job is being cancelled."""
+        return self._cancelled
+
+    def cancelled(self, *, asked: bool) -> bool:
+        """Whether the guest learns at this call that its job is being cancelled: once. ``asked``: it is."""
+        ledger = self._ledger
+        if ledger.current is None:
+            if not asked or self._cancelled:
+                return False
+            ledger.write(CancelSeen())
+        elif isinstance(ledger.current, CancelSeen):
+            ledger.advance()
+        else:
+            return False
+        self._cancelled = True
+        return True
 
     @property
     def replaying(self) -> bool:

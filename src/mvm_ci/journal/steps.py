@@ -8,10 +8,11 @@ from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.http import HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import Failure
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.journal.describe import storable
 
-_MESSAGE_CHARACTERS: Final = 4_096
-_DETAIL_CHARACTERS: Final = 32_768
+_MESSAGE_CHARACTERS: Final = 500
+_DETAIL_CHARACTERS: Final = 16_000
 
 
 class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +34,15 @@ class LimitReached(MvmCiError):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What an execution is: the ``attempt`` of ``job``, running ``module`` on ``input``."""
+    """What an execution is: the ``attempt`` of ``job``, running ``module`` on ``input``; it may read
+    ``secrets``.
+    """
 
     job: JobId
     attempt: int
     module: Digest
     input: Digest
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class Wait(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +97,14 @@ def bounded(failure: Failure) -> Failure:
     """``failure`` as an entry and a row may hold it: its texts cut where they get too long."""
     return Failure(
         kind=failure.kind,
-        message=storable(failure.message[:_MESSAGE_CHARACTERS]),
-        detail=storable(failure.detail[:_DETAIL_CHARACTERS]),
+        message=_cut(storable(failure.message), _MESSAGE_CHARACTERS),
+        detail=_cut(storable(failure.detail), _DETAIL_CHARACTERS),
     )
+
+
+def _cut(text: str, limit: int) -> str:
+    """The end matters in a traceback, the beginning in a message: keep both."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} … {text[-half:]}"

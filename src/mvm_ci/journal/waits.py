@@ -1,9 +1,13 @@
 """The replay machine's part for time: clocks, sleeps, and waits for mail."""
 
+from typing import Final
+
 from mvm_ci.domain.mail import Mail
-from mvm_ci.journal.entries import Awaited, ClockRead, Slept, Took
-from mvm_ci.journal.standing import Standing, time_of
+from mvm_ci.journal.entries import Awaited, CancelSeen, ClockRead, Slept, Took
+from mvm_ci.journal.standing import Standing, digest_of, time_of
 from mvm_ci.journal.steps import MailWait, Wait
+
+_NAMED: Final = 8
 
 
 class Waits(Standing):
@@ -37,11 +41,15 @@ class Waits(Standing):
         duration = time_of(duration_ns)
         return self._sleep(Slept(time_of(self._monotonic(now_ns) + duration), duration), now_ns)
 
-    def await_mail(self, topics: tuple[str, ...], duration_ns: int | None, now_ns: int) -> Took | MailWait:
+    def await_mail(
+        self, topics: tuple[str, ...], duration_ns: int | None, now_ns: int
+    ) -> Took | MailWait | None:
         """The guest waits for mail about one of ``topics``, for ``duration_ns`` or (None) as long as it
         takes: how its wait ended, if it did, else until when it waits; ``took`` ends it then.
+        None: a cancellation ended it.
         """
         duration = None if duration_ns is None else time_of(duration_ns)
+        topics = _named(topics)
         asked = Awaited(topics, time_of(self._monotonic(now_ns) + (duration or 0)), duration)
         ledger = self._ledger
         recorded = ledger.current
@@ -57,6 +65,8 @@ class Waits(Standing):
         recorded = ledger.current
         if recorded is None:
             return MailWait(wake, None if duration is None else self._began.wall_ns + wake)
+        if isinstance(recorded, CancelSeen):
+            return None
         if not isinstance(recorded, Took):
             raise ledger.disagree(recorded, Took(None))
         ledger.advance()
@@ -86,6 +96,15 @@ class Waits(Standing):
         self._floor_ns = max(self._floor_ns, wake)
         # A call recorded after a sleep proves that it ended, whatever this machine's clock says.
         return Wait(now_ns + left) if left > 0 and ledger.current is None else None
+
+
+def _named(topics: tuple[str, ...]) -> tuple[str, ...]:
+    """Topics as an entry names them: of many the first ones, and a digest of all. Else the journal of a job
+    that waits for a thousand children, one after the other, would name each of them five hundred times.
+    """
+    if len(topics) <= _NAMED:
+        return topics
+    return (*topics[: _NAMED - 1], f"{len(topics)} in all: {digest_of(topics)}")
 
 
 def _same_sleep(recorded: Slept, asked: Slept) -> bool:

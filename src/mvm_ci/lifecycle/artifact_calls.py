@@ -24,7 +24,9 @@ from mvm_ci.journal.entries import Called, HttpDone
 from mvm_ci.journal.replay import Replay
 from mvm_ci.ports.execution import ExecutionHost
 
-GET: Final = "artifact.get"
+PREFIX: Final = "artifact."
+"""Of the calls. They need no journal: a run that begins again puts its artifacts again."""
+GET: Final = f"{PREFIX}get"
 MAX_OPEN: Final = 16
 """Artifacts that a guest puts at once."""
 _GATHER: Final = 256 << 10
@@ -68,7 +70,7 @@ class _Answer(msgspec.Struct, frozen=True):
 class _Writing:
     """An artifact that is being put. ``recorded``: the index of its end in the journal, if that has it."""
 
-    __slots__ = ("gathered", "hashing", "media", "name", "recorded", "sent", "size")
+    __slots__ = ("end", "gathered", "hashing", "media", "name", "recorded", "sent", "size")
 
     def __init__(self, name: str, media: str, recorded: int | None) -> None:
         self.name = name
@@ -78,6 +80,7 @@ class _Writing:
         self.size = 0
         self.sent = 0
         self.gathered = bytearray()
+        self.end = b""  # in which a secret may begin
 
 
 class ArtifactCalls:
@@ -115,6 +118,7 @@ class ArtifactCalls:
             raise Refused("too-large", f"{len(data)} bytes at once; at most {MAX_PIECE} are allowed")
         if writing.size + len(data) > MAX_ARTIFACT:
             raise Refused("too-large", f"an artifact has at most {MAX_ARTIFACT} bytes")
+        self._check_no_secret(writing, data)
         writing.hashing.update(data)
         writing.size += len(data)
         if writing.recorded is None:
@@ -156,12 +160,17 @@ class ArtifactCalls:
     async def refusal(self, request: HttpRequest) -> HttpFailure | None:
         """Why a request cannot be made from or to an artifact, if so."""
         source = request.from_artifact
+        if source is None and not request.to_artifact:
+            return None
         if source is not None and request.body:
             return HttpFailure("refused", "a request's body is its own or an artifact, not both")
         if source is not None and await self.known(source.digest) != source:
             return HttpFailure("refused", _NOT_GOT)
+        name = request.to_artifact
+        if self._around.machine.disclosed.text(name) != name:
+            return HttpFailure("refused", "the artifact's name holds a secret that the job has read")
         try:
-            check_name(request.to_artifact or "-")
+            check_name(name or "-")
         except BadInput as error:
             return HttpFailure("refused", str(error))
         return None
@@ -196,6 +205,14 @@ class ArtifactCalls:
 
     def _is_over(self, writing: _Writing) -> bool:
         return writing.recorded is not None and self._around.machine.passed(writing.recorded)
+
+    def _check_no_secret(self, writing: _Writing, data: bytes) -> None:
+        disclosed = self._around.machine.disclosed
+        if disclosed:
+            seen = writing.end + data
+            if disclosed.data(seen) != seen:
+                raise Refused("secret", "the artifact would hold a secret that the job has read")
+            writing.end = seen[-disclosed.longest :]
 
     async def _send(self, writing: _Writing) -> None:
         data, writing.gathered = bytes(writing.gathered), bytearray()

@@ -67,8 +67,12 @@ class Changer:
         self._waiters.ended([job for job, result in pairs if result.cancelled is Cancelled.DONE])
         for job, result in pairs:
             if result.placed is not None and result.session is not None:
-                self._dispatcher.stop(result.session, result.placed)
+                self._dispatcher.stop(result.session, result.placed, cancel=True)
                 self._waiters.stopping(job)
+            elif result.cancelled is Cancelled.STOPPING:
+                # It was suspended, and its guest is to clean up: a worker gets it once more.
+                self._waiters.stopping(job)
+                self._dispatcher.pending()
 
     async def pause(self, jobs: Sequence[JobId]) -> list[Changed]:
         """Parks jobs; tells the workers of those that have one."""
@@ -77,7 +81,7 @@ class Changer:
             found = await self._queue.pause(part)
             for job, result in zip(part, found, strict=True):
                 if result.placed is not None and result.session is not None:
-                    self._dispatcher.stop(result.session, result.placed)
+                    self._dispatcher.stop(result.session, result.placed, cancel=False)
                     self._waiters.stopping(job)
                 elif result.change is Change.DONE:
                     self._waiters.paused((job,))

@@ -6,7 +6,7 @@ for which no worker had credit, that came back from a lost worker, or that woke.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -17,10 +17,11 @@ from mvm_ci.domain.job import ClaimedJob, Placed
 from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
-from mvm_ci.domain.segment import Segment
+from mvm_ci.lifecycle.assignments import Assignments
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
-from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats, fits_frame
+from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import Holder, JobQueue, Report
@@ -43,10 +44,15 @@ class Claim(NamedTuple):
 
 
 class Dispatcher:
-    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others."""
+    """Owns the seats and the scheduler. An ``EndListener``: ends make room for others.
 
-    def __init__(self, queue: JobQueue, clock: Clock) -> None:
+    ``assignments``: their ``park`` is to be set before it runs.
+    """
+
+    def __init__(self, queue: JobQueue, clock: Clock, secrets: Secrets | None = None) -> None:
+        """``secrets`` None: there are no jobs that name any."""
         self._queue = queue
+        self.assignments = Assignments(queue, secrets, clock)
         self._clock = clock
         self.seats = Seats()
         self.claims = 0
@@ -58,6 +64,7 @@ class Dispatcher:
         self._uncounted = False
         """A namespace got a limit of running jobs: what workers have of it is to be counted."""
         self._renewed: set[int] = set()
+        self._when_unplaced: list[Callable[[Sequence[Placed]], None]] = []
         self._event = asyncio.Event()
 
     async def restore(self) -> list[Holder]:
@@ -122,11 +129,14 @@ class Dispatcher:
             seat.probe()
             self._event.set()
 
-    def place(self, lane: Lane, job: JobId) -> Seat | None:
-        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``)."""
+    def place(self, lane: Lane, job: JobId, *, at_once: bool = True) -> Seat | None:
+        """A seat for a new job, which uses credit and slots; None: it has to stand in line (``ready``).
+
+        ``at_once`` false: it has to in any case, as its secrets are to be looked up when its turn comes.
+        """
         now = self._clock.now_ms()
         self.scheduler.came(lane, now)
-        if not self._known or not self.scheduler.admit(lane, now):
+        if not at_once or not self._known or not self.scheduler.admit(lane, now):
             return None
         seat = self.seats.take(lane.labels)
         self.scheduler.admitted(lane, job if seat is not None else None)
@@ -173,11 +183,11 @@ class Dispatcher:
         self._uncounted = bool(self.scheduler.limits.uncounted())
         self._event.set()
 
-    def stop(self, session: SessionId, placed: Placed) -> None:
-        """A job is being cancelled: its worker must stop it, if it is connected."""
+    def stop(self, session: SessionId, placed: Placed, *, cancel: bool) -> None:
+        """A job is being paused, or cancelled: its worker must stop it, if it is connected."""
         seat = self.seats.get(session)
         if seat is not None:
-            seat.stop(placed)
+            seat.stop(placed, cancel=cancel)
 
     def left(self, session: SessionId, placements: Sequence[Placed]) -> None:
         """These are not at the session's worker any more."""
@@ -186,8 +196,14 @@ class Dispatcher:
             self.seats.measure(seat.forget(placements), self._clock.now_ms())
         self.unplaced(placements)
 
+    def when_unplaced(self, tell: Callable[[Sequence[Placed]], None]) -> None:
+        """``tell`` is told of all placements that are over from now on."""
+        self._when_unplaced.append(tell)
+
     def unplaced(self, placements: Sequence[Placed]) -> None:
         """These are over."""
+        for tell in self._when_unplaced:
+            tell(placements)
         if self.scheduler.unplaced(placements):
             self._event.set()
 
@@ -271,7 +287,7 @@ class Dispatcher:
         well = None not in answers
         for claim, jobs in zip(claims, answers, strict=True):
             try:
-                well &= await self._send(claim.seat, jobs or ())
+                well &= await self._send(claim.seat, jobs or (), claim.turn.lane.namespace)
             finally:
                 claim.seat.claimed()
         if not well:
@@ -295,60 +311,48 @@ class Dispatcher:
             self.scheduler.emptied(turn.lane_id)
         return jobs
 
-    async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> bool:
+    async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob], namespace: str) -> bool:
         fresh = [job for job in jobs if not job.journal_length]
-        if fresh and seat.open:
-            items = [Assignment(Placed(job.id, job.epoch), job.attempt, job.spec) for job in fresh]
-            self._assign(seat, items)
         well = True
+        if fresh and seat.open:
+            well = await self._hand_over(seat, fresh, self.assignments.fresh(namespace, fresh))
         for job in jobs:
             # A seat that is gone: the queue gives the job back when the session ends or the worker returns.
             if job.journal_length and seat.open:
-                well &= await self._send_with_journal(seat, job)
+                well &= await self._hand_over(
+                    seat, (job,), self.assignments.resumed(namespace, job, seat.session)
+                )
         return well
 
     def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
         seat.assign(items, self._clock.now_ms())
         self.claims += len(items)
 
-    async def _send_with_journal(self, seat: Seat, job: ClaimedJob) -> bool:
-        placed = Placed(job.id, job.epoch)
+    async def _hand_over(
+        self, seat: Seat, jobs: Sequence[ClaimedJob], assignments: Awaitable[list[Assignment]]
+    ) -> bool:
         try:
-            journal = await read_journal(self._queue, job.id, job.attempt, job.journal_length)
+            items = await assignments
         except Unavailable as error:
-            log.warning("journal_not_read", job=job.id, error=str(error))
-            seat.unused(1)
-            return await self._give_back(placed)
+            log.warning("jobs_not_assigned", jobs=len(jobs), error=str(error))
+            seat.unused(len(jobs))
+            return await self._give_back([Placed(job.id, job.epoch) for job in jobs])
+        seat.unused(len(jobs) - len(items))
         if seat.open:
-            if not fits_frame(sum(len(segment.data) for segment in journal)):
-                journal = ()
-            item = Assignment(placed, job.attempt, job.spec, journal, job.journal_length)
-            self._assign(seat, [item])
+            self._assign(seat, items)
+            for job in jobs:
+                if job.cancelling:
+                    seat.stop(Placed(job.id, job.epoch), cancel=True)
         return True
 
-    async def _give_back(self, placed: Placed) -> bool:
+    async def _give_back(self, placements: Sequence[Placed]) -> bool:
         """Always False: the store has failed."""
         try:
-            report = Report(placed=placed, outcome=Released())
-            if (await self._queue.report([report], self._clock.now_ms())) == [True]:
-                self.unplaced((placed,))
+            reports = [Report(placed=placed, outcome=Released()) for placed in placements]
+            done = await self._queue.report(reports, self._clock.now_ms())
+            self.unplaced([placed for placed, well in zip(placements, done, strict=True) if well])
         except Unavailable as error:
-            # Its session holds it until it ends: nothing is lost, but it waits.
-            log.warning("job_not_given_back", job=placed.job, error=str(error))
+            # Their session holds them until it ends: nothing is lost, but they wait.
+            log.warning("jobs_not_given_back", jobs=len(placements), error=str(error))
         self.pending()
         return False
-
-
-async def read_journal(queue: JobQueue, job: JobId, attempt: int, length: int) -> tuple[Segment, ...]:
-    """The segments that hold the first ``length`` entries of an attempt. Raises ``Unavailable`` if some are
-    missing.
-    """
-    segments: list[Segment] = []
-    at = 0
-    while at < length:
-        more = await queue.journal(job, attempt, at)
-        if not more:
-            raise Unavailable(f"the journal of job {job} ends at entry {at} of {length}")
-        segments += more
-        at = more[-1].first + more[-1].count
-    return tuple(segments)

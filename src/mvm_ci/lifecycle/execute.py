@@ -10,43 +10,40 @@ The replay machine decides, the host acts, this is the loop between them, driven
 When entries go out: all of them whenever the guest waits; before a request leaves; with the placement's
 report (its *tail*: one write for a short job); and while the guest just runs, at a call, once 32 KiB have
 gathered, or if there is new text and nothing was sent for 200 ms.
+
+Once a guest has read a secret, all that is kept of it is masked before the machine or the host sees it: its
+text, result and failure; and answers to its requests, so that it is told the same at every replay.
 """
 
-from collections.abc import Callable
 from hashlib import sha256
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
-from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
-from mvm_ci.domain.http import HttpRequest, HttpResponse, HttpResult
+from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected, SecretMissing
 from mvm_ci.domain.ids import Digest, JobId
-from mvm_ci.domain.mail import NEVER_MS, Mail
 from mvm_ci.domain.outcome import (
     Completed,
-    Continued,
     Failed,
     Failure,
-    FailureKind,
     Outcome,
-    Parked,
-    Suspended,
+    Stopped,
 )
-from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
+from mvm_ci.domain.payload import BlobRef, Payload
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import decode
-from mvm_ci.journal.entries import Placement, Took
+from mvm_ci.journal.entries import Placement
 from mvm_ci.journal.replay import Replay
-from mvm_ci.journal.steps import Answer, Ask, Identity, JournalLimits, LimitReached, Wait, bounded
-from mvm_ci.lifecycle.artifact_calls import ArtifactCalls, Refused
-from mvm_ci.lifecycle.host_calls import answer, error_document
-from mvm_ci.lifecycle.letter_box import LetterBox
+from mvm_ci.journal.steps import Identity, JournalLimits, LimitReached, bounded
+from mvm_ci.lifecycle.calls import Calls, parked
 from mvm_ci.ports.execution import ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 
 _NS_PER_MS: Final = 1_000_000
 _POST_BYTES: Final = 32 << 10
 _POST_AFTER_NS: Final = 200 * _NS_PER_MS
+_REFUSALS: Final = (LimitReached, NondeterminismDetected, SecretMissing)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +56,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     module: Digest
     input: Payload
     journal: tuple[Segment, ...] = ()
+    ephemeral: bool = False
+    """Nothing of it is durable before it ends."""
+    secrets: tuple[SecretValue, ...] = ()
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,26 +87,32 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
     """
     try:
         now_ns = host.wall_ns()
-        calls = Calls(_machine(execution, host, limits, now_ns), host, limits, now_ns)
-        outcome = await _run(guest, execution.input, calls, limits.guest)
+        machine = _machine(execution, host, limits, now_ns)
+        calls = Calls(
+            machine, host, limits.guest, limits.suspend_after_ms, now_ns, ephemeral=execution.ephemeral
+        )
+        outcome = await run_guest(guest, execution.input, calls, limits.guest)
+        if execution.ephemeral and not isinstance(outcome, Completed | Failed):
+            return Result(outcome=outcome)
         return Result(outcome=outcome, tail=await calls.tail())
     except (CorruptJournal, NondeterminismDetected) as error:
-        return Result(outcome=_parked(error))
+        return Result(outcome=parked(error))
     except Leave as leave:
         return Result(outcome=leave.outcome)
 
 
 def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> Replay:
     placement = Placement(execution.epoch, execution.place, now_ns // _NS_PER_MS)
-    given = execution.input
-    identity = Identity(
-        job=execution.job,
-        attempt=execution.attempt,
-        module=execution.module,
-        input=given.digest if isinstance(given, BlobRef) else Digest(sha256(given).hexdigest()),
-    )
+    identity = identity_of(execution)
     if not execution.journal:
-        return Replay.begin(identity, placement, limits.journal, seed=host.random_seed(), now_ns=now_ns)
+        return Replay.begin(
+            identity,
+            placement,
+            limits.journal,
+            seed=host.random_seed(),
+            now_ns=now_ns,
+            ephemeral=execution.ephemeral,
+        )
     return Replay.resume(
         identity,
         placement,
@@ -116,245 +122,44 @@ def _machine(execution: Execution, host: ExecutionHost, limits: ExecutionLimits,
     )
 
 
-async def _run(guest: Guest, given: Payload, calls: "Calls", limits: GuestLimits) -> Outcome:
-    """The guest's life, and its end as an entry."""
+def identity_of(execution: Execution) -> Identity:
+    """What its journal must be of."""
+    return Identity(
+        job=execution.job,
+        attempt=execution.attempt,
+        module=execution.module,
+        input=payload_digest(execution.input),
+        secrets=execution.secrets,
+    )
+
+
+def payload_digest(payload: Payload) -> Digest:
+    """Of its bytes, wherever they are."""
+    return payload.digest if isinstance(payload, BlobRef) else Digest(sha256(payload).hexdigest())
+
+
+async def run_guest(guest: Guest, given: Payload, calls: Calls, limits: GuestLimits) -> Outcome:
+    """The guest's life, and its end as an entry. Raises ``Leave`` where nothing is to be reported."""
     try:
-        result = await guest.run(await calls.load(given), calls, limits)
-    except GuestFailed as failed:
-        failure = bounded(failed.failure)
-        calls.machine.finish(failure)
-        return Failed(failure)
+        result: bytes | Failure
+        try:
+            result = await guest.run(await calls.load(given), calls, limits)
+        except GuestFailed as failed:
+            result = failed.failure
+        calls.tell_rest()
     except Leave as leave:
         if leave.outcome is None:
             raise
         if isinstance(leave.outcome, Failed):
             calls.machine.abandon(leave.outcome.failure)
         return leave.outcome
-    kept = await calls.store(result)
+    disclosed = calls.machine.disclosed
+    if isinstance(result, Failure):
+        # Masked before it is cut: a half of a secret is not recognised.
+        failure = bounded(disclosed.failure(result))
+        calls.machine.finish(failure)
+        return Failed(failure)
+    kept = await calls.store(disclosed.json(result))
     calls.machine.finish(kept)
-    return Completed(kept)
-
-
-def _parked(error: CorruptJournal | NondeterminismDetected) -> Parked:
-    kind = FailureKind.ENGINE if isinstance(error, CorruptJournal) else FailureKind.NONDETERMINISM
-    return Parked(Failure(kind=kind, message=str(error)))
-
-
-class Calls:
-    """The guest's host calls (``ports.guest.HostCalls``): each asks the machine and does what it says.
-
-    What the machine raises leaves the guest as ``Leave``: parked, or failed at a limit.
-    """
-
-    __slots__ = (
-        "_box",
-        "_host",
-        "_posted",
-        "_posted_ns",
-        "_shows",
-        "_suspend_after_ns",
-        "artifacts",
-        "machine",
-    )
-
-    def __init__(self, machine: Replay, host: ExecutionHost, limits: ExecutionLimits, now_ns: int) -> None:
-        self.machine = machine
-        self._host = host
-        self._suspend_after_ns = limits.suspend_after_ms * _NS_PER_MS
-        self._posted = False  # something was posted and perhaps is not durable
-        self._posted_ns = now_ns
-        self._shows = False  # text is waiting to be posted
-        self._box = LetterBox()
-        self.artifacts = ArtifactCalls(self, host)
-
-    def wall_clock_ns(self) -> int:
-        return self._clock(wall=True)
-
-    def monotonic_ns(self) -> int:
-        return self._clock(wall=False)
-
-    def random(self, size: int) -> bytes:
-        return self.machine.random(size)
-
-    async def give_way(self) -> None:
-        await self._host.give_way()
-
-    async def sleep_until(self, monotonic_ns: int) -> None:
-        await self._sleep(self.machine.sleep_until, monotonic_ns)
-
-    async def sleep_for(self, duration_ns: int) -> None:
-        await self._sleep(self.machine.sleep_for, duration_ns)
-
-    async def http(self, request: HttpRequest) -> HttpResult:
-        host, machine = self._host, self.machine
-        if request.from_artifact is not None or request.to_artifact:
-            refusal = await self.artifacts.refusal(request)
-            if refusal is not None:
-                return refusal
-        began_ns = host.wall_ns()
-        try:
-            step = machine.http(request, began_ns)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-        if isinstance(step, Answer):
-            if step.flush:
-                await self._flush()
-            return await self._loaded(request, step.result)
-        await self._flush()
-        result = await host.http(request, step.key)
-        seen = machine.performed(step, result, began_ns=began_ns, ended_ns=host.wall_ns())
-        if step.once:
-            await self._flush()
-        return await self._loaded(request, seen)
-
-    async def call(self, name: str, argument: bytes) -> bytes:
-        try:
-            return await answer(self, name, argument)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-
-    async def write_artifact(self, name: str, data: bytes) -> bytes | None:
-        try:
-            await self.artifacts.write(name, data)
-        except Refused as error:
-            return error_document(error.kind, str(error))
-        return None
-
-    async def read_artifact(self, digest: str, offset: int, size: int) -> tuple[bytes, bytes | None]:
-        try:
-            return await self.artifacts.read(digest, offset, size), None
-        except Refused as error:
-            return b"", error_document(error.kind, str(error))
-
-    def log(self, stream: str, text: str) -> None:
-        now_ns = self._host.wall_ns()
-        try:
-            new = self.machine.log(stream, text, now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-        self._shows |= new
-        self._post_if_due(now_ns)
-
-    async def ask(self, name: str, argument: bytes, about: str | None = None) -> bytes:
-        """What the control plane answers to a call by name."""
-        step = self.machine.ask(name, argument, about)
-        if not isinstance(step, Ask):
-            return await self.load(step)
-        await self._flush()
-        answer = await self._host.ask(name, step.key, argument)
-        self.machine.answered(step, await self.store(answer))
-        return answer
-
-    def tell(self, name: str, argument: bytes) -> None:
-        """Says something to the control plane, once."""
-        step = self.machine.ask(name, argument)
-        if isinstance(step, Ask):
-            self.machine.answered(step, b"")
-            self._host.tell(name, argument)
-
-    async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
-        """Waits for mail about one of ``topics``; None: it took too long."""
-        wait = self.machine.await_mail(topics, duration_ns, self._host.wall_ns())
-        if isinstance(wait, Took):
-            return wait.mail
-        box = self._box
-        found = box.find(topics)
-        if found is None:
-            found = await self._wait_for_mail(topics, wait.wake_wall_ns)
-        self.machine.took(wait, found)
-        if found is not None:
-            box.took(found)
-        return found
-
-    async def _wait_for_mail(self, topics: tuple[str, ...], wake_wall_ns: int | None) -> Mail | None:
-        host, box = self._host, self._box
-        # What was taken before is not to come again.
-        await self._flush()
-        patience_ns = host.wall_ns() + self._suspend_after_ns
-        until_ns = patience_ns if wake_wall_ns is None else min(patience_ns, wake_wall_ns)
-        box.add(await host.mail(topics, until_ns))
-        found = box.find(topics)
-        if found is not None or until_ns == wake_wall_ns:
-            return found
-        wake_ms = NEVER_MS if wake_wall_ns is None else -(-wake_wall_ns // _NS_PER_MS)
-        raise Leave(Suspended(wake_ms, topics))
-
-    def continue_as_new(self, given: Payload) -> NoReturn:
-        """The guest goes on as a new execution."""
-        self.machine.continue_as_new(given)
-        raise Leave(Continued(given))
-
-    async def load(self, payload: Payload) -> bytes:
-        """The bytes of a payload."""
-        return await self._host.get_blob(payload) if isinstance(payload, BlobRef) else payload
-
-    async def store(self, data: bytes) -> Payload:
-        """``data`` as an entry and a row may hold it."""
-        return await self._host.put_blob(data) if len(data) > INLINE_LIMIT else data
-
-    async def tail(self) -> Segment | None:
-        """The last entries, for the report; all earlier ones are durable on return."""
-        segments = self.machine.take()
-        for segment in segments[:-1]:
-            self._host.post(segment)
-            self._posted = True
-        if self._posted:
-            await self._host.flush()
-        return segments[-1] if segments else None
-
-    def _clock(self, *, wall: bool) -> int:
-        now_ns = self._host.wall_ns()
-        try:
-            value = self.machine.clock(wall=wall, now_ns=now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-        self._post_if_due(now_ns)
-        return value
-
-    async def _sleep(self, sleep: Callable[[int, int], Wait | None], time_ns: int) -> None:
-        now_ns = self._host.wall_ns()
-        try:
-            wait = sleep(time_ns, now_ns)
-        except (LimitReached, NondeterminismDetected) as error:
-            raise _leave(error) from error
-        if wait is None:
-            return
-        if wait.wake_wall_ns - now_ns > self._suspend_after_ns:
-            raise Leave(Suspended(-(-wait.wake_wall_ns // _NS_PER_MS)))
-        self._post(now_ns)
-        await self._host.wait_until(wait.wake_wall_ns)
-
-    async def _loaded(self, request: HttpRequest, result: HttpResult) -> HttpResult:
-        """The guest gets bytes, if not an artifact: its journal may hold a reference."""
-        if isinstance(result, HttpResponse) and isinstance(result.body, BlobRef):
-            self.artifacts.learn(result.body)
-            if not (request.to_artifact and result.succeeded):
-                return msgspec.structs.replace(result, body=await self._host.get_blob(result.body))
-        return result
-
-    def _post_if_due(self, now_ns: int) -> None:
-        if self.machine.unposted >= _POST_BYTES or (
-            self._shows and now_ns - self._posted_ns >= _POST_AFTER_NS
-        ):
-            self._post(now_ns)
-
-    def post(self) -> None:
-        """All entries are on their way."""
-        self._post(self._host.wall_ns())
-
-    def _post(self, now_ns: int) -> None:
-        for segment in self.machine.take():
-            self._host.post(segment)
-            self._posted = True
-        self._posted_ns = now_ns
-        self._shows = False
-
-    async def _flush(self) -> None:
-        self.post()
-        if self._posted:
-            await self._host.flush()
-            self._posted = False
-
-
-def _leave(error: LimitReached | NondeterminismDetected) -> Leave:
-    return Leave(Failed(error.failure) if isinstance(error, LimitReached) else _parked(error))
+    # Whoever was told to end, and did so well, has not completed what the job was for.
+    return Stopped() if calls.machine.was_cancelled else Completed(kept)

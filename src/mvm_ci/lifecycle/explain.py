@@ -8,6 +8,7 @@ from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import FINAL, PLACED, Job, JobState
 from mvm_ci.domain.labels import format_labels, matches
 from mvm_ci.domain.lane import Lane
+from mvm_ci.domain.mail import NEVER_MS, shown_topic
 from mvm_ci.domain.options import Dependency, Needs
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.sessions import Sessions
@@ -30,6 +31,14 @@ class Explainer:
 
     async def explain(self, job: Job) -> tuple[list[Reason], int | None]:
         """The reasons, most telling first, and for a ready job how many of its kind come before it."""
+        reasons, ahead = await self._reasons(job)
+        deadline_ms = job.options.deadline_ms
+        if deadline_ms is not None and job.state not in FINAL:
+            message = f"it fails if it has not ended by {_time(deadline_ms)}"
+            reasons.append(_reason("deadline", message, ""))
+        return reasons, ahead
+
+    async def _reasons(self, job: Job) -> tuple[list[Reason], int | None]:
         state = job.state
         if state is JobState.PENDING:
             ahead = await self._queue.ahead(job.id, MOST_AHEAD)
@@ -122,7 +131,8 @@ class Explainer:
         why = job.failure.message if job.failure is not None else ""
         match job.state:
             case JobState.SUSPENDED:
-                return _reason("sleeping", f"it sleeps until {_time(job.wake_ms)}", "wait")
+                sleeps = f"it sleeps until {_time(job.wake_ms)}"
+                return _reason(*(("mail", _awaited(job)) if job.awaits else ("sleeping", sleeps)), "wait")
             case JobState.SCHEDULED if job.attempt > 1 and why:
                 message = f"attempt {job.attempt} begins at {_time(job.wake_ms)}; the last one failed: {why}"
                 return _reason("retry", message, "wait")
@@ -136,6 +146,13 @@ class Explainer:
             case _:
                 message = f"it is {job.state.label}" + (f": {why}" if why else "")
                 return _reason("ended", message, f"mvm-ci job retry {name}")
+
+
+def _awaited(job: Job) -> str:
+    shown = ", ".join(map(shown_topic, job.awaits[:_SHOWN]))
+    more = f" and {len(job.awaits) - _SHOWN} more" if len(job.awaits) > _SHOWN else ""
+    until = "" if job.wake_ms == NEVER_MS else f", until {_time(job.wake_ms)} at most"
+    return f"it waits for {shown}{more}{until}"
 
 
 def _unfinished(open_: Sequence[tuple[Dependency, Job]]) -> Reason:

@@ -1,5 +1,5 @@
-"""Children: jobs that guests start. Parents hear of their ends; they are cancelled when a parent ends other
-than by completing.
+"""Children: jobs that guests start. Parents hear of their ends. A child is cancelled when its parent ends
+other than by completing, or when the attempt that started it has failed.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -13,6 +13,7 @@ from mvm_ci.domain.errors import BadInput, MvmCiError, NotFound, Refused
 from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.job import FINAL, Job, JobState
 from mvm_ci.domain.network import covered
+from mvm_ci.domain.options import JobOptions, Parent
 from mvm_ci.lifecycle.mailroom import Mailroom
 from mvm_ci.lifecycle.submit import Checked, Submitter
 from mvm_ci.lifecycle.until_done import UntilDone
@@ -42,7 +43,7 @@ class Family:
         self._mailroom = mailroom
         self._submitter = submitter
         self._cancel = cancel
-        self._parents: dict[JobId, JobId] = {}
+        self._parents: dict[JobId, Parent] = {}
         self._children: dict[JobId, set[JobId]] = {}
         self._orphaning = UntilDone(clock, "children_not_cancelled")
 
@@ -63,27 +64,41 @@ class Family:
             raise BadInput(f"jobs: {len(jobs)} children; at most {MAX_AT_ONCE} at once are allowed")
         if any(job.idempotency_key is not None for job in jobs):
             raise BadInput("idempotency_key: children have one of their own: each call starts them once")
-        keyed = [replace(job, idempotency_key=f"child-{key}-{number}") for number, job in enumerate(jobs)]
-        checked = await self._submitter.check(keyed, parent.options.lane.namespace)
+        keyed = [
+            replace(job, idempotency_key=f"child-{key}-{number}", allow_hosts=_hosts(job, parent))
+            for number, job in enumerate(jobs)
+        ]
+        namespace = parent.options.lane.namespace
+        try:
+            checked = await self._submitter.check(keyed, namespace)
+        except MvmCiError:
+            # Asked again, it was done: what has become full since, or is not there any more, changes nothing.
+            known = await self._submitter.known(keyed, namespace)
+            if known is None:
+                raise
+            return known
         for number, one in enumerate(checked):
             _check(number, one, parent)
+        of = Parent(parent.id, parent.attempt)
         submission = self._submitter.hand_over(
-            [replace(one, options=replace(one.options, parent=parent.id)) for one in checked]
+            [replace(one, options=_as_child(one.options, of, parent.options.deadline_ms)) for one in checked]
         )
         for child in submission.new:
-            self._add(parent.id, child)
+            self._add(of, child)
         try:
             await submission.durable
         except MvmCiError:
             for child in submission.new:
                 self._remove(child)
             raise
+        # It may have ended while they were on their way, and nobody had heard of them then.
+        self._look_at((parent.id,))
         return submission.jobs
 
     async def cancel(self, parent: Job, child: JobId) -> None:
         """Cancels a child. Raises ``NotFound`` if it is none of this parent, ``Unavailable``."""
         (job,) = await self._queue.get([child])
-        if job is None or job.options.parent != parent.id:
+        if job is None or job.options.parent is None or job.options.parent.job != parent.id:
             raise NotFound(f"this job has no child {format_job_id(child)}")
         await self._cancel([child])
 
@@ -100,26 +115,25 @@ class Family:
 
     def forsaken(self, jobs: Iterable[JobId]) -> None:
         """These begin anew: the children of the attempt that failed are nobody's."""
-        children = [child for job in jobs for child in self._children.get(job, ())]
-        if children:
-            self._orphaning.begin(partial(self._cancel_all, children))
+        self._look_at([job for job in jobs if job in self._children])
 
     async def close(self) -> None:
         """Ends what is under way; the next start does it."""
         await self._orphaning.close()
 
-    def _add(self, parent: JobId, child: JobId) -> None:
+    def _add(self, parent: Parent, child: JobId) -> None:
         self._parents[child] = parent
-        self._children.setdefault(parent, set()).add(child)
+        self._children.setdefault(parent.job, set()).add(child)
 
     def _remove(self, child: JobId) -> JobId | None:
         parent = self._parents.pop(child, None)
-        if parent is not None:
-            siblings = self._children[parent]
-            siblings.discard(child)
-            if not siblings:
-                del self._children[parent]
-        return parent
+        if parent is None:
+            return None
+        siblings = self._children[parent.job]
+        siblings.discard(child)
+        if not siblings:
+            del self._children[parent.job]
+        return parent.job
 
     def _look_at(self, parents: Iterable[JobId]) -> None:
         asked = list(parents)
@@ -127,18 +141,40 @@ class Family:
             self._orphaning.begin(partial(self._orphan, asked))
 
     async def _orphan(self, parents: Sequence[JobId]) -> None:
-        """Cancels the children of those that have ended otherwise than by completing."""
+        """Cancels those of their children that nobody will hear of."""
         found = await self._queue.get(parents)
-        gone = [
-            id_
+        orphans = [
+            child
             for id_, job in zip(parents, found, strict=True)
-            if job is None or (job.state in FINAL and job.state is not JobState.COMPLETED)
+            for child in self._children.get(id_, ())
+            if _orphaned(job, self._parents[child].attempt)
         ]
-        await self._cancel_all([child for parent in gone for child in self._children.get(parent, ())])
+        if orphans:
+            await self._cancel(orphans)
 
-    async def _cancel_all(self, children: Sequence[JobId]) -> None:
-        if children:
-            await self._cancel(children)
+
+def _as_child(options: JobOptions, parent: Parent, deadline_ms: int | None) -> JobOptions:
+    """It must have ended by the time by which its parent must."""
+    times = [at_ms for at_ms in (options.deadline_ms, deadline_ms) if at_ms is not None]
+    return replace(options, parent=parent, deadline_ms=min(times, default=None))
+
+
+def _orphaned(parent: Job | None, attempt: int) -> bool:
+    """Whether nobody waits any more for what ``attempt`` of a job started. Who goes on as new keeps its
+    children.
+    """
+    if parent is None:
+        return True
+    if parent.state in FINAL:
+        return parent.state is not JobState.COMPLETED
+    return parent.first_attempt <= attempt < parent.attempt
+
+
+def _hosts(child: SubmitJob, parent: Job) -> tuple[str, ...] | None:
+    """The hosts of a child that does not say: of its parent's module, those of its parent."""
+    if child.allow_hosts is None and child.module == parent.spec.module:
+        return parent.spec.allow_hosts
+    return child.allow_hosts
 
 
 def _check(number: int, child: Checked, parent: Job) -> None:

@@ -1,6 +1,8 @@
 """What guests ask the control plane for, by name (``guest/abi/calls.md``); answers are JSON documents."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,10 +17,10 @@ from mvm_ci.domain.errors import (
     QuotaExceeded,
     Unavailable,
 )
-from mvm_ci.domain.ids import format_job_id, parse_job_id
+from mvm_ci.domain.ids import JobId, format_job_id, parse_job_id
 from mvm_ci.domain.job import Job, Placed
-from mvm_ci.domain.mail import MAX_TOPICS, MailWait, decode_wait
-from mvm_ci.domain.shown import Progress
+from mvm_ci.domain.mail import MailWait, are_topics, decode_wait
+from mvm_ci.domain.shown import MAX_TEXT, Progress
 from mvm_ci.lifecycle.artifact_asks import ArtifactAsks
 from mvm_ci.lifecycle.family import Family, decode_children
 from mvm_ci.lifecycle.job_request import check_metadata
@@ -34,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 _encode: Final = msgspec.json.Encoder().encode
+_DIGITS: Final = 18
 Handler = Callable[[Job, str, bytes], Awaitable[Any]]
 
 
@@ -73,7 +76,7 @@ class GuestAsks:
             wait: MailWait = decode_wait(argument)
         except msgspec.DecodeError as error:
             raise BadInput(f"a wait for mail that cannot be read: {error}") from error
-        if not 0 < len(wait.topics) <= MAX_TOPICS:
+        if not wait.topics or not are_topics(wait.topics):
             raise BadInput(f"a wait for mail about {len(wait.topics)} topics")
         self._mailroom.wait(placed, wait, answer)
 
@@ -87,26 +90,38 @@ class GuestAsks:
             if job is None:
                 # Handed over before it was durable: the journal that was flushed before this says it is now.
                 raise NotFound("the job that asks is not there")
+            _check_key(key, job)
             done = await handler(job, key, argument)
         except Unavailable as error:
             # What is full may be full for long: the guest decides.
             if not isinstance(error, QueueFull | QuotaExceeded | DiskFull):
                 raise
-            return _encode({"error": {"kind": error.code, "message": str(error)}})
+            return failed(error)
         except MvmCiError as error:
-            return _encode({"error": {"kind": error.code, "message": str(error)}})
+            return failed(error)
         return _encode({"ok": done})
 
     def tell(self, placed: Placed, name: str, argument: bytes) -> None:
-        """A guest says something. Raises ``BadInput``: no engine of ours sent that."""
+        """A guest says something; it may get lost. Raises ``BadInput``: no engine of ours sent that."""
         if name != "progress":
             raise BadInput(f"a guest told {name[:80]!r}")
         try:
             progress = msgspec.json.decode(argument, type=Progress)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"progress that cannot be read: {error}") from error
-        self._store.progress(placed, progress)
-        self._waiters.changed((placed.job,))
+        if len(progress.text) > MAX_TEXT:
+            raise BadInput(f"progress of {len(progress.text)} characters")
+        written = asyncio.ensure_future(self._store.progress(placed, progress))
+        written.add_done_callback(partial(self._told, placed.job))
+
+    def _told(self, job: JobId, written: asyncio.Future[None]) -> None:
+        if written.cancelled():
+            return
+        error = written.exception()
+        if error is not None:
+            log.warning("progress_not_stored", job=format_job_id(job), error=str(error))
+        else:
+            self._waiters.changed((job,))
 
     async def _start(self, job: Job, key: str, argument: bytes) -> dict[str, list[str]]:
         children = await self._family.start(job, key, decode_children(argument))
@@ -130,10 +145,18 @@ class GuestAsks:
 
     async def _annotate(self, job: Job, _key: str, argument: bytes) -> None:
         metadata = _decode(argument, _Metadata).metadata
-        merged = dict(job.options.metadata) | {k: v for k, v in metadata.items() if v is not None}
-        check_metadata("metadata", merged)
+        merged = dict(job.options.metadata) | metadata
+        check_metadata("metadata", {key: value for key, value in merged.items() if value is not None})
         await self._store.annotate(job.id, metadata)
         self._waiters.changed((job.id,))
+
+
+def failed(error: Exception) -> bytes:
+    """The answer that tells a guest of an error."""
+    if isinstance(error, MvmCiError):
+        return _encode({"error": {"kind": error.code, "message": str(error)}})
+    message = f"an error inside the control plane: {type(error).__name__}; its log has more"
+    return _encode({"error": {"kind": MvmCiError.code, "message": message}})
 
 
 class _ChildId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +165,16 @@ class _ChildId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metadata: dict[str, str | None]
+
+
+def _check_key(key: str, job: Job) -> None:
+    """What a guest asks is done once for each key, so a key must be its own: else a worker could ask in the
+    name of jobs that it does not have. Raises ``BadInput``.
+    """
+    own = f"{format_job_id(job.id)}-{job.attempt}-"
+    number = key.removeprefix(own)
+    if not key.startswith(own) or not number.isdecimal() or len(number) > _DIGITS:
+        raise BadInput(f"the key {key[:80]!r} is not of attempt {job.attempt} of the job that asks")
 
 
 def _decode(argument: bytes, kind: type[T]) -> T:

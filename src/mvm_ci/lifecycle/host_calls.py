@@ -2,15 +2,17 @@
 
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import msgspec
 
 from mvm_ci.domain.ids import format_job_id, parse_job_id
-from mvm_ci.domain.mail import MAX_TOPICS, MAX_TYPE, Mail, of_child, shown_topic
+from mvm_ci.domain.mail import MAX_TOPICS, Mail, is_type, of_child, shown_topic
 from mvm_ci.domain.payload import Payload, is_json
 from mvm_ci.domain.shown import MAX_TEXT, Progress
+from mvm_ci.files.system import FileSystem
 from mvm_ci.journal.describe import storable
 from mvm_ci.journal.replay import Replay
 from mvm_ci.lifecycle.artifact_calls import CALLS, ArtifactCalls, Refused
@@ -32,6 +34,11 @@ class Surroundings(Protocol):
     machine: Replay
     artifacts: ArtifactCalls
 
+    @property
+    def files(self) -> FileSystem:
+        """The guest's files."""
+        ...
+
     async def load(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
         ...
@@ -44,6 +51,10 @@ class Surroundings(Protocol):
         """All entries are on their way to be durable."""
         ...
 
+    def tell_rest(self) -> None:
+        """What was held back of the guest's text is written."""
+        ...
+
     async def ask(self, name: str, argument: bytes, about: str | None = None) -> bytes:
         """What the control plane answers. ``about``: for the journal, see ``Replay.ask``."""
         ...
@@ -54,6 +65,14 @@ class Surroundings(Protocol):
 
     async def mail(self, topics: tuple[str, ...], duration_ns: int | None) -> Mail | None:
         """Waits for mail; None: it took too long."""
+        ...
+
+    async def durable(self) -> None:
+        """Returns when everything so far is durable."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether the guest learns now that its job is being cancelled."""
         ...
 
     def continue_as_new(self, given: Payload) -> NoReturn:
@@ -79,6 +98,13 @@ class BadCall(Exception):
         self.kind = kind
 
 
+class Interrupted(BadCall):
+    """The guest's job is being cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", "the job is being cancelled")
+
+
 class _Memo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
@@ -96,15 +122,25 @@ class _Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str = ""
 
 
+class _Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
 class _MemoValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     value: msgspec.Raw
 
 
 async def answer(surroundings: Surroundings, name: str, argument: bytes) -> bytes:
-    """The document that answers a call. Raises ``LimitReached`` and ``NondeterminismDetected``."""
+    """The document that answers a call. Raises ``LimitReached``, ``NondeterminismDetected`` and
+    ``SecretMissing``.
+    """
     handler = _HANDLERS.get(name, _unknown)
     try:
+        if surroundings.cancelled():
+            raise Interrupted
+        if handler is not _secret_get:
+            _check_no_secret(surroundings, argument)
         return _encoder.encode({"ok": await handler(surroundings, argument)})
     except (BadCall, Refused) as error:
         return error_document(error.kind, str(error))
@@ -115,14 +151,26 @@ def error_document(kind: str, message: str) -> bytes:
     return _encoder.encode({"error": {"kind": kind, "message": message}})
 
 
+def _check_no_secret(surroundings: Surroundings, argument: bytes) -> None:
+    """Whatever a call is for, what it is given is kept or goes to other jobs."""
+    if surroundings.machine.disclosed.json(argument) != argument:
+        raise BadCall("secret", "the argument holds a secret that the job has read")
+
+
 async def _unknown(_surroundings: Surroundings, _argument: bytes) -> None:
     raise BadCall("unknown-call", f"there is no such call; there are {', '.join(_HANDLERS)}")
 
 
 async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
     asked = _decode(argument, _Memo)
-    found = surroundings.machine.memo_get(_name(asked.name))
+    name = _name(asked.name)
+    # What is passed by at replay begins and ends with nothing held back.
+    surroundings.tell_rest()
+    found = surroundings.machine.memo_get(name)
+    surroundings.files.undo(name)  # of a computation that was given up
     if found is None:
+        # What it does to its files until it puts the value is passed by at replay, so it is undone then.
+        surroundings.files.begin(name)
         return None
     return {"value": msgspec.Raw(await surroundings.load(found))}
 
@@ -130,18 +178,39 @@ async def _memo_get(surroundings: Surroundings, argument: bytes) -> Any:  # noqa
 async def _memo_put(surroundings: Surroundings, argument: bytes) -> None:
     asked = _decode(argument, _MemoValue)
     name = _name(asked.name)
+    surroundings.tell_rest()
     surroundings.machine.memo_put(name, await surroundings.store(bytes(asked.value)))
+    surroundings.files.undo(name)
     # It may have taken hours: it is not to wait for the next request.
     surroundings.post()
 
 
 async def _memo_drop(surroundings: Surroundings, argument: bytes) -> None:
-    surroundings.machine.memo_put(_name(_decode(argument, _Memo).name), None)
+    name = _name(_decode(argument, _Memo).name)
+    surroundings.tell_rest()
+    surroundings.machine.memo_put(name, None)
+    surroundings.files.undo(name)
+
+
+async def _secret_get(surroundings: Surroundings, argument: bytes) -> str:
+    name = _decode(argument, _Secret).name
+    value = surroundings.machine.secret(name)
+    if value is None:
+        raise BadCall("refused", f"the job does not name the secret {name[:MAX_NAME]!r}")
+    return value
 
 
 async def _job_info(surroundings: Surroundings, _argument: bytes) -> dict[str, Any]:
     identity = surroundings.machine.identity
     return {"job": format_job_id(identity.job), "attempt": identity.attempt, "module": identity.module}
+
+
+async def _check(_surroundings: Surroundings, _argument: bytes) -> None:
+    """Every call learns of a cancellation; this one does nothing else."""
+
+
+async def _durable(surroundings: Surroundings, _argument: bytes) -> None:
+    await surroundings.durable()
 
 
 async def _wait(surroundings: Surroundings, argument: bytes) -> dict[str, Any] | None:
@@ -180,8 +249,11 @@ async def _promise(surroundings: Surroundings, argument: bytes) -> dict[str, Any
 
 
 async def _continue(surroundings: Surroundings, argument: bytes) -> None:
-    given = await surroundings.store(bytes(_decode(argument, _Input).input))
-    surroundings.continue_as_new(given)
+    given = bytes(_decode(argument, _Input).input)
+    _check_size(given)
+    stored = await surroundings.store(given)
+    surroundings.tell_rest()
+    surroundings.continue_as_new(stored)
 
 
 async def _progress(surroundings: Surroundings, argument: bytes) -> None:
@@ -193,10 +265,7 @@ async def _progress(surroundings: Surroundings, argument: bytes) -> None:
 
 def _asked(name: str) -> Callable[[Surroundings, bytes], Awaitable[Any]]:
     async def ask(surroundings: Surroundings, argument: bytes) -> Any:  # noqa: ANN401 - any JSON value
-        if len(argument) > MAX_ASKED:
-            raise BadCall(
-                "too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed"
-            )
+        _check_size(argument)
         answer = msgspec.json.decode(await surroundings.ask(name, argument), type=_Answer)
         if answer.error is not None:
             raise BadCall(answer.error.kind, answer.error.message)
@@ -219,6 +288,8 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "memo.put": _memo_put,
     "memo.drop": _memo_drop,
     "job.info": _job_info,
+    "job.check": _check,
+    "job.durable": _durable,
     "job.continue": _continue,
     "job.progress": _progress,
     "job.metadata": _asked("job.metadata"),
@@ -227,19 +298,21 @@ _HANDLERS: Final[dict[str, Callable[[Surroundings, bytes], Awaitable[Any]]]] = {
     "message.send": _asked("message.send"),
     "promise.create": _promise,
     "wait": _wait,
+    "secret.get": _secret_get,
     "artifact.list": _asked("artifact.list"),
     **{name: _of_artifacts(name) for name in CALLS},
 }
 
 
+@lru_cache(4096)  # who waits for a thousand children names them a thousand times
 def _topic(text: str) -> str:
     """A topic in the words of guests, in ours."""
     kind, _, about = text.partition(":")
     try:
         if kind == "child":
             return of_child(parse_job_id(about))
-        if kind in {"message", "promise"} and len(about) <= MAX_TYPE:
-            return storable(text)
+        if kind in {"message", "promise"} and is_type(about):
+            return text
     except ValueError:
         pass
     raise BadCall("bad-call", f"{text[:80]!r} is no topic: child:ID, message:TYPE or promise:ID")
@@ -250,6 +323,11 @@ def _decode(argument: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(argument, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadCall("bad-call", f"the argument cannot be read: {error}") from None
+
+
+def _check_size(argument: bytes) -> None:
+    if len(argument) > MAX_ASKED:
+        raise BadCall("too-large", f"an argument of {len(argument)} bytes; at most {MAX_ASKED} are allowed")
 
 
 def _name(name: str) -> str:

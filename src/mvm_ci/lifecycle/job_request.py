@@ -12,16 +12,20 @@ from mvm_ci.domain.artifact import MAX_INPUTS, Artifact
 from mvm_ci.domain.artifact import check_name as check_artifact_name
 from mvm_ci.domain.errors import BadInput, NotFound, TooLarge
 from mvm_ci.domain.ids import Digest, JobId, is_digest, parse_job_id
+from mvm_ci.domain.job import Durability
 from mvm_ci.domain.labels import check_labels
 from mvm_ci.domain.lane import HIGHEST_PRIORITY, LOWEST_PRIORITY, Concurrency, Excess, Lane, lane
 from mvm_ci.domain.options import Idempotency, JobOptions, Needs
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.domain.retry import Backoff
+from mvm_ci.domain.secrets import check_names
 from mvm_ci.lifecycle.modules import check_hosts, check_name
 from mvm_ci.wire.api import MAX_INPUT, AfterSpec, BackoffSpec, ConcurrencySpec, SubmitJob
 
 MAX_ATTEMPTS: Final = 100
 MAX_TIMEOUT_S: Final = 30 * 86_400.0
+MAX_GRACE_S: Final = 3_600.0
+MAX_DEADLINE_S: Final = 3_650 * 86_400.0
 MAX_MEMORY_MB: Final = 4_096
 MAX_KEY: Final = 200
 """Characters of a concurrency, fairness or idempotency key, a tag, a metadata key or the name of a queue."""
@@ -59,13 +63,18 @@ def options_of(number: int, job: SubmitJob, namespace: str, now_ms: int) -> JobO
     if job.start_within_s is not None:
         _check_range(f"{where}.start_within_s", job.start_within_s, MAX_TIMEOUT_S)
         expires_ms = max(now_ms, run_at_ms or 0) + max(1, round(job.start_within_s * 1000))
+    deadline_ms = None
+    if job.deadline_s is not None:
+        _check_range(f"{where}.deadline_s", job.deadline_s, MAX_DEADLINE_S)
+        deadline_ms = max(now_ms, run_at_ms or 0) + max(1, round(job.deadline_s * 1000))
     once = job.idempotency_key
     if once is not None:
-        _check_key(f"{where}.idempotency_key", once)
+        check_key(f"{where}.idempotency_key", once)
     return JobOptions(
         lane=_lane(where, job, namespace),
         run_at_ms=run_at_ms if run_at_ms is not None and run_at_ms > now_ms else None,
         expires_ms=expires_ms,
+        deadline_ms=deadline_ms,
         backoff=_backoff(f"{where}.backoff", job.backoff),
         tags=tuple(dict.fromkeys(job.tags)),
         metadata=tuple(sorted(job.metadata.items())),
@@ -97,14 +106,19 @@ def check_ranges(number: int, job: SubmitJob) -> None:
         raise BadInput(
             f"{where}.priority: {job.priority} is not between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
         )
-    check_queue(f"{where}.queue", job.queue)
+    if job.cancel_grace_s is not None:
+        _check_range(f"{where}.cancel_grace_s", job.cancel_grace_s, MAX_GRACE_S)
+    check_key(f"{where}.queue", job.queue)
     if job.allow_hosts is not None:
         check_hosts(job.allow_hosts, f"{where}.allow_hosts")
+    if job.secrets:
+        check_names(job.secrets, f"{where}.secrets")
 
 
-def check_queue(where: str, name: str) -> None:
-    """Raises ``BadInput``, saying where, for what is no name of a queue."""
-    _check_key(where, name)
+def durability_of(number: int, job: SubmitJob) -> Durability:
+    """What is kept of its executions. Raises ``BadInput``."""
+    known = {one.value: one for one in Durability}
+    return _one_of(f"jobs[{number}].durability", job.durability, known)
 
 
 def input_of(number: int, job: SubmitJob) -> bytes:
@@ -149,6 +163,7 @@ def is_plain(job: SubmitJob) -> bool:
         or job.idempotency_key is not None
         or job.run_at_ms is not None
         or job.start_within_s is not None
+        or job.deadline_s is not None
         or job.backoff != _USUAL_BACKOFF
     )
 
@@ -164,7 +179,7 @@ def _lane(where: str, job: SubmitJob, namespace: str) -> Lane:
     except ValueError as error:
         raise BadInput(f"{where}.labels: {error}") from None
     if job.fairness_key:
-        _check_key(f"{where}.fairness_key", job.fairness_key)
+        check_key(f"{where}.fairness_key", job.fairness_key)
     concurrency = None
     if job.concurrency is not None:
         concurrency = _concurrency(f"{where}.concurrency", job.concurrency)
@@ -174,7 +189,7 @@ def _lane(where: str, job: SubmitJob, namespace: str) -> Lane:
 
 
 def _concurrency(where: str, given: ConcurrencySpec) -> Concurrency:
-    _check_key(f"{where}.key", given.key)
+    check_key(f"{where}.key", given.key)
     if given.limit is None and given.starts is None:
         raise BadInput(f"{where}: has neither limit nor starts; give one of them")
     for name, number in (("limit", given.limit), ("starts", given.starts)):
@@ -225,7 +240,7 @@ def _check_terms(where: str, job: SubmitJob) -> None:
     if len(job.tags) > MAX_TAGS:
         raise BadInput(f"{where}.tags: {len(job.tags)} tags; at most {MAX_TAGS} are allowed")
     for tag in job.tags:
-        _check_key(f"{where}.tags", tag)
+        check_key(f"{where}.tags", tag)
         if "=" in tag:
             raise BadInput(f"{where}.tags: {tag[:80]!r} has a =; key and value belong into metadata")
     check_metadata(f"{where}.metadata", job.metadata)
@@ -236,7 +251,7 @@ def check_metadata(where: str, metadata: Mapping[str, str]) -> None:
     if len(metadata) > MAX_METADATA:
         raise BadInput(f"{where}: {len(metadata)} keys; at most {MAX_METADATA} are allowed")
     for key, value in metadata.items():
-        _check_key(where, key)
+        check_key(where, key)
         if "=" in key:
             raise BadInput(f"{where}: the key {key[:80]!r} has a =")
         if len(value) > MAX_METADATA_VALUE:
@@ -246,7 +261,8 @@ def check_metadata(where: str, metadata: Mapping[str, str]) -> None:
             )
 
 
-def _check_key(where: str, text: str) -> None:
+def check_key(where: str, text: str) -> None:
+    """Raises ``BadInput``, saying where, for what is no key, and no name of a queue."""
     if not text or len(text) > MAX_KEY or not text.isprintable():
         raise BadInput(f"{where}: {text[:80]!r} is not 1 to {MAX_KEY} printable characters")
 

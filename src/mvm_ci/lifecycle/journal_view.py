@@ -1,6 +1,6 @@
 """Journals for people: entries in words, and the guest's log lines out of them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,14 +8,16 @@ import msgspec
 from mvm_ci.domain.errors import CorruptJournal
 from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.segment import Segment
-from mvm_ci.journal.codec import decode_data
-from mvm_ci.journal.describe import describe
-from mvm_ci.journal.entries import Entry, Logged, Placement
+from mvm_ci.journal.codec import decode_data, encode_entry
+from mvm_ci.journal.entries import Began, Entry, Logged, Placement
+from mvm_ci.journal.glance import glance
 from mvm_ci.ports.job_queue import JobQueue
-from mvm_ci.wire.api import JournalEntry, LogLine
+from mvm_ci.wire.api import DAMAGE, JournalEntry, LogLine
 
 PAGE: Final = 64
 """Segments of one read: at most 16 MiB."""
+PORTION: Final = 500
+"""Entries that are shown at once."""
 _STRIDE: Final = 256
 """Entries that are looked at first for the newest lines."""
 
@@ -70,26 +72,6 @@ async def newest_lines(queue: JobQueue, job: JobId, attempt: int, length: int, c
     return found[-count:]
 
 
-async def journal_entries(
-    queue: JobQueue, job: JobId, attempt: int, first: int, limit: int
-) -> tuple[JournalEntry, ...]:
-    """At most ``limit`` entries from index ``first`` on, with who wrote them."""
-    shown: list[JournalEntry] = []
-    epoch, place = 1, ""
-    # From the beginning: who wrote an entry stands before it; only of the very first it stands behind.
-    async for part in entries(queue, job, attempt):
-        for index, entry in part:
-            if isinstance(entry, Placement):
-                epoch, place = entry.epoch, entry.place
-                if index == 1 and shown:
-                    shown[0] = msgspec.structs.replace(shown[0], epoch=epoch, place=place)
-            if index >= first and len(shown) < limit:
-                shown.append(_shown(index, entry, epoch, place))
-            if len(shown) >= limit and index:
-                return tuple(shown)
-    return tuple(shown)
-
-
 async def journal_length(queue: JobQueue, job: JobId, attempt: int) -> int:
     """How many durable entries an attempt has."""
     length = 0
@@ -98,15 +80,57 @@ async def journal_length(queue: JobQueue, job: JobId, attempt: int) -> int:
     return length
 
 
-def _shown(index: int, entry: Entry, epoch: int, place: str) -> JournalEntry:
-    return JournalEntry(
-        index=index,
-        kind=type(entry).__name__,
-        summary=describe(entry),
-        epoch=epoch,
-        place=place,
-        fields={name: _plain(getattr(entry, name)) for name in entry.__struct_fields__},
-    )
+class JournalReader:
+    """Reads an attempt's journal once, as it grows: entry by entry, each with who wrote it."""
+
+    def __init__(self, queue: JobQueue, job: JobId, attempt: int) -> None:
+        self._queue = queue
+        self._job = job
+        self._attempt = attempt
+        self._next = 0
+        self._began_ns = 0
+        self._epoch, self._place = 1, ""
+
+    async def read(self) -> AsyncIterator[list[JournalEntry]]:
+        """What was not read before, in portions: others may have a turn in between.
+
+        From the beginning: who wrote an entry stands before it; only of the very first it stands behind.
+        Damage is the last entry that it shows.
+        """
+        try:
+            async for part in entries(self._queue, self._job, self._attempt, self._next):
+                for at in range(0, len(part), PORTION):
+                    yield self._shown(part[at : at + PORTION])
+        except CorruptJournal as error:
+            yield [JournalEntry(attempt=self._attempt, index=self._next, kind=DAMAGE, summary=str(error))]
+
+    def _shown(self, part: Sequence[tuple[int, Entry]]) -> list[JournalEntry]:
+        shown: list[JournalEntry] = []
+        for index, entry in part:
+            if isinstance(entry, Began):
+                self._began_ns = entry.wall_ns
+            elif isinstance(entry, Placement):
+                self._epoch, self._place = entry.epoch, entry.place
+                if index == 1 and shown:
+                    shown[0] = msgspec.structs.replace(shown[0], epoch=self._epoch, place=self._place)
+            shown.append(self._one(index, entry))
+            self._next = index + 1
+        return shown
+
+    def _one(self, index: int, entry: Entry) -> JournalEntry:
+        what, answer, at_ms = glance(entry, self._began_ns)
+        return JournalEntry(
+            attempt=self._attempt,
+            index=index,
+            kind=type(entry).__name__,
+            summary=what,
+            answer=answer,
+            at_ms=at_ms,
+            epoch=self._epoch,
+            place=self._place,
+            bytes=len(encode_entry(entry)),
+            fields={name: _plain(getattr(entry, name)) for name in entry.__struct_fields__},
+        )
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (any field of any entry, as JSON)

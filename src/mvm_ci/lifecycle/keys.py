@@ -52,9 +52,9 @@ class Keys:
                     f"jobs[{number}].idempotency_key: {once.key[:80]!r} is another job's of this request"
                 )
 
-    def find(self, namespace: str, once: Idempotency) -> tuple[JobId | None, asyncio.Future[None] | None]:
+    def find(self, namespace: str, key: str) -> tuple[JobId | None, asyncio.Future[None] | None]:
         """The job that the key stands for, and what to wait for until it is durable."""
-        used = self._used.get((namespace, once.key))
+        used = self._used.get((namespace, key))
         return (None, None) if used is None else (used.job, used.durable)
 
     def use(self, namespace: str, once: Idempotency, job: JobId, durable: asyncio.Future[None]) -> None:

@@ -16,7 +16,8 @@ class LetterBox:
 
     def find(self, topics: Sequence[str]) -> Mail | None:
         """The first piece about one of ``topics``."""
-        return next((mail for mail in self._waiting if mail.topic in topics), None)
+        wanted = frozenset(topics)
+        return next((mail for mail in self._waiting if mail.topic in wanted), None)
 
     def add(self, arrived: Iterable[Mail]) -> None:
         """These came; what came before, for another wait, is passed over."""

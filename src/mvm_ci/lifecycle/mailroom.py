@@ -19,7 +19,7 @@ Answer = Callable[[bytes], None]
 
 class _Waiting(NamedTuple):
     placed: Placed
-    topics: tuple[str, ...]
+    wait: MailWait
     answer: Answer
 
 
@@ -31,16 +31,17 @@ class Mailroom:
         self._dispatcher = dispatcher
         self._waiting: dict[JobId, _Waiting] = {}
         self._looking = UntilDone(clock, "mail_not_read")
+        dispatcher.when_unplaced(self._left)
 
     def __len__(self) -> int:
         """Guests that wait in place."""
         return len(self._waiting)
 
     def wait(self, placed: Placed, wait: MailWait, answer: Answer) -> None:
-        """A guest waits: ``answer`` is called once there is mail about its topics. A later wait of its job
-        takes the place of this one.
+        """A guest waits: ``answer`` is called once there is mail about its topics, or at once if it wants so.
+        A later wait of its job takes the place of this one.
         """
-        waiting = _Waiting(placed, wait.topics, answer)
+        waiting = _Waiting(placed, wait, answer)
         self._waiting[placed.job] = waiting
         self._looking.begin(partial(self._look, waiting))
 
@@ -63,10 +64,13 @@ class Mailroom:
         if suspended:
             self._dispatcher.pending()
 
-    def left(self, jobs: Iterable[JobId]) -> None:
-        """These are at no worker any more."""
-        for job in jobs:
-            self._waiting.pop(job, None)
+    def _left(self, placements: Iterable[Placed]) -> None:
+        """These are over: whoever waited there does not any more."""
+        if self._waiting:
+            for placed in placements:
+                waiting = self._waiting.get(placed.job)
+                if waiting is not None and waiting.placed == placed:
+                    del self._waiting[placed.job]
 
     async def close(self) -> None:
         """Ends what is under way; workers ask again."""
@@ -74,7 +78,7 @@ class Mailroom:
 
     async def _look(self, waiting: _Waiting) -> None:
         job = waiting.placed.job
-        found = await self._store.mail(job, waiting.topics, AT_ONCE)
-        if found and self._waiting.get(job) is waiting:
+        found = await self._store.mail(job, waiting.wait.topics, AT_ONCE)
+        if (found or waiting.wait.at_once) and self._waiting.get(job) is waiting:
             del self._waiting[job]
             waiting.answer(encode_mail(found))

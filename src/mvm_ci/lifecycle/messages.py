@@ -1,9 +1,10 @@
 """Messages: from a job, or from outside, to a job that has not ended."""
 
+from contextlib import suppress
+
 from mvm_ci.domain.errors import BadInput, Conflict, NotFound, QueueFull, TooLarge
 from mvm_ci.domain.ids import JobId, format_job_id, parse_job_id
-from mvm_ci.domain.mail import MAX_TYPE, of_message
-from mvm_ci.journal.describe import storable
+from mvm_ci.domain.mail import MAX_TYPE, is_type, of_message
 from mvm_ci.lifecycle.mailroom import Mailroom
 from mvm_ci.lifecycle.promises import stored
 from mvm_ci.ports.blob_store import BlobStore
@@ -29,14 +30,14 @@ class Messages:
         ``BadInput``, ``TooLarge``, ``Unavailable``.
         """
         body = bytes(message.body)
-        if len(message.type) > MAX_TYPE:
-            raise BadInput(f"type: {len(message.type)} characters; at most {MAX_TYPE} are allowed")
+        if not is_type(message.type):
+            raise BadInput(f"type: {message.type[:80]!r} is not up to {MAX_TYPE} printable characters")
         if len(body) > MAX_INPUT:
             raise TooLarge(f"body: {len(body)} bytes; at most {MAX_INPUT} are allowed")
         job = await self._find(namespace, message.to)
         letter = Letter(
             job=job,
-            topic=of_message(storable(message.type)),
+            topic=of_message(message.type),
             key=key,
             at_ms=self._clock.now_ms(),
             body=await stored(self._blobs, body),
@@ -49,14 +50,12 @@ class Messages:
         return job
 
     async def _find(self, namespace: str, to: str) -> JobId:
+        # The id first: no other job can take it by being submitted with it as its key.
+        with suppress(ValueError):
+            (job,) = await self._queue.get([parse_job_id(to)])
+            if job is not None and job.options.lane.namespace == namespace:
+                return job.id
         known = await self._queue.keyed(namespace, [to])
-        if to in known:
-            return known[to].job
-        try:
-            job_id = parse_job_id(to)
-        except ValueError:
-            raise NotFound(f"to: no job has the id or the idempotency key {to[:80]!r}") from None
-        (job,) = await self._queue.get([job_id])
-        if job is None or job.options.lane.namespace != namespace:
-            raise NotFound(f"to: there is no job {to}")
-        return job_id
+        if to not in known:
+            raise NotFound(f"to: no job has the id or the idempotency key {to[:80]!r}")
+        return known[to].job

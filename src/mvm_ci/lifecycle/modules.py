@@ -16,6 +16,7 @@ from mvm_ci.domain.module import Manifest, inspect
 from mvm_ci.domain.module import ModuleInfo as Inside
 from mvm_ci.domain.module_names import Reference, parse_reference
 from mvm_ci.domain.network import check_patterns
+from mvm_ci.domain.secrets import check_names
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.catalogue import Catalogue, Holding, ModuleInfo, ModuleVersion
 from mvm_ci.ports.clock import Clock
@@ -67,6 +68,7 @@ class Modules:
         manifest = inside.manifest or Manifest()
         try:
             check_hosts(manifest.allow_hosts, "allow-hosts")
+            check_names(manifest.secrets, "secrets")
             check_name(manifest.name, "name")
         except BadInput as error:
             raise BadModule(f"the module's manifest: {error}") from error
@@ -80,6 +82,7 @@ class Modules:
             size=len(data),
             created_ms=self._clock.now_ms(),
             allow_hosts=manifest.allow_hosts,
+            secrets=manifest.secrets,
         )
         holding = Holding(namespace, digest)
         self._adding[holding] += 1

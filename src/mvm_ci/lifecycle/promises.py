@@ -1,5 +1,6 @@
 """Promises: a job waits for somebody outside, who completes the promise over HTTP with a token, once."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -24,10 +25,10 @@ _MESSAGE: Final = 4_096
 
 
 class Promises:
-    """``url``: where the API is reached from outside, without a slash at its end."""
+    """``url``: says where the API is reached from outside, without a slash at its end."""
 
     def __init__(
-        self, store: MailStore, mailroom: Mailroom, blobs: BlobStore, clock: Clock, url: str
+        self, store: MailStore, mailroom: Mailroom, blobs: BlobStore, clock: Clock, url: Callable[[], str]
     ) -> None:
         self._store = store
         self._mailroom = mailroom
@@ -46,7 +47,7 @@ class Promises:
             raise BadInput("digest: not that of a token")
         now = self._clock.now_ms()
         await self._store.open_promise(Promise(id=key, job=job, label=label, digest=digest, created_ms=now))
-        return {"promise": key, "url": f"{self._url}/v1/promises/{key}"}
+        return {"promise": key, "url": f"{self._url()}/v1/promises/{key}"}
 
     async def complete(self, id_: str, token: str, asked: CompletePromise) -> Promise:
         """Completes it, durably. Raises ``Refused`` (no such promise, or not its token: not told apart),

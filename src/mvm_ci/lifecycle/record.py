@@ -154,6 +154,13 @@ class Recorder:
         reports = [Report(placed=placed, outcome=Released()) for placed in placements]
         await self._after_reports(session, reports, await self._queue.report(reports, self._clock.now_ms()))
 
+    async def park(self, session: SessionId, placed: Placed, failure: Failure) -> None:
+        """Takes a job from a worker that cannot go on until somebody repairs something. Raises
+        ``Unavailable``.
+        """
+        reports = [Report(placed=placed, outcome=Parked(failure))]
+        await self._after_reports(session, reports, await self._queue.report(reports, self._clock.now_ms()))
+
     async def _finish_starts(self, recording: Recording) -> list[FromControlPlane]:
         placements, foreign = recording.batch.started, recording.foreign
         own = [placed for placed in placements if placed not in foreign]
@@ -243,6 +250,9 @@ class Recorder:
             self._waker.arm(wake)
         if wake is None or wake <= now:
             self._dispatcher.pending()
+        if isinstance(report.outcome, Suspended) and report.outcome.topics:
+            # What it waits for may have come before: then the queue has it pending.
+            self._dispatcher.pending()
 
     async def _end_cancelled(self, jobs: Sequence[JobId]) -> None:
         """A job that was being cancelled or paused ended instead of going on: only the queue knows."""
@@ -310,7 +320,7 @@ def _put_off(item: EndedItem, now_ms: int) -> Outcome:
     """
     outcome = item.outcome
     if isinstance(outcome, Suspended) and item.tail is None and outcome.wake_ms <= now_ms:
-        return Suspended(now_ms + _WAKE_AGAIN_MS)
+        return Suspended(now_ms + _WAKE_AGAIN_MS, outcome.topics)
     return outcome
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.ids import is_digest
-from mvm_ci.domain.mail import MAX_TOPICS
+from mvm_ci.domain.mail import are_topics
 from mvm_ci.domain.outcome import Completed, Continued, Failed, Outcome, Parked, Suspended
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.domain.segment import Segment
@@ -31,7 +31,7 @@ def check_outcome(outcome: Outcome) -> None:
             if len(failure.message) + len(failure.detail) > MAX_FAILURE:
                 raise ProtocolError(f"a failure of more than {MAX_FAILURE} characters")
         case Suspended(wake_ms, topics):
-            if not 0 <= wake_ms < _LAST_MS or len(topics) > MAX_TOPICS:
+            if not 0 <= wake_ms < _LAST_MS or not are_topics(topics):
                 raise ProtocolError(f"a guest that waits until {wake_ms} for {len(topics)} topics")
 
 

@@ -23,6 +23,7 @@ from mvm_ci.ports.event_log import EventLog
 from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.retention import Removal, RetainedJobs
 from mvm_ci.ports.schedules import ScheduleStore
+from mvm_ci.ports.secrets import SecretStore
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Removed(msgspec.Struct):
     uploads: int = 0
     keys: int = 0
     audit_entries: int = 0
+    secret_versions: int = 0
 
 
 class RetainedStores(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +71,7 @@ class RetainedStores(msgspec.Struct, frozen=True, kw_only=True):
     schedules: ScheduleStore
     blobs: BlobStore
     events: EventLog
+    secrets: SecretStore
 
 
 class Retention:
@@ -91,6 +94,7 @@ class Retention:
         self._schedules = stores.schedules
         self._blobs = stores.blobs
         self._events = stores.events
+        self._secrets = stores.secrets
         self._modules = modules
         self._clock = clock
         self._policy = policy
@@ -111,6 +115,7 @@ class Retention:
                 self.remove_modules,
                 self.remove_blobs,
                 self.trim_events,
+                self.prune_secrets,
             ):
                 await self._carefully(part)
 
@@ -214,6 +219,10 @@ class Retention:
             for digest in await self._artifacts.referenced(digests[at : at + BLOBS_AT_ONCE]):
                 del old[digest]
             await self._clock.sleep(PAUSE_MS)
+
+    async def prune_secrets(self) -> None:
+        """Removes versions of secrets that no job needs any more. Raises ``Unavailable``."""
+        self.removed.secret_versions += await self._secrets.prune()
 
     async def _spare_referenced(self, old: dict[Digest, int]) -> None:
         """Takes out of ``old`` what kept jobs refer to."""

@@ -7,6 +7,7 @@ from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.labels import matches
 from mvm_ci.domain.lane import Labels
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.wire.messages import Assign, Assignment, Stop
@@ -19,6 +20,7 @@ NO_LABELS: Final[Mapping[str, str]] = {}
 _FRAME_BYTES: Final = 1 << 20
 _SEGMENT_OVERHEAD: Final = 32
 _ASSIGNMENT_OVERHEAD: Final = 512
+_SECRET_OVERHEAD: Final = 64
 _LARGEST_JOURNAL: Final = 2 << 20
 """Bytes of a journal that still travel in the ``Assign`` itself; the worker fetches a larger one."""
 
@@ -67,7 +69,7 @@ class Seat:
         self.open = True
         self.draining = False
         self.claiming = 0
-        self._late_stops: list[Placed] = []
+        self._late_stops: list[Stop] = []
         self._sent_ms: dict[JobId, int] = {}
 
     @property
@@ -110,21 +112,22 @@ class Seat:
             self._sent_ms[item.placed.job] = now_ms
         self.placements.given(item.placed for item in items)
 
-    def stop(self, placed: Placed) -> None:
-        """Tells the worker to stop a job. Never overtakes the job's own assignment, which may be under
-        way.
+    def stop(self, placed: Placed, *, cancel: bool) -> None:
+        """Tells the worker to stop a job, whose guest is told first with ``cancel``. Never overtakes the
+        job's own assignment, which may be under way.
         """
         if self.claiming:
-            self._late_stops.append(placed)
+            self._late_stops.append(Stop((placed,), cancel))
         else:
-            self.link.send(Stop((placed,)))
+            self.link.send(Stop((placed,), cancel))
 
     def claimed(self) -> None:
         """A claim for this seat was answered, and its jobs are sent."""
         self.claiming -= 1
         if not self.claiming and self._late_stops:
-            stops, self._late_stops = tuple(self._late_stops), []
-            self.link.send(Stop(stops))
+            stops, self._late_stops = self._late_stops, []
+            for stop in stops:
+                self.link.send(stop)
 
     def forget(self, placements: Sequence[Placed]) -> list[int]:
         """These have left the worker; when they were sent (only those sent on this connection)."""
@@ -216,6 +219,11 @@ def fits_frame(assignment_journal_bytes: int) -> bool:
     return assignment_journal_bytes <= _LARGEST_JOURNAL
 
 
+def _secret_bytes(secret: SecretValue) -> int:
+    # Its name stands in the spec, too.
+    return _SECRET_OVERHEAD + 2 * len(secret.name) + len((secret.value or "").encode())
+
+
 def _frames(items: Sequence[Assignment]) -> Iterator[list[Assignment]]:
     frame: list[Assignment] = []
     size = 0
@@ -226,7 +234,8 @@ def _frames(items: Sequence[Assignment]) -> Iterator[list[Assignment]]:
             journal += len(segment.data) + _SEGMENT_OVERHEAD
         hosts = sum(map(len, spec.allow_hosts)) if spec.allow_hosts else 0
         inline = len(spec.input) if isinstance(spec.input, bytes) else 0
-        bytes_ = _ASSIGNMENT_OVERHEAD + inline + hosts + 4 * len(spec.name) + journal
+        secrets = sum(map(_secret_bytes, item.secrets)) if item.secrets else 0
+        bytes_ = _ASSIGNMENT_OVERHEAD + inline + hosts + 4 * len(spec.name) + journal + secrets
         if frame and size + bytes_ > _FRAME_BYTES:
             yield frame
             frame, size = [], 0

@@ -236,13 +236,14 @@ class Sessions:
         Looked up once it has its seat: whoever cancels from then on tells it directly.
         """
         jobs = await self._queue.get([placed.job for placed in keep])
-        stops = tuple(
-            placed
-            for placed, job in zip(keep, jobs, strict=True)
-            if job is not None and job.state in {JobState.CANCELLING, JobState.PAUSING}
-        )
-        if stops:
-            link.send(m.Stop(stops))
+        for state in (JobState.CANCELLING, JobState.PAUSING):
+            stops = tuple(
+                placed
+                for placed, job in zip(keep, jobs, strict=True)
+                if job is not None and job.state is state
+            )
+            if stops:
+                link.send(m.Stop(stops, cancel=state is JobState.CANCELLING))
 
     def _welcome(self, session: Session, hello: m.Hello, link: Link, keep: tuple[Placed, ...]) -> None:
         now = self._clock.lease_ms()

@@ -15,6 +15,7 @@ from mvm_ci.domain.options import Dependency, JobOptions, Needs
 from mvm_ci.domain.payload import INLINE_LIMIT, Payload
 from mvm_ci.lifecycle import job_request
 from mvm_ci.lifecycle.artifacts import Artifacts
+from mvm_ci.lifecycle.assignments import left_ms
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.job_form import Forms
@@ -22,6 +23,7 @@ from mvm_ci.lifecycle.job_request import Upstream
 from mvm_ci.lifecycle.keys import Keys
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.seats import Seat
+from mvm_ci.lifecycle.secrets import Secrets, Wanted
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
@@ -67,6 +69,7 @@ class Submitter:
         uncommitted: dict[JobId, NewJob],
         inserted: Callable[[Sequence[NewJob]], None],
         *,
+        secrets: Secrets,
         artifacts: Artifacts,
     ) -> None:
         self._queue = queue
@@ -77,6 +80,7 @@ class Submitter:
         self._backpressure = backpressure
         self._clock = clock
         self._inserted = inserted
+        self._secrets = secrets
         self._ids = IdSequence()
         self._keys = Keys()
         self._gathered: list[tuple[list[NewJob], asyncio.Future[None]]] = []
@@ -90,8 +94,8 @@ class Submitter:
     async def check(self, jobs: Sequence[SubmitJob], namespace: str) -> list[Checked]:
         """The jobs as the queue keeps them; large inputs are stored as blobs.
 
-        Raises ``BadInput``, ``TooLarge``, ``NotFound`` or ``KeyReused``, saying which job and field, and
-        ``QueueFull``, ``QuotaExceeded`` or ``DiskFull``.
+        Raises ``BadInput``, ``TooLarge``, ``NotFound``, ``Refused`` or ``KeyReused``, saying which job and
+        field, and ``QueueFull``, ``QuotaExceeded`` or ``DiskFull``.
         """
         if not jobs:
             raise BadInput("jobs: at least one job is needed")
@@ -112,6 +116,7 @@ class Submitter:
             checked.append(Checked(spec, form.options, upstreams))
             if len(given) > INLINE_LIMIT:
                 large.append((spec, given))
+        await self._check_secrets(jobs, checked, namespace)
         await self._check_upstreams(checked, namespace)
         await self._backpressure.admit_bytes(namespace, size)
         await self._store_inputs(large)
@@ -136,7 +141,7 @@ class Submitter:
             options = one.options
             known = one.known
             if options.idempotency is not None and known is None:
-                known, durable = self._keys.find(options.lane.namespace, options.idempotency)
+                known, durable = self._keys.find(options.lane.namespace, options.idempotency.key)
                 if durable is not None:
                     shared.add(durable)
             if known is not None:
@@ -155,6 +160,23 @@ class Submitter:
         durable = done if not shared else _all({done, *shared})
         return Submission(ids, {job.id: job for job in jobs}, durable)
 
+    async def known(self, jobs: Sequence[SubmitJob], namespace: str) -> list[JobId] | None:
+        """The jobs that the idempotency keys of these stand for, durably; None if one stands for none, or
+        there is none. Raises ``Unavailable``.
+        """
+        keys = [job.idempotency_key for job in jobs if job.idempotency_key is not None]
+        found = await self._queue.keyed(namespace, keys)
+        ids: list[JobId] = []
+        for key in keys:
+            job, durable = self._keys.find(namespace, key)
+            if durable is not None:
+                await asyncio.shield(durable)
+            known = found[key].job if key in found else job
+            if known is None:
+                return None
+            ids.append(known)
+        return ids or None
+
     def deleted(self, jobs: Sequence[JobId]) -> None:
         """These jobs are gone: their idempotency keys may be used anew."""
         self._keys.forget_jobs(jobs)
@@ -162,6 +184,10 @@ class Submitter:
     def deleted_before(self, job: JobId) -> None:
         """Older jobs may be gone, or their idempotency keys: these are looked up anew."""
         self._keys.forget_before(job)
+
+    def new_id(self, now_ms: int) -> JobId:
+        """An id for a job that does not come by ``hand_over``."""
+        return JobId(self._ids.next(now_ms))
 
     async def settle(self) -> None:
         """Returns when every insert under way was answered."""
@@ -219,14 +245,16 @@ class Submitter:
             lane = options.lane
             if options.after or options.run_at_ms is not None or lane.id in waiting:
                 continue
-            seat = dispatcher.place(lane, job.id)
+            seat = dispatcher.place(lane, job.id, at_once=not job.spec.secrets)
             if seat is None:
                 waiting.add(lane.id)
                 dispatcher.ready(lane)
                 continue
             # Nobody else has seen the struct yet.
             force_setattr(job, "session", seat.session)
-            placed.setdefault(seat, []).append(Assignment(Placed(job.id, 1), 1, job.spec))
+            left = left_ms(options.deadline_ms, job.created_ms)
+            item = Assignment(Placed(job.id, 1), 1, job.spec, left_ms=left)
+            placed.setdefault(seat, []).append(item)
         dispatcher.seats.next_round()
         return placed
 
@@ -260,6 +288,17 @@ class Submitter:
         finally:
             for job in jobs:
                 del self.uncommitted[job.id]
+
+    async def _check_secrets(
+        self, jobs: Sequence[SubmitJob], checked: Sequence[Checked], namespace: str
+    ) -> None:
+        wanted = [
+            Wanted(f"jobs[{number}].secrets", jobs[number].module, one.spec.module, one.spec.secrets)
+            for number, one in enumerate(checked)
+            if one.spec.secrets
+        ]
+        if wanted:
+            await self._secrets.check(namespace, wanted)
 
     async def _check_upstreams(self, checked: Sequence[Checked], namespace: str) -> None:
         asked = sorted({JobId(up.job) for one in checked for up in one.upstreams if not up.same_request})

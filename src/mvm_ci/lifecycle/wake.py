@@ -8,6 +8,7 @@ import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.job import Placed
 from mvm_ci.domain.lane import Lane
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
@@ -113,6 +114,52 @@ class Expirer(Alarm):
 
     async def following(self) -> int | None:
         return await self._queue.next_expiry()
+
+
+class Overdue(Alarm):
+    """Jobs that have not ended by their deadline fail; ``failed`` is told which. A worker fails those that it
+    has; so what comes back from one late is looked at once more.
+
+    An ``EndListener``, which knows the deadlines of all jobs that have not ended.
+    """
+
+    def __init__(self, queue: JobQueue, clock: Clock, failed: Callable[[Sequence[JobId]], None]) -> None:
+        super().__init__(clock)
+        self._queue = queue
+        self._failed = failed
+        self._deadlines: dict[JobId, int] = {}
+
+    async def restore(self) -> None:
+        """After the start. Raises ``Unavailable``."""
+        self._deadlines = await self._queue.deadlines()
+
+    def added(self, job: JobId, deadline_ms: int) -> None:
+        """A job that must end by then is durable."""
+        self._deadlines[job] = deadline_ms
+        self.arm(deadline_ms)
+
+    def unplaced(self, placements: Sequence[Placed]) -> None:
+        """These are at no worker any more."""
+        if self._deadlines:
+            now = self._clock.now_ms()
+            if any(self._deadlines.get(placed.job, now + 1) <= now for placed in placements):
+                self.arm(now)
+
+    def concerns(self, job: JobId) -> bool:
+        return job in self._deadlines
+
+    def ended(self, jobs: Sequence[JobId]) -> None:
+        if self._deadlines:
+            for job in jobs:
+                self._deadlines.pop(job, None)
+
+    async def due(self, now_ms: int) -> bool:
+        jobs = await self._queue.overdue(now_ms, BATCH)
+        self._failed(jobs)
+        return len(jobs) == BATCH
+
+    async def following(self) -> int | None:
+        return await self._queue.next_deadline()
 
 
 async def first_of(clock: Clock, ms: float, event: asyncio.Event) -> bool:

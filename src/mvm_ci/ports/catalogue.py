@@ -26,6 +26,8 @@ class ModuleInfo(msgspec.Struct, frozen=True, kw_only=True):
     """When the namespace got it."""
     allow_hosts: tuple[str, ...] = ()
     """What its manifest asks for; a job that names none gets these."""
+    secrets: tuple[str, ...] = ()
+    """Likewise."""
 
 
 class ModuleVersion(msgspec.Struct, frozen=True, kw_only=True):

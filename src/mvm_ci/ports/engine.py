@@ -15,17 +15,23 @@ from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.ports.guest import CompiledModule
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """A job to run. ``journal``: all durable segments of the execution, in order."""
+    """A job to run. ``journal``: all durable segments of the execution, in order. ``secrets``: for its guest
+    alone; kept in memory, and not longer than the placement lasts. ``left_ms``: if it has not ended in this
+    time from now, it fails (``OVERDUE``), wherever it is.
+    """
 
     placed: Placed
     attempt: int
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
+    secrets: tuple[SecretValue, ...] = ()
+    left_ms: int | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +205,12 @@ class Engine(Protocol):
 
     def stop(self, placed: Placed) -> None:
         """Ends a placement as ``Stopped``, running or not, within 100 ms. Unknown ones are ignored."""
+        ...
+
+    def cancel(self, placed: Placed) -> None:
+        """Its job is being cancelled: a guest that has begun is told at its next call, and has the grace of
+        its spec to clean up. Then, or if there is none, it ends as ``Stopped``. Unknown ones are ignored.
+        """
         ...
 
     def drop(self, placements: Sequence[Placed]) -> None:

@@ -3,14 +3,17 @@
 What may wait is a coroutine: one thread runs many guests. Who drives it decides what waiting is.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
-from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
 from mvm_ci.domain.mail import Mail
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.guest import Unwind
+
+CANCELLED: Final = HttpFailure("cancelled", "the job is being cancelled")
+"""What a guest gets in place of an answer when its job is cancelled."""
 
 
 class Leave(Unwind):
@@ -38,6 +41,12 @@ class ExecutionHost(Protocol):
         """The guest has computed for a while: others have a turn."""
         ...
 
+    def cancelled(self) -> bool:
+        """Whether the job is being cancelled. It ends the waits of ``http`` (with ``CANCELLED``), ``mail``
+        and ``wait_until``.
+        """
+        ...
+
     def random_seed(self) -> bytes:
         """32 fresh random bytes."""
         ...
@@ -50,10 +59,10 @@ class ExecutionHost(Protocol):
         """Returns when everything posted is durable."""
         ...
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         """Performs the request, once the lease is valid.
 
-        A body over 4 KiB comes back as a stored blob's reference.
+        A body over 4 KiB comes back as a stored blob's reference; with ``whole`` no body is stored.
         """
         ...
 
@@ -69,7 +78,7 @@ class ExecutionHost(Protocol):
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         """Waits in place for mail about ``topics`` that the durable journal has not; none: ``until_wall_ns``
-        was reached.
+        was reached, and nothing had come by then.
         """
         ...
 

@@ -13,6 +13,7 @@ import msgspec
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.http import HttpRequest, HttpResult
 from mvm_ci.domain.outcome import Failure
+from mvm_ci.files.system import FileSystem
 
 RUNTIME_GUESTS: Final = 8_192
 """Guests that one runtime can hold at once, those that wait included."""
@@ -40,6 +41,11 @@ class GuestFailed(MvmCiError):
 
 class HostCalls(Protocol):
     """What a guest may ask. Each call may raise ``Unwind``, which ``Guest.run`` lets through unchanged."""
+
+    @property
+    def files(self) -> FileSystem:
+        """The execution's files. They follow from the guest's calls, so nothing of them is journaled."""
+        ...
 
     def wall_clock_ns(self) -> int:
         """Unix time in nanoseconds."""
@@ -131,7 +137,8 @@ class Guest(Protocol):
         """Runs the guest with ``payload`` as input and returns its result.
 
         Raises ``GuestFailed``, whatever the guest did; and what a host call raised besides. An exception
-        thrown in where it waits ends the guest at once, and comes out.
+        thrown in where it waits ends the guest at once, and comes out. ``MemoryError``: this process can get
+        no memory, whoever has it.
         """
         ...
 

@@ -8,13 +8,30 @@ import msgspec
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 
 
+class LargeBody(Protocol):
+    """The body of an answer, kept outside of memory."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes, counted."""
+        ...
+
+    async def read(self) -> bytes:
+        """All of it, in memory. Raises ``OSError`` if it cannot be read."""
+        ...
+
+    def close(self) -> None:
+        """It is not needed any more; whoever got it calls this."""
+        ...
+
+
 class FetchedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer with its body in memory (within the client's limit), if no sink took it."""
+    """An answer; its body is within the client's limit. (Empty if a sink took it.)"""
 
     status: int
     url: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes | LargeBody
 
 
 class FileBody(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency, terms
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.segment import Append as Append
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.domain.segment import Segment as Segment
 
 
@@ -41,17 +42,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     tail: Segment | None = None
     retry_ms: int | None = None
-    """For ``Failed``: when the next attempt may begin (Unix ms), as the retry policy decided; None.
-
-    The job failed.
-    """
+    """For ``Failed``: when the next attempt may begin (Unix ms), as the retry policy decided; None: never."""
 
 
 class Cancelled(StrEnum):
     """What became of a cancellation."""
 
     DONE = "done"  # it is cancelled now
-    STOPPING = "stopping"  # its worker has to stop it first
+    STOPPING = "stopping"  # its worker has to stop it first, or, without a placement, the next one to get it
     ALREADY = "already"  # it had ended, or is being cancelled
     UNKNOWN = "unknown"
 
@@ -174,6 +172,15 @@ class JobQueue(Protocol):
         """
         ...
 
+    def fork(self, new: NewJob, prefix: Prefix) -> Awaitable[bool]:
+        """Inserts a pending job whose first attempt has a journal already: it is there with the whole of
+        ``prefix``, or not at all. ``False``: the other journal does not hold that (any more).
+
+        A job whose id is already there is left as it is (a repetition: ``True``). It may take several
+        commits, and takes effect with the last one.
+        """
+        ...
+
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None
     ) -> Awaitable[list[ClaimedJob]]:
@@ -204,6 +211,13 @@ class JobQueue(Protocol):
         """
         ...
 
+    def cut_journal(self, placed: Placed, length: int) -> Awaitable[bool]:
+        """Takes back the entries from ``length`` on, where a segment begins: their segments are damaged.
+
+        ``False``, and nothing changed, if the placement is over.
+        """
+        ...
+
     def report(self, reports: Sequence[Report], now_ms: int) -> Awaitable[list[bool]]:
         """Ends placements.
 
@@ -219,7 +233,11 @@ class JobQueue(Protocol):
         ...
 
     def cancel(self, jobs: Sequence[JobId], now_ms: int) -> Awaitable[list[CancelResult]]:
-        """Asks for the end of jobs, each named once."""
+        """Asks for the end of jobs, each named once.
+
+        One that no worker has is cancelled at once, unless its guest has begun and has a grace to clean up:
+        then it is pending, and cancelling as soon as it is placed. Asked once more, it is cancelled, too.
+        """
         ...
 
     def settle(self, ended: Sequence[JobId], now_ms: int) -> Awaitable[Settled]:
@@ -255,12 +273,26 @@ class JobQueue(Protocol):
 
     def delete(self, jobs: Sequence[JobId]) -> Awaitable[list[Changed]]:
         """Removes jobs that have ended, with their journals. ``REFUSED``: one has not, or a job that has not
-        ended waits for it.
+        ended waits for it or is its child.
         """
         ...
 
     def expire(self, now_ms: int, limit: int) -> Awaitable[list[JobId]]:
         """Fails jobs (``EXPIRED``) that no worker has taken by their ``expires_ms``, earliest first."""
+        ...
+
+    def overdue(self, now_ms: int, limit: int) -> Awaitable[list[JobId]]:
+        """Fails jobs (``OVERDUE``) whose ``deadline_ms`` has passed and that no worker has, earliest ones
+        first.
+        """
+        ...
+
+    def next_deadline(self) -> Awaitable[int | None]:
+        """The earliest time at which ``overdue`` will find something."""
+        ...
+
+    def deadlines(self) -> Awaitable[dict[JobId, int]]:
+        """The deadlines of all jobs that have not ended."""
         ...
 
     def next_expiry(self) -> Awaitable[int | None]:
@@ -322,8 +354,8 @@ class JobQueue(Protocol):
         ...
 
     def stored(self, namespace: str) -> Awaitable[int]:
-        """Bytes of the inputs and results of a namespace's jobs, whether inline or blobs; every job counts
-        its own. Looks at each of its jobs.
+        """Bytes of the inputs and results of a namespace's jobs, and of what others sent them and they have
+        not taken, whether inline or blobs; every job counts its own. Looks at each of its jobs.
         """
         ...
 

@@ -2,9 +2,10 @@
 
 As with ``ports.job_queue``, with which it shares the jobs: a call takes effect when it is made, in the order
 of the calls of both, and returns when its effect is durable; errors of the store are ``Unavailable``. However
-a child ends, mail about it (``domain.mail.of_child``) is there for its parent at the same moment, once. A job
-that is suspended for mail of a topic is pending from the moment at which there is some. Mail that a journal's
-segment takes (``Segment.taken``) waits no more from the moment at which that is durable.
+a child ends, mail about it (``domain.mail.of_child``) is there for its parent at the same moment, once,
+unless that has ended for good: a dead one may go on. A job that is suspended for mail of a topic is pending
+from the moment at which there is some. Mail that a journal's segment takes (``Segment.taken``) waits no more
+from the moment at which that is durable.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -16,12 +17,15 @@ import msgspec
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.mail import Mail
+from mvm_ci.domain.options import Parent
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import Payload
 from mvm_ci.domain.shown import Progress
 
 MAX_WAITING: Final = 10_000
-"""Pieces of mail that may wait for one job; what its children send of their ends does not count."""
+"""Pieces of mail that may wait for one job before what others send is refused. Ends of its children, and
+promises that are kept, always come in.
+"""
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +87,7 @@ class MailStore(Protocol):
         """The children of jobs that have not ended."""
         ...
 
-    def parents(self) -> Awaitable[dict[JobId, JobId]]:
+    def parents(self) -> Awaitable[dict[JobId, Parent]]:
         """The parent of every child that has not ended."""
         ...
 

@@ -51,7 +51,7 @@ class RetainedJobs(Protocol):
         """Removes what is within ``bounds`` among the ``limit`` oldest jobs with ids above ``after``.
 
         With it go its journals and all else that is kept about it, durably and together. A job that is not
-        over is never removed, nor one that such a job waits for.
+        over is never removed, nor one that such a job waits for, nor the parent of one.
         """
         ...
 
@@ -77,6 +77,7 @@ class RetainedJobs(Protocol):
     def references(self, after: JobId, among: AbstractSet[Digest], limit: int) -> Awaitable[References]:
         """Which digests of ``among`` the ``limit`` oldest jobs with ids above ``after`` refer to.
 
-        As module, input, result, or in their journals, where whatever looks like a digest counts.
+        As module, input, result, in mail that waits for them, or in their journals, where whatever looks like
+        a digest counts.
         """
         ...

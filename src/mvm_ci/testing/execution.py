@@ -3,9 +3,10 @@
 ``World`` is what survives a crash; ``FakeHost`` is one process's connection to it.
 """
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,8 +14,9 @@ from mvm_ci.domain.artifact import PUT
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse, HttpResult
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.mail import Mail
-from mvm_ci.domain.outcome import Outcome
-from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef
+from mvm_ci.domain.outcome import Continued, Outcome
+from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry, Logged
@@ -63,6 +65,11 @@ class Calls:
         """See ``HostCalls``."""
         return at_once(self._host.read_artifact(digest, offset, size))
 
+    def ask(self, call: str, **argument: object) -> dict[str, Any]:
+        """The same: argument and answer as JSON has them."""
+        answer: dict[str, Any] = json.loads(self.call(call, json.dumps(argument).encode()))
+        return answer
+
 
 class FunctionGuest:
     """A plain function as a guest."""
@@ -84,9 +91,12 @@ def echo(request: HttpRequest, number: int) -> HttpResult:
 class World:
     """What is left when a process dies: time, the outside, blobs, the durable journal and the report.
 
-    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``waiting``: mail.
-    ``slow``: posted entries outlast even a guest's wait. ``effects``: per idempotency key the requests that
-    the outside has seen. ``now_ns`` moves only by waiting, or if a test moves it.
+    ``asked``: what the control plane was asked, by key, ``told``: what it was told; ``mail``: what was not
+    taken, with the time at which it comes, in that order; ``on_mail``: called when a guest waits for some;
+    ``cancelled``: the job is being cancelled. ``attempt``: of the present execution; ``given``: what it went
+    on with as new; ``past``: the journals before. ``slow``: posted entries outlast even a guest's wait.
+    ``effects``: per idempotency key the requests that the outside has seen. ``now_ns`` moves only by waiting,
+    or if a test moves it.
     """
 
     def __init__(self, respond: Callable[[HttpRequest, int], HttpResult] = echo) -> None:
@@ -98,8 +108,13 @@ class World:
         self.slow = False
         self.waited_ns: list[int] = []
         self.asked: dict[str, list[tuple[str, bytes]]] = {}
+        self.cancelled = False
+        self.on_mail: Callable[[], None] = lambda: None
         self.told: list[tuple[str, bytes]] = []
-        self.waiting: list[Mail] = []
+        self.mail: list[tuple[int, Mail]] = []
+        self.attempt = 1
+        self.given: Payload = b""
+        self.past: list[list[Entry]] = []
         self.answers: Callable[[str, bytes], bytes] = lambda _name, argument: b'{"ok":%s}' % argument
         self._respond = respond
         self._segments: list[Segment] = []
@@ -118,7 +133,21 @@ class World:
     @property
     def shown(self) -> str:
         """All text that users have seen."""
-        return "".join(entry.text for entry in self.entries if isinstance(entry, Logged))
+        return "".join(entry.text for entry in self.all_entries if isinstance(entry, Logged))
+
+    @property
+    def all_entries(self) -> list[Entry]:
+        """The durable entries of all executions."""
+        return [entry for journal in (*self.past, self.entries) for entry in journal]
+
+    def arrived(self, topics: tuple[str, ...]) -> tuple[Mail, ...]:
+        """The mail about ``topics`` that is there."""
+        return tuple(mail for at_ns, mail in self.mail if at_ns <= self.now_ns and mail.topic in topics)
+
+    def wait(self, topics: tuple[str, ...], until_ns: int) -> None:
+        """Time passes until there is some, or until ``until_ns``."""
+        times = [at_ns for at_ns, mail in self.mail if mail.topic in topics]
+        self.now_ns = max(self.now_ns, min([until_ns, *times]))
 
     def append(self, epoch: int, segment: Segment) -> Append:
         """Compare and append, as a job queue does it."""
@@ -127,7 +156,7 @@ class World:
         if segment.first != len(self.entries):
             return Append.GAP
         self._segments.append(segment)
-        self.waiting = [mail for mail in self.waiting if mail.number not in segment.taken]
+        self.mail = [(at_ns, mail) for at_ns, mail in self.mail if mail.number not in segment.taken]
         return Append.DONE
 
     def report(self, epoch: int, result: Result) -> bool:
@@ -137,6 +166,11 @@ class World:
         if result.tail is not None and self.append(epoch, result.tail) is not Append.DONE:
             return False
         self.outcome = result.outcome
+        if isinstance(result.outcome, Continued):
+            self.past.append(self.entries)
+            self._segments.clear()
+            self.attempt += 1
+            self.given = result.outcome.input
         return True
 
     def respond(self, request: HttpRequest, key: str) -> HttpResult:
@@ -187,6 +221,9 @@ class FakeHost:
     async def give_way(self) -> None:
         """Nobody else is there."""
 
+    def cancelled(self) -> bool:
+        return self._world.cancelled
+
     def random_seed(self) -> bytes:
         return bytes(range(32))
 
@@ -212,12 +249,12 @@ class FakeHost:
             assert appended is Append.DONE, (segment.first, len(self._world.entries))
         del self._under_way[:count]
 
-    async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+    async def http(self, request: HttpRequest, idempotency_key: str, *, whole: bool = False) -> HttpResult:
         self.crash_points.reach("effect.before")
         result = self._world.respond(request, idempotency_key)
         self.crash_points.reach("effect.after")
         match result:
-            case HttpResponse(body=bytes() as body) if len(body) > INLINE_LIMIT:
+            case HttpResponse(body=bytes() as body) if len(body) > INLINE_LIMIT and not whole:
                 return HttpResponse(result.status, result.url, result.headers, await self.put_blob(body))
             case HttpResponse() | HttpFailure():
                 return result
@@ -236,9 +273,10 @@ class FakeHost:
 
     async def mail(self, topics: tuple[str, ...], until_wall_ns: int) -> tuple[Mail, ...]:
         self.crash_points.reach("mail.before")
-        found = tuple(mail for mail in self._world.waiting if mail.topic in topics)
-        if not found:
-            self._world.now_ns = max(self._world.now_ns, until_wall_ns)
+        self._world.on_mail()
+        if not self._world.cancelled:
+            self._world.wait(topics, until_wall_ns)
+        found = self._world.arrived(topics)
         self.crash_points.reach("mail.after")
         return found
 
@@ -283,21 +321,24 @@ def place(
     crash_points: CrashPoints | None = None,
     limits: ExecutionLimits | None = None,
     given: bytes = b"",
+    secrets: tuple[SecretValue, ...] = (),
     arrives: int = 0,
 ) -> Result | Crashed:
     """Places the execution once more and runs it until it ends or its process dies.
 
-    ``arrives``: how many of the segments that are on their way when it dies become durable all the same.
+    ``given``: the input, until it goes on as new with another one; ``arrives``: how many of the segments that
+    are on their way when it dies become durable all the same.
     """
     host = FakeHost(world, crash_points)
     execution = Execution(
         job=_JOB,
-        attempt=1,
+        attempt=world.attempt,
         epoch=host.epoch,
         place=f"worker-{host.epoch}",
         module=MODULE,
-        input=given,
+        input=given if world.attempt == 1 else world.given,
         journal=world.journal,
+        secrets=secrets,
     )
     try:
         result = at_once(execute(guest, execution, host, limits or ExecutionLimits()))

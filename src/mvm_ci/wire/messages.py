@@ -28,6 +28,7 @@ import msgspec
 from mvm_ci.domain.ids import Incarnation, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
 
@@ -37,6 +38,8 @@ ALPN: Final = b"mvm-ci/worker/1"
 MAX_FRAME: Final = 4 << 20
 """Bytes of one frame; a peer that announces more is cut off."""
 
+NO_DEADLINE: Final = -1
+"""In ``Assignment``: it may take as long as it likes."""
 CLOSE_DONE: Final = 0
 """Close code: the side that closes is done (``Goodbye`` before, or a shutdown)."""
 CLOSE_PROTOCOL: Final = 1
@@ -203,7 +206,10 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """One job to run; ``journal``: all its durable segments, ``entries`` entries in all.
 
     A journal too large for a frame is left out: then ``entries`` is above 0, ``journal`` is empty, and the
-    worker asks for it with ``blobs.GetJournal``.
+    worker asks for it with ``blobs.GetJournal``. ``left_ms``: if it has not ended in this time, it fails.
+
+    ``secrets``: one for each that the job names. The worker keeps them in memory only, as long as it has the
+    placement.
     """
 
     placed: Placed
@@ -211,6 +217,8 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     spec: JobSpec
     journal: tuple[Segment, ...] = ()
     entries: int = 0
+    secrets: tuple[SecretValue, ...] = ()
+    left_ms: int = NO_DEADLINE
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag=22):
@@ -243,9 +251,12 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=25, gc=False):
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag=26):
-    """These jobs are being cancelled: end them as ``Stopped``."""
+    """These jobs are being cancelled or paused: end them as ``Stopped``. ``cancel``: their guests are told
+    first, and have the grace of their specs.
+    """
 
     placements: tuple[Placed, ...]
+    cancel: bool = False
 
 
 class Drop(msgspec.Struct, frozen=True, array_like=True, tag=27):

@@ -51,6 +51,8 @@ class _Shared:
         """Number of the last heartbeat."""
         self.answered = 0
         """Number of the last answered heartbeat."""
+        self.protocol = 0
+        """The version that is spoken, once the session stands."""
         self._appends: deque[int] = deque()
         self._pings: deque[int] = deque()
         self._goodbye = False
@@ -125,6 +127,7 @@ class _Shared:
             return
         self._expect(Phase.GREETING, message)
         self._check_welcome(message)
+        self.protocol = message.protocol
         self.phase = Phase.OPEN
 
     def _check_welcome(self, message: m.Welcome) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Final
 
 import msgspec
@@ -12,18 +14,21 @@ import structlog
 
 from mvm_ci.adapters.blobs.files import FileBlobStore
 from mvm_ci.adapters.iroh import IrohEndpoint
+from mvm_ci.adapters.sealing.aes_gcm import AesGcmSealer
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.adapters.system import DirectoryDisk, SystemClock
 from mvm_ci.config.credentials import Credentials, write_atomically, write_credentials
 from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import ControlPlaneConfig, KeepConfig, PeerConfig
 from mvm_ci.control_plane.plane import ControlPlane
+from mvm_ci.control_plane.secret_keys import FILE, read_keys
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.lifecycle.retention import RetainedStores, Retention
+from mvm_ci.lifecycle.secrets import open_with
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.network import make_transport
@@ -68,7 +73,9 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         max_jobs=config.max_jobs,
         min_free_bytes=config.min_free_bytes,
     )
-    opening = opened_control_plane(config.state_dir, config.p2p, settings, _policy(config.keep))
+    opening = opened_control_plane(
+        config.state_dir, config.p2p, settings, _policy(config.keep), config.secrets_key
+    )
     async with opening as running:
         if (config.p2p.relays or config.p2p.public_relays) and not await running.endpoint.reach_relay(
             _RELAY_S
@@ -108,13 +115,17 @@ async def opened_control_plane(
     p2p: PeerConfig,
     settings: ControlPlaneSettings,
     retention: RetentionPolicy = _KEEP,
+    secrets_key: Path | None = None,
 ) -> AsyncIterator[RunningControlPlane]:
-    """A control plane that serves inside the block. Raises ``Misconfigured`` or ``Unavailable``."""
+    """A control plane that serves inside the block. ``secrets_key``: the file with the keys of its secrets;
+    None: in its state directory. Raises ``Misconfigured`` or ``Unavailable``.
+    """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(state_dir)
         store = SqlStore.open(state.store)
         stack.push_async_callback(store.close)
+        sealer = await _sealer(store, state.path / FILE if secrets_key is None else secrets_key)
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
         token = await ensure_admin_token(state, store.access, clock.now_ms())
         endpoint = await make_transport(p2p).bind(
@@ -130,6 +141,8 @@ async def opened_control_plane(
             registry=store.registry,
             access=store.access,
             schedules=store.schedules,
+            secrets=store.secrets,
+            sealer=sealer,
             events=store.events,
             blobs=blobs,
             disk=disk,
@@ -144,6 +157,7 @@ async def opened_control_plane(
             schedules=store.schedules,
             blobs=blobs,
             events=store.events,
+            secrets=store.secrets,
         )
         services = plane.services
         keys_gone = services.submitter.deleted_before
@@ -154,6 +168,14 @@ async def opened_control_plane(
         yield RunningControlPlane(
             url=plane.api_url, token=token, endpoint=endpoint, registry=store.registry, plane=plane
         )
+
+
+async def _sealer(store: SqlStore, file: Path) -> AesGcmSealer:
+    needed = bool(await store.secrets.page(None, 1))
+    keys, lost = await asyncio.to_thread(partial(read_keys, file, token_bytes, needed=needed))
+    sealer = AesGcmSealer(keys)
+    await open_with(store.secrets, sealer, lost, str(file))
+    return sealer
 
 
 def _policy(keep: KeepConfig) -> RetentionPolicy:

@@ -11,7 +11,8 @@ from mvm_ci.adapters.wasm.compiler import ChildCompiler
 from mvm_ci.config.processes import GuestConfig, WorkerConfig
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.network import NetworkPolicy
-from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.engine.pool import EnginePool
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ArtifactFiles,
@@ -118,13 +119,10 @@ class _Engines:
         policy = NetworkPolicy(
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
-        http = GuestHttpClient(policy, before_send=lease.wait_valid)
+        directory = await asyncio.to_thread(_made, self._settings.state_dir / "runners")
+        http = GuestHttpClient(policy, before_send=lease.wait_valid, spool=directory)
         return EnginePool(
-            PoolSettings(
-                worker=self._settings.name,
-                directory=await asyncio.to_thread(_made, self._settings.state_dir / "runners"),
-                slots=self._guests.slots,
-            ),
+            PoolSettings(worker=self._settings.name, directory=directory, slots=self._guests.slots),
             journal=journal,
             plane=plane,
             lease=lease,

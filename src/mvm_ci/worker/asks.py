@@ -4,10 +4,18 @@ There is one for the life of the process: after a reconnect what is not answered
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Final
 
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.mail import WAIT_FOR_MAIL
 from mvm_ci.wire.messages import Ask, FromWorker, Tell
+
+ASKING: Final = 2
+"""The first version of the protocol that has questions."""
+_UNSUPPORTED: Final = (
+    b'{"error":{"kind":"unsupported","message":"the control plane is older than this worker"}}'
+)
 
 
 class Asks:
@@ -15,26 +23,32 @@ class Asks:
 
     def __init__(self, post: Callable[[FromWorker], None]) -> None:
         self._post = post
+        self._understood = True
         self._number = 0
         self._unanswered: dict[int, tuple[Ask, asyncio.Future[bytes]]] = {}
 
     async def ask(self, placed: Placed, name: str, key: str, argument: bytes) -> bytes:
+        if not self._understood and name != WAIT_FOR_MAIL:
+            return _UNSUPPORTED
         self._number += 1
         question = Ask(self._number, placed, name, key, argument)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._unanswered[question.number] = (question, answer)
-        self._post(question)
+        if self._understood:
+            self._post(question)
         try:
             return await answer
         finally:
             del self._unanswered[question.number]
 
     def tell(self, placed: Placed, name: str, argument: bytes) -> None:
-        self._post(Tell(placed, name, argument))
+        if self._understood:
+            self._post(Tell(placed, name, argument))
 
-    def unanswered(self) -> Iterable[Ask]:
-        """What is to be asked on a new connection, oldest first."""
-        return [question for question, _ in self._unanswered.values()]
+    def spoken(self, protocol: int) -> list[Ask]:
+        """A connection stands that speaks ``protocol``: what is to be asked on it, oldest first."""
+        self._understood = protocol >= ASKING
+        return [question for question, _ in self._unanswered.values()] if self._understood else []
 
     def answered(self, number: int, answer: bytes) -> None:
         """The answer to a question, if somebody still waits for it."""

@@ -11,7 +11,7 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.ports.engine import Ended, Engine, Placement
-from mvm_ci.wire.messages import Assignment
+from mvm_ci.wire.messages import NO_DEADLINE, Assignment
 from mvm_ci.worker.holdings import Holdings
 
 log = structlog.get_logger()
@@ -45,11 +45,13 @@ class Intake:
             task = asyncio.create_task(self._place_later(item), name="fetch-journal")
             self._fetching[item.placed] = task
 
-    def stop(self, placements: Sequence[Placed]) -> None:
-        """Their jobs are being cancelled."""
+    def stop(self, placements: Sequence[Placed], *, cancel: bool) -> None:
+        """Their jobs are being cancelled, or paused."""
         for placed in placements:
             task = self._fetching.pop(placed, None)
-            if task is None:
+            if task is None and cancel:
+                self._engine.cancel(placed)
+            elif task is None:
                 self._engine.stop(placed)
             else:
                 task.cancel()
@@ -113,4 +115,12 @@ def _is_cut(item: Assignment) -> bool:
 
 
 def _placement(item: Assignment, journal: tuple[Segment, ...]) -> Placement:
-    return Placement(placed=item.placed, attempt=item.attempt, spec=item.spec, journal=journal)
+    left_ms = None if item.left_ms == NO_DEADLINE else item.left_ms
+    return Placement(
+        placed=item.placed,
+        attempt=item.attempt,
+        spec=item.spec,
+        journal=journal,
+        secrets=item.secrets,
+        left_ms=left_ms,
+    )

@@ -116,7 +116,7 @@ class Outbox:
         """A connection stands: all that is not answered goes out (again)."""
         self._wire = wire
         self._detached.clear()
-        self._messages = list(self.asks.unanswered())
+        self._messages = list(self.asks.spoken(wire.protocol))
         self._started = list(running)
         for batch in reversed(self._unanswered):
             self._queued.extendleft(reversed(batch))

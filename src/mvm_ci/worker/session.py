@@ -134,8 +134,8 @@ class Session:
                 self._renew(number, rest_ms)
             case m.Answered(number=number, answer=answer):
                 self._outbox.asks.answered(number, answer)
-            case m.Stop(placements=placements):
-                intake.stop(placements)
+            case m.Stop(placements=placements, cancel=cancel):
+                intake.stop(placements, cancel=cancel)
             case m.Drop(placements=placements):
                 intake.drop(placements)
             case m.Drain(running=running):

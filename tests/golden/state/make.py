@@ -20,26 +20,29 @@ from msgspec.structs import replace
 from mvm_ci.adapters.sql.database import APPLICATION_ID, FILE
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.domain.events import EventKind, pack
-from mvm_ci.domain.ids import Digest, Incarnation, SessionId, WorkerId
+from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId, WorkerId
 from mvm_ci.domain.job import JobState
 from mvm_ci.domain.level import Level
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.options import DEFAULT_OPTIONS, Idempotency
-from mvm_ci.domain.outcome import Completed
+from mvm_ci.domain.outcome import Completed, Released, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.schedule import Schedule
+from mvm_ci.domain.shown import Progress
 from mvm_ci.domain.tokens import token_id
 from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, AuditEntry, Namespace
 from mvm_ci.ports.catalogue import ModuleInfo, ModuleVersion
 from mvm_ci.ports.job_queue import Segment
 from mvm_ci.ports.registry import JoinToken, Worker, WorkerState
+from mvm_ci.ports.secrets import Sealed
 from tests.contract.jobs import FAILED, MODULE, NOW, SESSION, new_job, placed, reach, report
+from tests.contract.letters import GO, child_of, letter, promise
 
 HERE = Path(__file__).parent
 BLOB = BlobRef(Digest("6" * 64), 10_000)
-RETRIED, WITH_BLOBS, JOURNALED, TAGGED = 100, 101, 102, 103
+RETRIED, WITH_BLOBS, JOURNALED, TAGGED, PARENT, WITH_SECRETS = 100, 101, 102, 103, 104, 105
 """Jobs beside the one of each state, whose id is 1 more than the state's number."""
 
 
@@ -62,8 +65,12 @@ async def fill(store: SqlStore) -> None:
     options = replace(
         DEFAULT_OPTIONS, tags=("nightly",), metadata=(("k", "v"),), idempotency=Idempotency("key", b"r" * 16)
     )
+    options = replace(options, deadline_ms=NOW + 90_000)
     left = Level("default", "k", 0.5, NOW, NOW + 60_000)
     await queue.submit([new_job(TAGGED, session=SESSION, options=options)], [left])
+    await _fill_mail(store)
+    await queue.submit([new_job(WITH_SECRETS, secrets=("TOKEN",))])
+    await store.secrets.add_version(Sealed("default", "TOKEN", 1, b"sealed"), ("m",), NOW)
     await store.queues.pause(options.lane.namespace, options.lane.queue, NOW)
     for role in Role:
         key = role.value.ljust(64, "0")
@@ -127,6 +134,24 @@ async def fill(store: SqlStore) -> None:
     await store.artifacts.upload(DEFAULT_NAMESPACE, BLOB.digest, BLOB.size, NOW)
 
 
+async def _fill_mail(store: SqlStore) -> None:
+    """A family: one child has ended, the other has not; the parent took a letter and waits for more."""
+    queue, mail = store.queue, store.mail
+    await queue.submit([new_job(PARENT, session=SESSION)])
+    children = [new_job(PARENT + n, session=SESSION, options=child_of(PARENT)) for n in (1, 2)]
+    await queue.submit(children)
+    await queue.report([report(PARENT + 1, Completed(BLOB))], NOW)
+    await queue.report([report(PARENT + 2, Released())], NOW)
+    for key in ("first", "second"):
+        await mail.send(letter(PARENT, key=key))
+    first, _ = await mail.mail(JobId(PARENT), (GO,), 2)
+    await queue.append([(placed(PARENT), Segment(0, 1, b"took", (first.number,)))])
+    await mail.progress(placed(PARENT), Progress(text="half way", done=1, total=2))
+    await mail.open_promise(promise(job=PARENT))
+    waits = Suspended(NOW + 5_000, (f"child:{PARENT + 2}",))
+    await queue.report([report(PARENT, waits)], NOW)
+
+
 async def facts(store: SqlStore) -> dict[str, Any]:
     """What can be read of it, as every later version must read it, too."""
     queue, registry = store.queue, store.registry
@@ -138,6 +163,15 @@ async def facts(store: SqlStore) -> dict[str, Any]:
             for name in ("id", "created_ms", "attempt", "epoch", "session", "losses", "journal_length")
         }
         seen["tags"] = list(job.options.tags)
+        parent = job.options.parent
+        seen |= {
+            "parent": None if parent is None else [parent.job, parent.attempt],
+            "awaits": list(job.awaits),
+        }
+        seen["deadline_ms"] = job.options.deadline_ms
+        seen["progress"] = None if job.progress is None else job.progress.text
+        boxed = await store.mail.mail(job.id, (GO, f"child:{PARENT + 1}"), 10)
+        seen["mail"] = [[one.number, one.topic, _payload(one.body or b"")] for one in boxed]
         seen |= {name: getattr(job, name) for name in ("started_ms", "finished_ms", "wake_ms")}
         spec = job.spec
         jobs.append(
@@ -159,6 +193,7 @@ async def facts(store: SqlStore) -> dict[str, Any]:
     modules = [[one.digest, one.name, one.kind, list(one.allow_hosts)] for one in held]
     versions = [[one.name, one.version, one.digest] for one in await registry.names(DEFAULT_NAMESPACE)]
     tokens = [await store.access.token(role.value.ljust(64, "0")) for role in Role]
+    opened = await store.mail.promise("p")
     joins = [[one.id, one.digest, one.expires_ms, one.uses_left] for one in await registry.join_tokens()]
     return {
         "jobs": jobs,
@@ -167,6 +202,11 @@ async def facts(store: SqlStore) -> dict[str, Any]:
         "versions": versions,
         "api_tokens": [[one.name, one.role.value] for one in tokens if one is not None],
         "join_tokens": joins,
+        "promises": [] if opened is None else [[opened.id, opened.job, opened.label, opened.digest]],
+        "secrets": [
+            [one.name, one.version, list(one.modules)]
+            for one in await store.secrets.secrets(DEFAULT_NAMESPACE)
+        ],
         "levels": [list(level) for level in await queue.levels(NOW)],
         "uploads": await store.artifacts.held(DEFAULT_NAMESPACE, [BLOB.digest]),
     }

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
-from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.job import Durability, JobSpec, Placed
 from mvm_ci.domain.outcome import (
     Completed,
     Continued,
@@ -24,6 +24,7 @@ from mvm_ci.domain.outcome import (
     Suspended,
 )
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.wire import blobs, frames
 from mvm_ci.wire import messages as m
@@ -103,17 +104,31 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
             m.Assignment(Q, 1, JobSpec(module=DIGEST, input=BlobRef(DIGEST, 5000))),
         )
     ),
+    "assign-secrets": m.Assign(
+        (
+            m.Assignment(
+                Q,
+                1,
+                replace(SPEC, secrets=("TOKEN", "GONE")),
+                secrets=(SecretValue("TOKEN", 3, "pa\u00df", b"\x00key"), SecretValue("GONE", 0)),
+            ),
+        )
+    ),
     "appended": m.Appended((Append.DONE, Append.STALE, Append.GAP)),
     "recorded": m.Recorded((P, Q)),
     "beat": m.Beat(70_000),
     "beat-rest": m.Beat(70_001, 60_000),
     "stop": m.Stop((P,)),
+    "stop-cancel": m.Stop((P,), cancel=True),
     "drop": m.Drop((Q,)),
     "drain": m.Drain(),
     "drain-running": m.Drain(running=True),
     "ping": m.Ping(5),
     "answered": m.Answered(3, b'{"ok":null}'),
+    "assign-grace": m.Assign((m.Assignment(P, 2, replace(SPEC, cancel_grace_ms=10_000), (SEGMENT,), 6),)),
+    "assign-none": m.Assign((m.Assignment(Q, 1, replace(SPEC, durability=Durability.NONE)),)),
     "assign-journal": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6),)),
+    "assign-deadline": m.Assign((m.Assignment(P, 2, SPEC, (SEGMENT,), 6, (), 60_000),)),
     "assign-inputs": m.Assign((m.Assignment(P, 2, replace(SPEC, inputs=(INPUT,)), (SEGMENT,), 6),)),
 }
 REQUESTS: dict[str, blobs.BlobRequest] = {
@@ -134,7 +149,11 @@ SHORTER = frozenset(
     {
         "append",
         "assign",
+        "assign-grace",
+        "assign-none",
         "assign-journal",
+        "assign-secrets",
+        "stop",
         "ended-completed",
         "ended-others",
         "credit",

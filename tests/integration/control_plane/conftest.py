@@ -18,6 +18,8 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.queues import MemoryQueues
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
+from mvm_ci.adapters.sealing.aes_gcm import AesGcmSealer
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane.plane import ControlPlane
 from mvm_ci.control_plane.settings import ControlPlaneSettings
@@ -84,6 +86,7 @@ class Stand:
         self.access: Any = MemoryAccess()
         self.schedules: Any = MemoryScheduleStore()
         self.events: Any = MemoryEventLog()
+        self.secrets: Any = MemorySecretStore(self.queue._records)
         self.disk = RoomyDisk()
         self.figures: Any = MemoryFigures()
         self.blobs = MemoryBlobStore()
@@ -126,6 +129,8 @@ class Stand:
                 registry=self.registry,
                 access=self.access,
                 schedules=self.schedules,
+                secrets=self.secrets,
+                sealer=AesGcmSealer([b"k" * 32]),
                 events=self.events,
                 blobs=self.blobs,
                 disk=self.disk,
@@ -167,8 +172,10 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if getattr(request, "param", "memory") == "sqlite":
         store = await asyncio.to_thread(SqlStore.open, tmp_path / "store")
         stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
-        stand.access, stand.artifacts = store.access, store.artifacts
+        stand.mail, stand.access = store.mail, store.access
+        stand.artifacts = store.artifacts
         stand.schedules = store.schedules
+        stand.secrets = store.secrets
         stand.events = store.events
         stand.figures = store.figures
     await stand.prepare()

@@ -1,14 +1,17 @@
 """A worker whose every message a test writes itself."""
 
 import asyncio
+import json
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from mvm_ci import __version__
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.domain.ids import Incarnation
+from mvm_ci.domain.ids import Incarnation, format_job_id
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.mail import WAIT_FOR_MAIL, MailWait, decode_mail, encode_wait
 from mvm_ci.domain.outcome import Completed, Outcome
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.entries import FORMAT_VERSION
@@ -48,6 +51,8 @@ class ScriptedWorker:
         self._ticket = ticket
         self._frames = from_control_plane()
         self._beats = 0
+        self._asked = 0
+        self.attempts: dict[Placed, int] = {}
 
     async def dial(self) -> None:
         """A connection and its first stream, without a word."""
@@ -113,6 +118,7 @@ class ScriptedWorker:
         items: list[m.Assignment] = []
         while len(items) < count:
             items += (await self.next(m.Assign)).items
+        self.attempts |= {item.placed: item.attempt for item in items}
         return items
 
     async def end(
@@ -126,6 +132,35 @@ class ScriptedWorker:
         ended = m.Ended(tuple(m.EndedItem(i.placed, outcome or Completed(b'"done"'), tail) for i in items))
         await self.send(ended, *([m.Credit(credit)] if credit else []))
         return await self.next(m.Recorded)
+
+    async def ask(
+        self, placed: Placed, name: str, argument: Any = None, *, call: int = 0, key: str | None = None
+    ) -> Any:
+        """What the control plane answers to a guest's call; ``call`` numbers those of one attempt."""
+        await self.send(self.question(placed, name, argument, call=call, key=key))
+        return await self.answered()
+
+    def question(
+        self, placed: Placed, name: str, argument: Any = None, *, call: int = 0, key: str | None = None
+    ) -> m.Ask:
+        """The question of a guest, as its engine sends it."""
+        self._asked += 1
+        own = f"{format_job_id(placed.job)}-{self.attempts.get(placed, 1)}-{call}"
+        encoded = msgspec.json.encode({} if argument is None else argument)
+        return m.Ask(self._asked, placed, name, own if key is None else key, encoded)
+
+    async def answered(self) -> Any:
+        """The next answer."""
+        return json.loads((await self.next(m.Answered)).answer)
+
+    async def wait_for_mail(self, placed: Placed, *topics: str, at_once: bool = False) -> None:
+        """Its guest waits for mail: ``mail`` is what comes."""
+        self._asked += 1
+        await self.send(m.Ask(self._asked, placed, WAIT_FOR_MAIL, "", encode_wait(MailWait(topics, at_once))))
+
+    async def mail(self) -> list[tuple[str, Any]]:
+        """The next mail that comes for a guest."""
+        return [(one.topic, one.body) for one in decode_mail((await self.next(m.Answered)).answer)]
 
     async def append(self, placed: Placed, *segments: Segment) -> m.Appended:
         """Appends to a journal."""

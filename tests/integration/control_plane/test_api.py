@@ -268,9 +268,10 @@ async def test_logs_are_followed_across_attempts_workers_and_reconnects(
     assert seen == [(1, 1, "one"), (1, 3, "two"), (1, 5, "three"), (2, 1, "four"), (2, 2, "five")]
     rest = await api.get(f"/v1/jobs/{job['id']}/logs", params={"attempt": 1, "from": 4})
     assert [json.loads(line)["text"] for line in rest.text.splitlines()] == ["three", "four", "five"]
-    journal = (await api.get(f"/v1/jobs/{job['id']}/journal", params={"attempt": 1, "from": 4})).json()
-    assert (journal["length"], [entry["index"] for entry in journal["entries"]]) == (6, [4, 5])
-    assert journal["entries"][1]["fields"] == {"stream": "stdout", "text": "three", "at_ms": 7}
+    answer = await api.get(f"/v1/jobs/{job['id']}/journal", params={"attempt": 1, "from": 4})
+    journal = [json.loads(line) for line in answer.text.splitlines()]
+    assert [entry["index"] for entry in journal] == [4, 5]
+    assert journal[1]["fields"] == {"stream": "stdout", "text": "three", "at_ms": 7}
     assert len(stand.plane.services.waiters) == 0
 
 

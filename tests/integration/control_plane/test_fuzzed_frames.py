@@ -20,8 +20,10 @@ from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.sql.store import SqlStore
 from mvm_ci.control_plane import worker_link
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.domain.ids import Digest
+from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.mail import WAIT_FOR_MAIL, MailWait, encode_wait
+from mvm_ci.domain.outcome import Suspended
 from mvm_ci.domain.segment import Segment
 from mvm_ci.testing.clock import settle
 from mvm_ci.wire import blobs as w
@@ -47,7 +49,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     stand = Stand()
     stand.transport, stand.address = IrohTransport(), "127.0.0.1:0"
     stand.queue, stand.queues, stand.registry = store.queue, store.queues, store.registry
-    stand.access, stand.schedules = store.access, store.schedules
+    stand.mail, stand.access, stand.schedules = store.mail, store.access, store.schedules
     stand.events, stand.figures = store.events, store.figures
     await stand.prepare()
     await stand.start()
@@ -192,6 +194,56 @@ async def test_mutated_requests_for_blobs_end_their_own_connection_only(scene: S
     await scene.unharmed()
 
 
+ARGUMENTS = [
+    b'{"jobs":[{"module":"%s","input":1,"labels":{"who":"rogue"}}]}' % (b"a" * 64),
+    b'{"job":"j0000000000001"}',
+    b'{"to":"j0000000000001","type":"go","body":[1]}',
+    b'{"label":"x","digest":"%s"}' % (b"d" * 64),
+    b'{"metadata":{"k":"v","l":null}}',
+    b'{"text":"half","done":1,"total":2}',
+    encode_wait(MailWait(("message:go", "child:7"), at_once=True)),
+]
+NAMES = ["child.start", "child.cancel", "message.send", "promise.create", "job.metadata", WAIT_FOR_MAIL, "x"]
+
+
+def asked(chance: random.Random, placed: Placed, number: int) -> m.Ask | m.Tell:
+    """What the guest of a placement asks or says: any name with any argument, with mistakes in it."""
+    argument = bytearray(chance.choice(ARGUMENTS))
+    for _ in range(chance.randrange(4)):
+        argument[chance.randrange(len(argument))] = chance.choice(b'"{}[]0\\u\xff,:nd8')
+    if chance.random() < 0.2:
+        return m.Tell(placed, "progress", bytes(argument))
+    key = f"{format_job_id(placed.job)}-1-{number}"
+    return m.Ask(number, placed, chance.choice(NAMES), key, bytes(argument))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_whatever_a_guest_asks_is_answered_or_ends_its_own_connection(scene: Scene, seed: int) -> None:
+    chance = random.Random(seed)
+    labels = {"who": "rogue"}
+    await submit(scene.api, labels=labels)
+    await scene.bad.welcome(credit=1, labels=labels)
+    (item,) = await scene.bad.assigned()
+    for round_ in range(LINKS):
+        questions = [
+            asked(chance, item.placed, 20 * round_ + number) for number in range(chance.randint(1, 9))
+        ]
+        with suppress(Unavailable):
+            await scene.bad.send(*questions)
+            for _ in [one for one in questions if isinstance(one, m.Ask)]:
+                await scene.bad.next(m.Answered)
+        if scene.bad.connection.closed_by_peer() is not None:
+            assert (await scene.closed())[0] == m.CLOSE_PROTOCOL
+        await scene.bad.welcome(running=(item.placed,), labels=labels)
+        assert scene.bad.received == []
+    await scene.bad.end(item)
+    await scene.bad.send(m.Goodbye())
+    await scene.closed()
+    for job in (await scene.api.get("/v1/jobs", params={"state": "pending"})).json()["jobs"]:
+        await scene.api.post(f"/v1/jobs/{job['id']}/cancel")
+    await scene.unharmed()
+
+
 def wrong() -> Iterator[Any]:
     hello, credit = encode(HELLO), encode(m.Credit(1))
     yield pytest.param(False, END, "4294967295 bytes was announced", id="length-of-4-gib-first")
@@ -214,6 +266,11 @@ def wrong() -> Iterator[Any]:
     yield pytest.param(True, encode(m.Beat(1)), "no message", id="answer-instead-of-report")
     stray = m.Append((m.AppendItem(PLACED, Segment(-1, 0, b"")),))
     yield pytest.param(True, encode(stray), "a segment of 0 entries", id="append-before-the-beginning")
+    taking = m.Append((m.AppendItem(PLACED, Segment(0, 1, b"", (1, 2, 3))),))
+    yield pytest.param(True, encode(taking), "1 entries that take 3 pieces", id="append-takes-too-much")
+    waits = m.Ended((m.EndedItem(PLACED, Suspended(1, ("x" * 999,)), None),))
+    yield pytest.param(True, encode(waits), "for 1 topics", id="topic-too-long")
+    yield pytest.param(True, encode(m.Answered(1, b"")), "no message", id="answer-without-question")
 
 
 @pytest.mark.parametrize(("greeted", "data", "words"), [*wrong()])

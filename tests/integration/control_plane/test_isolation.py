@@ -30,12 +30,16 @@ OWN: Final = {
     ("POST", "/v1/queues/{name}/pause"): "a queue of that name in one's own namespace",
     ("POST", "/v1/queues/{name}/resume"): "the same",
     ("PUT", "/v1/modules/names/{name}/versions/{version}"): "publishes one's own module under that name",
+    ("PUT", "/v1/secrets/{name}"): "makes one's own secret of that name",
 }
 """Routes that act on an object of the caller's of the same name."""
 BODIES: Final[dict[tuple[str, str], Any]] = {
     ("PUT", "/v1/schedules/{name}"): {"when": "0 5 * * *", "job": {"module": MODULE}},
     ("POST", "/v1/schedules/{name}/backfill"): {"from_ms": 0, "to_ms": 86_400_000},
     ("PUT", "/v1/modules/names/{name}/versions/{version}"): {"digest": MODULE},
+    ("PUT", "/v1/secrets/{name}"): {"value": "one's own"},
+    ("POST", "/v1/secrets/{name}/rotate"): {"value": "another's"},
+    ("PUT", "/v1/secrets/{name}/modules"): {"modules": ["*"]},
     ("POST", "/v1/tokens"): {"name": "own", "role": "viewer"},
 }
 AT_ONCE: Final = {"/v1/jobs/{id}/wait": {"timeout_s": 0}, "/v1/events": {"follow": 0, "after": 0}}
@@ -53,12 +57,12 @@ class Other:
 
     async def state(self) -> list[Any]:
         """All of it, as its own administrator sees it."""
-        paths = ["/v1/jobs", "/v1/schedules", "/v1/queues", "/v1/audit?namespace=default"]
+        paths = ["/v1/jobs", "/v1/schedules", "/v1/secrets", "/v1/queues", "/v1/audit?namespace=default"]
         paths += ["/v1/modules", "/v1/modules/names", f"/v1/modules/names/{MARK}/versions"]
         paths += [
             f"/v1/jobs/{job}/{part}" for job in self.jobs for part in ("", "journal", "explain", "artifacts")
         ]
-        seen = [(await self.api.get(path.rstrip("/"))).json() for path in paths]
+        seen = [(await self.api.get(path.rstrip("/"))).text for path in paths]
         tokens = (await self.api.get("/v1/tokens")).json()["tokens"]
         return [*seen, [token for token in tokens if token["name"] == MARK]]
 
@@ -89,6 +93,8 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
     await worker.end(item, tail=tail)
     made.append(await api.post("/v1/jobs", json={"jobs": [request]}))
     jobs = [answer.json()["jobs"][0]["id"] for answer in made]
+    secret = {"value": MARK, "modules": [MARK]}
+    assert (await api.put(f"/v1/secrets/{MARK}", json=secret)).status_code == 200
     put = await api.put(f"/v1/schedules/{MARK}", json={"when": "0 4 * * *", "job": request})
     assert put.status_code == 200, put.text
     assert (await api.post(f"/v1/queues/{MARK}/pause")).status_code == 200
@@ -99,6 +105,7 @@ async def filled(stand: Stand, api: httpx.AsyncClient) -> Other:
         {
             "schedules": MARK,
             "queues": MARK,
+            "secrets": MARK,
             "modules": MARK,
             "artifacts": MARK,
             "namespaces": "default",
@@ -116,9 +123,13 @@ def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
     path = route.path.replace("{digest}", UPLOADED if kind == "artifacts" else HIDDEN)
     path = path.replace("/artifacts/{name}", f"/artifacts/{MARK}")
     paths = [re.sub(r"{\w+}", name, path) for name in names]
+    if route.path == "/v1/messages":
+        return [(route.path, {"to": to, "body": MARK}) for to in (*other.jobs, MARK)]
     if route.path == "/v1/jobs" and route.method == "POST":
         after = [{"job": job} for job in other.jobs]
         return [("/v1/jobs", {"jobs": [{"module": MODULE, "after": after}]})]
+    if route.path == "/v1/messages":
+        return [(route.path, {"to": to}) for to in (*other.jobs, MARK)]
     if route.body is not None and kind == "jobs":
         filters: list[dict[str, Any]] = [{"ids": other.jobs}, {"filter": {}}, {"filter": {"queue": MARK}}]
         return [(route.path, {**which, "dry_run": dry}) for which in filters for dry in (True, False)]
@@ -161,8 +172,10 @@ def key(route: Route) -> tuple[str, str]:
 
 def hidden(route: Route) -> bool:
     """Whether the route asks for something that only the other namespace has."""
-    if route.path == "/v1/jobs":
+    if route.path in {"/v1/jobs", "/v1/messages"}:
         return route.method == "POST"
+    if route.path == "/v1/messages":
+        return True
     return "{" in route.path and route.path not in SHARED and key(route) not in OWN
 
 

@@ -66,6 +66,9 @@ class FakeGuest:
     def bug(self, host: HostCalls) -> None:
         raise RuntimeError("not a guest's error")
 
+    def starve(self, host: HostCalls) -> None:
+        raise MemoryError
+
     async def http(self, host: HostCalls, method: str, url: str, body: str = "") -> Any:
         idempotent = method in ("GET", "HEAD")
         answer = await host.http(HttpRequest(method, url, (), body.encode(), 5000, idempotent))
@@ -84,9 +87,6 @@ class FakeGuest:
             return [answer.status, len(body) if isinstance(body, bytes) else [body.digest, body.size]]
         return [answer.kind, answer.message]
 
-    async def call(self, host: HostCalls, name: str, argument: Any) -> Any:
-        return json.loads(await host.call(name, json.dumps(argument).encode()))
-
     async def write(self, host: HostCalls, name: str, text: str, repeat: int = 1, times: int = 1) -> Any:
         for _ in range(times):
             said = await host.write_artifact(name, (text * repeat).encode())
@@ -98,8 +98,39 @@ class FakeGuest:
         data, said = await host.read_artifact(digest, offset, size)
         return data.decode() if said is None else json.loads(said)
 
+    async def call(self, host: HostCalls, name: str, argument: Any) -> Any:
+        return json.loads(await host.call(name, json.dumps(argument).encode()))
+
+    async def wait(self, host: HostCalls, topic: str, timeout_s: float | None = None) -> Any:
+        """The contents of mail about ``topic``; None: it took too long."""
+        answer = await self.call(host, "wait", {"topics": [topic], "timeout_s": timeout_s})
+        return answer["ok"] and answer["ok"]["value"]
+
+    async def secret(self, host: HostCalls, name: str) -> str:
+        """A secret, or why not."""
+        answer = json.loads(await host.call("secret.get", json.dumps({"name": name}).encode()))
+        return str(answer["ok"] if "ok" in answer else answer["error"]["kind"])
+
+    async def send_secret(self, host: HostCalls, name: str) -> Any:
+        """Sends a secret; what came back."""
+        token = await self.secret(host, name)
+        answer = await host.http(
+            HttpRequest("POST", "http://a/", (("x", token),), token.encode(), 5000, False)
+        )
+        assert isinstance(answer, HttpResponse)
+        assert isinstance(answer.body, bytes)
+        return [len(answer.body), answer.body[:20].decode()]
+
     async def sleep(self, host: HostCalls, ms: int) -> None:
         await host.sleep_for(ms * 1_000_000)
+
+    async def check(self, host: HostCalls) -> str:
+        """Learns of a cancellation."""
+        return (await host.call("job.check", b"{}")).decode()
+
+    async def receive(self, host: HostCalls) -> str:
+        """Waits for a message."""
+        return (await host.call("wait", b'{"topics": ["message:go"]}')).decode()
 
     async def spin(self, host: HostCalls, ms: int = 1 << 30) -> None:
         """Computes, and gives way at the end of each slice."""

@@ -11,10 +11,12 @@ from mvm_ci.domain.errors import BadModule, NotFound, Unavailable
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.mail import WAIT_FOR_MAIL, Mail, MailWait, decode_wait, encode_mail
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Append, Segment
-from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.engine.pool import EnginePool
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Entry
 from mvm_ci.ports.engine import Ended, NotKept, Placement
@@ -66,16 +68,59 @@ class Journal:
 
 
 class Plane:
-    """A control plane that answers what a test says, and keeps what it was asked and told."""
+    """A control plane that answers what a test says, and keeps what it was asked and told. Mail waits with it
+    until the journal has taken it.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
         self.asked: list[tuple[Placed, str, str, bytes]] = []
         self.told: list[tuple[Placed, str, bytes]] = []
         self.answers: dict[str, asyncio.Future[bytes]] = {}
+        self.waiting = 0
+        """Guests that wait for mail just now."""
+        self._journal = journal
+        self._mail: dict[JobId, list[Mail]] = defaultdict(list)
+        self._changed = asyncio.Event()
 
     async def ask(self, placed: Placed, name: str, key: str, argument: bytes) -> bytes:
         self.asked.append((placed, name, key, argument))
-        return await self.answers.setdefault(name, asyncio.get_running_loop().create_future())
+        self._tell()
+        if name == WAIT_FOR_MAIL:
+            return await self._wait(placed.job, decode_wait(argument))
+        answer = self.answers.setdefault(name, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(answer)
+
+    def send(self, job: int, topic: str, body: Payload) -> None:
+        """Mail comes."""
+        box = self._mail[JobId(job)]
+        box.append(Mail(len(box) + 1, topic, body))
+        self._tell()
+
+    async def until_waiting(self, count: int) -> None:
+        """Returns when so many guests wait for mail."""
+        async with asyncio.timeout(30):
+            while self.waiting != count:
+                await self._changed.wait()
+
+    async def _wait(self, job: JobId, wait: MailWait) -> bytes:
+        self.waiting += not wait.at_once
+        try:
+            while not ((there := self._there(job, wait.topics)) or wait.at_once):
+                self._tell()
+                await self._changed.wait()
+            return encode_mail(there)
+        finally:
+            self.waiting -= not wait.at_once
+            self._tell()
+
+    def _there(self, job: JobId, topics: Sequence[str]) -> list[Mail]:
+        taken = {number for segment in self._journal.segments[job] for number in segment.taken}
+        return [mail for mail in self._mail[job] if mail.topic in topics and mail.number not in taken]
+
+    def _tell(self) -> None:
+        """Whoever waits for a change looks again."""
+        before, self._changed = self._changed, asyncio.Event()
+        before.set()
 
     def tell(self, placed: Placed, name: str, argument: bytes) -> None:
         self.told.append((placed, name, argument))
@@ -297,12 +342,13 @@ class World:
         slots: int = 1,
         runtime: str = FAKE_RUNTIME,
         payloads: Payloads | None = None,
+        suspend_after_ms: int = 60_000,
     ) -> None:
         code = directory / "code"
         code.touch()
         self.directory = directory
         self.journal = Journal()
-        self.plane = Plane()
+        self.plane = Plane(self.journal)
         self.lease = Lease()
         self.payloads = payloads or Payloads(code)
         self.artifacts = Artifacts(directory)
@@ -313,7 +359,7 @@ class World:
                 worker="test",
                 directory=directory,
                 slots=slots,
-                suspend_after_ms=60_000,
+                suspend_after_ms=suspend_after_ms,
                 runtime=runtime,
             ),
             journal=self.journal,
@@ -355,10 +401,17 @@ class World:
 
 @contextlib.asynccontextmanager
 async def running(
-    directory: Path, *, slots: int = 1, runtime: str = FAKE_RUNTIME, payloads: Payloads | None = None
+    directory: Path,
+    *,
+    slots: int = 1,
+    runtime: str = FAKE_RUNTIME,
+    payloads: Payloads | None = None,
+    suspend_after_ms: int = 60_000,
 ) -> AsyncIterator[World]:
     """A started world, closed at the end."""
-    world = World(directory, slots=slots, runtime=runtime, payloads=payloads)
+    world = World(
+        directory, slots=slots, runtime=runtime, payloads=payloads, suspend_after_ms=suspend_after_ms
+    )
     try:
         await world.pool.start()
         yield world

@@ -12,7 +12,7 @@ from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Stopped
-from mvm_ci.engine.pool import DEFAULT_RUNTIME
+from mvm_ci.engine.settings import DEFAULT_RUNTIME
 from mvm_ci.ports.guest import CompiledModule
 from tests.integration.engine.fakes import Payloads, World, running
 

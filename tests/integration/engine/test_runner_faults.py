@@ -19,8 +19,9 @@ from mvm_ci.domain.outcome import Completed, Failed, FailureKind, Released, Stop
 from mvm_ci.domain.segment import Append
 from mvm_ci.engine import crew
 from mvm_ci.engine.messages import FromRunner, Here
-from mvm_ci.engine.pool import EnginePool, PoolSettings
+from mvm_ci.engine.pool import EnginePool
 from mvm_ci.engine.runner_process import RunnerProcess
+from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.journal.entries import Slept
 from tests.integration.engine.fake_guests import script
 from tests.integration.engine.fakes import (
@@ -364,7 +365,7 @@ async def test_runners_that_cannot_start_are_reported(tmp_path: Path) -> None:
     pool = EnginePool(
         PoolSettings(worker="w", directory=tmp_path, slots=1, runtime="no.such.module:thing"),
         journal=Journal(),
-        plane=Plane(),
+        plane=Plane(Journal()),
         lease=Lease(),
         payloads=Payloads(tmp_path),
         artifacts=Artifacts(tmp_path),

@@ -51,6 +51,12 @@ def probe(load: Load) -> OnlyGuest:
 
 
 @pytest.fixture(scope="session")
+def filer(load: Load) -> OnlyGuest:
+    """The C guest for tests of files, ``guest/tests/files.c``."""
+    return load(build_c(GUESTS / "tests" / "files.c"))
+
+
+@pytest.fixture(scope="session")
 def command(load: Load) -> OnlyGuest:
     flags = tuple(flag for flag in FLAGS if not flag.startswith("-mexec-model"))
     return load(build_c(GUESTS / "tests" / "command.c", flags))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResult
+from mvm_ci.files.system import FileSystem
 from mvm_ci.ports.guest import Guest, GuestLimits, HostCalls
 from mvm_ci.ports.immediate import at_once
 
@@ -21,6 +22,7 @@ class FakeHost:
         on_call: Callable[[str], None] | None = None,
         give_way: Callable[[], None] | None = None,
     ) -> None:
+        self.files = FileSystem()
         self.calls: list[tuple[str, object]] = []
         self.requests: list[HttpRequest] = []
         self.artifacts: dict[str, bytes] = {}

@@ -2,6 +2,10 @@
 
 import asyncio
 import hashlib
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ import wasmtime
 from guest.build_c import build_c
 from mvm_ci.adapters.wasm.compiler import ChildCompiler, CompileLimits
 from mvm_ci.adapters.wasm.runtime import WasmRuntime
-from mvm_ci.domain.errors import BadModule, Misconfigured, NotFound
+from mvm_ci.domain.errors import BadModule, Misconfigured, NotFound, Unavailable
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import CompiledModule, GuestFailed, GuestLimits, ModuleKind
 from mvm_ci.ports.immediate import at_once
@@ -107,6 +111,24 @@ def test_limits_of_compiling(tmp_path: Path) -> None:
             tmp_path,
             CompileLimits(memory_bytes=20 << 20),
         )
+
+
+def test_a_compiler_that_is_killed_is_not_the_module_s_fault(tmp_path: Path) -> None:
+    body = "(local i32) " + "local.get 0 i32.const 1 i32.add local.set 0 " * 400
+    functions = "".join(f'(func (export "f{n}") {body})' for n in range(1_500))
+    run = '(func (export "run") (result i32) i32.const 0)'
+    children = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
+
+    def kill() -> None:
+        while not (found := children.read_text().split()):
+            time.sleep(0.001)
+        os.kill(int(found[0]), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(Unavailable, match="killed"):
+        compile_text(f"(module {run} {MEMORY} {functions})", tmp_path)
+    killer.join()
 
 
 def test_a_cache_that_others_can_write(tmp_path: Path) -> None:

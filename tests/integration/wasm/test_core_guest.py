@@ -52,7 +52,7 @@ def test_output_streams_and_split_characters(probe: OnlyGuest) -> None:
     assert host.text("log") == "hä end ��"
 
 
-def test_there_are_no_files_arguments_or_environment(probe: OnlyGuest) -> None:
+def test_there_are_no_arguments_no_environment_and_no_files_of_the_host(probe: OnlyGuest) -> None:
     assert run(probe, b"e") == b"refused 1 eof none"
 
 

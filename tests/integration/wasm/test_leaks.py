@@ -71,6 +71,12 @@ PYTHON: dict[str, Callable[[OnlyGuest], None]] = {
         guest, job("effects"), FakeHost(raises={"wall_clock_ns": Left("x")}), Unwind
     ),
     "is dropped": lambda guest: dropped(guest, job("sleep", 5)),
+    "writes": lambda guest: ends(guest, job("writes", 1_000_000), FakeHost()),
+}
+FILES: dict[str, Callable[[OnlyGuest], None]] = {
+    "returns": lambda guest: ends(guest, b"ordinary", FakeHost()),
+    "leaves all open": lambda guest: ends(guest, b"\n".join([b"open 3 0 x 1 66 0"] * 100), FakeHost()),
+    "is dropped": lambda guest: dropped(guest, b"sleeps"),
 }
 
 
@@ -78,6 +84,11 @@ PYTHON: dict[str, Callable[[OnlyGuest], None]] = {
 def test_a_core_guest_leaves_nothing(probe: OnlyGuest, way: str) -> None:
     # A store, a fiber or a trap with its frames is more than 1 KB in each run.
     assert grown_kb(lambda: CORE[way](probe), warm=500, count=2_000) < 2_000
+
+
+@pytest.mark.parametrize("way", FILES)
+def test_files_leave_nothing(filer: OnlyGuest, way: str) -> None:
+    assert grown_kb(lambda: FILES[way](filer), warm=50, count=200) < 1_000
 
 
 @pytest.mark.parametrize("way", PYTHON)

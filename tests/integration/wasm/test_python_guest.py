@@ -36,6 +36,19 @@ def test_effects_are_the_hosts(everything: OnlyGuest) -> None:
     assert all(size <= 256 for name, size in host.calls if name == "random" and isinstance(size, int))
 
 
+def test_a_start_asks_for_randomness_once(everything: OnlyGuest) -> None:
+    host = FakeHost()
+    call(everything, "echo", host=host)
+    assert host.calls == [("random", 32)]
+
+
+def test_the_random_module_is_whole_again_after_the_start(everything: OnlyGuest) -> None:
+    said = call(everything, "seeds")
+    assert said["function"] == "Random.seed"
+    assert said["again"] == said["first"]
+    assert said["fresh"] != said["first"]
+
+
 def test_the_same_answers_give_the_same_run(everything: OnlyGuest) -> None:
     first, second = FakeHost(), FakeHost()
     assert call(everything, "effects", host=first) == call(everything, "effects", host=second)
@@ -70,13 +83,19 @@ def test_sleep_is_durable_and_takes_no_time(everything: OnlyGuest) -> None:
     assert [name for name in host.names() if name.startswith("sleep")] == ["sleep_until"]
 
 
+def test_it_sleeps_as_often_as_it_likes(everything: OnlyGuest) -> None:
+    host = FakeHost()
+    assert call(everything, "naps", 1_000, host=host) == 1_000
+    assert host.names().count("sleep_until") == 1_000
+
+
 def test_print_is_one_call_a_line(everything: OnlyGuest) -> None:
     host = FakeHost()
     call(everything, "prints", host=host)
     assert host.logs == [("stdout", "one line\n"), ("stderr", "grüße\n"), ("stdout", "no end!")]
 
 
-def test_there_are_no_files_sockets_or_environment(everything: OnlyGuest) -> None:
+def test_there_are_no_sockets_no_environment_and_no_files_of_the_host(everything: OnlyGuest) -> None:
     assert call(everything, "files") == [["FileNotFoundError", "FileNotFoundError"], {}, ""]
     assert call(everything, "sockets") == "gaierror"
 
@@ -249,7 +268,8 @@ def test_replaced_functions_are_proven_at_start(everything: OnlyGuest, runtime: 
     """``load`` ran the self test; here the test itself is tested: with another version nothing arrives."""
     from wasmtime.component import Linker
 
-    from mvm_ci.adapters.wasm import overrides, self_test
+    from mvm_ci.adapters.wasm import self_test
+    from mvm_ci.adapters.wasm.component_host import WASI_VERSION
     from mvm_ci.adapters.wasm.current_run import CurrentRun
     from mvm_ci.adapters.wasm.engines import make_engine
     from mvm_ci.domain.errors import Misconfigured
@@ -258,6 +278,6 @@ def test_replaced_functions_are_proven_at_start(everything: OnlyGuest, runtime: 
     engine = make_engine(ModuleKind.COMPONENT)
     linker = Linker(engine)
     linker.add_wasip2()
-    assert overrides.WASI_VERSION
+    assert WASI_VERSION
     with pytest.raises(Misconfigured, match="not the expected version"):
         self_test.self_test(engine, linker, CurrentRun())

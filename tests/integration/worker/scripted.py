@@ -60,6 +60,7 @@ class FakeEngine:
         self.instant = instant
         self.placements: dict[Placed, Placement] = {}
         self.dropped: list[Placed] = []
+        self.cancelled: list[Placed] = []
         self.stopped: list[Placed] = []
         self.released = 0
         self.runners_left = 1
@@ -95,6 +96,10 @@ class FakeEngine:
         self.stopped.append(placed)
         if placed in self.placements:
             self.end(Stopped(), placed)
+
+    def cancel(self, placed: Placed) -> None:
+        self.cancelled.append(placed)
+        self.stop(placed)
 
     def drop(self, placements: Sequence[Placed]) -> None:
         self.dropped += placements
@@ -175,7 +180,7 @@ class Peer:
 
     async def welcome(self, *keep: Placed, session: int = 1) -> m.Hello:
         hello = await self.expect(m.Hello)
-        await self.send(m.Welcome(1, SessionId(session), LEASE_MS, HEARTBEAT_MS, "test", keep))
+        await self.send(m.Welcome(m.PROTOCOL, SessionId(session), LEASE_MS, HEARTBEAT_MS, "test", keep))
         return hello
 
 

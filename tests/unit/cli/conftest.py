@@ -17,6 +17,7 @@ from tests.unit.cli.fake_api import TOKEN, CommandLine, FakeApi
 @pytest.fixture(autouse=True)
 def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in [name for name in os.environ if name.startswith(("MVM_CI_", "CONTROL_PLANE_TICKET"))]:
         monkeypatch.delenv(name)
 

@@ -15,11 +15,14 @@ from tests.unit.cli.fake_api import DIGEST, JOB, OTHER_JOB, CommandLine, job_vie
 EVERY_OPTION = (
     *("--queue", "nightly", "--priority", "9", "--label", "gpu", "--label", "zone=eu"),
     *("--run-at", "2030-01-31T18:00:00+01:00", "--start-within", "10m", "--max-attempts", "4"),
+    *("--deadline", "2h"),
     *("--backoff", "2s", "--backoff-longest", "1m", "--backoff-factor", "3", "--retry-on", "error"),
     *("--tag", "a", "--tag", "b", "--meta", "team=web", "--fairness-key", "acme"),
     *("--concurrency-key", "db", "--concurrency-limit", "2", "--rate", "10/1m", "--excess", "cancel-older"),
+    *("--cancel-grace", "10s", "--durability", "none"),
     *("--after", JOB, "--after", f"{OTHER_JOB}:end", "--idempotency-key", "k", "--name", "n"),
     *("--artifact", f"data/in.csv=sha256:{'e' * 64}"),
+    *("--secret", "TOKEN", "--secret", "KEY"),
 )
 
 
@@ -46,15 +49,19 @@ def test_every_option_of_a_job_can_be_given(cli: CommandLine) -> None:
         labels={"gpu": "", "zone": "eu"},
         run_at_ms=1_896_109_200_000,
         start_within_s=600.0,
+        deadline_s=7_200.0,
         max_attempts=4,
         backoff=api.BackoffSpec(base_s=2.0, longest_s=60.0, factor=3.0, kinds=("error",)),
         tags=("a", "b"),
         metadata={"team": "web"},
         fairness_key="acme",
+        cancel_grace_s=10.0,
+        durability="none",
         concurrency=api.ConcurrencySpec(key="db", limit=2, starts=10, per_s=60.0, excess="cancel-older"),
         after=(api.AfterSpec(job=JOB), api.AfterSpec(job=OTHER_JOB, needs="end")),
         idempotency_key="k",
         inputs={"data/in.csv": "e" * 64},
+        secrets=("TOKEN", "KEY"),
     )
     assert asked(cli) == (expected,)
 

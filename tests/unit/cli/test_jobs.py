@@ -261,21 +261,6 @@ def test_cancel(cli: CommandLine, answer: str) -> None:
     assert json.loads(cli("job", "cancel", JOB, "--json").stdout)["jobs"] == [{"id": JOB, "change": answer}]
 
 
-def test_journal_reads_every_page(cli: CommandLine) -> None:
-    entries = [
-        api.JournalEntry(index=at, kind="slept", summary=f"entry {at}", epoch=1, place="one")
-        for at in range(3)
-    ]
-    pages = [
-        api.JournalView(job=JOB, attempt=2, length=3, entries=tuple(entries[:2])),
-        api.JournalView(job=JOB, attempt=2, length=3, entries=tuple(entries[2:])),
-    ]
-    cli.api.answer("GET", f"/v1/jobs/{JOB}/journal", *pages)
-    shown = json.loads(cli("job", "journal", JOB, "--json").stdout)
-    assert [entry["index"] for entry in shown["entries"]] == [0, 1, 2]
-    assert cli.api.requests[-1].query == {"from": ["2"], "limit": ["1000"], "attempt": ["2"]}
-
-
 def test_the_api_says_why(cli: CommandLine) -> None:
     cli.api.answer("GET", f"/v1/jobs/{JOB}", problem(404, "not-found", f"there is no job {JOB}"))
     result = cli("job", "show", JOB)

@@ -30,7 +30,8 @@ ALL = (*ROUTES, _OPENAPI)
 WITHOUT_A_METHOD = {"GET /v1/jobs/{id}/wait": "job(wait_s=...) is the same with another spelling"}
 MADE_OF_OTHERS = {"all_jobs", "close", "upload"}
 """Methods that are no route's."""
-STREAMS = {"logs", "events"}
+STREAMS = {"logs", "journal", "events"}
+NEVER_ENDING = {("logs", "wait"), ("journal", "wait"), ("events", "follow")}
 BYTES = b"bytes"
 """What routes answer that have no type."""
 ETAG = f'"{sha256(BYTES).hexdigest()}"'
@@ -112,7 +113,7 @@ def arguments(name: str) -> dict[str, Any]:
     del hints["return"]
     found = {parameter: sample(kind) for parameter, kind in hints.items()}
     # Neither ends by itself here.
-    return found | {key: False for key in found if (name, key) in {("logs", "wait"), ("events", "follow")}}
+    return found | {key: False for key in found if (name, key) in NEVER_ENDING}
 
 
 def call(name: str) -> tuple[Table, Any]:

@@ -10,6 +10,8 @@ from mvm_ci.control_plane.api.routes import Route
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain.role import Role
 
+TAKES_AWAY = {"/v1/jobs/{id}/module"}
+"""Routes that change nothing but hand out code."""
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "roles.md"
 
 
@@ -20,7 +22,7 @@ def named(route: Route) -> str:
 @pytest.mark.parametrize("route", ROUTES, ids=named)
 def test_what_changes_something_is_audited_and_needs_more_than_to_look(route: Route) -> None:
     if route.method == "GET":
-        assert route.audit is None
+        assert (route.audit is not None) == (route.path in TAKES_AWAY)
     else:
         # A promise is completed by whoever has its token: no caller that the log could name.
         if route.own_token:

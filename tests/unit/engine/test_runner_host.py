@@ -9,9 +9,12 @@ from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
+from mvm_ci.domain.mail import WAIT_FOR_MAIL, Mail, MailWait, encode_mail, encode_wait
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
 from mvm_ci.engine.messages import (
+    AskAnswer,
+    AskCall,
     Awake,
     BlobBytes,
     BlobStored,
@@ -31,6 +34,8 @@ from mvm_ci.ports.guest import CompiledModule
 NUMBER = 7
 CALL = NUMBER << 32
 REF = BlobRef(Digest("ab" * 32), 5)
+TOPICS = ("message:go",)
+LETTER = Mail(1, "message:go", b"1")
 GET = HttpRequest("GET", "http://a/", (), b"", 1000, idempotent=True)
 
 
@@ -133,6 +138,43 @@ def test_a_sleep_says_when_it_begins_and_ends(host: RunnerHost, outside: Outside
     outside.sleeping[0].give(None)
     end(sleep)
     assert outside.sent == [Sleeps(NUMBER), Awake(NUMBER)]
+
+
+def mail_call(number: int, *, at_once: bool) -> AskCall:
+    question = encode_wait(MailWait(TOPICS, at_once))
+    return AskCall(NUMBER, CALL + number, WAIT_FOR_MAIL, "", question)
+
+
+def test_mail_that_comes_in_time_ends_the_wait(host: RunnerHost, outside: Outside) -> None:
+    wait = host.mail(TOPICS, 1 << 62)
+    assert waits(wait) is outside.sleeping[0]
+    assert outside.sent == [mail_call(1, at_once=False)]
+    assert host.answered(AskAnswer(CALL + 1, encode_mail((LETTER,)))) is not None
+    assert end(wait) == (LETTER,)
+    assert outside.sleeping == []
+
+
+@pytest.mark.parametrize("there", [(), (LETTER,)])
+def test_when_the_time_is_over_it_takes_what_is_there(
+    host: RunnerHost, outside: Outside, there: tuple[Mail, ...]
+) -> None:
+    wait = host.mail(TOPICS, 1 << 62)
+    outside_time = waits(wait)
+    outside_time.give(None)
+    waits(wait)
+    assert outside.sent == [mail_call(1, at_once=False), mail_call(2, at_once=True)]
+    # The answer to the first question is of no interest any more: its mail comes with the second.
+    assert host.answered(AskAnswer(CALL + 1, encode_mail((LETTER,)))) is None
+    assert host.answered(AskAnswer(CALL + 2, encode_mail(there))) is not None
+    assert end(wait) == there
+
+
+def test_without_any_time_it_only_looks(host: RunnerHost, outside: Outside) -> None:
+    look = host.mail(TOPICS, 1)
+    waits(look)
+    assert (outside.sent, outside.sleeping) == ([mail_call(1, at_once=True)], [])
+    assert host.answered(AskAnswer(CALL + 1, encode_mail(()))) is not None
+    assert end(look) == ()
 
 
 def test_a_time_that_is_past_is_not_waited_for(host: RunnerHost, outside: Outside) -> None:

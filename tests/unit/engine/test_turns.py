@@ -228,6 +228,12 @@ def test_an_error_in_the_engine_costs_one_job(pool: Pool) -> None:
     assert said(outcomes[2]) == [2]
 
 
+def test_a_runner_without_memory_ends_whoever_s_turn_it_is(pool: Pool) -> None:
+    pool.give(script(["starve"]), script(["echo", 2]))
+    with pytest.raises(MemoryError):
+        pool.turns.serve()
+
+
 def test_machine_code_that_is_gone_is_said_to_be(pool: Pool) -> None:
     Path(pool.module.path).unlink()
     pool.give(script(["echo", 1]))

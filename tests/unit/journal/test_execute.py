@@ -84,7 +84,11 @@ def test_an_idempotent_request_leaves_after_all_entries_are_durable() -> None:
 
 
 def test_another_request_is_durable_before_and_after() -> None:
-    world, seen = World(), list[list[type]]()
+    def respond(_request: HttpRequest, _number: int) -> HttpResult:
+        seen.append(kinds(*world.journal))
+        return HttpResponse(200, "", (), b"")
+
+    world, seen = World(respond), list[list[type]]()
     host = FakeHost(world)
 
     def run(calls: Calls) -> None:
@@ -92,14 +96,16 @@ def test_another_request_is_durable_before_and_after() -> None:
         seen.append(kinds(*world.journal))
 
     result = go(host, run)
-    assert seen == [[Began, Placement, HttpIntent, HttpDone]]
+    assert seen == [[Began, Placement, HttpIntent], [Began, Placement, HttpIntent, HttpDone]]
     assert kinds(result.tail) == [Finished]
     assert host.flushes == 2
 
 
 def test_an_interrupted_request_is_known_to_be_before_the_guest_sees_it() -> None:
     class Dying(FakeHost):
-        async def http(self, request: HttpRequest, idempotency_key: str) -> HttpResult:
+        async def http(
+            self, request: HttpRequest, idempotency_key: str, *, whole: bool = False
+        ) -> HttpResult:
             raise Leave(None)
 
     world, seen = World(), list[list[type]]()

@@ -14,6 +14,7 @@ from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
 from mvm_ci.adapters.memory.retained import MemoryRetainedJobs
 from mvm_ci.adapters.memory.schedules import MemoryScheduleStore
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
 from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind, pack
@@ -54,6 +55,7 @@ class Rig:
         self.modules = Modules(self.registry, self.blobs, self.clock, always)
         self.schedules = MemoryScheduleStore()
         self.access = MemoryAccess()
+        self.secrets = MemorySecretStore(self.queue._records)
         self.keys_gone: list[JobId] = []
         stores = RetainedStores(
             jobs=jobs,
@@ -63,6 +65,7 @@ class Rig:
             schedules=self.schedules,
             blobs=self.blobs,
             events=self.events,
+            secrets=self.secrets,
         )
         self.retention = Retention(stores, self.modules, self.clock, policy, self.keys_gone.append)
         self._ids = 0

@@ -59,11 +59,11 @@ def test_a_stop_never_overtakes_its_assignment() -> None:
     placed = Placed(JobId(1), 1)
     item = Assignment(placed, 1, JobSpec(module=Digest("a" * 64), input=b""))
     seat.claiming += 1
-    seat.stop(placed)
+    seat.stop(placed, cancel=True)
     seat.assign([item], 0)
     seat.claimed()
-    seat.stop(placed)
-    assert link.sent == [Assign((item,)), Stop((placed,)), Stop((placed,))]
+    seat.stop(placed, cancel=False)
+    assert link.sent == [Assign((item,)), Stop((placed,), cancel=True), Stop((placed,))]
     assert seat.sent == 1
     assert seat.forget([placed, placed]) == [0]
 

@@ -9,6 +9,8 @@ from mvm_ci.adapters.blobs.memory import MemoryBlobStore
 from mvm_ci.adapters.memory.artifacts import MemoryArtifactStore
 from mvm_ci.adapters.memory.queue import MemoryJobQueue
 from mvm_ci.adapters.memory.registry import MemoryRegistry
+from mvm_ci.adapters.memory.secrets import MemorySecretStore
+from mvm_ci.adapters.sealing.aes_gcm import AesGcmSealer
 from mvm_ci.domain.errors import QueueFull, Unavailable
 from mvm_ci.domain.ids import Digest, JobId, SessionId, format_job_id
 from mvm_ci.domain.job import JobState, NewJob
@@ -18,6 +20,7 @@ from mvm_ci.lifecycle.backpressure import LOOK_MS, RECOUNT_MS, Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.submit import Submission, Submitter
 from mvm_ci.lifecycle.waiters import Waiters
 from mvm_ci.lifecycle.wake import Waker
@@ -64,7 +67,9 @@ class Rig:
         self.queue, self.clock, self.waiters = SlowQueue(), FakeClock(), Waiters()
         self.registry, self.link = MemoryRegistry(), RecordingLink()
         blobs, artifacts = MemoryBlobStore(), MemoryArtifactStore(self.queue)
-        self.dispatcher = Dispatcher(self.queue, self.clock)
+        sealer = AesGcmSealer([b"k" * 32])
+        self.secrets = Secrets(MemorySecretStore(self.queue._records), sealer, self.clock, bytes)
+        self.dispatcher = Dispatcher(self.queue, self.clock, self.secrets)
         waker = Waker(self.queue, self.clock, self.dispatcher.renewed)
         dependencies = Dependencies(self.queue, self.clock, self.dispatcher, waker, self.waiters)
         self.waiters.listen(dependencies)
@@ -87,6 +92,7 @@ class Rig:
             self.clock,
             {},
             dependencies.added,
+            secrets=self.secrets,
             artifacts=Artifacts(artifacts, self.queue, blobs, self.backpressure, self.clock),
         )
 

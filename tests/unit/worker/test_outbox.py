@@ -25,7 +25,7 @@ def placed(job: int) -> Placed:
 def connection() -> WorkerSession:
     wire = WorkerSession()
     wire.sent(m.Hello(1, 1, "", Incarnation("a" * 32), None, None, "", "", 1, 1))
-    wire.received(m.Welcome(1, SessionId(1), 2, 1, "", ()))
+    wire.received(m.Welcome(m.PROTOCOL, SessionId(1), 2, 1, "", ()))
     return wire
 
 

@@ -1,76 +1,100 @@
-"""``build``: from a job script to a WebAssembly component with its manifest."""
+"""``build``: from a job's source to a WebAssembly component with its manifest."""
 
 import hashlib
-import keyword
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from mvm_ci.adapters.componentize.analysis import RESERVED, Analysis, analyse
-from mvm_ci.adapters.componentize.script import read_manifest
+from mvm_ci.adapters.componentize.plan import Plan, make_plan, unusable
 from mvm_ci.domain.errors import BadInput, Misconfigured, Unavailable
 from mvm_ci.domain.module import Manifest, inspect, with_manifest
 
 _ENTRY: Final = "mvm_ci_entry"
 _BUILD_MODULE: Final = "mvm_ci_build"
+_RUNTIME: Final = ("mvm_ci_", "mvm_ci/")
 # The package has no __main__, and its script's place is known only to the installer.
 _COMPONENTIZE: Final = (
     "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
 )
+_OWN: Final = "python"
+_ENVIRONMENT: Final = "packages"
+_PACKAGES: Final = f"{_ENVIRONMENT}/lib/site-packages"
+_MOUNTED: Final = ("/0", "/1")
+"""Where the guest finds these two."""
 _TIME_LIMIT_S: Final = 300.0
 _COMPLAINT_CHARS: Final = 2_000
 
 
 class BuildReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished build. ``digest``: SHA-256 of the component, ``size`` in bytes, ``warnings`` begin with
-    file and line.
+    """A finished build. ``digest``: SHA-256 of the component, ``size`` in bytes, ``packages`` as
+    ``name==version``, ``warnings`` begin with file and line.
     """
 
     output: Path
     digest: str
     size: int
     manifest: Manifest
+    packages: tuple[str, ...]
     warnings: tuple[str, ...]
     cached: bool
 
 
-def build(source: Path, output: Path, *, cache: Path, time_limit_s: float = _TIME_LIMIT_S) -> BuildReport:
+def build(
+    source: Path,
+    output: Path,
+    *,
+    cache: Path,
+    relock: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+    time_limit_s: float = _TIME_LIMIT_S,
+) -> BuildReport:
     """Builds the job in ``source`` into the component ``output``; the same sources are built once for
     ``cache``.
 
-    Blocks for about ten seconds when it has to build, needs no network, and writes nothing but the two.
+    Blocks for about ten seconds when it has to build. Asks a package index only for packages that are not in
+    ``cache`` yet, and for the lock, which it writes if there is none, or if ``relock``. ``tell`` is given a
+    line whenever it does one of these.
+
     Raises ``BadInput`` with file and line for whatever is wrong with the job, ``Misconfigured`` if the
-    installation is not complete, ``Unavailable`` if the build took too long or a directory cannot be written.
+    installation is not complete, ``Unavailable`` if the build took too long, no index answered or a directory
+    cannot be written.
     """
-    analysis = analyse(source)
-    manifest = read_manifest(analysis.text, source)
-    job = _module_name(source)
-    staged = _staged(source, job, analysis)
+    plan = make_plan(source, cache, relock=relock, keep=True, tell=tell)
+    if plan.analysis.refusals:
+        raise BadInput(_refused(plan.analysis.refusals, source))
+    staged = _staged(plan)
     kept = cache / f"{_key(staged)}.wasm"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         cached = kept.exists()
         if not cached:
-            _build_into(kept, staged, manifest, analysis, time_limit_s)
+            _build_into(kept, staged, plan, time_limit_s)
         data = kept.read_bytes()
     except OSError as error:
-        raise Unavailable(f"{cache}: the build cache cannot be used: {error}") from error
+        raise unusable(cache, error) from error
     _write(output, data)
     return BuildReport(
         output=output,
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
-        manifest=manifest,
-        warnings=analysis.warnings,
+        manifest=plan.job.manifest,
+        packages=tuple(one.pin for one in plan.packages.wheels),
+        warnings=plan.analysis.warnings,
         cached=cached,
     )
+
+
+def _refused(refusals: tuple[str, ...], source: Path) -> str:
+    more = f" (and {len(refusals) - 1} more: mvm-ci build --check {source})" if len(refusals) > 1 else ""
+    return refusals[0] + more
 
 
 def guest_directory() -> Path:
@@ -82,33 +106,27 @@ def guest_directory() -> Path:
     raise Misconfigured("the runtime of Python guests is missing from this installation")
 
 
-def _module_name(source: Path) -> str:
-    """The name under which the job is imported: its file's, unless that cannot be a module's name or is
-    taken.
-    """
-    name = re.sub(r"\W", "_", source.stem)
-    if not name.isidentifier():
-        name = f"job_{name}"
-    if keyword.iskeyword(name) or name in sys.stdlib_module_names or name.startswith(RESERVED):
-        name = f"{name}_job" if not name.startswith(RESERVED) else f"job_{name}"
-    return name
-
-
-def _staged(source: Path, job: str, analysis: Analysis) -> dict[str, bytes]:
+def _staged(plan: Plan) -> dict[str, bytes]:
     """All files of the build, by their path in its directory."""
     guest = guest_directory()
-    staged = {f"python/{path.name}": path.read_bytes() for path in sorted((guest / "python").glob("*.py"))}
+    analysis, module = plan.analysis, plan.job.module
+    runtime = guest / "python"
+    staged = {
+        f"{_OWN}/{path.relative_to(runtime).as_posix()}": path.read_bytes()
+        for path in sorted(runtime.rglob("*.py"))
+    }
     staged["wit/world.wit"] = (guest / "wit" / "world.wit").read_bytes()
-    staged[f"python/{job}.py"] = source.read_bytes()
-    for path in analysis.files.values():
-        staged[f"python/{path.relative_to(source.parent).as_posix()}"] = path.read_bytes()
+    staged |= {f"{_OWN}/{path}": content for path, content in plan.files.items()}
+    staged |= {f"{_PACKAGES}/{path}": content for path, content in plan.packages.files.items()}
     lines = (
-        f"JOB = {job!r}",
+        f"JOB = {module!r}",
         f"MODULES = {analysis.modules!r}",
         f"OPTIONAL = {analysis.optional!r}",
-        f"SOURCES = {(job, *sorted(analysis.files))!r}",
+        f"SOURCES = {(module, *sorted(analysis.files))!r}",
+        f"DIRECTORIES = {_MOUNTED!r}",
     )
-    staged[f"python/{_BUILD_MODULE}.py"] = "\n".join([*lines, ""]).encode()
+    staged[f"{_OWN}/{_BUILD_MODULE}.py"] = "\n".join([*lines, ""]).encode()
+    staged["manifest.json"] = msgspec.json.encode(plan.job.manifest, order="deterministic")
     return staged
 
 
@@ -120,28 +138,28 @@ def _key(staged: dict[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _build_into(
-    kept: Path, staged: dict[str, bytes], manifest: Manifest, analysis: Analysis, time_limit_s: float
-) -> None:
+def _build_into(kept: Path, staged: dict[str, bytes], plan: Plan, time_limit_s: float) -> None:
     with tempfile.TemporaryDirectory(prefix="mvm-ci-build-") as directory:
         root = Path(directory)
         for path, content in staged.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(content)
+        (root / _PACKAGES).mkdir(parents=True, exist_ok=True)
         component = root / "component.wasm"
-        _componentize(root, component, analysis, time_limit_s)
-        data = with_manifest(component.read_bytes(), manifest)
+        _componentize(root, component, plan, time_limit_s)
+        data = with_manifest(component.read_bytes(), plan.job.manifest)
     inspect(data)
     partial = kept.with_suffix(f".{os.getpid()}.partial")
     partial.write_bytes(data)
     partial.replace(kept)
 
 
-def _componentize(root: Path, component: Path, analysis: Analysis, time_limit_s: float) -> None:
+def _componentize(root: Path, component: Path, plan: Plan, time_limit_s: float) -> None:
     command = [sys.executable, "-I", "-c", _COMPONENTIZE, "-q", "-d", "wit", "-w", "job", "componentize"]
-    command += ["-p", "python", _ENTRY, "-o", component.name]
-    # Without the environment no virtual environment is found, whose packages would be visible to the job.
+    command += ["-p", _OWN, _ENTRY, "-o", component.name]
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    # It gives the guest, to read and to write, the packages of a Python that it finds: let it find these.
+    environment["VIRTUAL_ENV"] = str(root / _ENVIRONMENT)
     try:
         done = subprocess.run(
             command,
@@ -155,21 +173,25 @@ def _componentize(root: Path, component: Path, analysis: Analysis, time_limit_s:
     except subprocess.TimeoutExpired:
         raise Unavailable(f"the build took more than {time_limit_s:.0f} s; it was stopped") from None
     if done.returncode != 0 or not component.is_file():
-        raise _failure((done.stdout + done.stderr).decode(errors="replace"), analysis)
+        raise _failure((done.stdout + done.stderr).decode(errors="replace"), plan)
 
 
-def _failure(text: str, analysis: Analysis) -> BadInput:
-    """Why the build failed: nearly always the job's own code, which is executed up to its end when it is
-    imported.
+def _failure(text: str, plan: Plan) -> BadInput:
+    """Why the build failed: nearly always the job's own code or that of its packages, which is executed up to
+    its end when it is imported.
     """
     missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
-    if missing is not None and missing[1] in analysis.places:
-        return BadInput(f"{analysis.places[missing[1]]}: there is no module {missing[1]} in a guest")
+    places = plan.analysis.places
+    if missing is not None and missing[1] in places:
+        return BadInput(f"{places[missing[1]]}: there is no module {missing[1]} in a guest")
     raised = re.findall(r"(?m)^\s*([\w.]+(?:Error|Exception|Exit|Interrupt)\b.*)$", text)
-    frames = re.findall(r'File "/\d+/([^"]+)", line (\d+)', text)
-    own = [f"{path}:{line}" for path, line in frames if not path.startswith("mvm_ci_")]
+    frames = re.findall(r'File "/(\d+)/([^"]+)", line (\d+)', text)
+    own = [f"{path}:{line}" for mount, path, line in frames if mount == "0" and not path.startswith(_RUNTIME)]
     if raised and own:
-        return BadInput(f"{own[-1]}: importing the job failed: {raised[-1].strip()}")
+        mount, path, line = frames[-1]
+        owner = plan.packages.owners.get(path) if mount == "1" else None
+        inside = f" (in {owner}, {path}:{line})" if owner is not None else ""
+        return BadInput(f"{own[-1]}: importing the job failed: {raised[-1].strip()}{inside}")
     return BadInput(f"componentize-py failed: {' '.join(text.split())[-_COMPLAINT_CHARS:]}")
 
 

@@ -4,7 +4,7 @@ is imported.
 
 import ast
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ _IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError", "Except
 
 class Import(msgspec.Struct, frozen=True):
     """One imported module. ``parts``: names taken from it, which may be modules. ``guarded``: a failure is
-    caught.
+    caught. ``certain``: carried out whenever its own module is imported, whatever the conditions.
     """
 
     module: str
@@ -22,6 +22,7 @@ class Import(msgspec.Struct, frozen=True):
     parts: tuple[str, ...]
     line: int
     guarded: bool
+    certain: bool
 
     def absolute(self, package: str) -> str:
         """Its full name when imported inside ``package``; empty if that is not possible."""
@@ -32,29 +33,46 @@ class Import(msgspec.Struct, frozen=True):
         return ".".join([part for part in [*above, self.module] if part]) if package else ""
 
 
+class _Way(NamedTuple):
+    guarded: bool
+    certain: bool
+
+
+_PLAIN: Final = _Way(guarded=False, certain=True)
+_GUARDED: Final = _Way(guarded=True, certain=False)
+
+
 class Scan(msgspec.Struct, kw_only=True):
     """What one module does. Names are resolved through its imports: ``from time import time as t`` gives
-    ``time.time``.
+    ``time.time``. ``module_names`` and ``module_calls``: used, and called, when the module is imported.
     """
 
     imports: list[Import] = []
     names: list[tuple[str, int]] = []
+    module_names: list[tuple[str, int]] = []
     module_calls: list[tuple[str, int]] = []
     bound: set[str] = set()
     entry: ast.FunctionDef | ast.AsyncFunctionDef | None = None
+    awaits: bool = False
 
 
 def scan(tree: ast.Module) -> Scan:
     """Walks ``tree``; blocks for type checkers and for being run as a script are left out."""
     scanned = Scan()
     aliases = _note_imports(tree, scanned)
-    for node, _ in _walk(tree, guarded=False):
+    for node, _ in _walk(tree):
         if isinstance(node, ast.Attribute | ast.Name):
             name = _resolve(node, aliases)
             if name is not None:
                 scanned.names.append((name, node.lineno))
+        elif isinstance(node, ast.AsyncFunctionDef):
+            scanned.awaits = True
     for statement in _at_import(tree):
         _note_binding(statement, scanned)
+        if isinstance(statement, ast.Attribute | ast.Name):
+            name = _resolve(statement, aliases)
+            if name is not None:
+                scanned.module_names.append((name, statement.lineno))
         if isinstance(statement, ast.Call):
             name = _resolve(statement.func, aliases)
             # A generator with a seed of its own is the same everywhere on purpose.
@@ -66,15 +84,17 @@ def scan(tree: ast.Module) -> Scan:
 def _note_imports(tree: ast.Module, scanned: Scan) -> dict[str, str]:
     """Notes the imports of ``tree``; the result is what the names they bind stand for."""
     aliases: dict[str, str] = {}
-    for node, guarded in _walk(tree, guarded=False):
+    for node, way in _walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                scanned.imports.append(Import(alias.name, 0, (), node.lineno, guarded))
+                scanned.imports.append(Import(alias.name, 0, (), node.lineno, way.guarded, way.certain))
                 top = alias.name.partition(".")[0]
                 aliases[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom):
             parts = tuple(alias.name for alias in node.names if alias.name != "*")
-            scanned.imports.append(Import(node.module or "", node.level, parts, node.lineno, guarded))
+            scanned.imports.append(
+                Import(node.module or "", node.level, parts, node.lineno, way.guarded, way.certain)
+            )
             if not node.level:
                 aliases.update(
                     (alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names
@@ -91,19 +111,24 @@ def _note_binding(node: ast.AST, scanned: Scan) -> None:
         scanned.bound.update(alias.asname or alias.name for alias in node.names)
 
 
-def _walk(node: ast.AST, *, guarded: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """All nodes below ``node``, and whether a failing import there would be caught."""
+def _walk(node: ast.AST, way: _Way = _PLAIN) -> Iterator[tuple[ast.AST, _Way]]:
+    """All nodes below ``node``, and how one gets there."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and _never_true(child.test):
             for other in child.orelse:
-                yield other, guarded
-                yield from _walk(other, guarded=guarded)
+                yield other, way
+                yield from _walk(other, way)
             continue
-        inside = guarded
+        inside = way
         if isinstance(node, ast.Try) and child in node.body:
-            inside = guarded or any(_catches_import_error(handler) for handler in node.handlers)
+            if any(_catches_import_error(handler.type) for handler in node.handlers):
+                inside = _GUARDED
+        elif isinstance(node, ast.With) and any(_suppresses(item.context_expr) for item in node.items):
+            inside = _GUARDED
+        elif not isinstance(node, ast.Module | ast.ClassDef):
+            inside = _Way(way.guarded, certain=False)
         yield child, inside
-        yield from _walk(child, guarded=inside)
+        yield from _walk(child, inside)
 
 
 def _at_import(node: ast.AST, *, top: bool = True) -> Iterator[ast.AST]:
@@ -135,9 +160,18 @@ def _never_true(test: ast.expr) -> bool:
     return name == "TYPE_CHECKING"
 
 
-def _catches_import_error(handler: ast.ExceptHandler) -> bool:
-    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+def _catches_import_error(caught: ast.expr | None) -> bool:
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _IMPORT_ERRORS) for kind in kinds)
+
+
+def _suppresses(manager: ast.expr) -> bool:
+    """``contextlib.suppress(ImportError)``."""
+    if not isinstance(manager, ast.Call):
+        return False
+    name = manager.func.attr if isinstance(manager.func, ast.Attribute) else manager.func
+    named = name == "suppress" or (isinstance(name, ast.Name) and name.id == "suppress")
+    return named and any(_catches_import_error(kind) for kind in manager.args)
 
 
 def _resolve(node: ast.expr, aliases: dict[str, str]) -> str | None:

@@ -7,16 +7,17 @@ name. Each hop has a connection of its own, so nothing is ever sent twice becaus
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
 import certifi
 
 from mvm_ci import __version__
 from mvm_ci.adapters.http.exchange import Answer, exchange
+from mvm_ci.adapters.http.resolver import SystemResolver
 from mvm_ci.adapters.http.target import Failed, Target, end_to_end, first_target, next_target
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.http import HttpFailure, HttpRequest
@@ -30,7 +31,7 @@ MAX_REDIRECTS: Final = 10
 _RESOLVE_S: Final = 10.0
 _CONNECT_S: Final = 10.0
 _MAX_ADDRESSES: Final = 32
-_CONNECTIONS: Final = 256
+MAX_REQUESTS: Final = 256
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, for a port. Raises ``OSError`` if there are none."""
@@ -40,8 +41,8 @@ class GuestHttpClient:
     """See the module's docstring.
 
     ``before_send``: awaited when a hop's connection stands and nothing was sent yet: the last moment to hold
-    it back. ``resolve`` and ``tls``: instead of the system's. At most 256 requests are under way; further
-    ones wait.
+    it back. ``resolve`` and ``tls``: instead of the system's. ``spool``: a directory for large bodies,
+    instead of the system's for temporary files. At most 256 requests are under way; further ones wait.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class GuestHttpClient:
         before_send: Callable[[], Awaitable[None]] | None = None,
         resolve: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
+        spool: Path | None = None,
     ) -> None:
         self._policy = policy
         self._before_send = before_send
-        self._resolve = resolve or _system_resolve
+        self._resolve = resolve or SystemResolver()
         self._tls = tls
-        self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._spool = spool
+        self._room = asyncio.Semaphore(MAX_REQUESTS)
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def fetch(
@@ -95,11 +98,16 @@ class GuestHttpClient:
     ) -> FetchedResponse:
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._hop(target, allow_hosts, sink)
-            following = next_target(target, answer.status, answer.header(b"location"))
+            try:
+                following = next_target(target, answer.status, answer.header(b"location"))
+            except Failed:
+                answer.body.close()
+                raise
             if following is None:
-                return FetchedResponse(
-                    status=answer.status, url=target.url, headers=end_to_end(answer.headers), body=answer.body
-                )
+                small, headers = answer.body.small(), end_to_end(answer.headers)
+                body = answer.body if small is None else small
+                return FetchedResponse(status=answer.status, url=target.url, headers=headers, body=body)
+            answer.body.close()
             target = following
         raise Failed("protocol", f"more than {MAX_REDIRECTS} redirects")
 
@@ -110,7 +118,7 @@ class GuestHttpClient:
         try:
             if self._before_send is not None:
                 await self._before_send()
-            return await exchange(reader, writer, target, sink)
+            return await exchange(reader, writer, target, self._spool, sink)
         finally:
             # Not a polite end: it would wait for a server that may have no manners.
             writer.transport.abort()
@@ -182,12 +190,6 @@ class GuestHttpClient:
             except OSError as error:
                 reason = str(error)
         raise Failed("connect", f"no connection to {target.host}:{target.port}: {reason}")
-
-
-async def _system_resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # dict: each address once, in the system's order of preference.
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _system_trust() -> ssl.SSLContext:

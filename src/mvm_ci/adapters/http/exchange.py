@@ -1,12 +1,14 @@
 """One request and its answer on one connection that is used for nothing else."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import h11
 import structlog
 
+from mvm_ci.adapters.http.spool import Spool
 from mvm_ci.adapters.http.target import Failed, Target
 from mvm_ci.domain.artifact import MAX_ARTIFACT
 from mvm_ci.ports.http_client import FileBody, Sink
@@ -14,17 +16,21 @@ from mvm_ci.ports.http_client import FileBody, Sink
 _log = structlog.get_logger(__name__)
 MAX_BODY: Final = 8 << 20
 MAX_HEAD: Final = 64 << 10
+MAX_PIECES: Final = 100_000
+"""Pieces that a body comes in: each takes as long as a kilobyte, even if it is one byte."""
 _MAX_INFORMATIONAL: Final = 8
 _READ: Final = 64 << 10
+_EVENTS: Final = 256
+"""Of one answer in one go: what has come already is read without waiting, and others want their turn."""
 _PIECE: Final = 256 << 10
 
 
 class Answer(NamedTuple):
-    """An answer as it came."""
+    """An answer as it came. ``body``: whoever got it closes it."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    body: bytes
+    body: Spool
 
     def header(self, name: bytes) -> str | None:
         """The first header of that (lower-case) name."""
@@ -32,29 +38,45 @@ class Answer(NamedTuple):
 
 
 async def exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target, sink: Sink | None = None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    target: Target,
+    spool: Path | None,
+    sink: Sink | None = None,
 ) -> Answer:
-    """Sends the request and reads the whole answer; ``sink`` gets the body of one that succeeds. Raises
-    ``Failed`` (protocol or too-large), and what ``sink`` does.
+    """Sends the request and reads the whole answer; a large body goes into a file in ``spool``, that of an
+    answer that succeeds to ``sink``, if there is one.
+
+    Raises ``Failed``: protocol or too-large; and what ``sink`` does.
     """
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    body = Spool(spool)
     sending: asyncio.Task[None] | None = None
     try:
         # Not drained: an answer may come before the body was read, and the body is limited.
         writer.write(_request_bytes(connection, target))
         if isinstance(target.body, FileBody):
             sending = asyncio.create_task(_send_file(connection, writer, target.body))
-        return await _answer(connection, reader, sink)
-    except h11.RemoteProtocolError as error:
-        raise Failed("protocol", f"the server does not speak HTTP/1.1 correctly: {error}") from error
-    except h11.LocalProtocolError as error:
-        raise Failed("protocol", f"the request cannot be sent: {error}") from error
-    except OSError as error:
-        raise Failed("protocol", f"the connection broke: {error}") from error
+        head = await _answer(connection, reader, _Intake(body, sink))
+        return Answer(head.status_code, list(head.headers), body)
+    except BaseException as error:
+        body.close()
+        raise _meaning(error) from error
     finally:
         if sending is not None:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+def _meaning(error: BaseException) -> BaseException:
+    """What an error of an exchange says to the guest."""
+    if isinstance(error, h11.RemoteProtocolError):
+        return Failed("protocol", f"the server does not speak HTTP/1.1 correctly: {error}")
+    if isinstance(error, h11.LocalProtocolError):
+        return Failed("protocol", f"the request cannot be sent: {error}")
+    if isinstance(error, OSError):
+        return Failed("protocol", f"the connection broke: {error}")
+    return error
 
 
 async def _send_file(connection: h11.Connection, writer: asyncio.StreamWriter, body: FileBody) -> None:
@@ -97,37 +119,42 @@ def _request_bytes(connection: h11.Connection, target: Target) -> bytes:
     return head + body + connection.send(h11.EndOfMessage())
 
 
-class _Body:
-    """An answer's body as it comes. ``begin``: when its status is known."""
+class _Intake:
+    """Takes an answer's body as it comes. ``begin``: when its status is known."""
 
-    __slots__ = ("_limit", "_sink", "_size", "whole")
+    __slots__ = ("_body", "_pieces", "_sink", "_size")
 
-    def __init__(self, sink: Sink | None) -> None:
-        self.whole = bytearray()
+    def __init__(self, body: Spool, sink: Sink | None) -> None:
+        self._body = body
         self._sink = sink
-        self._size = 0
-        self._limit = MAX_BODY
+        self._size = self._pieces = 0
 
     def begin(self, status: int) -> None:
         if not 200 <= status < 300:
             self._sink = None
-        self._limit = MAX_BODY if self._sink is None else MAX_ARTIFACT
 
-    async def take(self, data: bytes) -> None:
+    async def add(self, data: bytes | bytearray) -> None:
+        large = self._sink is not None
+        self._pieces += 1
         self._size += len(data)
-        if self._size > self._limit:
-            raise Failed("too-large", f"the answer's body is larger than {self._limit} bytes")
+        most = MAX_PIECES + (self._size >> 10 if large else 0)
+        if self._pieces > most:
+            raise Failed("protocol", f"the answer's body comes in more than {most} pieces")
+        limit = MAX_ARTIFACT if large else MAX_BODY
+        if self._size > limit:
+            raise Failed("too-large", f"the answer's body is larger than {limit} bytes")
         if self._sink is None:
-            self.whole += data
+            await self._body.add(data)
         else:
-            await self._sink.write(data)
+            await self._sink.write(bytes(data))
 
 
-async def _answer(connection: h11.Connection, reader: asyncio.StreamReader, sink: Sink | None) -> Answer:
+async def _answer(connection: h11.Connection, reader: asyncio.StreamReader, body: _Intake) -> h11.Response:
     head: h11.Response | None = None
-    body = _Body(sink)
     informational = 0
-    while True:
+    for number in itertools.count(1):
+        if number % _EVENTS == 0:
+            await asyncio.sleep(0)
         event = connection.next_event()
         if event is h11.NEED_DATA:
             connection.receive_data(await reader.read(_READ))
@@ -142,8 +169,9 @@ async def _answer(connection: h11.Connection, reader: asyncio.StreamReader, sink
             head = event
             body.begin(head.status_code)
         elif isinstance(event, h11.Data):
-            await body.take(bytes(event.data))
+            await body.add(event.data)
         elif isinstance(event, h11.EndOfMessage) and head is not None:
-            return Answer(head.status_code, list(head.headers), bytes(body.whole))
+            return head
         else:
-            raise Failed("protocol", "the server closed the connection before it answered")
+            break
+    raise Failed("protocol", "the server closed the connection before it answered")

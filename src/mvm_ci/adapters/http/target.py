@@ -119,7 +119,7 @@ def _locate(url: str, method: str, headers: tuple[Header, ...], body: bytes | Fi
         port = parts.port
         host = normalize_host(parts.hostname or "")
     except (ValueError, BadInput):
-        raise Failed("protocol", f"{url[:200]!r} is not a URL with a host") from None
+        raise Failed("protocol", "this is not a URL with a host") from None
     if parts.scheme not in _PORTS:
         raise Failed("refused", f"only http and https are allowed, not {parts.scheme[:40]!r}")
     if "@" in parts.netloc:

@@ -10,7 +10,7 @@ from mvm_ci.adapters.memory.record import Record
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, Event, JobState, Placed, sources
 from mvm_ci.domain.options import Needs
-from mvm_ci.domain.outcome import EXPIRED, SUPERSEDED, UNMET, Failure
+from mvm_ci.domain.outcome import EXPIRED, OVERDUE, SUPERSEDED, UNMET, Failure
 from mvm_ci.ports.job_queue import Cancelled, CancelResult, Change, Changed, Settled
 
 
@@ -29,9 +29,11 @@ class Changes(Reads):
             return CancelResult(cancelled=Cancelled.UNKNOWN)
         if record.job.state not in sources(Event.CANCEL):
             return CancelResult(cancelled=Cancelled.ALREADY)
-        record.move(Event.CANCEL, now_ms=now_ms, failure=why or record.job.failure)
+        record.cancel(now_ms, why)
         if record.job.state is JobState.CANCELLED:
             return CancelResult(cancelled=Cancelled.DONE)
+        if record.job.session is None:
+            return CancelResult(cancelled=Cancelled.STOPPING)
         placed = Placed(job_id, record.job.epoch)
         return CancelResult(cancelled=Cancelled.STOPPING, placed=placed, session=record.job.session)
 
@@ -89,8 +91,7 @@ class Changes(Reads):
         record = self._records.get(job)
         if record is None or record.job.state not in FINAL:
             return False
-        live = self._in_state(*(set(JobState) - FINAL))
-        return not any(dependency.job == job for other in live for dependency in other.after)
+        return not any(other.needs(job) for other in self._in_state(*(set(JobState) - FINAL)))
 
     def settle(self, ended: Sequence[JobId], now_ms: int) -> asyncio.Future[Settled]:
         became: dict[JobState, list[JobId]] = {}
@@ -136,9 +137,18 @@ class Changes(Reads):
         return ended and not self._failed(record)
 
     def expire(self, now_ms: int, limit: int) -> asyncio.Future[list[JobId]]:
-        due = sorted((at_ms, job) for at_ms, job in self._expiring() if at_ms <= now_ms)[:limit]
-        for _, job in due:
+        return answered(self._fail(Event.EXPIRE, EXPIRED, self._expiring(), now_ms, limit))
+
+    def overdue(self, now_ms: int, limit: int) -> asyncio.Future[list[JobId]]:
+        return answered(self._fail(Event.OVERDUE, OVERDUE, self._late(), now_ms, limit))
+
+    def _fail(
+        self, event: Event, why: Failure, times: Sequence[tuple[int, JobId]], now_ms: int, limit: int
+    ) -> list[JobId]:
+        due = sorted((at_ms, job) for at_ms, job in times if at_ms <= now_ms)[:limit]
+        jobs = sorted(job for _, job in due)
+        for job in jobs:
             record = self._records[job]
-            record.move(Event.EXPIRE, now_ms=now_ms, failure=EXPIRED)
+            record.move(event, now_ms=now_ms, failure=why)
             record.job = replace(record.job, expires_ms=None)
-        return answered(sorted(job for _, job in due))
+        return jobs

@@ -1,6 +1,7 @@
 """Mail, promises and what users see of a running job, in memory."""
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from mvm_ci.adapters.memory.record import Piece, Record
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, PLACED, Placed
 from mvm_ci.domain.mail import Mail, child_mail
+from mvm_ci.domain.options import Parent
 from mvm_ci.domain.shown import Progress
 from mvm_ci.ports.mail import MAX_WAITING, Letter, Promise, Sent
 
@@ -24,7 +26,7 @@ class MemoryMailStore:
         self._promises: dict[str, Promise] = {}
 
     def send(self, letter: Letter) -> asyncio.Future[Sent]:
-        return answered(self._send(letter))
+        return answered(self._send(letter, MAX_WAITING))
 
     def mail(self, job: JobId, topics: Sequence[str], limit: int) -> asyncio.Future[list[Mail]]:
         record = self._records.get(job)
@@ -44,17 +46,17 @@ class MemoryMailStore:
         if promise is None or promise.completed_ms is not None or self._live(promise.job) is None:
             return answered(False)
         self._promises[id_] = replace(promise, completed_ms=letter.at_ms)
-        self._send(letter)
+        self._send(letter, sys.maxsize)
         return answered(True)
 
     def children(self, parents: Sequence[JobId]) -> asyncio.Future[dict[JobId, list[JobId]]]:
         found: dict[JobId, list[JobId]] = {}
         for child, parent in sorted(self._parents().items()):
-            if parent in parents:
-                found.setdefault(parent, []).append(child)
+            if parent.job in parents:
+                found.setdefault(parent.job, []).append(child)
         return answered(found)
 
-    def parents(self) -> asyncio.Future[dict[JobId, JobId]]:
+    def parents(self) -> asyncio.Future[dict[JobId, Parent]]:
         return answered(self._parents())
 
     def progress(self, placed: Placed, progress: Progress) -> asyncio.Future[None]:
@@ -71,12 +73,12 @@ class MemoryMailStore:
             record.job = replace(record.job, options=replace(record.job.options, metadata=kept))
         return answered(None)
 
-    def _send(self, letter: Letter) -> Sent:
+    def _send(self, letter: Letter, most: int) -> Sent:
         record = self._live(letter.job)
         if record is None:
             known = self._records.get(letter.job)
             return Sent.DONE if known is not None and _holds(known, letter) else Sent.OVER
-        if not _holds(record, letter) and sum(not p.taken for p in record.mail) >= MAX_WAITING:
+        if not _holds(record, letter) and sum(not p.taken for p in record.mail) >= most:
             return Sent.FULL
         number = self._queue.next_number()
         record.post(Piece(number, letter.topic, letter.key, letter.body, letter.failure))
@@ -86,7 +88,7 @@ class MemoryMailStore:
         record = self._records.get(job)
         return record if record is not None and record.job.state not in FINAL else None
 
-    def _parents(self) -> dict[JobId, JobId]:
+    def _parents(self) -> dict[JobId, Parent]:
         live = (record.job for record in self._records.values() if record.job.state not in FINAL)
         return {job.id: job.options.parent for job in live if job.options.parent is not None}
 

@@ -10,6 +10,7 @@ from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
 from mvm_ci.domain.level import Level
 from mvm_ci.domain.mail import of_child
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.ports.job_queue import Append, Report, Rescued, Segment, Woken
 
 
@@ -26,16 +27,33 @@ class MemoryJobQueue(Changes, Reads):
     def _ended(self, record: Record) -> None:
         """A child's end is mail for its parent."""
         job = record.job
-        parent = self._records.get(job.options.parent) if job.options.parent is not None else None
-        if parent is None or parent.job.state in FINAL:
+        of = job.options.parent
+        parent = self._records.get(of.job) if of is not None else None
+        if parent is None or parent.job.state in FINAL - {JobState.DEAD}:
             return
         piece = Piece(self.next_number(), of_child(job.id), "", job.result, job.failure, job.state)
         parent.post(piece)
 
     def next_number(self) -> int:
-        """Of a piece of mail."""
-        self._serial += 1
-        return self._serial
+        """Of a piece of mail that comes now."""
+        last = (record.mail[-1].number for record in self._records.values() if record.mail)
+        return 1 + max(last, default=0)
+
+    def fork(self, new: NewJob, prefix: Prefix) -> asyncio.Future[bool]:
+        if new.id in self._records:
+            return answered(True)
+        source = self._records.get(prefix.job)
+        kept = source.journal(prefix.attempt) if source is not None else []
+        if not kept:
+            return answered(False)
+        copied = [one for one in kept if prefix.begin <= one.first and one.first + one.count <= prefix.end]
+        segments = sorted([*copied, *prefix.others], key=lambda segment: segment.first)
+        if sum(segment.count for segment in segments) != prefix.length:
+            return answered(False)
+        record = self._records[new.id] = Record.of(new, self._ended)
+        for segment in segments:
+            record.write(segment)
+        return answered(True)
 
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None
@@ -70,6 +88,12 @@ class MemoryJobQueue(Changes, Reads):
             record.write(segment)
             return Append.DONE
         return Append.DONE if record.holds(segment) else Append.GAP
+
+    def cut_journal(self, placed: Placed, length: int) -> asyncio.Future[bool]:
+        record = self._current(placed)
+        if record is not None:
+            record.cut(length)
+        return answered(record is not None)
 
     def report(self, reports: Sequence[Report], now_ms: int) -> asyncio.Future[list[bool]]:
         return answered([self._report(report, now_ms) for report in reports])

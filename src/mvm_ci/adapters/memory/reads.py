@@ -32,7 +32,6 @@ class Reads:
     def __init__(self) -> None:
         self._records: dict[JobId, Record] = {}
         self._levels: dict[tuple[str, str], Level] = {}
-        self._serial = 0
 
     @property
     def records(self) -> dict[JobId, Record]:
@@ -56,6 +55,14 @@ class Reads:
 
     def next_expiry(self) -> asyncio.Future[int | None]:
         return answered(min((expires_ms for expires_ms, _ in self._expiring()), default=None))
+
+    def next_deadline(self) -> asyncio.Future[int | None]:
+        return answered(min((deadline_ms for deadline_ms, _ in self._late()), default=None))
+
+    def deadlines(self) -> asyncio.Future[dict[JobId, int]]:
+        live = (record.job for record in self._in_state(*(set(JobState) - FINAL)))
+        found = {job.id: job.options.deadline_ms for job in live}
+        return answered({job: at_ms for job, at_ms in found.items() if at_ms is not None})
 
     def get(self, jobs: Sequence[JobId]) -> asyncio.Future[list[Job | None]]:
         found = (self._records.get(job_id) for job_id in jobs)
@@ -82,14 +89,14 @@ class Reads:
         return answered(sum(record.job.options.lane.namespace == namespace for record in waiting))
 
     def stored(self, namespace: str) -> asyncio.Future[int]:
-        jobs = (record.job for record in self._records.values())
-        payloads = (
-            payload
-            for job in jobs
-            if job.options.lane.namespace == namespace
-            for payload in (job.spec.input, job.result or b"")
-        )
-        return answered(sum(map(size_of, payloads)))
+        records = [
+            record for record in self._records.values() if record.job.options.lane.namespace == namespace
+        ]
+        payloads = [
+            payload for record in records for payload in (record.job.spec.input, record.job.result or b"")
+        ]
+        sent = [payload for record in records for payload in record.mail_bodies(of_children=False)]
+        return answered(sum(map(size_of, payloads + sent)))
 
     def ahead(self, job: JobId, limit: int) -> asyncio.Future[int]:
         asked = self._records.get(job)
@@ -156,3 +163,8 @@ class Reads:
     def _expiring(self) -> list[tuple[int, JobId]]:
         jobs = (record.job for record in self._in_state(*sources(Event.EXPIRE)))
         return [(job.expires_ms, job.id) for job in jobs if job.expires_ms is not None]
+
+    def _late(self) -> list[tuple[int, JobId]]:
+        jobs = (record.job for record in self._in_state(*sources(Event.OVERDUE)))
+        times = [(job.options.deadline_ms, job.id) for job in jobs]
+        return [(at_ms, job) for at_ms, job in times if at_ms is not None]

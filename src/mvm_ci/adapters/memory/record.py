@@ -7,9 +7,10 @@ import msgspec
 from msgspec.structs import replace
 
 from mvm_ci.domain.artifact import Artifact
-from mvm_ci.domain.ids import SessionId
+from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, Job, JobState, NewJob, sources, transition
 from mvm_ci.domain.lane import begun
+from mvm_ci.domain.mail import CANCELLATION
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import (
     Completed,
@@ -131,15 +132,48 @@ class Record:
         """Whether there is some that the job waits for."""
         return any(not piece.taken and piece.topic in self.job.awaits for piece in self.mail)
 
+    def mail_bodies(self, *, of_children: bool = True) -> list[Payload]:
+        """What mail that waits says."""
+        waiting = [piece for piece in self.mail if not piece.taken and (of_children or piece.state is None)]
+        return [piece.body for piece in waiting if piece.body is not None]
+
+    def needs(self, other: JobId) -> bool:
+        """Whether it waits for the end of another job, or is the child of one."""
+        parent = self.job.options.parent
+        return (parent is not None and parent.job == other) or any(one.job == other for one in self.after)
+
     def claim(self, session: SessionId) -> ClaimedJob:
         """Places the job on a session, under its next epoch."""
         self.ended_by = None
         self.begun = True
+        cancelling = self.job.awaits == CANCELLATION
         self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1, expires_ms=None, awaits=())
+        if cancelling:
+            self.move(Event.CANCEL)
         job = self.job
         return ClaimedJob(
-            id=job.id, epoch=job.epoch, attempt=job.attempt, spec=job.spec, journal_length=job.journal_length
+            id=job.id,
+            epoch=job.epoch,
+            attempt=job.attempt,
+            spec=job.spec,
+            journal_length=job.journal_length,
+            cancelling=cancelling,
+            deadline_ms=job.options.deadline_ms,
         )
+
+    def cancel(self, now_ms: int, why: Failure | None) -> None:
+        """Its end is asked for; a guest that has begun, is at no worker and has a grace cleans up first."""
+        job = self.job
+        changes = {"failure": why or job.failure}
+        if (
+            job.state in {JobState.SUSPENDED, JobState.PENDING}
+            and job.journal_length
+            and job.spec.cancel_grace_ms
+            and job.awaits != CANCELLATION
+        ):
+            self.job = replace(job, state=JobState.PENDING, wake_ms=None, awaits=CANCELLATION, **changes)
+        else:
+            self.move(Event.CANCEL, now_ms=now_ms, **changes)
 
     def lose(self, now_ms: int, max_losses: int) -> None:
         """The job's session ended."""
@@ -214,9 +248,12 @@ class Record:
     def revive(self) -> None:
         """An ended job tries again: a dead one in its attempt, another one in a new one."""
         changes: dict[str, Any] = {"losses": 0, "finished_ms": None, "failure": None, "expires_ms": None}
+        # It is nobody's child any more: its parent has heard of its end.
+        changes["options"] = replace(self.job.options, parent=None, deadline_ms=None)
         if self.job.state is not JobState.DEAD:
-            attempt = self.job.attempt + (self.job.epoch > 0)
-            changes |= {"attempt": attempt, "journal_length": 0, "started_ms": None}
+            changes["started_ms"] = None
+            if self.job.epoch > 0:
+                changes |= {"attempt": self.job.attempt + 1, "journal_length": 0}
         # A dead one gave its slot back, too.
         self.begun = False
         self.move(Event.REVIVE, **changes)
@@ -237,6 +274,13 @@ class Record:
         segment = replace(segment, taken=())
         self._journals.setdefault(self.job.attempt, []).append((self.job.epoch, segment))
         self.job = replace(self.job, journal_length=self.job.journal_length + segment.count)
+
+    def cut(self, length: int) -> None:
+        """Takes back the segments of the present attempt that begin at ``length`` or behind it."""
+        if length <= self.job.journal_length:
+            journal = self._journals.get(self.job.attempt, [])
+            journal[:] = [(epoch, segment) for epoch, segment in journal if segment.first < length]
+            self.job = replace(self.job, journal_length=length)
 
     def journal(self, attempt: int) -> list[Segment]:
         """The segments of one attempt, in order."""

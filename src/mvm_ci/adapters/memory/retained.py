@@ -71,7 +71,7 @@ class MemoryRetainedJobs:
         found: set[Digest] = set()
         modules: set[Holding] = set()
         for record in map(self._records.__getitem__, ids):
-            payloads = (record.job.spec.input, record.job.result)
+            payloads = (record.job.spec.input, record.job.result, *record.mail_bodies())
             module = record.job.spec.module
             found.add(module)
             if module in among:
@@ -86,8 +86,7 @@ class MemoryRetainedJobs:
 def _removable(records: Mapping[JobId, Record], job: JobId, bounds: Bounds) -> bool:
     if not _old(records[job], bounds):
         return False
-    waiting = (record for record in records.values() if record.job.state not in FINAL)
-    return not any(dependency.job == job for record in waiting for dependency in record.after)
+    return not any(record.needs(job) for record in records.values() if record.job.state not in FINAL)
 
 
 def _old(record: Record, bounds: Bounds) -> bool:
@@ -98,8 +97,9 @@ def _old(record: Record, bounds: Bounds) -> bool:
 
 def _held(record: Record) -> int:
     job = record.job
+    payloads = (job.spec.input, job.result or b"", *record.mail_bodies())
     artifacts = sum(kept.artifact.size for kept in record.artifacts.values())
-    return _size(job.spec.input) + _size(job.result or b"") + sum(map(len, record.journal_data())) + artifacts
+    return sum(map(_size, payloads)) + sum(map(len, record.journal_data())) + artifacts
 
 
 def _size(payload: Payload) -> int:

@@ -17,7 +17,8 @@ class SqlCatalogue(Statements):
 
     async def put_module(self, namespace: str, module: ModuleInfo) -> None:
         about = (module.digest, module.name, module.kind, module.size, module.created_ms)
-        await self._write("put_module", namespace, *about, json.dumps(module.allow_hosts))
+        asked = (json.dumps(module.allow_hosts), json.dumps(module.secrets))
+        await self._write("put_module", namespace, *about, *asked)
 
     async def modules(self, namespace: str, digests: Sequence[Digest] = ()) -> list[ModuleInfo]:
         if digests:
@@ -101,7 +102,7 @@ def _unpublish(
 
 
 def _module(row: Row) -> ModuleInfo:
-    digest, name, kind, size, created_ms, allow_hosts = row
+    digest, name, kind, size, created_ms, allow_hosts, secrets = row
     return ModuleInfo(
         digest=digest,
         name=name,
@@ -109,6 +110,7 @@ def _module(row: Row) -> ModuleInfo:
         size=size,
         created_ms=created_ms,
         allow_hosts=tuple(json.loads(allow_hosts)),
+        secrets=tuple(json.loads(secrets)),
     )
 
 

@@ -1,20 +1,20 @@
 -- Modules of namespaces, and their names.
 
 -- name: put_module
-INSERT INTO modules (namespace, digest, name, kind, size, created_ms, allow_hosts)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO modules (namespace, digest, name, kind, size, created_ms, allow_hosts, secrets)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON CONFLICT (namespace, digest) DO NOTHING
 
 -- name: modules
-SELECT digest, name, kind, size, created_ms, allow_hosts FROM modules
+SELECT digest, name, kind, size, created_ms, allow_hosts, secrets FROM modules
 WHERE namespace = ?1 ORDER BY created_ms DESC, digest
 
 -- name: modules_named
-SELECT digest, name, kind, size, created_ms, allow_hosts FROM modules
+SELECT digest, name, kind, size, created_ms, allow_hosts, secrets FROM modules
 WHERE namespace = ?1 AND digest IN (SELECT value FROM json_each(?2)) ORDER BY created_ms DESC, digest
 
 -- name: modules_between
-SELECT digest, name, kind, size, created_ms, allow_hosts FROM modules
+SELECT digest, name, kind, size, created_ms, allow_hosts, secrets FROM modules
 WHERE namespace = ?1 AND digest >= ?2 AND digest < ?3 ORDER BY namespace, digest LIMIT ?4
 
 -- name: module_bytes

@@ -12,7 +12,7 @@ from mvm_ci.adapters.sql.rows import failure_text, lanes_of
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import FINAL, JobState, Placed
 from mvm_ci.domain.lane import Lane
-from mvm_ci.domain.outcome import EXPIRED, UNMET, Failure
+from mvm_ci.domain.outcome import EXPIRED, OVERDUE, UNMET, Failure
 from mvm_ci.ports.job_queue import Cancelled, CancelResult, Change, Changed, Settled
 
 _REACHED: Final[Mapping[str, frozenset[JobState]]] = {
@@ -38,7 +38,11 @@ def _cancel(
     results = {
         job: CancelResult(cancelled=Cancelled.DONE)
         if state == JobState.CANCELLED
-        else CancelResult(cancelled=Cancelled.STOPPING, placed=Placed(job, epoch), session=session)
+        else CancelResult(
+            cancelled=Cancelled.STOPPING,
+            placed=Placed(job, epoch) if session is not None else None,
+            session=session,
+        )
         for job, state, epoch, session in rows
     }
     rest = [job for job in jobs if job not in results]
@@ -131,8 +135,16 @@ def _settle(connection: sqlite3.Connection, ended: Sequence[JobId], now_ms: int)
 
 def expire(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[list[JobId]]:
     """Fails jobs that no worker took in time."""
-    text = failure_text(EXPIRED)
-    return [
-        sorted(job for (job,) in connection.execute(QUERIES["expire"], (now_ms, limit, text)).fetchall())
-        for now_ms, limit in calls
-    ]
+    return [_fail(connection, "expire", EXPIRED, *call) for call in calls]
+
+
+def overdue(connection: sqlite3.Connection, calls: Sequence[tuple[int, int]]) -> list[list[JobId]]:
+    """Fails jobs that have not ended in time."""
+    return [_fail(connection, "overdue", OVERDUE, *call) for call in calls]
+
+
+def _fail(
+    connection: sqlite3.Connection, statement: str, why: Failure, now_ms: int, limit: int
+) -> list[JobId]:
+    failed = connection.execute(QUERIES[statement], (now_ms, limit, failure_text(why))).fetchall()
+    return sorted(job for (job,) in failed)

@@ -1,9 +1,11 @@
 -- What people do to jobs: each statement takes a JSON array of ids and returns what it changed.
 
+-- A guest that has begun, is at no worker and has a grace is placed once more, to clean up.
 -- name: cancel
 UPDATE jobs SET
-    state = {after cancel},
-    finished_ms = CASE WHEN session IS NULL THEN ?2 ELSE finished_ms END,
+    state = CASE WHEN {CLEANS_UP} THEN {PENDING} ELSE {after cancel} END,
+    finished_ms = CASE WHEN session IS NULL AND NOT {CLEANS_UP} THEN ?2 ELSE finished_ms END,
+    awaits = CASE WHEN {CLEANS_UP} THEN '["cancel"]' ELSE awaits END,
     failure = coalesce(?3, failure),
     wake_ms = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from cancel}
@@ -30,15 +32,17 @@ UPDATE jobs SET
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from resume}
 RETURNING id, state, epoch, session
 
--- A dead job goes on in its attempt; another one begins a new attempt.
+-- A dead job goes on in its attempt; another one begins a new attempt, without a deadline, unless its first has not begun
+-- yet. A child is nobody's from then on: its parent has heard of its end.
 -- name: revive
 UPDATE jobs SET
     state = {after revive},
     attempt = attempt + (state <> {DEAD} AND epoch > 0),
-    journal_length = CASE state WHEN {DEAD} THEN journal_length ELSE 0 END,
+    journal_length = CASE WHEN state = {DEAD} OR epoch = 0 THEN journal_length ELSE 0 END,
     lane = lane & -2,
     started_ms = CASE state WHEN {DEAD} THEN started_ms END,
-    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL
+    losses = 0, finished_ms = NULL, failure = NULL, expires_ms = NULL, deadline_ms = NULL, parent = NULL,
+    parent_attempt = NULL
 WHERE id IN (SELECT value FROM json_each(?1)) AND state IN {from revive}
 RETURNING id, state, epoch, session
 
@@ -49,6 +53,8 @@ WHERE jobs.state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
         SELECT 1 FROM dependencies JOIN jobs AS waiting ON waiting.id = dependencies.job
         WHERE dependencies.upstream = jobs.id
             AND waiting.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}))
+    AND NOT EXISTS (SELECT 1 FROM jobs AS child WHERE child.parent = jobs.id AND child.parent IS NOT NULL
+        AND child.state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}))
 
 -- name: delete_journals
 DELETE FROM journal WHERE job IN (SELECT value FROM json_each(?1))

@@ -31,6 +31,11 @@ def earliest(statement: str, connection: sqlite3.Connection) -> int | None:
     return None if row is None else row[0]
 
 
+def deadlines(connection: sqlite3.Connection) -> dict[JobId, int]:
+    """Jobs that have not ended and have a deadline."""
+    return dict(connection.execute(QUERIES["deadlines"]).fetchall())
+
+
 def oldest_ready(connection: sqlite3.Connection) -> JobId | None:
     """The first pending job."""
     found = earliest("oldest_ready", connection)

@@ -2,8 +2,10 @@
 
 -- name: submit
 INSERT INTO jobs (id, state, epoch, session, created_ms, namespace, queue, priority, lane, module, name, options, input,
-    wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size, parent)
-VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+    wake_ms, expires_ms, concurrency, idempotency, request, tags, metadata, input_size, parent,
+    parent_attempt, secrets, deadline_ms)
+VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+    ?23, ?24, ?25)
 ON CONFLICT (id) DO NOTHING
 
 -- name: submit_plain
@@ -17,12 +19,12 @@ INSERT INTO terms (namespace, term, job) VALUES /* rows */ (?1, ?2, ?3) ON CONFL
 -- name: insert_dependencies
 INSERT INTO dependencies (job, upstream, success) VALUES /* rows */ (?1, ?2, ?3) ON CONFLICT DO NOTHING
 
--- A lane that ends in 1 holds the jobs whose attempt has begun.
+-- One that is to clean up is cancelling from here on. A lane that ends in 1 holds the jobs whose attempt has begun.
 -- name: claim
-UPDATE jobs SET state = {CLAIMED}, session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL,
-    awaits = NULL
+UPDATE jobs SET state = CASE awaits WHEN '["cancel"]' THEN {CANCELLING} ELSE {CLAIMED} END,
+    session = ?1, epoch = epoch + 1, reported = NULL, lane = lane | 1, expires_ms = NULL, awaits = NULL
 WHERE id IN (SELECT id FROM jobs WHERE state = {PENDING} AND lane = ?3 ORDER BY id LIMIT ?2)
-RETURNING id, epoch, attempt, journal_length, module, name, options, input, input_size
+RETURNING id, epoch, attempt, journal_length, state, deadline_ms, module, name, options, input, input_size
 
 -- name: ready_lanes
 WITH RECURSIVE lanes (lane) AS (
@@ -88,6 +90,23 @@ RETURNING id
 
 -- name: next_expiry
 SELECT expires_ms FROM jobs WHERE expires_ms IS NOT NULL AND state IN {from expire} ORDER BY expires_ms, id LIMIT 1
+
+-- name: overdue
+UPDATE jobs SET state = {FAILED}, finished_ms = ?1, wake_ms = NULL, expires_ms = NULL, failure = ?3
+WHERE state IN {from overdue} AND id IN (
+    SELECT id FROM jobs WHERE deadline_ms IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
+        AND state IN {from overdue} AND deadline_ms <= ?1
+    ORDER BY deadline_ms, id LIMIT ?2)
+RETURNING id
+
+-- name: next_deadline
+SELECT deadline_ms FROM jobs
+WHERE deadline_ms IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}) AND state IN {from overdue}
+ORDER BY deadline_ms, id LIMIT 1
+
+-- name: deadlines
+SELECT id, deadline_ms FROM jobs INDEXED BY jobs_deadline
+WHERE deadline_ms IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
 
 -- failed: a job that it needs has ended without success, or is not there: it could not be stored, or was deleted.
 -- name: settle

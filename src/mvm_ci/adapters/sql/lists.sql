@@ -32,7 +32,7 @@ SELECT namespace, state, count(*) FROM jobs WHERE state NOT IN ({CLAIMED}, {IN_P
 SELECT count(*) FROM jobs WHERE namespace = ?1
     AND state IN ({PENDING}, {SUSPENDED}, {SCHEDULED}, {PAUSED}, {BLOCKED}) AND state NOT IN ({CLAIMED}, {IN_PROGRESS})
 
--- Of a blob its size counts, not the digest that stands for it.
+-- Of a blob its size counts, not the digest that stands for it; of mail, what others sent.
 -- name: stored
 SELECT coalesce(sum(size), 0) FROM (
     SELECT coalesce(input_size, length(input)) + coalesce(result_size, length(result), 0) AS size
@@ -40,4 +40,8 @@ SELECT coalesce(sum(size), 0) FROM (
     UNION ALL
     SELECT coalesce(input_size, length(input)) + coalesce(result_size, length(result), 0)
     FROM jobs INDEXED BY jobs_placed
-    WHERE session IS NOT NULL AND namespace = ?1 AND state IN ({CLAIMED}, {IN_PROGRESS}))
+    WHERE session IS NOT NULL AND namespace = ?1 AND state IN ({CLAIMED}, {IN_PROGRESS})
+    UNION ALL
+    SELECT coalesce(mail.body_size, length(mail.body), 0)
+    FROM mail INDEXED BY mail_waiting CROSS JOIN jobs ON jobs.id = mail.job
+    WHERE mail.taken = 0 AND mail.state IS NULL AND jobs.namespace = ?1)

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -14,8 +15,11 @@ from mvm_ci.adapters.sql.statements import Statement, Statements, execute
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import JobState, Placed
 from mvm_ci.domain.mail import Mail, child_mail
+from mvm_ci.domain.options import Parent
 from mvm_ci.domain.shown import Progress
 from mvm_ci.ports.mail import MAX_WAITING, Letter, Promise, Sent
+
+_HOWEVER_MUCH: Final = -1
 
 
 class SqlMailStore(Statements):
@@ -42,7 +46,7 @@ class SqlMailStore(Statements):
     def children(self, parents: Sequence[JobId]) -> asyncio.Future[dict[JobId, list[JobId]]]:
         return self._reader.read(partial(_children, tuple(parents)))
 
-    def parents(self) -> asyncio.Future[dict[JobId, JobId]]:
+    def parents(self) -> asyncio.Future[dict[JobId, Parent]]:
         return self._reader.read(_parents)
 
     def progress(self, placed: Placed, progress: Progress) -> asyncio.Future[None]:
@@ -62,14 +66,14 @@ def _carry_out(connection: sqlite3.Connection, calls: Sequence[Sequence[Statemen
 
 
 def _send(connection: sqlite3.Connection, calls: Sequence[Letter]) -> list[Sent]:
-    return [_send_one(connection, letter) for letter in calls]
+    return [_send_one(connection, letter, MAX_WAITING) for letter in calls]
 
 
-def _send_one(connection: sqlite3.Connection, letter: Letter) -> Sent:
+def _send_one(connection: sqlite3.Connection, letter: Letter, most: int) -> Sent:
     data, size = (None, None) if letter.body is None else payload_columns(letter.body)
     failure = None if letter.failure is None else failure_text(letter.failure)
     identity = (letter.job, letter.topic, letter.key)
-    values = (*identity, letter.at_ms, data, -1 if size is None else size, failure, MAX_WAITING)
+    values = (*identity, letter.at_ms, data, -1 if size is None else size, failure, most)
     connection.execute(QUERIES["send"], values)
     if connection.execute(QUERIES["sent"], identity).fetchone() is not None:
         return Sent.DONE
@@ -85,7 +89,7 @@ def _complete_one(connection: sqlite3.Connection, id_: str, letter: Letter) -> b
     connection.execute(QUERIES["complete_promise"], (id_, letter.at_ms))
     if not connection.execute("SELECT changes()").fetchone()[0]:
         return False
-    _send_one(connection, letter)
+    _send_one(connection, letter, _HOWEVER_MUCH)
     return True
 
 
@@ -111,5 +115,5 @@ def _children(parents: Sequence[JobId], connection: sqlite3.Connection) -> dict[
     return found
 
 
-def _parents(connection: sqlite3.Connection) -> dict[JobId, JobId]:
-    return dict(connection.execute(QUERIES["parents"]).fetchall())
+def _parents(connection: sqlite3.Connection) -> dict[JobId, Parent]:
+    return {child: Parent(*parent) for child, *parent in connection.execute(QUERIES["parents"])}

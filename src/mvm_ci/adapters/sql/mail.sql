@@ -1,12 +1,12 @@
 -- Mail: what comes to jobs from others while they run. Triggers in the schema bring the ends of children, and wake jobs.
 
--- ?8: the most that may wait for one job.
+-- ?8: the most that may wait for one job; -1: however much does.
 -- name: send
 INSERT INTO mail (job, topic, key, at_ms, body, body_size, failure)
 SELECT ?1, ?2, ?3, ?4, ?5, nullif(?6, -1), ?7
 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}))
-    AND (SELECT count(*) FROM (
-        SELECT number FROM mail WHERE job = ?1 AND taken = 0 ORDER BY number LIMIT ?8)) < ?8
+    AND (?8 < 0 OR (SELECT count(*) FROM (
+        SELECT number FROM mail WHERE job = ?1 AND taken = 0 ORDER BY number LIMIT ?8)) < ?8)
 ON CONFLICT (job, topic, key) DO NOTHING
 
 -- name: sent
@@ -20,12 +20,13 @@ WITH asked (topic) AS (SELECT value FROM json_each(?2))
 SELECT number, topic, state, body, body_size, failure FROM mail
 WHERE job = ?1 AND taken = 0 AND topic IN asked ORDER BY number LIMIT ?3
 
--- ?4: what a segment takes, if it is there.
+-- ?4: what a segment takes, if it was inserted just now: it is not counted yet. Found by number, not among all that its job
+-- ever got.
 -- name: take
 UPDATE mail SET taken = 1, body = NULL, body_size = NULL, failure = NULL
-WHERE job = ?1 AND number IN (SELECT value FROM json_each(?4)) AND EXISTS (
+WHERE number IN (SELECT value FROM json_each(?4)) AND +job = ?1 AND EXISTS (
     SELECT 1 FROM journal JOIN jobs ON jobs.id = journal.job AND jobs.attempt = journal.attempt
-    WHERE journal.job = ?1 AND journal.epoch = ?2 AND journal.first = ?3)
+    WHERE journal.job = ?1 AND journal.epoch = ?2 AND journal.first = ?3 AND jobs.journal_length = ?3)
 
 -- name: children
 SELECT parent, id FROM jobs
@@ -34,7 +35,7 @@ WHERE parent IN (SELECT value FROM json_each(?1)) AND parent IS NOT NULL
 ORDER BY parent, id
 
 -- name: parents
-SELECT id, parent FROM jobs INDEXED BY jobs_children
+SELECT id, parent, parent_attempt FROM jobs INDEXED BY jobs_children
 WHERE parent IS NOT NULL AND state NOT IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD})
 
 -- name: open_promise

@@ -2,9 +2,9 @@
 
 Marks are filled in when a file is loaded, so that SQL cannot disagree with the domain: ``{PENDING}`` is
 the stored number of a state, ``{from start}`` the list of states in which an event is legal,
-``{after cancel}`` an expression for the state that follows, and ``{COLUMNS}`` those of a whole job. One more,
-``/* rows */``, stands before the one
-row of parameters of a statement that can take many.
+``{after cancel}`` an expression for the state that follows, ``{COLUMNS}`` those of a whole job,
+``{CLEANS_UP}`` whether a job at no worker has a guest that is to clean up before it is cancelled. One more,
+``/* rows */``, stands before the one row of parameters of a statement that can take many.
 """
 
 import itertools
@@ -24,6 +24,7 @@ _FILES: Final = (
     "lists.sql",
     "changes.sql",
     "reports.sql",
+    "forks.sql",
     "registry.sql",
     "catalogue.sql",
     "access.sql",
@@ -33,15 +34,21 @@ _FILES: Final = (
     "events.sql",
     "rates.sql",
     "mail.sql",
+    "secrets.sql",
     "artifacts.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "
     "finished_ms, wake_ms, expires_ms, jobs.namespace, queue, priority, idempotency, request, tags, "
     "metadata, module, name, options, input, input_size, result, result_size, failure, jobs.parent, "
-    "first_attempt, awaits, progress"
+    "parent_attempt, first_attempt, awaits, progress, deadline_ms"
 )
 """What ``rows.job`` reads."""
+_WORDS: Final = {
+    "COLUMNS": _COLUMNS,
+    "CLEANS_UP": f"(state IN ({int(JobState.SUSPENDED)}, {int(JobState.PENDING)}) AND journal_length > 0 "
+    "AND awaits IS NOT '[\"cancel\"]' AND json_extract(options, '$[8]') > 0)",
+}
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _MARK: Final = re.compile(r"\{(?:(from|after) )?(\w+)\}")
 _COMMENT_LINE: Final = re.compile(r"^--.*\n?", re.MULTILINE)
@@ -52,8 +59,8 @@ _LARGEST: Final = 64
 
 def _fill(mark: re.Match[str]) -> str:
     kind, name = mark.groups()
-    if name == "COLUMNS":
-        return _COLUMNS
+    if name in _WORDS:
+        return _WORDS[name]
     if kind is None:
         return str(int(JobState[name]))
     event = Event(name)

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from mvm_ci.adapters.sql import change_writes, job_reads, job_writes, report_writes, rows
+from mvm_ci.adapters.sql import change_writes, fork_writes, job_reads, job_writes, report_writes, rows
 from mvm_ci.adapters.sql import levels as rate_levels
 from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.writer import Writer
+from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import ClaimedJob, Job, JobState, NewJob, Placed
 from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.level import Level
 from mvm_ci.domain.options import Dependency
 from mvm_ci.domain.outcome import SUPERSEDED
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.ports.job_queue import (
     EVERY_JOB,
     Append,
@@ -36,6 +38,7 @@ class SqlJobQueue:
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
         self._reader = reader
+        self._forks: set[asyncio.Task[bool]] = set()
 
     def submit(self, jobs: Sequence[NewJob], levels: Sequence[Level] = ()) -> asyncio.Future[None]:
         new_rows = job_writes.NewRows(
@@ -46,6 +49,25 @@ class SqlJobQueue:
             [row for new in jobs if new.spec.inputs for row in rows.input_rows(new)],
         )
         return self._writer.call(job_writes.submit, new_rows)
+
+    def fork(self, new: NewJob, prefix: Prefix) -> asyncio.Future[bool]:
+        task = asyncio.get_running_loop().create_task(self._fork(new, prefix))
+        self._forks.add(task)
+        task.add_done_callback(self._forks.discard)
+        # Who gives up waiting for it does not undo it.
+        return asyncio.shield(task)
+
+    async def _fork(self, new: NewJob, prefix: Prefix) -> bool:
+        at: int | None = prefix.begin
+        try:
+            while at is not None and at < prefix.end:
+                at = await self._writer.call(fork_writes.copy, fork_writes.Slice(new.id, prefix, at))
+            fork = fork_writes.Fork(rows.whole_job_row(new), rows.term_rows(new), prefix)
+            return await self._writer.call(fork_writes.fork, fork)
+        except Unavailable:
+            # It may be the disk that is full; at the next start, if not now, it is gone.
+            self._writer.soon(fork_writes.drop, new.id)
+            raise
 
     def claim(
         self, session: SessionId, lane: int, limit: int, level: Level | None = None
@@ -60,6 +82,9 @@ class SqlJobQueue:
         return self._writer.call(
             report_writes.append, [report_writes.added(placed, segment) for placed, segment in segments]
         )
+
+    def cut_journal(self, placed: Placed, length: int) -> asyncio.Future[bool]:
+        return self._writer.call(report_writes.cut_journal, (placed.job, placed.epoch, length))
 
     def report(self, reports: Sequence[Report], now_ms: int) -> asyncio.Future[list[bool]]:
         return self._writer.call(report_writes.report, [report_writes.end(one, now_ms) for one in reports])
@@ -101,6 +126,15 @@ class SqlJobQueue:
 
     def next_wake(self) -> asyncio.Future[int | None]:
         return self._reader.read(partial(job_reads.earliest, "next_wake"))
+
+    def overdue(self, now_ms: int, limit: int) -> asyncio.Future[list[JobId]]:
+        return self._writer.call(change_writes.overdue, (now_ms, limit))
+
+    def next_deadline(self) -> asyncio.Future[int | None]:
+        return self._reader.read(partial(job_reads.earliest, "next_deadline"))
+
+    def deadlines(self) -> asyncio.Future[dict[JobId, int]]:
+        return self._reader.read(job_reads.deadlines)
 
     def next_expiry(self) -> asyncio.Future[int | None]:
         return self._reader.read(partial(job_reads.earliest, "next_expiry"))

@@ -158,6 +158,18 @@ def _insert(connection: sqlite3.Connection, statement: str, segments: Sequence[A
             connection.execute(QUERIES["take"], (*segment[:3], json.dumps(segment.taken)))
 
 
+def cut_journal(connection: sqlite3.Connection, calls: Sequence[tuple[JobId, int, int]]) -> list[bool]:
+    """Takes back the ends of journals: of these jobs, in these epochs, from these entries on."""
+    return [_cut_journal(connection, call) for call in calls]
+
+
+def _cut_journal(connection: sqlite3.Connection, cut: tuple[JobId, int, int]) -> bool:
+    for statement in ("cut_journal", "shorten_journal"):
+        connection.execute(QUERIES[statement], cut)
+    job, epoch, _ = cut
+    return any(row[1] == epoch and row[2] in _PLACED for row in standing(connection, [job]))
+
+
 def _place(connection: sqlite3.Connection, segment: Added) -> Append:
     """What became of a current placement's segment: it is there (now or from before), or it did not fit."""
     found = connection.execute(QUERIES["holds_segment"], segment[:5]).fetchone()

@@ -62,7 +62,7 @@ WITH ended (job, epoch, first, entries, reported, now_ms, wake_ms, topics) AS
     (VALUES /* rows */ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)),
 due (job, epoch, first, entries, reported, wake_ms, topics, now_ms, arrived) AS MATERIALIZED (
     SELECT job, epoch, first, entries, reported, wake_ms, topics, now_ms, wake_ms <= now_ms OR EXISTS (
-        SELECT 1 FROM mail WHERE mail.job = ended.job AND mail.taken = 0
+        SELECT 1 FROM mail INDEXED BY mail_waiting WHERE mail.job = ended.job AND mail.taken = 0
             AND mail.topic IN (SELECT value FROM json_each(ended.topics)))
     FROM ended)
 UPDATE jobs SET
@@ -71,7 +71,7 @@ UPDATE jobs SET
     session = NULL, reported = due.reported,
     journal_length = jobs.journal_length + due.entries,
     finished_ms = CASE jobs.state WHEN {CANCELLING} THEN due.now_ms END,
-    awaits = due.topics,
+    awaits = CASE WHEN jobs.state <> {CANCELLING} THEN due.topics END,
     wake_ms = CASE WHEN jobs.state <> {CANCELLING} AND NOT due.arrived THEN due.wake_ms END
 FROM due
 WHERE jobs.id = due.job AND jobs.epoch = due.epoch AND jobs.state IN {from suspend}
@@ -167,3 +167,14 @@ SELECT first, count, data FROM journal
 WHERE job = ?1 AND attempt = ?2 AND first + count > ?3
     AND first >= coalesce((SELECT max(first) FROM journal WHERE job = ?1 AND attempt = ?2 AND first <= ?3), 0)
 ORDER BY job, attempt, first LIMIT ?4
+
+-- Both have the same guards, too.
+-- name: cut_journal
+DELETE FROM journal
+WHERE job = ?1 AND first >= ?3
+    AND attempt = (SELECT jobs.attempt FROM jobs WHERE jobs.id = ?1 AND jobs.epoch = ?2 AND jobs.state IN {from lose}
+        AND jobs.journal_length >= ?3)
+
+-- name: shorten_journal
+UPDATE jobs SET journal_length = ?3
+WHERE id = ?1 AND epoch = ?2 AND state IN {from lose} AND journal_length >= ?3

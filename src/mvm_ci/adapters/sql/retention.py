@@ -111,5 +111,7 @@ def _references(
     if rows:
         for (data,) in connection.execute(QUERIES["journals_between"], (after, rows[-1][0])):
             found |= digests_in(data)
+        for (blob,) in connection.execute(QUERIES["mail_between"], (after, rows[-1][0])):
+            found.add(blob.hex())
     last = rows[-1][0] if len(rows) == limit else None
     return References(frozenset(Digest(one) for one in found) & among, last, frozenset(modules))

@@ -4,6 +4,7 @@
 SELECT id, state IN ({COMPLETED}, {FAILED}, {CANCELLED}, {DEAD}),
     length(input) + coalesce(input_size, 0) + coalesce(length(result), 0) + coalesce(result_size, 0)
         + coalesce((SELECT sum(length(data)) FROM journal WHERE journal.job = jobs.id), 0)
+        + coalesce((SELECT sum(length(body) + coalesce(body_size, 0)) FROM mail WHERE mail.job = jobs.id AND taken = 0), 0)
         + coalesce((SELECT sum(artifacts.size) FROM artifacts WHERE artifacts.job = jobs.id), 0)
 FROM jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2
 
@@ -38,3 +39,6 @@ FROM jobs WHERE id > ?1 ORDER BY id LIMIT ?2
 
 -- name: journals_between
 SELECT data FROM journal WHERE job > ?1 AND job <= ?2
+
+-- name: mail_between
+SELECT body FROM mail WHERE job > ?1 AND job <= ?2 AND taken = 0 AND body_size IS NOT NULL

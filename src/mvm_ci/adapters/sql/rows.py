@@ -11,9 +11,9 @@ import msgspec
 
 from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.ids import Digest, JobId
-from mvm_ci.domain.job import ClaimedJob, Job, JobSpec, JobState, NewJob
+from mvm_ci.domain.job import ClaimedJob, Durability, Job, JobSpec, JobState, NewJob
 from mvm_ci.domain.lane import Concurrency, Labels, Lane, lane
-from mvm_ci.domain.options import Idempotency, JobOptions, Needs, terms
+from mvm_ci.domain.options import Idempotency, JobOptions, Needs, Parent, terms
 from mvm_ci.domain.outcome import Failure
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.retry import Backoff
@@ -35,13 +35,17 @@ class _Options(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fairness_key: str = ""
     concurrency: Concurrency | None = None
     backoff: Backoff = Backoff()
+    cancel_grace_ms: int = 0
+    durability: Durability = Durability.JOURNALED
+    secrets: tuple[str, ...] = ()
     inputs: tuple[Artifact, ...] = ()
 
 
 PLAIN: Final = 13
 """Values of a job that has nothing but what all have."""
-_NOTHING: Final = (None,) * 9
+_NOTHING: Final = (None,) * 12
 _PENDING, _CLAIMED = int(JobState.PENDING), int(JobState.CLAIMED)
+_CANCELLING = int(JobState.CANCELLING)
 _SCHEDULED, _BLOCKED = int(JobState.SCHEDULED), int(JobState.BLOCKED)
 _encode_json: Final = msgspec.json.Encoder().encode
 _encode_msgpack: Final = msgspec.msgpack.Encoder().encode
@@ -62,14 +66,14 @@ def _options(spec: JobSpec, options: JobOptions) -> str:
     # Most jobs have the options of the one before. A lane's number stands for it: it is costly to compare.
     ours, backoff = options.lane, options.backoff
     usual = None if backoff is _USUAL or backoff == _USUAL else backoff
-    limits = (spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes)
-    key = (*limits, ours.id, usual, spec.inputs)
+    limits = spec.allow_hosts, spec.max_attempts, spec.timeout_ms, spec.memory_bytes
+    rest = (spec.cancel_grace_ms, spec.durability, spec.secrets, spec.inputs)
+    key = (*limits, ours.id, usual, rest)
     text = _texts.get(key)
     if text is None:
         if len(_texts) >= _MOST_TEXTS:
             _texts.clear()
-        lane_parts = (ours.labels, ours.fairness_key, ours.concurrency)
-        rare = _Options(*limits, *lane_parts, backoff, spec.inputs)
+        rare = _Options(*limits, ours.labels, ours.fairness_key, ours.concurrency, backoff, *rest)
         text = _texts[key] = _encode_json(rare).decode()
     return text
 
@@ -100,7 +104,7 @@ def new_job_row(new: NewJob) -> Row:
         wake_ms, expires_ms = options.run_at_ms, options.expires_ms
         state = _BLOCKED if options.after else _PENDING if wake_ms is None else _SCHEDULED
     data, size = payload_columns(spec.input)
-    once = options.idempotency
+    once, parent = options.idempotency, options.parent
     usual = (
         new.id,
         state,
@@ -125,9 +129,18 @@ def new_job_row(new: NewJob) -> Row:
         _encode_json(options.tags).decode() if options.tags else None,
         _encode_json(dict(options.metadata)).decode() if options.metadata else None,
         size,
-        options.parent,
+        parent.job if parent is not None else None,
+        parent.attempt if parent is not None else None,
+        _encode_json(spec.secrets).decode() if spec.secrets else None,
+        options.deadline_ms,
     )
     return usual if rare == _NOTHING else usual + rare
+
+
+def whole_job_row(new: NewJob) -> Row:
+    """What the statement ``submit`` takes, also for a job that has nothing but what all have."""
+    row = new_job_row(new)
+    return row if len(row) != PLAIN else row + _NOTHING
 
 
 def term_rows(new: NewJob) -> list[Row]:
@@ -172,29 +185,39 @@ def _spec(module: str, name: str, options: str, data: bytes, size: int | None) -
         max_attempts=rare.max_attempts,
         timeout_ms=rare.timeout_ms,
         memory_bytes=rare.memory_bytes,
+        cancel_grace_ms=rare.cancel_grace_ms,
+        durability=rare.durability,
+        secrets=rare.secrets,
         inputs=rare.inputs,
     )
 
 
 def claimed_job(row: Row) -> ClaimedJob:
     """What the statement ``claim`` returned."""
-    job_id, epoch, attempt, journal_length, *spec = row
+    job_id, epoch, attempt, journal_length, state, deadline_ms, *spec = row
     return ClaimedJob(
-        id=JobId(job_id), epoch=epoch, attempt=attempt, spec=_spec(*spec), journal_length=journal_length
+        id=JobId(job_id),
+        epoch=epoch,
+        attempt=attempt,
+        spec=_spec(*spec),
+        journal_length=journal_length,
+        cancelling=state == _CANCELLING,
+        deadline_ms=deadline_ms,
     )
 
 
 def job(row: Row) -> Job:
     """What the statements that read whole jobs return."""
-    result, result_size, failure, parent, first_attempt, awaits, progress = row[24:]
+    result, result_size, failure, parent, started_in, first_attempt, awaits, progress, deadline_ms = row[24:]
     namespace, queue, priority, key, request, tags, metadata = row[12:19]
     options = JobOptions(
         lane=lane_of(namespace, queue, priority, row[21]),
+        deadline_ms=deadline_ms,
         backoff=_decode_options(row[21]).backoff,
         tags=_decode_tags(tags) if tags is not None else (),
         metadata=tuple(sorted(_decode_metadata(metadata).items())) if metadata is not None else (),
         idempotency=Idempotency(key, request) if key is not None else None,
-        parent=parent,
+        parent=Parent(parent, started_in) if parent is not None else None,
     )
     return Job(
         id=row[0],

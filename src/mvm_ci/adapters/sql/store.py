@@ -12,6 +12,7 @@ from mvm_ci.adapters.sql.artifacts import SqlArtifactStore
 from mvm_ci.adapters.sql.database import lock, open_writer
 from mvm_ci.adapters.sql.event_log import SqlEventLog
 from mvm_ci.adapters.sql.figures import SqlFigures
+from mvm_ci.adapters.sql.fork_writes import drop_left
 from mvm_ci.adapters.sql.mail import SqlMailStore
 from mvm_ci.adapters.sql.migrations import MIGRATIONS
 from mvm_ci.adapters.sql.queue import SqlJobQueue
@@ -20,6 +21,7 @@ from mvm_ci.adapters.sql.reader import Reader
 from mvm_ci.adapters.sql.registry import SqlRegistry
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.schedules import SqlScheduleStore
+from mvm_ci.adapters.sql.secrets import SqlSecretStore
 from mvm_ci.adapters.sql.writer import Writer
 
 
@@ -38,6 +40,7 @@ class SqlStore:
         self.retained = SqlRetainedJobs(self._writer, self._reader)
         self.access = SqlAccess(self._writer, self._reader)
         self.schedules = SqlScheduleStore(self._writer, self._reader)
+        self.secrets = SqlSecretStore(self._writer, self._reader)
         self.events = SqlEventLog(self._writer, self._reader)
         self.figures = SqlFigures(self._writer, directory)
 
@@ -50,7 +53,10 @@ class SqlStore:
         """
         descriptor = lock(directory)
         try:
-            return cls(open_writer(directory, migrations), directory, descriptor)
+            connection = open_writer(directory, migrations)
+            if migrations is MIGRATIONS:
+                drop_left(connection)
+            return cls(connection, directory, descriptor)
         except BaseException:
             os.close(descriptor)
             raise

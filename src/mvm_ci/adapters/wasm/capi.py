@@ -7,11 +7,12 @@ interpreter's lock, the short ones keep it.
 
 import ctypes
 from collections.abc import Callable
-from ctypes import POINTER, c_bool, c_char_p, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, Final
 
 import wasmtime
 from wasmtime import _bindings as bindings
+from wasmtime import _ffi as ffi
 
 HOST_FUNCTION: Final = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
 """Trap or null; arguments: environment, caller, the values (16 bytes each, the result goes into the first),
@@ -23,18 +24,26 @@ WAITING_FUNCTION: Final = ctypes.CFUNCTYPE(
 """Arguments: environment, caller, the values (``VALUE_BYTES`` each), their number, the results, their number,
 where a trap goes, where the continuation goes. Values and results stay where they are until it ends.
 """
+COMPONENT_FUNCTION: Final = ctypes.CFUNCTYPE(
+    c_void_p, *(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t)
+)
+"""Error or null; arguments: environment, context, type, the values, their number, results, their number."""
 COMPONENT_WAITING_FUNCTION: Final = ctypes.CFUNCTYPE(
     None, *(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p)
 )
 """The same of a component: environment, context, type, values, their number, results, their number, where an
 error goes, where the continuation goes.
 """
+DESTRUCTOR: Final = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_uint32)
+"""Error or null; arguments: environment, context, the number that stands for the resource."""
 CONTINUATION: Final = ctypes.CFUNCTYPE(c_bool, c_void_p)
 """Whether the host call is over; asked at each poll."""
 VALUE_BYTES: Final = ctypes.sizeof(bindings.wasmtime_val_t)
 VALUE_OFFSET: Final = bindings.wasmtime_val_t.of.offset
 EXTERN_BYTES: Final = ctypes.sizeof(bindings.wasmtime_extern_t)
 ITEM_OFFSET: Final = bindings.wasmtime_extern_t.of.offset
+MEMORY: Final = bytes([ffi.WASMTIME_EXTERN_MEMORY.value])
+"""What an extern that is a memory begins with."""
 INSTANCE_BYTES: Final = ctypes.sizeof(bindings.wasmtime_instance_t)
 
 _NAME: Final = bindings.dll._name
@@ -93,6 +102,20 @@ component_call: Final = _declare(
 )
 component_function: Final = _declare(_keeping, "wasmtime_component_instance_get_func", c_bool, *_addresses(4))
 component_value_delete: Final = _declare(_keeping, "wasmtime_component_val_delete", None, c_void_p)
+component_value_new: Final = _declare(_keeping, "wasmtime_component_val_new", c_void_p, c_void_p)
+component_value_clone: Final = _declare(_keeping, "wasmtime_component_val_clone", None, *_addresses(2))
+list_new: Final = _declare(_keeping, "wasmtime_component_vallist_new", None, c_void_p, c_size_t, c_void_p)
+record_new: Final = _declare(_keeping, "wasmtime_component_valrecord_new", None, c_void_p, c_size_t, c_void_p)
+tuple_new: Final = _declare(_keeping, "wasmtime_component_valtuple_new", None, c_void_p, c_size_t, c_void_p)
+flags_new: Final = _declare(_keeping, "wasmtime_component_valflags_new", None, c_void_p, c_size_t, c_void_p)
+resource_to_host: Final = _declare(_keeping, "wasmtime_component_resource_any_to_host", *_addresses(4))
+resource_from_host: Final = _declare(_keeping, "wasmtime_component_resource_host_to_any", *_addresses(4))
+resource_drop: Final = _declare(_keeping, "wasmtime_component_resource_any_drop", *_addresses(3))
+resource_new: Final = _declare(
+    _keeping, "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32
+)
+resource_number: Final = _declare(_keeping, "wasmtime_component_resource_host_rep", c_uint32, c_void_p)
+resource_delete: Final = _declare(_keeping, "wasmtime_component_resource_host_delete", None, c_void_p)
 error_new: Final = _declare(_keeping, "wasmtime_error_new", c_void_p, c_char_p)
 byte_vec_new: Final = _declare(_keeping, "wasm_byte_vec_new", None, c_void_p, c_size_t, c_char_p)
 
@@ -106,6 +129,16 @@ _define_waiting: Final = _declare(
     _keeping,
     "wasmtime_linker_define_async_func",
     *(c_void_p, *_NAMED, c_void_p, WAITING_FUNCTION, c_void_p, c_void_p),
+)
+_component_define: Final = _declare(
+    _keeping,
+    "wasmtime_component_linker_instance_add_func",
+    *(c_void_p, c_void_p, c_char_p, c_size_t, COMPONENT_FUNCTION, c_void_p, c_void_p),
+)
+_component_define_resource: Final = _declare(
+    _keeping,
+    "wasmtime_component_linker_instance_add_resource",
+    *(c_void_p, c_void_p, c_char_p, c_size_t, c_void_p, DESTRUCTOR, c_void_p, c_void_p),
 )
 _component_define_waiting: Final = _declare(
     _keeping,
@@ -131,11 +164,21 @@ def define(linker: wasmtime.Linker, module: str, name: str, kind: wasmtime.FuncT
 
 
 def define_in_component(instance: Any, name: str, function: Any) -> None:
-    """Adds ``function``, a ``COMPONENT_WAITING_FUNCTION`` that outlives the linker, to a
-    ``LinkerInstance``.
+    """Adds ``function``, a ``COMPONENT_FUNCTION`` or ``COMPONENT_WAITING_FUNCTION`` that outlives the linker,
+    to a ``LinkerInstance``.
     """
     encoded = name.encode()
-    _raise(_component_define_waiting(address(instance.ptr()), encoded, len(encoded), function, None, None))
+    add = _component_define_waiting if isinstance(function, COMPONENT_WAITING_FUNCTION) else _component_define
+    _raise(add(address(instance.ptr()), encoded, len(encoded), function, None, None))
+
+
+def define_resource(instance: Any, name: str, kind: Any, destructor: Any) -> None:
+    """Adds the resource ``name``, of a ``ResourceType``. ``destructor``: a ``DESTRUCTOR`` that outlives the
+    linker.
+    """
+    encoded = name.encode()
+    at, kind_at = address(instance.ptr()), address(kind.ptr())
+    _raise(_component_define_resource(at, encoded, len(encoded), kind_at, destructor, None, None))
 
 
 def add_wasi(linker: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from mvm_ci.domain.module import MAX_MODULE_BYTES, inspect
 from mvm_ci.ports.guest import CompiledModule, ModuleKind
 
 _REASON_BYTES: Final = 2_000
+_AT_LIMITS: Final = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGXCPU)
 
 
 class CompileLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +28,14 @@ class CompileLimits(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 2 << 30
 
 
+class _Compilation:
+    """``wanted``: by how many. Nobody wants it any more: it ends."""
+
+    def __init__(self, task: asyncio.Task[CompiledModule]) -> None:
+        self.task = task
+        self.wanted = 0
+
+
 class ChildCompiler:
     """A private directory of machine code, and the child processes that fill it."""
 
@@ -33,7 +43,8 @@ class ChildCompiler:
         """``cache`` is made with mode 0700. Raises ``Misconfigured`` if others could write into it."""
         self._cache = cache
         self._limits = limits or CompileLimits()
-        self._running: dict[str, asyncio.Task[CompiledModule]] = {}
+        self._running: dict[str, _Compilation] = {}
+        self._serial = 0
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = cache.stat()
         # Loading machine code trusts it completely.
@@ -46,13 +57,22 @@ class ChildCompiler:
         found = self._cached(digest)
         if found is not None:
             return found
-        task = self._running.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._compile(source, digest))
-            self._running[digest] = task
-            task.add_done_callback(lambda _: self._running.pop(digest, None))
-        # One caller that gives up must not take the result from the others.
-        return await asyncio.shield(task)
+        going_on = self._running.get(digest)
+        if going_on is None:
+            going_on = _Compilation(asyncio.create_task(self._compile(source, digest)))
+            self._running[digest] = going_on
+        going_on.wanted += 1
+        try:
+            # One caller that gives up must not take the result from the others.
+            return await asyncio.shield(going_on.task)
+        finally:
+            going_on.wanted -= 1
+            if not going_on.wanted:
+                if self._running.get(digest) is going_on:
+                    del self._running[digest]
+                going_on.task.cancel()
+                # Until the child is gone.
+                await asyncio.wait([going_on.task])
 
     def _cached(self, digest: str) -> CompiledModule | None:
         candidates = (self._compiled(kind, digest) for kind in ModuleKind)
@@ -63,10 +83,11 @@ class ChildCompiler:
         return CompiledModule(digest=digest, kind=kind, path=str(path))
 
     async def _compile(self, source: Path, digest: str) -> CompiledModule:
-        info = inspect(await asyncio.to_thread(_read, source))
-        compiled = self._compiled(ModuleKind(info.kind), digest)
+        kind = await asyncio.to_thread(_kind, source)
+        compiled = self._compiled(kind, digest)
         target = Path(compiled.path)
-        partial = target.with_suffix(f".{os.getpid()}.partial")
+        self._serial += 1
+        partial = target.with_suffix(f".{os.getpid()}-{self._serial}.partial")
         try:
             await self._run_child(compiled.kind, source, partial)
             partial.replace(target)
@@ -90,6 +111,8 @@ class ChildCompiler:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                # Ctrl-C goes to all processes of a terminal: what this one is to do, its parent decides.
+                start_new_session=True,
             )
         except OSError as error:
             raise Unavailable(f"the compiler could not be started: {error}") from error
@@ -111,10 +134,13 @@ class ChildCompiler:
 
 def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadModule | Unavailable:
     """A child that ended by itself ran into a limit: a failed allocation aborts it, too much CPU time kills
-    it.
+    it. Any other signal came from somebody, and says nothing about the module.
     """
     text = " ".join(complaint.decode(errors="replace").split())[-300:]
-    if code is not None and code < 0:
+    if code == -signal.SIGKILL:
+        # Not the module's fault: somebody, or the system for want of memory, killed it.
+        return Unavailable("the compiler was killed")
+    if code is not None and -code in _AT_LIMITS:
         return BadModule(
             f"compiling it takes more than {limits.cpu_seconds} s of CPU time or "
             f"{limits.memory_bytes >> 20} MiB "
@@ -125,10 +151,10 @@ def _killed(code: int | None, complaint: bytes, limits: CompileLimits) -> BadMod
     return Unavailable(f"the compiler failed with exit code {code}: {text}")
 
 
-def _read(source: Path) -> bytes:
+def _kind(source: Path) -> ModuleKind:
     try:
         with source.open("rb") as file:
-            return file.read(MAX_MODULE_BYTES + 1)
+            return ModuleKind(inspect(file.read(MAX_MODULE_BYTES + 1)).kind)
     except FileNotFoundError:
         raise NotFound(f"{source}: no such module") from None
     except OSError as error:

@@ -1,6 +1,6 @@
 """Components of our WIT world (Python guests): linked and instantiated for each run."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from ctypes import addressof
 from typing import Any, Final
 
@@ -8,13 +8,19 @@ import msgspec
 import wasmtime
 from wasmtime.component import Component, ExportIndex, Linker
 
-from mvm_ci.adapters.wasm import capi, http_json
-from mvm_ci.adapters.wasm.byte_functions import RANDOM_BYTES, add_random_bytes
+from mvm_ci.adapters.wasm import capi, http_json, overrides
 from mvm_ci.adapters.wasm.component_call import ComponentCall
-from mvm_ci.adapters.wasm.component_values import Prepare, Value, result_text, set_text, text, waiting
-from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
-from mvm_ci.adapters.wasm.failures import guest_failed
-from mvm_ci.adapters.wasm.overrides import Sleeper, functions, waiting_functions
+from mvm_ci.adapters.wasm.component_host import (
+    Call,
+    ComponentRun,
+    Waiting,
+    define,
+    define_resource,
+    define_waiting,
+)
+from mvm_ci.adapters.wasm.component_images import Value, answer_at, encoded_at, place, size_at, text
+from mvm_ci.adapters.wasm.current_run import CurrentRun
+from mvm_ci.adapters.wasm.failures import guest_failed, out_of_memory
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import COMPONENT_HOST
 from mvm_ci.domain.outcome import FailureKind
@@ -24,7 +30,6 @@ from mvm_ci.ports.guest import GuestFailed, GuestLimits, HostCalls
 _INSTANCES: Final = 200
 _TABLES: Final = 50
 _MEMORIES: Final = 10
-_UNWIND: Final = "unwound by the host"
 
 
 class _GuestError(msgspec.Struct, frozen=True):
@@ -33,6 +38,29 @@ class _GuestError(msgspec.Struct, frozen=True):
     message: str
     detail: str = ""
     kind: str = "error"
+
+
+def _http(call: Call) -> Coroutine[Any, Any, bytes]:
+    if call.size(0) > http_json.MAX_REQUEST_BYTES:
+        return _refused(http_json.REQUEST_TOO_LARGE)
+    return _answered(http_json.answer(call.run.host, call.encoded(0)))
+
+
+def _call(call: Call) -> Coroutine[Any, Any, bytes]:
+    if call.size(0) > http_json.MAX_CALL_NAME_BYTES or call.size(1) > http_json.MAX_CALL_BYTES:
+        return _refused(http_json.CALL_TOO_LARGE)
+    return _answered(call.run.host.call(call.text(0), call.encoded(1)))
+
+
+async def _answered(answer: Coroutine[Any, Any, bytes]) -> bytes:
+    return text(await answer)
+
+
+async def _refused(answer: bytes) -> bytes:
+    return text(answer)
+
+
+_OWN: Final[dict[str, Waiting]] = {"http": _http, "call": _call}
 
 
 class ComponentLoader:
@@ -45,61 +73,27 @@ class ComponentLoader:
         self.linker.allow_shadowing = True
         capi.add_wasi(self.linker)
         self._alive: list[Any] = []
-        own: dict[str, dict[str, Prepare]] = {COMPONENT_HOST: {"http": _http, "call": _call}}
-        at_once, waits = functions(), {**waiting_functions(Sleeper(engine)), **own}
+        waiting = {**overrides.WAITING, COMPONENT_HOST: _OWN}
         with self.linker.root() as root:
-            for interface in sorted(at_once.keys() | waits.keys()):
+            for interface in sorted(overrides.FUNCTIONS.keys() | waiting.keys()):
                 with root.add_instance(interface) as instance:
-                    for name, function in at_once.get(interface, {}).items():
-                        instance.add_func(name, self._callback(function))
-                    for name, prepare in waits.get(interface, {}).items():
-                        callback = waiting(current, prepare)
-                        capi.define_in_component(instance, name, callback)
-                        self._alive.append(callback)
-                    if interface in RANDOM_BYTES:
-                        self._alive.append(add_random_bytes(instance, RANDOM_BYTES[interface], current))
+                    for name, kind in overrides.RESOURCES.get(interface, {}).items():
+                        define_resource(instance, name, kind, current, self._alive)
+                    define(instance, overrides.FUNCTIONS.get(interface, {}), current, self._alive)
+                    define_waiting(instance, waiting.get(interface, {}), current, self._alive)
 
     def load(self, path: str) -> "ComponentGuest":
         """The guest in the compiled file at ``path``. Raises ``BadModule``."""
         try:
             component = Component.deserialize_file(self.engine, path)
         except wasmtime.WasmtimeError as error:
+            if out_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise BadModule(f"it cannot be loaded: {str(error).splitlines()[0]}") from error
         entry = component.get_export_index("run")
         if entry is None:
             raise BadModule("the component exports no function run")
         return ComponentGuest(self, component, entry)
-
-    def _callback(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        current = self.current
-
-        def call(store: wasmtime.StoreContext, *arguments: Any) -> Any:
-            run = None
-            try:
-                run = current.get()
-                run.check()
-                return function(run, store, *arguments)
-            except BaseException as error:
-                # A BaseException would crash the process, and another exception would be kept in a global
-                # of the package: the reason stays in the run, the engine hears no more than that there is
-                # one.
-                if run is not None:
-                    run.keep(error)
-                raise wasmtime.WasmtimeError(_UNWIND) from None
-
-        return call
-
-
-def _http(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
-    return _answered(result, http_json.answer(run.host, text(arguments[0])))
-
-
-def _call(run: Run, _context: int, arguments: Any, result: Any) -> Coroutine[Any, Any, None]:
-    return _answered(result, run.host.call(text(arguments[0]).decode(), text(arguments[1])))
-
-
-async def _answered(result: Any, answer: Coroutine[Any, Any, bytes]) -> None:
-    set_text(result, await answer)
 
 
 class ComponentGuest:
@@ -116,59 +110,39 @@ class ComponentGuest:
             payload.decode()
         except UnicodeDecodeError as error:
             raise guest_failed(FailureKind.ERROR, f"the input is not UTF-8: {error}") from None
-        run = Run(payload, host, limits)
+        run = ComponentRun(payload, host, limits)
         with wasmtime.Store(self._loader.engine) as store:
             store.set_limits(limits.memory_bytes, limits.table_elements, _INSTANCES, _TABLES, _MEMORIES)
-            store.set_wasi(self._wasi(run))
+            # It knows nothing: what a guest may find is replaced.
+            store.set_wasi(wasmtime.WasiConfig())
             context = capi.address(store._context())
             capi.slice_time(context)
             given, answer = (Value * 1)(), (Value * 1)()
-            set_text(given[0], payload)
+            place(addressof(given), text(payload))
             try:
                 call = ComponentCall(self._loader.current, run, context)
                 await call.instantiate(self._loader.linker, self._component)
                 await call.call(self._entry, given, answer)
-                answered = result_text(answer[0])
+                run.flush()
+                return _result(answer_at(addressof(answer)), limits)
             finally:
                 for values in (given, answer):
                     capi.component_value_delete(addressof(values))
-        # A host call that failed may have been hidden from the engine (output streams); its reason still
-        # counts.
-        run.check()
-        run.flush()
-        return _result(answered, limits)
-
-    def _wasi(self, run: Run) -> wasmtime.WasiConfig:
-        config = wasmtime.WasiConfig()
-        config.stdout_custom = self._output("stdout", run)
-        config.stderr_custom = self._output("stderr", run)
-        return config
-
-    def _output(self, stream: str, run: Run) -> Callable[[bytes], None]:
-        def write(data: bytes) -> None:
-            try:
-                run.check()
-                run.write(stream, data)
-            except BaseException as error:
-                # An error returned from here would be an OSError that the guest can catch. Its time slice
-                # ends at once, and with that the guest.
-                run.keep(error)
-                self._loader.engine.increment_epoch()
-
-        return write
 
 
-def _result(answered: tuple[bool, bytes] | None, limits: GuestLimits) -> bytes:
+def _result(answered: tuple[bool, int] | None, limits: GuestLimits) -> bytes:
     if answered is None:
         raise guest_failed(FailureKind.MODULE, "run does not return result<string, string>")
-    good, data = answered
-    if not good:
-        raise _reported(data)
-    if len(data) > limits.result_bytes:
+    good, string = answered
+    if size_at(string) > limits.result_bytes:
+        what = "result" if good else "error"
         raise guest_failed(
-            FailureKind.OUTPUT, f"the result has {len(data)} bytes; at most {limits.result_bytes} are allowed"
+            FailureKind.OUTPUT,
+            f"the {what} has {size_at(string)} bytes; at most {limits.result_bytes} are allowed",
         )
-    return data
+    if not good:
+        raise _reported(encoded_at(string))
+    return encoded_at(string)
 
 
 def _reported(data: bytes) -> GuestFailed:

@@ -26,7 +26,8 @@ class ComponentCall:
         """Raises ``GuestFailed``, and what a host call raised."""
         linker_at, component_at = capi.address(linker.ptr()), capi.address(component.ptr())
         at, error_at = addressof(self._instance), addressof(self._error)
-        await self._drive(capi.component_instantiate(linker_at, self._context, component_at, at, error_at))
+        future = capi.component_instantiate(linker_at, self._context, component_at, at, error_at)
+        await self._drive(future, FailureKind.MODULE)
 
     async def call(self, export: ExportIndex, arguments: Any, results: Any) -> None:
         """Calls the function ``export``; ``arguments`` and ``results`` are arrays of values, owned by the
@@ -37,12 +38,14 @@ class ComponentCall:
         if not capi.component_function(addressof(self._instance), self._context, index_at, at):
             raise guest_failed(FailureKind.MODULE, "the component exports no such function")
         given, taken = (addressof(arguments), len(arguments)), (addressof(results), len(results))
-        await self._drive(capi.component_call(at, self._context, *given, *taken, addressof(self._error)))
+        future = capi.component_call(at, self._context, *given, *taken, addressof(self._error))
+        # What is no trap is a value that the guest handed over, and that is none.
+        await self._drive(future, FailureKind.TRAP)
 
-    async def _drive(self, future: int) -> None:
+    async def _drive(self, future: int, otherwise: FailureKind) -> None:
         if not self._current.first(self._run, future):
             await self._current.drive(self._run, future)
         if self._error.value:
             cause = capi.take_error(self._error.value)
             self._run.check()
-            raise from_wasmtime(cause) from cause
+            raise from_wasmtime(cause, otherwise) from cause

@@ -11,7 +11,7 @@ from mvm_ci.adapters.wasm.core_host import OWN_FUNCTIONS, OWN_WAITING, CoreHost,
 from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.adapters.wasm.engine_settings import KEPT_BYTES, QUICK_SLOTS
 from mvm_ci.adapters.wasm.engines import make_engine
-from mvm_ci.adapters.wasm.failures import from_wasmtime, guest_failed
+from mvm_ci.adapters.wasm.failures import from_wasmtime, guest_failed, out_of_memory
 from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.module import CORE_HOST_MODULE, WASI_PREVIEW1
 from mvm_ci.domain.outcome import FailureKind
@@ -51,6 +51,8 @@ class Slots:
             entries = _entries(module)
             return Linked(self, self._host.linker.instantiate_pre(module), entries)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+            if out_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise BadModule(f"it cannot be linked: {str(error).splitlines()[0]}") from error
 
 

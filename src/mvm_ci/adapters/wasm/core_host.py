@@ -16,13 +16,13 @@ from wasmtime import _ffi as ffi
 from mvm_ci.adapters.wasm import capi, http_json
 from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
 from mvm_ci.adapters.wasm.failures import guest_failed
+from mvm_ci.adapters.wasm.preview1_descriptors import Descriptors
 from mvm_ci.domain.artifact import MAX_NAME, MAX_PIECE
 from mvm_ci.domain.outcome import FailureKind
 from mvm_ci.ports.guest import GuestLimits, HostCalls
 
-MAX_HTTP_REQUEST_BYTES: Final = 16 << 20
-MAX_CALL_BYTES: Final = 16 << 20
-MAX_CALL_NAME_BYTES: Final = 64
+MAX_LOG_BYTES: Final = 16 << 20
+"""Of one call: as much as an execution may write at all."""
 _MAX_I64: Final = (1 << 63) - 1
 _MAX_NAME_BYTES: Final = 4 * MAX_NAME
 _DIGEST_BYTES: Final = 64
@@ -37,6 +37,7 @@ class CoreRun(Run):
     __slots__ = (
         "_base",
         "_context",
+        "_descriptors",
         "_item",
         "_memory",
         "_size",
@@ -52,13 +53,22 @@ class CoreRun(Run):
         self.error_text: str | None = None
         self.answer = b""
         self.located = False
+        self._descriptors: Descriptors | None = None
         self._context = self._base = self._size = 0
         self._memory = _Extern()
         self._item = ctypes.addressof(self._memory) + capi.ITEM_OFFSET
 
+    @property
+    def descriptors(self) -> Descriptors:
+        """What is open; made when it is asked for first, as most guests need none."""
+        if self._descriptors is None:
+            self._descriptors = Descriptors(self.host.files)
+        return self._descriptors
+
     def locate_memory(self, caller: int) -> None:
         """Finds the memory of the instance that makes a host call, at its first one."""
-        if not capi.caller_export_get(caller, b"memory", 6, self._memory):
+        found = capi.caller_export_get(caller, b"memory", 6, self._memory)
+        if not found or self._memory.raw[: len(capi.MEMORY)] != capi.MEMORY:
             raise guest_failed(FailureKind.MODULE, "the guest exports no memory")
         self._context = capi.caller_context(caller)
         # Where it is reserved it stays when it grows: ``memory_reservation`` is the most that it can have.
@@ -68,16 +78,17 @@ class CoreRun(Run):
     def read(self, pointer: int, size: int) -> bytes:
         """A copy of the guest's bytes. A range that is not all inside its memory ends the run."""
         if pointer + size > self._size:
-            self._must_reach(pointer, size)
+            self.must_reach(pointer, size)
         return string_at(self._base + pointer, size)
 
     def store(self, pointer: int, data: bytes) -> None:
         """Writes into the guest's memory, under the same rule."""
         if pointer + len(data) > self._size:
-            self._must_reach(pointer, len(data))
+            self.must_reach(pointer, len(data))
         memmove(self._base + pointer, data, len(data))
 
-    def _must_reach(self, pointer: int, size: int) -> None:
+    def must_reach(self, pointer: int, size: int) -> None:
+        """Ends the run unless all of a range is inside the guest's memory."""
         # Asked anew only here: a memory grows, but never shrinks.
         self._size = capi.memory_size(self._context, self._item)
         if pointer + size > self._size:
@@ -204,10 +215,16 @@ def _output(run: CoreRun, pointer: int, size: int) -> None:
 
 
 def _fail(run: CoreRun, pointer: int, size: int) -> None:
-    run.error_text = run.read(pointer, size)[:_FAIL_TEXT_BYTES].decode(errors="replace")
+    run.must_reach(pointer, size)
+    run.error_text = run.read(pointer, min(size, _FAIL_TEXT_BYTES)).decode(errors="replace")
 
 
 def _log(run: CoreRun, pointer: int, size: int) -> None:
+    run.must_reach(pointer, size)
+    if size > MAX_LOG_BYTES:
+        raise guest_failed(
+            FailureKind.OUTPUT, f"the guest wrote {size} bytes at once; at most {MAX_LOG_BYTES} are allowed"
+        )
     run.write("log", run.read(pointer, size))
 
 
@@ -222,22 +239,16 @@ def _now_ms(run: CoreRun) -> int:
 
 
 async def _http(run: CoreRun, pointer: int, size: int) -> int:
-    if size > MAX_HTTP_REQUEST_BYTES:
-        run.answer = http_json.encode_error(
-            "too-large", f"a request has at most {MAX_HTTP_REQUEST_BYTES} bytes"
-        )
-        return len(run.answer)
-    run.answer = await http_json.answer(run.host, run.read(pointer, size))
+    if size > http_json.MAX_REQUEST_BYTES:
+        run.answer = http_json.REQUEST_TOO_LARGE
+    else:
+        run.answer = await http_json.answer(run.host, run.read(pointer, size))
     return len(run.answer)
 
 
 async def _call(run: CoreRun, name: int, name_size: int, pointer: int, size: int) -> int:
-    if name_size > MAX_CALL_NAME_BYTES or size > MAX_CALL_BYTES:
-        run.answer = http_json.encode_error(
-            "too-large",
-            f"a call has a name of at most {MAX_CALL_NAME_BYTES} and an argument of at most "
-            f"{MAX_CALL_BYTES} bytes",
-        )
+    if name_size > http_json.MAX_CALL_NAME_BYTES or size > http_json.MAX_CALL_BYTES:
+        run.answer = http_json.CALL_TOO_LARGE
     else:
         called = run.read(name, name_size).decode(errors="replace")
         run.answer = await run.host.call(called, run.read(pointer, size))

@@ -9,6 +9,13 @@ from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.ports.guest import HostCalls
 
+MAX_REQUEST_BYTES: Final = 16 << 20
+MAX_HEADERS_BYTES: Final = 512 << 10
+"""Of the headers' JSON: more than fits any request that is sent, however it is escaped. Reading a million
+headers takes longer than the guests beside this one may have to wait.
+"""
+MAX_CALL_BYTES: Final = 16 << 20
+MAX_CALL_NAME_BYTES: Final = 64
 _DEFAULT_TIMEOUT_MS: Final = 30_000
 _MAX_TIMEOUT_MS: Final = 3_600_000
 
@@ -21,7 +28,7 @@ class _Reference(msgspec.Struct, frozen=True):
 class _Request(msgspec.Struct, frozen=True):
     url: str
     method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: msgspec.Raw = msgspec.Raw(b"[]")
     body: bytes = b""
     timeout_ms: int = _DEFAULT_TIMEOUT_MS
     idempotent: bool | None = None
@@ -43,27 +50,32 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 _decoder: Final = msgspec.json.Decoder(_Request)
+_headers: Final = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 _encoder: Final = msgspec.json.Encoder()
 
 
-async def answer(host: HostCalls, document: bytes | str) -> bytes:
+async def answer(host: HostCalls, document: bytes) -> bytes:
     """Has ``host`` perform the request in ``document``; a document that is none is answered, it does not
     end the guest.
     """
     try:
         asked = _decoder.decode(document)
+        if len(bytes(asked.headers)) > MAX_HEADERS_BYTES:
+            return encode_error("too-large", f"the headers are more than {MAX_HEADERS_BYTES} bytes of JSON")
+        request = _request(asked)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return encode_error("protocol", f"not a request: {error}")
-    return _encode_result(await host.http(_request(asked)))
+    return _encode_result(await host.http(request))
 
 
 def _request(asked: _Request) -> HttpRequest:
     method = asked.method.upper()
+    headers = _headers.decode(asked.headers)
     source = asked.from_artifact
     return HttpRequest(
         method=method,
         url=asked.url,
-        headers=tuple((name.lower(), value) for name, value in asked.headers),
+        headers=tuple((name.lower(), value) for name, value in headers),
         body=asked.body,
         timeout_ms=min(max(asked.timeout_ms, 1), _MAX_TIMEOUT_MS),
         idempotent=method in IDEMPOTENT_METHODS if asked.idempotent is None else asked.idempotent,
@@ -89,3 +101,10 @@ def _encode_result(result: HttpResult) -> bytes:
 def encode_error(kind: str, message: str) -> bytes:
     """The document of a request that got no answer."""
     return _encoder.encode({"error": _Error(kind=kind, message=message)})
+
+
+REQUEST_TOO_LARGE: Final = encode_error("too-large", f"a request has at most {MAX_REQUEST_BYTES} bytes")
+CALL_TOO_LARGE: Final = encode_error(
+    "too-large",
+    f"a call has a name of at most {MAX_CALL_NAME_BYTES} and an argument of at most {MAX_CALL_BYTES} bytes",
+)

@@ -7,17 +7,21 @@ from wasmtime.component import Component, Linker
 
 from mvm_ci.adapters.wasm import capi
 from mvm_ci.adapters.wasm.component_call import ComponentCall
-from mvm_ci.adapters.wasm.component_values import Value
-from mvm_ci.adapters.wasm.current_run import CurrentRun, Run
+from mvm_ci.adapters.wasm.component_host import ComponentRun
+from mvm_ci.adapters.wasm.component_images import Value
+from mvm_ci.adapters.wasm.current_run import CurrentRun
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.http import HttpRequest, HttpResult
+from mvm_ci.files.system import FileSystem
 from mvm_ci.ports.guest import GuestFailed, GuestLimits
 from mvm_ci.ports.immediate import at_once
 
 # Guests import an older version than the library registers, so the probe does, too.
 _GUEST_VERSION: Final = "0.2.0"
 _PROBE: Final = f"""(component
-  (import "wasi:io/poll@{_GUEST_VERSION}" (instance $poll (export "pollable" (type (sub resource)))))
+  (import "wasi:io/poll@{_GUEST_VERSION}" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
   (alias export $poll "pollable" (type $pollable))
   (import "wasi:clocks/wall-clock@{_GUEST_VERSION}" (instance $wall
     (type $record (record (field "seconds" u64) (field "nanoseconds" u32)))
@@ -48,6 +52,7 @@ _PROBE: Final = f"""(component
   (core func $now (canon lower (func $clock "now")))
   (core func $until (canon lower (func $clock "subscribe-instant")))
   (core func $during (canon lower (func $clock "subscribe-duration")))
+  (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $bytes (canon lower (func $random "get-random-bytes") (memory $memory) (realloc $realloc)))
   (core func $number (canon lower (func $random "get-random-u64")))
   (core func $ibytes (canon lower (func $insecure "get-insecure-random-bytes") (memory $memory) (realloc
@@ -58,6 +63,7 @@ _PROBE: Final = f"""(component
     (import "" "now" (func $now (result i64)))
     (import "" "until" (func $until (param i64) (result i32)))
     (import "" "during" (func $during (param i64) (result i32)))
+    (import "" "block" (func $block (param i32)))
     (import "" "bytes" (func $bytes (param i64 i32)))
     (import "" "number" (func $number (result i64)))
     (import "" "ibytes" (func $ibytes (param i64 i32)))
@@ -66,8 +72,8 @@ _PROBE: Final = f"""(component
     (func (export "probe")
       i32.const 8 call $wall-now
       call $now drop
-      i64.const 11 call $until drop
-      i64.const 12 call $during drop
+      i64.const 11 call $until call $block
+      i64.const 12 call $during call $block
       i64.const 13 i32.const 8 call $bytes
       call $number drop
       i64.const 14 i32.const 8 call $ibytes
@@ -75,7 +81,8 @@ _PROBE: Final = f"""(component
       i32.const 8 call $iseed))
   (core instance $instance (instantiate $module (with "" (instance
     (export "wall-now" (func $wall-now)) (export "now" (func $now)) (export "until" (func $until))
-    (export "during" (func $during)) (export "bytes" (func $bytes)) (export "number" (func $number))
+    (export "during" (func $during)) (export "block" (func $block)) (export "bytes" (func $bytes))
+    (export "number" (func $number))
     (export "ibytes" (func $ibytes)) (export "inumber" (func $inumber)) (export "iseed" (func $iseed))))))
   (func $probe (canon lift (core func $instance "probe")))
   (export "probe" (func $probe)))"""
@@ -98,6 +105,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.files = FileSystem()
 
     def wall_clock_ns(self) -> int:
         self.calls.append("wall_clock_ns")
@@ -148,7 +156,7 @@ def self_test(engine: wasmtime.Engine, linker: Linker, current: CurrentRun) -> N
         store.set_limits(1 << 20, 100, 10, 10, 10)
         context = capi.address(store._context())
         capi.slice_time(context)
-        call = ComponentCall(current, Run(b"", recorder, GuestLimits()), context)
+        call = ComponentCall(current, ComponentRun(b"", recorder, GuestLimits()), context)
         try:
             at_once(call.instantiate(linker, component))
             at_once(call.call(entry, (Value * 0)(), (Value * 0)()))

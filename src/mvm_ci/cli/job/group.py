@@ -17,8 +17,8 @@ COMMANDS = {
     "pause": Lazy("mvm_ci.cli.job.change", "pause", "Park jobs until they are resumed."),
     "resume": Lazy("mvm_ci.cli.job.change", "resume", "Let paused jobs go on."),
     "retry": Lazy("mvm_ci.cli.job.change", "retry", "Let failed, cancelled or dead jobs try again."),
+    "fork": Lazy("mvm_ci.cli.job.fork", "fork", "Make a new job of the beginning of another one's journal."),
     "delete": Lazy("mvm_ci.cli.job.change", "delete", "Remove jobs that have ended, with their journals."),
-    "journal": Lazy("mvm_ci.cli.job.journal", "journal", "Show the journal of a job: what it did, where."),
 }
 
 

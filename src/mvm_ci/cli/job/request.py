@@ -57,6 +57,13 @@ def _as_after(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
     return tuple(found)
 
 
+def _as_names(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """None: those of the module's manifest."""
+    return values or None
+
+
 _JOB: Final = (
     click.option(
         "--input",
@@ -67,6 +74,14 @@ _JOB: Final = (
     ),
     click.option(
         "--allow-host", "hosts", multiple=True, metavar="HOST", help="Host that it may call; may be repeated."
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        callback=_as_names,
+        metavar="NAME",
+        help="Secret that it may read; may be repeated.  [default: those that the module asks for]",
     ),
     click.option(
         "--time-limit",
@@ -82,6 +97,19 @@ _JOB: Final = (
         show_default=True,
         metavar="MIB",
         help="Its memory limit.",
+    ),
+    click.option(
+        "--cancel-grace",
+        callback=as_seconds,
+        metavar="DURATION",
+        help="To clean up in once it is cancelled.  [default: none, it is stopped at once]",
+    ),
+    click.option(
+        "--durability",
+        type=click.Choice(["journaled", "none"]),
+        default="journaled",
+        show_default=True,
+        help="Whether it goes on after the loss of its worker, or begins again.",
     ),
     click.option(
         "--queue", default="default", show_default=True, metavar="NAME", help="The queue it waits in."
@@ -102,6 +130,13 @@ _JOB: Final = (
         callback=as_seconds,
         metavar="DURATION",
         help="Fail it if no worker takes it in this time.",
+    ),
+    click.option(
+        "--deadline",
+        "deadline_s",
+        callback=as_seconds,
+        metavar="DURATION",
+        help="Fail it if it has not ended in this time, whatever it waits for.",
     ),
     click.option(
         "--max-attempts", type=click.IntRange(1, 100), default=1, show_default=True, help="Tries if it fails."
@@ -209,13 +244,14 @@ _TURNS: Final = (
 )
 
 
-def _request(  # noqa: PLR0913 - one parameter per option
+def _request(  # noqa: PLR0913 - an option each
     *,
     input_text: str,
     name: str | None,
     hosts: tuple[str, ...],
     time_limit: float,
     memory: int,
+    cancel_grace: float | None,
     start_within: float | None,
     run_at: int | None = None,
     after: "tuple[AfterSpec, ...]" = (),
@@ -231,6 +267,7 @@ def _request(  # noqa: PLR0913 - one parameter per option
         allow_hosts=hosts or None,
         timeout_s=time_limit,
         memory_mb=memory,
+        cancel_grace_s=cancel_grace,
         run_at_ms=run_at,
         start_within_s=start_within,
         after=after,

@@ -40,6 +40,9 @@ class Selection:
         return msgspec.structs.replace(self.rest, module=(await find_module(client, self.module)).digest)
 
 
+_MODULE: Final = click.option(
+    "--module", metavar="MODULE", help="Only jobs of this module: its name, NAME@VERSION or digest."
+)
 _OPTIONS: Final = (
     click.option("--state", "states", multiple=True, help="Only jobs in this state; may be repeated."),
     click.option("--queue", metavar="NAME", help="Only jobs of this queue."),
@@ -51,9 +54,6 @@ _OPTIONS: Final = (
         callback=as_metadata,
         metavar="KEY=VALUE",
         help="Only jobs with this metadata; may be repeated.",
-    ),
-    click.option(
-        "--module", metavar="MODULE", help="Only jobs of this module: its name, NAME@VERSION or digest."
     ),
     click.option("--name", help="Only jobs of this name."),
     click.option(
@@ -67,6 +67,11 @@ _OPTIONS: Final = (
 
 def selection_options(command: Command) -> Command:
     """The command gets ``selection``, a ``Selection``."""
+    return gathered("selection", (_MODULE, *_OPTIONS), _selection)(command)
+
+
+def selection_options_without_module(command: Command) -> Command:
+    """The same for a command that has a ``--module`` of its own."""
     return gathered("selection", _OPTIONS, _selection)(command)
 
 
@@ -76,9 +81,9 @@ def _selection(
     queue: str | None,
     tags: tuple[str, ...],
     metadata: dict[str, str],
-    module: str | None,
     name: str | None,
     older_than: float | None,
+    module: str | None = None,
 ) -> Selection:
     from mvm_ci.wire.api import JobSelection
 

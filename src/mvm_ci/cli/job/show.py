@@ -46,6 +46,7 @@ def show(*, job: str, url: str | None, token_file: str | None, as_json: bool) ->
             ("started", output.when(view.started_ms)),
             ("wakes", output.when(view.wake_ms)),
             ("expires", output.when(view.expires_ms)),
+            ("deadline", output.when(view.deadline_ms)),
             ("finished", output.when(view.finished_ms)),
             ("result", None if view.result_size is None else output.size(view.result_size)),
             ("failure", f"{view.failure.kind}: {view.failure.message}" if view.failure else None),
@@ -79,6 +80,7 @@ def _options(view: "JobView") -> tuple[tuple[str, object], ...]:
         ("fairness key", view.fairness_key or None),
         ("concurrency", None if view.concurrency is None else _concurrency(view.concurrency)),
         ("idempotency key", view.idempotency_key),
+        ("secrets", ", ".join(view.secrets) or None),
     )
 
 

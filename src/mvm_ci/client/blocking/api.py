@@ -18,6 +18,7 @@ from mvm_ci.client.blocking.modules import ModuleCalls
 from mvm_ci.client.blocking.plane import PlaneCalls
 from mvm_ci.client.blocking.queues import QueueCalls
 from mvm_ci.client.blocking.schedules import ScheduleRoutes
+from mvm_ci.client.blocking.secrets import SecretCalls
 from mvm_ci.client.blocking.workers import WorkerCalls
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import ProtocolError, Unavailable
@@ -34,6 +35,7 @@ class Client(
     QueueCalls,
     ScheduleRoutes,
     ModuleCalls,
+    SecretCalls,
     WorkerCalls,
     AccessMethods,
     PlaneCalls,

@@ -36,6 +36,15 @@ class ChangeCalls(Calls):
         """Removes a job that has ended, with its journal."""
         return self._decode(self._send("DELETE", job_path(job)), api.ChangeView)
 
+    def fork(
+        self, job: str, at: int, *, attempt: int | None = None, module: str | None = None
+    ) -> api.JobView:
+        """A new job that begins with the first ``at`` entries of the journal of an attempt (None: the present
+        one), of another ``module`` if one is named.
+        """
+        body = api.ForkJob(at=at, attempt=attempt, module=module)
+        return self._post(job_path(job, "/fork"), api.JobView, body)
+
     def cancel_jobs(self, which: Which, *, dry_run: bool = False) -> api.BulkResult:
         """Cancels many jobs; ``dry_run``: only tells which."""
         return self._post("/v1/jobs/cancel", api.BulkResult, _bulk(which, dry_run=dry_run))

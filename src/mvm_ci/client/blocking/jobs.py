@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from mvm_ci.client.blocking.calls import Calls, job_path, within
+from mvm_ci.client.blocking.calls import Calls, job_path, part, within
 from mvm_ci.client.blocking.follow import Follower
 from mvm_ci.client.blocking.waiting import STANDING, until_ended
 from mvm_ci.wire import api
@@ -65,23 +65,46 @@ class JobCalls(Calls):
         """What keeps a job waiting, and what would change that."""
         return self._get(job_path(job, "/explain"), api.Explanation)
 
-    def journal(
-        self, job: str, *, attempt: int | None = None, first: int = 0, limit: int = _PAGE
-    ) -> api.JournalView:
-        """A part of the journal of an attempt (None: the present one)."""
-        params: dict[str, Any] = {"from": first, "limit": limit}
-        if attempt is not None:
-            params["attempt"] = attempt
-        return self._get(job_path(job, "/journal"), api.JournalView, params=params)
-
     def logs(self, job: str, which: api.LogRange = _WHOLE, *, wait: bool = False) -> Iterator[api.LogLine]:
         """The output of a job, or a part of it; ``wait``: to its end, through lost connections."""
-        follower = Follower(self._http, job_path(job, "/logs"), which)
+        follower = Follower(self._http, job_path(job, "/logs"), which, api.LogLine)
+        return follower.to_the_end(lambda: self._stands(job)) if wait else follower.present()
 
-        def ended() -> bool:
-            return (self.job(job)).state in STANDING
+    def journal(
+        self, job: str, which: api.LogRange = _WHOLE, *, wait: bool = False
+    ) -> Iterator[api.JournalEntry]:
+        """The journal of an attempt, or a part of it; ``wait``: to the job's end, over later attempts,
+        through lost connections. It also ends with damage.
+        """
+        follower = Follower(self._http, job_path(job, "/journal"), which, api.JournalEntry)
+        damaged = False
 
-        return follower.to_the_end(ended) if wait else follower.present()
+        def over() -> bool:
+            return damaged or self._stands(job)
+
+        for entry in follower.to_the_end(over) if wait else follower.present():
+            damaged = entry.kind == api.DAMAGE
+            yield entry
+
+    def recording(self, job: str, *, attempt: int | None = None) -> bytes:
+        """What a replay elsewhere needs of an attempt (None: the present one): ``mvm_ci.wire.recording``."""
+        params = {} if attempt is None else {"attempt": attempt}
+        return (self._send("GET", job_path(job, "/recording"), params=params)).content
+
+    def job_module(self, job: str) -> bytes:
+        """The bytes of a job's module."""
+        return (self._send("GET", job_path(job, "/module"))).content
+
+    def payload(self, job: str, digest: str, *, attempt: int | None = None, first: int = 0) -> bytes:
+        """The bytes of a large payload: the job's input or result, or what the journal entry ``first`` of the
+        attempt refers to.
+        """
+        params = {"from": first} if attempt is None else {"from": first, "attempt": attempt}
+        path = job_path(job, f"/payloads/{part(digest)}")
+        return (self._send("GET", path, params=params)).content
+
+    def _stands(self, job: str) -> bool:
+        return (self.job(job)).state in STANDING
 
 
 def _query(which: api.JobSelection) -> dict[str, Any]:

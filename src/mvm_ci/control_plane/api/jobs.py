@@ -15,11 +15,9 @@ from mvm_ci.domain.errors import BadInput, Conflict, NotFound
 from mvm_ci.domain.ids import JobId, format_job_id, job_id_range
 from mvm_ci.domain.job import AT_REST, Job
 from mvm_ci.domain.payload import BlobRef, is_json
-from mvm_ci.lifecycle.journal_view import journal_entries, journal_length
 from mvm_ci.wire import api
 
 DEFAULT_LIMIT: Final = 100
-DEFAULT_ENTRIES: Final = 1_000
 
 _submit_jobs = msgspec.json.Decoder(api.SubmitJobs)
 _encode = msgspec.json.Encoder().encode
@@ -127,23 +125,6 @@ async def logs(services: Services, request: Request) -> Stream:
     if follows:
         return Stream(follow(services, job.id, start))
     return Stream(until_now(services, job, start, asked))
-
-
-async def journal(services: Services, request: Request) -> Reply:
-    """A part of a journal, in words."""
-    job = await find(services, request, job_id_of(request))
-    attempt: int = request.query.get("attempt", job.attempt)
-    if attempt > job.attempt:
-        raise NotFound(
-            f"job {format_job_id(job.id)} has had {job.attempt} attempts; there is no attempt {attempt}"
-        )
-    first, limit = request.query.get("from", 0), request.query.get("limit", DEFAULT_ENTRIES)
-    entries = await journal_entries(services.queue, job.id, attempt, first, limit)
-    length = job.journal_length
-    if attempt < job.attempt:
-        length = await journal_length(services.queue, job.id, attempt)
-    view = api.JournalView(job=format_job_id(job.id), attempt=attempt, length=length, entries=entries)
-    return Reply(_encode(view))
 
 
 async def explain(services: Services, request: Request) -> Reply:

@@ -7,6 +7,7 @@ from mvm_ci.control_plane.api.requests import Request, decode
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.ids import format_job_id
+from mvm_ci.lifecycle.job_request import check_key
 from mvm_ci.wire import api
 
 _message = msgspec.json.Decoder(api.MessageSpec)
@@ -18,6 +19,8 @@ _SCHEME = b"bearer "
 async def send(services: Services, request: Request) -> Reply:
     """A message to a job."""
     message = decode(_message, request.body)
+    if message.key is not None:
+        check_key("key", message.key)
     key = message.key if message.key is not None else services.random(16).hex()
     job = await services.messages.send(request.namespace, f"api-{key}", message)
     request.target = format_job_id(job)

@@ -5,7 +5,7 @@ import msgspec
 from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
-from mvm_ci.lifecycle.job_request import check_queue
+from mvm_ci.lifecycle.job_request import check_key
 from mvm_ci.wire import api
 
 _encode = msgspec.json.Encoder().encode
@@ -38,5 +38,5 @@ async def resume(services: Services, request: Request) -> Reply:
 
 def _name(request: Request) -> str:
     name = request.params["name"]
-    check_queue("name", name)
+    check_key("name", name)
     return name

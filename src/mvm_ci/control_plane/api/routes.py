@@ -77,8 +77,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     raw bytes.
 
     ``own_token``: the handler checks a bearer token of its own; ``everywhere``: the token must be for all
-    namespaces. ``audit``: what the audit log calls it: every route that changes something for a caller with a
-    role has a name; ``hot``: its entries need no commit of their own. ``parts``: it may answer a part (206).
+    namespaces. ``audit``: what the audit log calls it: every route that changes something for a caller with
+    a role has a name, and who takes code away leaves a trace, too; ``hot``: its entries need no commit of
+    their own. ``parts``: it may answer a part (206).
     """
 
     method: str

@@ -15,13 +15,16 @@ from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.fleet import Fleet
+from mvm_ci.lifecycle.fork import Forker
 from mvm_ci.lifecycle.messages import Messages
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
+from mvm_ci.lifecycle.recordings import Recordings
 from mvm_ci.lifecycle.schedules import Schedules
+from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.lifecycle.submit import Submitter
 from mvm_ci.lifecycle.waiters import Waiters
@@ -51,10 +54,12 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changer: Changer
     messages: Messages
     promises: Promises
+    forker: Forker
     explainer: Explainer
     queues: Queues
     schedules: Schedules
     modules: Modules
+    secrets: Secrets
     dispatcher: Dispatcher
     waiters: Waiters
     events: Events
@@ -63,6 +68,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sessions: Sessions
     fleet: Fleet
     recorder: Recorder
+    recordings: Recordings
     ticket: Callable[[], str]
     random: Callable[[int], bytes]
     version: str

@@ -10,17 +10,21 @@ from mvm_ci.control_plane.api.tables import (
     mail,
     modules,
     plane,
+    replays,
     schedules,
+    secrets,
     workers,
 )
 
 ROUTES: Final = (
     *jobs.ROUTES,
     *artifacts.ROUTES,
+    *replays.ROUTES,
     *events.ROUTES,
     *mail.ROUTES,
     *modules.ROUTES,
     *schedules.ROUTES,
+    *secrets.ROUTES,
     *workers.ROUTES,
     *plane.ROUTES,
     *access.ROUTES,

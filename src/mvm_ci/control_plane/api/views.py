@@ -49,9 +49,10 @@ def job_view(job: Job, sessions: Sessions, after: Sequence[Dependency] = ()) -> 
         finished_ms=job.finished_ms,
         wake_ms=job.wake_ms if job.wake_ms != NEVER_MS else None,
         expires_ms=job.expires_ms,
+        deadline_ms=job.options.deadline_ms,
         worker=session.name if session is not None else None,
         first_attempt=job.first_attempt,
-        parent=format_job_id(job.options.parent) if job.options.parent is not None else None,
+        parent=format_job_id(job.options.parent.job) if job.options.parent is not None else None,
         awaits=tuple(map(shown_topic, job.awaits)) if job.state is JobState.SUSPENDED else (),
         progress=_progress(job.progress),
         inputs={one.name: one.digest for one in job.spec.inputs},
@@ -83,6 +84,7 @@ def _options(job: Job) -> dict[str, Any]:
         "concurrency": _concurrency(lane.concurrency),
         "idempotency_key": once.key if once is not None else None,
         "max_attempts": job.spec.max_attempts,
+        "secrets": job.spec.secrets,
     }
 
 
@@ -168,6 +170,7 @@ def module_view(info: ModuleInfo) -> api.ModuleView:
         size=info.size,
         created_ms=info.created_ms,
         allow_hosts=info.allow_hosts,
+        secrets=info.secrets,
     )
 
 

@@ -20,6 +20,7 @@ from mvm_ci.wire.api.artifacts import ArtifactList as ArtifactList
 from mvm_ci.wire.api.artifacts import ArtifactView as ArtifactView
 from mvm_ci.wire.api.artifacts import UploadView as UploadView
 from mvm_ci.wire.api.events import EventView as EventView
+from mvm_ci.wire.api.jobs import DAMAGE as DAMAGE
 from mvm_ci.wire.api.jobs import AfterSpec as AfterSpec
 from mvm_ci.wire.api.jobs import BackoffSpec as BackoffSpec
 from mvm_ci.wire.api.jobs import BulkRequest as BulkRequest
@@ -29,11 +30,11 @@ from mvm_ci.wire.api.jobs import ChangeView as ChangeView
 from mvm_ci.wire.api.jobs import ConcurrencySpec as ConcurrencySpec
 from mvm_ci.wire.api.jobs import Explanation as Explanation
 from mvm_ci.wire.api.jobs import FailureView as FailureView
+from mvm_ci.wire.api.jobs import ForkJob as ForkJob
 from mvm_ci.wire.api.jobs import JobList as JobList
 from mvm_ci.wire.api.jobs import JobSelection as JobSelection
 from mvm_ci.wire.api.jobs import JobView as JobView
 from mvm_ci.wire.api.jobs import JournalEntry as JournalEntry
-from mvm_ci.wire.api.jobs import JournalView as JournalView
 from mvm_ci.wire.api.jobs import LogLine as LogLine
 from mvm_ci.wire.api.jobs import LogRange as LogRange
 from mvm_ci.wire.api.jobs import ProgressView as ProgressView
@@ -50,6 +51,7 @@ from mvm_ci.wire.api.limits import MAX_BODY as MAX_BODY
 from mvm_ci.wire.api.limits import MAX_INPUT as MAX_INPUT
 from mvm_ci.wire.api.limits import MAX_JOBS_PER_REQUEST as MAX_JOBS_PER_REQUEST
 from mvm_ci.wire.api.limits import MAX_LINES as MAX_LINES
+from mvm_ci.wire.api.limits import MAX_MAIL_BODY as MAX_MAIL_BODY
 from mvm_ci.wire.api.limits import MAX_PAGE as MAX_PAGE
 from mvm_ci.wire.api.limits import MAX_SCHEDULED_JOB as MAX_SCHEDULED_JOB
 from mvm_ci.wire.api.limits import MAX_WAIT_S as MAX_WAIT_S
@@ -73,6 +75,11 @@ from mvm_ci.wire.api.schedules import ScheduleList as ScheduleList
 from mvm_ci.wire.api.schedules import ScheduleTimes as ScheduleTimes
 from mvm_ci.wire.api.schedules import ScheduleView as ScheduleView
 from mvm_ci.wire.api.schedules import Triggered as Triggered
+from mvm_ci.wire.api.secrets import AllowModules as AllowModules
+from mvm_ci.wire.api.secrets import RotateSecret as RotateSecret
+from mvm_ci.wire.api.secrets import SecretList as SecretList
+from mvm_ci.wire.api.secrets import SecretView as SecretView
+from mvm_ci.wire.api.secrets import SetSecret as SetSecret
 from mvm_ci.wire.api.workers import CreateJoinToken as CreateJoinToken
 from mvm_ci.wire.api.workers import JoinTokenList as JoinTokenList
 from mvm_ci.wire.api.workers import JoinTokenView as JoinTokenView

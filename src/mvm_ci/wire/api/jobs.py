@@ -1,6 +1,6 @@
 """Jobs."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -54,8 +54,14 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     name: str = ""
     allow_hosts: tuple[str, ...] | None = None
     """Hosts it may call; left out: those of the module's manifest."""
+    secrets: tuple[str, ...] | None = None
+    """Names of secrets that it may read; left out: those of the module's manifest."""
     timeout_s: float = 3600.0
     memory_mb: int = 256
+    cancel_grace_s: float | None = None
+    """How long its guest may clean up once it is told that it is cancelled; null: it is stopped at once."""
+    durability: str = "journaled"
+    """``journaled``: another worker goes on where a lost one stopped; ``none``: it begins again."""
     queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
     """0 to 9; higher first."""
@@ -65,6 +71,8 @@ class SubmitJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """Not before this time."""
     start_within_s: float | None = None
     """Fail it if no worker has taken it so many seconds after its submission, or after ``run_at_ms``."""
+    deadline_s: float | None = None
+    """Fail it if it has not ended so many seconds after its submission, or after ``run_at_ms``."""
     max_attempts: int = 1
     backoff: BackoffSpec = BackoffSpec()
     tags: tuple[str, ...] = ()
@@ -128,6 +136,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     concurrency: ConcurrencySpec | None = None
     idempotency_key: str | None = None
     max_attempts: int = 1
+    secrets: tuple[str, ...] = ()
     after: tuple[AfterSpec, ...] = ()
     """Only where one job is shown."""
     created_ms: int = 0
@@ -135,6 +144,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished_ms: int | None = None
     wake_ms: int | None = None
     expires_ms: int | None = None
+    deadline_ms: int | None = None
+    """It fails if it has not ended by then."""
     """It fails if no worker has taken it by then."""
     worker: str | None = None
     """The name of the worker that holds it."""
@@ -186,7 +197,8 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
 class LogRange(msgspec.Struct, frozen=True, kw_only=True):
     """Which lines of a job's output: from entry ``first`` of ``attempt`` (None: its first) on; before entry
     ``to`` of that same attempt; ``limit``: no more lines than that; ``tail``: only the newest so many, and
-    then none of ``first``, ``to`` and ``limit``.
+    then none of ``first``, ``to`` and ``limit``. The same of a journal's entries; there ``attempt`` None is
+    the present one.
     """
 
     attempt: int | None = None
@@ -196,26 +208,38 @@ class LogRange(msgspec.Struct, frozen=True, kw_only=True):
     tail: int | None = None
 
 
+DAMAGE: Final = "Damage"
+"""The kind of what stands in place of an entry that cannot be read."""
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One journal entry for people. ``kind``: its type's name; ``summary``: one line; ``fields``: the rest
-    as JSON.
+    """One journal entry for people. ``kind``: its type's name, or ``Damage``, with which a journal ends;
+    ``summary``: what the guest did, ``answer``: what it was told, both cut where they are long;
+    ``bytes`` in the journal; ``fields``: all of it, as JSON.
+
+    ``epoch`` and ``place``: the placement that wrote it, and its worker's name.
     """
 
+    attempt: int
     index: int
     kind: str
     summary: str
-    epoch: int
-    place: str
+    answer: str = ""
+    at_ms: int | None = None
+    epoch: int = 0
+    place: str = ""
+    bytes: int = 0
     fields: dict[str, Any] = {}
 
 
-class JournalView(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /v1/jobs/{id}/journal?attempt=&from=&limit=``."""
+class ForkJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A new job that begins with the first ``at`` entries of the journal of ``attempt`` (null: the present
+    one). ``module``: another one, by its digest, name or ``name@version``; null: the same.
+    """
 
-    job: str
-    attempt: int
-    length: int
-    entries: tuple[JournalEntry, ...]
+    at: int
+    attempt: int | None = None
+    module: str | None = None
 
 
 class CancelView(msgspec.Struct, frozen=True, kw_only=True):

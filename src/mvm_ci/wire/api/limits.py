@@ -6,6 +6,8 @@ API_PORT: Final = 3020
 MAX_BODY: Final = 8 << 20
 """Bytes of a JSON request body."""
 MAX_JOBS_PER_REQUEST: Final = 10_000
+MAX_MAIL_BODY: Final = (1 << 20) + (64 << 10)
+"""Bytes of a request that sends a message or completes a promise: what it says, and who is meant."""
 MAX_INPUT: Final = 1 << 20
 """Bytes of one job's input."""
 MAX_WAIT_S: Final = 60.0

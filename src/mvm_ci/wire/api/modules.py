@@ -12,6 +12,7 @@ class ModuleView(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     created_ms: int
     allow_hosts: tuple[str, ...]
+    secrets: tuple[str, ...] = ()
 
 
 class ModuleList(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,10 @@
 -- Children, and what comes to a job from others while it runs.
 
+-- parent: of a child that nobody revived, with the attempt that started it.
 -- awaits: the topics of mail that wake the job, a JSON array, while it is suspended for one. first_attempt: of the
 -- present run: a job that goes on as new begins to count its attempts anew. progress: what its guest said last, as JSON.
 ALTER TABLE jobs ADD COLUMN parent INTEGER;
+ALTER TABLE jobs ADD COLUMN parent_attempt INTEGER;
 ALTER TABLE jobs ADD COLUMN awaits TEXT;
 ALTER TABLE jobs ADD COLUMN first_attempt INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE jobs ADD COLUMN progress TEXT;
@@ -37,13 +39,14 @@ CREATE TABLE promises (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX promises_of_job ON promises (job);
 
--- However a child ends, its parent hears of it in the same transaction.
+-- However a child ends, its parent hears of it in the same transaction: also one that is dead (10), which goes on in its
+-- attempt if it is revived.
 CREATE TRIGGER child_ended AFTER UPDATE OF state ON jobs
 WHEN NEW.parent IS NOT NULL AND NEW.state IN (7, 8, 9, 10) AND OLD.state NOT IN (7, 8, 9, 10)
 BEGIN
     INSERT INTO mail (job, topic, key, at_ms, state, body, body_size, failure)
     SELECT NEW.parent, 'child:' || NEW.id, '', NEW.finished_ms, NEW.state, NEW.result, NEW.result_size, NEW.failure
-    WHERE EXISTS (SELECT 1 FROM jobs WHERE id = NEW.parent AND state NOT IN (7, 8, 9, 10))
+    WHERE EXISTS (SELECT 1 FROM jobs WHERE id = NEW.parent AND state NOT IN (7, 8, 9))
     ON CONFLICT DO NOTHING;
 END;
 

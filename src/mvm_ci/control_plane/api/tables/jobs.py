@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mvm_ci.control_plane.api import changes, jobs, limits, queues
+from mvm_ci.control_plane.api import changes, jobs, journal, limits, queues
 from mvm_ci.control_plane.api.routes import BYTES, JOB_ID, NDJSON, Body, Kind, Query, Route
 from mvm_ci.domain.job import JobState
 from mvm_ci.domain.role import Role
@@ -227,13 +227,18 @@ ROUTES: Final = (
         method="GET",
         path="/v1/jobs/{id}/journal",
         role=Role.VIEWER,
-        handler=jobs.journal,
-        summary="What the guest learned from outside, entry by entry.",
-        answer=api.JournalView,
+        handler=journal.journal,
+        summary="What the guest learned from outside in one attempt, or a part of it: one JournalEntry a "
+        "line. follow: to the job's end, over later attempts; an empty line every 15 s breaks the silence.",
+        answer=api.JournalEntry,
+        media=NDJSON,
         query=(
             Query("attempt", Kind.INTEGER, "Which attempt; the present one if left out.", least=1),
             _FROM,
-            Query("limit", Kind.INTEGER, f"Entries; {jobs.DEFAULT_ENTRIES} if left out.", 1, 1_000),
+            Query("to", Kind.INTEGER, "Index of the entry to stop before."),
+            Query("limit", Kind.INTEGER, "So many entries at most; all if left out.", 1, api.MAX_LINES),
+            Query("tail", Kind.INTEGER, "Only the newest so many entries.", 1, api.MAX_LINES),
+            Query("follow", Kind.FLAG, "Send entries as they become durable, until the job has ended."),
         ),
     ),
 )

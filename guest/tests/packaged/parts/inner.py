@@ -1,0 +1,5 @@
+import pathlib
+
+
+def text():
+    return pathlib.Path(__file__).with_name("text.txt").read_text()

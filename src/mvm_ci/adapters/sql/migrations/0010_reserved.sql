@@ -1,1 +1,0 @@
--- Another step takes this number.
