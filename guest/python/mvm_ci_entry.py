@@ -57,7 +57,7 @@ def _describe(error):
     # The first frame is this file's; before the job's own there may be those of the event loop.
     trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
     own = trace
-    while own is not None and "/asyncio/" in own.tb_frame.f_code.co_filename:
+    while own is not None and own.tb_frame.f_code.co_filename.rpartition("/")[0].endswith(("/asyncio", "/mvm_ci")):
         own = own.tb_next
     trace = own or trace
     detail = "".join(traceback.format_exception(type(error), error, trace))

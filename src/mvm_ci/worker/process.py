@@ -6,10 +6,12 @@ import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
 
+from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ArtifactFiles,
@@ -99,7 +101,7 @@ class Worker:
 
         Raises ``Misconfigured`` (state directory, ticket, address) or ``Refused`` (for good).
         """
-        state = await asyncio.to_thread(StateDirectory, self._settings.state_dir)
+        state = await _opened(self._settings.state_dir)
         try:
             with self._signals():
                 await self._run(state)
@@ -206,6 +208,17 @@ class Worker:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+
+
+async def _opened(directory: Path) -> StateDirectory:
+    opening = asyncio.create_task(asyncio.to_thread(StateDirectory, directory))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread goes on, and what it opens is locked until somebody closes it.
+        with contextlib.suppress(Misconfigured):
+            (await opening).close()
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -224,6 +224,7 @@ def test_no_history_of_restarts_lets_more_begin_than_a_full_bucket_and_what_flow
 
 
 @given(st.integers(1, 6), st.integers(1, 200), st.lists(st.integers(1, 60), max_size=30))
+@example(2, 144, [1, 7, 18, 35, 1, 10])
 def test_restarts_take_nothing_from_what_may_begin(starts: int, per_ms: int, waits: list[int]) -> None:
     plain = [Step("submit", 4, 1, "well")]
     restarts = [*plain, Step("restart", 0, 1, "well")]

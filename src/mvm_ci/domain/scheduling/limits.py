@@ -13,6 +13,8 @@ Key = tuple[str, str | None]
 _UNLIMITED = 1 << 30
 _BUCKETS = 1_000
 """So many buckets are kept before it is looked which of them are full again."""
+_NEARLY = 1e-7
+"""How much a token may lack: whether it flows in at once or bit by bit makes a difference to a float."""
 _NEVER, _FOR_EVER = -1, 1 << 62
 """Epochs before and after all."""
 _NOWHERE = ("", _NEVER)
@@ -136,10 +138,11 @@ class Limits:
                 return Room(0, key)
         if concurrency.starts is not None:
             tokens = self._tokens(key, concurrency, concurrency.starts, now_ms)
-            if tokens < 1:
+            whole = int(tokens + _NEARLY)
+            if whole < 1:
                 wait = (1 - tokens) * concurrency.per_ms / concurrency.starts
                 return Room(0, key, now_ms + max(1, int(wait + 0.999)))
-            count = min(count, int(tokens))
+            count = min(count, whole)
         return Room(count)
 
     def reserve(self, lane: Lane, lane_id: int, count: int) -> Running | None:
