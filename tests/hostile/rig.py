@@ -22,7 +22,7 @@ from mvm_ci.engine.pool import EnginePool
 from mvm_ci.engine.settings import PoolSettings
 from mvm_ci.ports.engine import Placement
 from mvm_ci.ports.guest import CompiledModule
-from tests.integration.engine.fakes import Events, Journal, Lease, Payloads, Plane
+from tests.integration.engine.fakes import Artifacts, Events, Journal, Lease, Payloads, Plane
 from tests.integration.servers import Server, ok, serving
 from tests.integration.wasm.conftest import CACHE, built
 
@@ -112,6 +112,7 @@ class Rig:
             plane=Plane(self.journal),
             lease=Lease(),
             payloads=self.payloads,
+            artifacts=Artifacts(directory),
             http=self.http,
             events=self.events,
             clock=SystemClock(),

@@ -13,18 +13,8 @@ from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.http.exchange import MAX_BODY
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.ports.http_client import FetchedResponse, FileBody
-from tests.integration.test_http_client import (
-    ANY,
-    OPEN,
-    Server,
-    answered,
-    kind,
-    ok,
-    redirect,
-    request,
-    resolving,
-    serving,
-)
+from tests.integration.servers import Server, ok, redirect, serving
+from tests.integration.test_http_client import ANY, OPEN, answered, kind, request, resolving
 
 LARGE = MAX_BODY + 1_000_000
 

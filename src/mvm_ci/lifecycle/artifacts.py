@@ -150,7 +150,7 @@ class Artifacts:
         if of == PARENT:
             if job.options.parent is None:
                 raise NotFound("no job has started this one: it has no parent")
-            return job.options.parent
+            return job.options.parent.job
         try:
             owner = parse_job_id(of)
         except ValueError:
