@@ -152,6 +152,7 @@ SHORTER = frozenset(
         "assign-grace",
         "assign-none",
         "assign-journal",
+        "assign-deadline",
         "assign-secrets",
         "stop",
         "ended-completed",
