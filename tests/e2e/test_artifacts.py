@@ -81,7 +81,7 @@ def test_a_large_artifact_is_put_listed_and_downloaded(made: Cluster, guest: str
     assert digest_of(file) == put["digest"]
     assert file.read_bytes()[:MIB] == expected(1)
     assert "big.bin" in made.run("artifact", "get", job, "dir/big.bin").stderr
-    journal = made.json("job", "journal", job)["entries"]
+    journal = made.journal(job)
     [called] = [entry["summary"] for entry in journal if entry["kind"] == "Called"]
     assert "artifact.put: dir/big.bin" in called
     assert len(json.dumps(journal)) < 5_000

@@ -165,7 +165,7 @@ def test_the_loss_of_a_worker_costs_nothing(control: Cluster, steps: str, gate: 
     assert "".join(follower.lines).splitlines() == ["once", "twice"]
     shown = control.json("job", "show", job)
     assert (shown["epoch"], shown["losses"], shown["attempt"]) == (2, 1, 1)
-    places = {entry["place"] for entry in control.json("job", "journal", job)["entries"]}
+    places = {entry["place"] for entry in control.journal(job)}
     assert places >= {"first", "second"}
 
 

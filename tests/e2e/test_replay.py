@@ -59,7 +59,7 @@ def test_a_running_job_is_replayed_and_forked_without_touching_it(
 
     gate.opened.set()
     shared.until(lambda: shared.state(job) == "suspended", "it sleeps")
-    entries = [json.loads(line) for line in shared.ok("journal", "show", job, "--json").splitlines()]
+    entries = shared.journal(job)
     kinds = [entry["kind"] for entry in entries]
     assert kinds == ["Began", "Placement", "Logged", "HttpDone", "Logged", "Slept"]
     assert entries[3]["answer"].startswith("200, 16 bytes")
@@ -84,9 +84,7 @@ def test_a_running_job_is_replayed_and_forked_without_touching_it(
     assert not gate.arrived.acquire(blocking=False)
     shown = shared.json("job", "show", behind)
     assert shown["metadata"] == {"forked_at": "4", "forked_from": job}
-    texts = [
-        json.loads(line)["summary"] for line in shared.ok("journal", "show", behind, "--json").splitlines()
-    ]
+    texts = [entry["summary"] for entry in shared.journal(behind)]
     assert "log: other" in texts
     assert "agrees" in shared.ok("replay", behind)
     for one in (job, before, behind):

@@ -110,7 +110,7 @@ def test_tasks_go_on_where_a_lost_worker_stopped(control: Cluster, family: str, 
     first = control.worker("first", "--slots", "4", *NETWORK)
     job = submit(control, family, "everything", "--allow-host", "127.0.0.1:*", desk=desk.url)
     assert desk.came.wait(timeout=120)
-    control.until(lambda: "Took" in control.ok("job", "journal", job), "the first child has ended")
+    control.until(lambda: "Took" in control.ok("journal", "show", job), "the first child has ended")
     first.end(signal.SIGKILL)
     control.ok("job", "message", job, "--type", "go", "--body", '"gone"')
     kept = desk.asked[0]

@@ -206,7 +206,7 @@ def test_no_file_and_no_output_holds_a_value_in_any_spelling(telling: Cluster, e
     for job in (small, large, sleeping, rotated, failing):
         said += [
             telling.ok("job", "logs", job),
-            telling.ok("job", "journal", job),
+            telling.ok("journal", "show", job, "--full"),
             telling.ok("job", "show", job),
         ]
     for job in (small, large, sleeping, rotated):
@@ -249,7 +249,7 @@ def test_another_worker_is_told_the_same_version(telling: Cluster, echo: Echo, g
     assert telling.run("job", "wait", job, "--timeout", "100s").returncode == 0, telling.logs()
     assert json.loads(telling.ok("job", "result", job))["again"] is True
     assert {token for _, token, _ in echo.told} == {f"Bearer {value}"}
-    shown = telling.json("job", "journal", job)["entries"]
+    shown = telling.journal(job)
     assert [entry["fields"] for entry in shown if entry["kind"] == "SecretRead"] == [
         {"name": "TOKEN", "version": telling.json("secret", "show", "TOKEN")["version"] - 1}
     ]

@@ -149,6 +149,10 @@ class Cluster:
         """The same as JSON."""
         return json.loads(self.ok(*args, "--json"))
 
+    def journal(self, job: str) -> list[dict[str, Any]]:
+        """The entries of a job's journal."""
+        return [json.loads(line) for line in self.ok("journal", "show", job, "--json").splitlines()]
+
     def start(
         self,
         *args: str,
