@@ -65,7 +65,9 @@ def write_files(directory: Path) -> None:
     for page in ("jobs.md", "journal.md", "modules.md", "files.md", "artifacts.md", *EXAMPLES):
         for block in blocks(page):
             if block.kind == "file":
-                (directory / block.argument).write_text(block.code)
+                # Another page has another file of this name, if it is there.
+                with (directory / block.argument).open("x") as file:
+                    file.write(block.code)
 
 
 def run(made: Cluster, command: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Artifacts: bytes with a name that a job keeps for users and for other jobs; content-addressed blobs."""
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -17,6 +18,8 @@ MAX_INPUTS: Final = 100
 """Artifacts that a job is given."""
 MAX_NAME: Final = 200
 """Characters of a name."""
+MAX_PART: Final = 255
+"""Bytes of what stands between the slashes of a name: of a file's name."""
 MAX_MEDIA: Final = 100
 """Characters of a media type."""
 MAX_PIECE: Final = 1 << 20
@@ -42,8 +45,23 @@ def check_name(name: str, where: str = "name") -> None:
     """
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise BadInput(f"{where}: {name[:80]!r} is not 1 to {MAX_NAME} printable characters")
-    if any(part in {"", ".", ".."} for part in name.split("/")):
-        raise BadInput(f"{where}: {name[:80]!r} has a part that is empty, . or ..")
+    for part in name.split("/"):
+        if part in {"", ".", ".."}:
+            raise BadInput(f"{where}: {name[:80]!r} has a part that is empty, . or ..")
+        if len(part.encode()) > MAX_PART:
+            raise BadInput(f"{where}: {name[:80]!r} has a part of more than {MAX_PART} bytes")
+
+
+def check_inputs(names: Collection[str], where: str) -> None:
+    """Raises ``BadInput`` for names that are not those of files that can be beside each other."""
+    if len(names) > MAX_INPUTS:
+        raise BadInput(f"{where}: {len(names)} artifacts; at most {MAX_INPUTS} are allowed")
+    for name in names:
+        check_name(name, where)
+        above = name
+        while (above := above.rpartition("/")[0]) != "":
+            if above in names:
+                raise BadInput(f"{where}: {above[:80]!r} would be a file, and a directory for {name[:80]!r}")
 
 
 def media_of(headers: tuple[Header, ...]) -> str:

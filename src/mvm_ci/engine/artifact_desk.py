@@ -5,11 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.masking import Mask
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.secrets import SecretValue
+from mvm_ci.engine.inputs import InputFile
 from mvm_ci.engine.live import Live
 from mvm_ci.ports.engine import ArtifactFiles, NotKept, Spool
 
@@ -18,11 +20,14 @@ _HELD: Final = 16
 
 
 class _Open:
-    """What one guest has open. ``held``: those read last at the end."""
+    """What one guest has open. ``held``: those read last at the end. ``given``: files of those that it is
+    given.
+    """
 
-    __slots__ = ("held", "spools")
+    __slots__ = ("given", "held", "spools")
 
     def __init__(self) -> None:
+        self.given: dict[Artifact, Path] = {}
         self.spools: dict[str, Spool] = {}
         self.held: dict[Digest, BlobRef] = {}
 
@@ -66,6 +71,20 @@ class ArtifactDesk:
             spool = spools[name] = self._files.spool()
         with suppress(NotKept):  # ``keep`` raises it again
             await spool.write(data)
+
+    async def given(self, live: Live, artifacts: Iterable[Artifact]) -> tuple[InputFile, ...]:
+        """Gets what a guest is given near, for as long as its placement lasts. Raises ``NotFound``,
+        ``Unavailable``; asked again, it goes on with what is missing.
+        """
+        given = self._of(live).given
+        for artifact in artifacts:
+            if artifact not in given:
+                path = await self._files.hold(_ref(artifact))
+                if live.gone:
+                    self._files.release(_ref(artifact))
+                    return ()
+                given[artifact] = path
+        return tuple(InputFile(one.name, str(path), one.size) for one, path in given.items())
 
     def begin(self) -> Spool:
         """An empty one that belongs to the caller."""
@@ -112,7 +131,7 @@ class ArtifactDesk:
         if gone is not None:
             for spool in gone.spools.values():
                 spool.discard()
-            for ref in gone.held.values():
+            for ref in (*gone.held.values(), *map(_ref, gone.given)):
                 self._files.release(ref)
 
     def _of(self, live: Live) -> _Open:
@@ -122,3 +141,7 @@ class ArtifactDesk:
             if not live.gone:
                 self._open[live.number] = found
         return found
+
+
+def _ref(artifact: Artifact) -> BlobRef:
+    return BlobRef(artifact.digest, artifact.size)

@@ -345,6 +345,7 @@ def _run(batch: list[Live]) -> Run:
             live.cancelled,
             spec.durability is Durability.NONE,
             live.placement.secrets,
+            live.inputs,
         )
         tasks.append(task)
     return Run(tuple(kept), tuple(tasks))

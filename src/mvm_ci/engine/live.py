@@ -8,6 +8,7 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Stopped
 from mvm_ci.domain.payload import INLINE_LIMIT
 from mvm_ci.domain.segment import Segment
+from mvm_ci.engine.inputs import InputFile
 from mvm_ci.ports.engine import Placement
 from mvm_ci.ports.guest import CompiledModule
 
@@ -51,6 +52,7 @@ class Live:
         "effect",
         "final",
         "gone",
+        "inputs",
         "insisted",
         "large",
         "leave_outcome",
@@ -78,6 +80,7 @@ class Live:
         self.placed: Placed = placement.placed
         self.module: CompiledModule | None = None
         self.payload: bytes | None = None
+        self.inputs: tuple[InputFile, ...] = ()
         self.durable: list[Segment] = list(placement.journal)
         self.posted: deque[Segment] = deque()
         self.acked = 0
@@ -102,10 +105,11 @@ class Live:
         self.pump: asyncio.Task[None] | None = None
         self.effect: asyncio.Task[None] | None = None
 
-    def prepared(self, module: CompiledModule, payload: bytes) -> None:
+    def prepared(self, module: CompiledModule, payload: bytes, inputs: tuple[InputFile, ...] = ()) -> None:
         """All that a runner needs is here."""
         self.module = module
         self.payload = payload
+        self.inputs = inputs
         self.large = self.large or len(payload) > INLINE_LIMIT
 
     @property

@@ -20,6 +20,7 @@ from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
+from mvm_ci.engine.inputs import InputFile
 from mvm_ci.ports.guest import CompiledModule
 
 MAX_FRAME: Final = 256 << 20
@@ -49,6 +50,7 @@ class Task(msgspec.Struct, frozen=True, array_like=True):
     ephemeral: bool = False
     """Nothing of it is durable before it ends."""
     secrets: tuple[SecretValue, ...] = ()
+    inputs: tuple[InputFile, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -81,7 +81,7 @@ class EnginePool:
         self._desk = ArtifactDesk(artifacts)
         effects = Effects(lease, http, plane, payloads, self._desk, clock)
         self._questions = Questions(effects, answer=self._crew.answer, failed=self._end)
-        self._preparation = Preparation(payloads, clock, ready=self._queue, failed=self._finish)
+        self._preparation = Preparation(payloads, self._desk, clock, ready=self._queue, failed=self._finish)
         self._journaling = Journaling(
             journal,
             durable=self._crew.durable,

@@ -1,4 +1,4 @@
-"""Getting what a placement needs before a runner sees it: its compiled module and its input."""
+"""Getting what a placement needs before a runner sees it: its compiled module, its input, and its files."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,6 +11,7 @@ from mvm_ci.domain.errors import BadModule, NotFound, Unavailable
 from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Released
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.engine.artifact_desk import ArtifactDesk
 from mvm_ci.engine.live import Live
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import PayloadStore
@@ -28,12 +29,14 @@ class Preparation:
     def __init__(
         self,
         payloads: PayloadStore,
+        desk: ArtifactDesk,
         clock: Clock,
         *,
         ready: Callable[[Live], None],
         failed: Callable[[Live, Outcome], None],
     ) -> None:
         self._payloads = payloads
+        self._desk = desk
         self._clock = clock
         self._ready = ready
         self._failed = failed
@@ -44,7 +47,7 @@ class Preparation:
         """Calls ``ready`` at once if everything is here, else later."""
         spec = live.placement.spec
         module = self._modules.get(spec.module)
-        if module is not None and isinstance(spec.input, bytes):
+        if module is not None and isinstance(spec.input, bytes) and not spec.inputs:
             live.prepared(module, spec.input)
             self._ready(live)
         else:
@@ -66,6 +69,7 @@ class Preparation:
         try:
             module = await self._module(spec.module)
             payload = await self._input(spec.input) if isinstance(spec.input, BlobRef) else spec.input
+            inputs = await self._patiently(lambda: self._desk.given(live, spec.inputs))
         except BadModule as error:
             outcome: Outcome = Failed(Failure(kind=FailureKind.MODULE, message=str(error)))
         except NotFound as error:
@@ -80,7 +84,7 @@ class Preparation:
             outcome = Failed(Failure(kind=FailureKind.ENGINE, message=message))
         else:
             live.preparing = None
-            live.prepared(module, payload)
+            live.prepared(module, payload, inputs)
             if not live.gone:
                 self._ready(live)
             return

@@ -20,6 +20,7 @@ import msgspec
 from mvm_ci.domain.errors import BadModule, NotFound, ProtocolError
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.engine.inputs import entries
 from mvm_ci.engine.messages import pack
 from mvm_ci.engine.rehearsal_messages import (
     BlobBytes,
@@ -34,6 +35,7 @@ from mvm_ci.engine.rehearsal_messages import (
 from mvm_ci.engine.runner import die_with, make_runtime
 from mvm_ci.lifecycle.execute import Execution, ExecutionLimits
 from mvm_ci.lifecycle.rehearse import RehearsalHost, Undecided, Verdict, rehearse
+from mvm_ci.ports.execution import Leave
 from mvm_ci.ports.guest import GuestLimits, GuestRuntime
 from mvm_ci.ports.immediate import at_once
 
@@ -66,6 +68,7 @@ def _rehearsed(runtime: GuestRuntime, task: Rehearse, line: "_Line") -> Verdict:
         module=Digest(task.module.digest),
         input=task.input,
         journal=task.journal,
+        inputs=entries(task.inputs),
     )
     host = RehearsalHost(
         time.time_ns,
@@ -80,6 +83,8 @@ def _rehearsed(runtime: GuestRuntime, task: Rehearse, line: "_Line") -> Verdict:
         return Undecided(reason=f"the module cannot run here: {error}")
     except NotFound as error:
         return Undecided(reason=str(error))
+    except Leave:
+        return Undecided(reason="a file that it was given cannot be read any more")
     except Exception as error:  # noqa: BLE001 - it costs this rehearsal, not the others
         _log.exception("the rehearsal failed in the engine itself")
         return Undecided(reason=f"error in the engine: {type(error).__name__}: {error}")

@@ -7,6 +7,7 @@ import msgspec
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.segment import Segment
+from mvm_ci.engine.inputs import InputFile
 from mvm_ci.engine.messages import Frames
 from mvm_ci.lifecycle.rehearse import Verdict
 from mvm_ci.ports.guest import CompiledModule
@@ -22,6 +23,7 @@ class Rehearse(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=1
     journal: tuple[Segment, ...]
     memory_bytes: int
     output: bool = False
+    inputs: tuple[InputFile, ...] = ()
 
 
 class BlobBytes(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):

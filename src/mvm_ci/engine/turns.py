@@ -22,6 +22,7 @@ from mvm_ci.domain.errors import BadModule
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Stopped
 from mvm_ci.domain.segment import Segment
+from mvm_ci.engine.inputs import entries
 from mvm_ci.engine.messages import (
     AreYouThere,
     AskAnswer,
@@ -204,6 +205,7 @@ class Turns:
             journal=task.journal,
             ephemeral=task.ephemeral,
             secrets=task.secrets,
+            inputs=entries(task.inputs),
         )
         limits = ExecutionLimits(
             guest=GuestLimits(memory_bytes=task.memory_bytes), suspend_after_ms=self._setup.suspend_after_ms

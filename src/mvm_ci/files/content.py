@@ -1,6 +1,6 @@
 """The bytes of a file, in pieces: growing, holes and what is saved for ``undo`` cost only what is touched."""
 
-from typing import Final
+from typing import Final, Protocol
 
 PIECE: Final = 64 << 10
 """Bytes of a piece; the last byte of one that is shorter is followed by zeros."""
@@ -87,15 +87,14 @@ class Content:
         return piece
 
 
-class Fixed:
-    """Bytes that never change, shared by whoever mounts them."""
+class Given(Protocol):
+    """Bytes from elsewhere, which never change. What cannot be read does not come back to the guest."""
 
-    __slots__ = ("_data", "size")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
+    @property
+    def size(self) -> int:
+        """Bytes, counted."""
+        ...
 
     def read(self, offset: int, size: int) -> bytes:
         """See ``Content.read``."""
-        return self._data[offset : offset + size]
+        ...

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 from weakref import ref
 
-from mvm_ci.files.content import Content, Fixed
+from mvm_ci.files.content import Content, Given
 
 
 class Kind(Enum):
@@ -72,10 +72,10 @@ class File(Node):
     __slots__ = ("content",)
     kind = Kind.FILE
 
-    def __init__(self, inode: int, now_ns: int, data: bytes | None = None) -> None:
-        """``data``: of a file that can only be read."""
-        super().__init__(inode, now_ns, read_only=data is not None)
-        self.content = Content() if data is None else Fixed(data)
+    def __init__(self, inode: int, now_ns: int, given: Given | None = None) -> None:
+        """``given``: the content of a file that can only be read."""
+        super().__init__(inode, now_ns, read_only=given is not None)
+        self.content: Content | Given = Content() if given is None else given
 
     @property
     def size(self) -> int:
@@ -105,8 +105,8 @@ class Symlink(Node):
     __slots__ = ("target",)
     kind = Kind.SYMLINK
 
-    def __init__(self, inode: int, now_ns: int, target: str, *, read_only: bool = False) -> None:
-        super().__init__(inode, now_ns, read_only=read_only)
+    def __init__(self, inode: int, now_ns: int, target: str) -> None:
+        super().__init__(inode, now_ns, read_only=False)
         self.target: Final = target
 
     @property

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from mvm_ci.files.errors import Errno, FileError
+from mvm_ci.files.given import GivenFile, build
 from mvm_ci.files.handle import Handle, Mode
-from mvm_ci.files.mount import BadTree, Entry, build
 from mvm_ci.files.nodes import Directory, File, Node, Stat, Symlink, below
 from mvm_ci.files.paths import MAX_PATH, Place, find, look
 from mvm_ci.files.undo import Mark, Undo
@@ -37,7 +37,7 @@ class FileLimits(msgspec.Struct, frozen=True, kw_only=True):
 class FileSystem:
     """Files of one execution. Paths are relative to a directory, and none leads out of it; text is UTF-8.
 
-    What is mounted can only be read. Operations raise ``FileError`` and then have changed nothing.
+    What is given can only be read. Operations raise ``FileError`` and then have changed nothing.
     """
 
     __slots__ = ("__weakref__", "_handles", "_inode", "_ticks", "_undo", "entries", "limits", "root", "used")
@@ -54,20 +54,12 @@ class FileSystem:
         self.root.links = 1
         self._add(self.root, "tmp", Directory(self._number(), EPOCH_NS))
 
-    def mount(self, name: str, tree: Iterable[Entry]) -> None:
-        """Makes ``tree`` the directory ``/inputs/<name>``, which can only be read and counts for no limit.
+    def give(self, files: Iterable[GivenFile]) -> None:
+        """Makes ``files`` the directory ``/inputs``, which can only be read and counts for no limit.
 
-        Done before the guest begins. Raises ``BadTree``.
+        Once, before the guest begins. Raises ``BadTree``.
         """
-        if name in ("", ".", "..") or "/" in name:
-            raise BadTree(f"{name!r}: not a name of a directory")
-        inputs = self.root.get("inputs")
-        if not isinstance(inputs, Directory):
-            inputs = Directory(self._number(), EPOCH_NS, read_only=True)
-            self.root.put("inputs", inputs)
-        if inputs.get(name) is not None:
-            raise BadTree(f"{name}: mounted already")
-        inputs.put(name, build(tree, self._number, EPOCH_NS))
+        self.root.put("inputs", build(files, self._number, EPOCH_NS))
 
     # ------------------------------------------------------------ looking
 

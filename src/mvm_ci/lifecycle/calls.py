@@ -18,6 +18,7 @@ from mvm_ci.domain.outcome import (
 )
 from mvm_ci.domain.payload import INLINE_LIMIT, BlobRef, Payload
 from mvm_ci.domain.segment import Segment
+from mvm_ci.files.given import GivenFile
 from mvm_ci.files.system import FileLimits, FileSystem
 from mvm_ci.journal.entries import Took
 from mvm_ci.journal.replay import Replay
@@ -52,6 +53,7 @@ class Calls:
         "_ephemeral",
         "_files",
         "_host",
+        "_inputs",
         "_memory_bytes",
         "_posted",
         "_posted_ns",
@@ -70,6 +72,7 @@ class Calls:
         now_ns: int,
         *,
         ephemeral: bool,
+        inputs: tuple[GivenFile, ...] = (),
     ) -> None:
         self.machine = machine
         self._host = host
@@ -81,12 +84,15 @@ class Calls:
         self._box = LetterBox()
         self._memory_bytes = limits.memory_bytes
         self._files: FileSystem | None = None  # most guests have none
+        self._inputs = inputs
         self.artifacts = ArtifactCalls(self, host)
 
     @property
     def files(self) -> FileSystem:
         if self._files is None:
             self._files = FileSystem(FileLimits(bytes=self._memory_bytes))
+            if self._inputs:
+                self._files.give(self._inputs)
         return self._files
 
     def wall_clock_ns(self) -> int:

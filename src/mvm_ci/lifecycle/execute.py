@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected, SecretMissing
+from mvm_ci.domain.errors import CorruptJournal, NondeterminismDetected
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.outcome import (
     Completed,
@@ -32,18 +32,16 @@ from mvm_ci.domain.outcome import (
 from mvm_ci.domain.payload import BlobRef, Payload
 from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Segment
+from mvm_ci.files.given import GivenFile
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.entries import Placement
 from mvm_ci.journal.replay import Replay
-from mvm_ci.journal.steps import Identity, JournalLimits, LimitReached, bounded
+from mvm_ci.journal.steps import Identity, JournalLimits, bounded
 from mvm_ci.lifecycle.calls import Calls, parked
 from mvm_ci.ports.execution import ExecutionHost, Leave
 from mvm_ci.ports.guest import Guest, GuestFailed, GuestLimits
 
 _NS_PER_MS: Final = 1_000_000
-_POST_BYTES: Final = 32 << 10
-_POST_AFTER_NS: Final = 200 * _NS_PER_MS
-_REFUSALS: Final = (LimitReached, NondeterminismDetected, SecretMissing)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +57,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral: bool = False
     """Nothing of it is durable before it ends."""
     secrets: tuple[SecretValue, ...] = ()
+    inputs: tuple[GivenFile, ...] = ()
+    """Files that it is given."""
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,13 @@ async def execute(guest: Guest, execution: Execution, host: ExecutionHost, limit
         now_ns = host.wall_ns()
         machine = _machine(execution, host, limits, now_ns)
         calls = Calls(
-            machine, host, limits.guest, limits.suspend_after_ms, now_ns, ephemeral=execution.ephemeral
+            machine,
+            host,
+            limits.guest,
+            limits.suspend_after_ms,
+            now_ns,
+            ephemeral=execution.ephemeral,
+            inputs=execution.inputs,
         )
         outcome = await run_guest(guest, execution.input, calls, limits.guest)
         if execution.ephemeral and not isinstance(outcome, Completed | Failed):

@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from mvm_ci.domain.artifact import MAX_INPUTS, Artifact
-from mvm_ci.domain.artifact import check_name as check_artifact_name
+from mvm_ci.domain.artifact import Artifact, check_inputs
 from mvm_ci.domain.errors import BadInput, NotFound, TooLarge
 from mvm_ci.domain.ids import Digest, JobId, is_digest, parse_job_id
 from mvm_ci.domain.job import Durability
@@ -136,11 +135,9 @@ def input_of(number: int, job: SubmitJob) -> bytes:
 def inputs_of(number: int, job: SubmitJob, held: Mapping[Digest, int]) -> tuple[Artifact, ...]:
     """The artifacts that a job is given. ``held``: sizes by digest. Raises ``BadInput``, ``NotFound``."""
     where = f"jobs[{number}].inputs"
-    if len(job.inputs) > MAX_INPUTS:
-        raise BadInput(f"{where}: {len(job.inputs)} artifacts; at most {MAX_INPUTS} are allowed")
+    check_inputs(job.inputs, where)
     found = []
     for name, digest in sorted(job.inputs.items()):
-        check_artifact_name(name, where)
         if not is_digest(digest):
             raise BadInput(f"{where}: {digest[:80]!r} is not a digest (64 hex digits)")
         size = held.get(Digest(digest))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from mvm_ci.domain.errors import NotFound
@@ -15,10 +16,9 @@ from mvm_ci.wire.frames import encode
 from mvm_ci.wire.recording import RecordedEnd, RecordedJob, RecordedSegment
 
 AT_ONCE: Final = 8
-"""Callers that are served together: each holds at most one payload, or a page of a journal."""
+"""Callers that are served together: each holds at most a piece of a payload, or a page of a journal."""
 PAGE: Final = 16
 """Segments of one read: at most 4 MiB."""
-_CHUNK: Final = 256 << 10
 
 
 class Recordings:
@@ -36,7 +36,14 @@ class Recordings:
         async with self._slots:
             yield encode(
                 RecordedJob(
-                    job.id, attempt, spec.module, spec.input, spec.memory_bytes, spec.timeout_ms, length
+                    job.id,
+                    attempt,
+                    spec.module,
+                    spec.input,
+                    spec.memory_bytes,
+                    spec.timeout_ms,
+                    length,
+                    spec.inputs,
                 )
             )
             at = 0
@@ -80,8 +87,6 @@ class Recordings:
         return self._read(digest)
 
     async def _read(self, digest: Digest) -> AsyncGenerator[bytes, None]:
-        async with self._slots:
-            data = await self._blobs.get(digest)
-            with memoryview(data) as view:
-                for at in range(0, len(data), _CHUNK):
-                    yield bytes(view[at : at + _CHUNK])
+        async with self._slots, aclosing(self._blobs.read(digest)) as pieces:
+            async for piece in pieces:
+                yield piece

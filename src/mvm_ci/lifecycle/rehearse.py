@@ -17,6 +17,7 @@ from mvm_ci.domain.mail import shown_topic
 from mvm_ci.domain.outcome import FailureKind, Suspended
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.segment import Segment
+from mvm_ci.files.given import GivenFile
 from mvm_ci.journal.codec import decode
 from mvm_ci.journal.describe import describe, summarize, summarize_call
 from mvm_ci.journal.entries import (
@@ -200,8 +201,22 @@ class _Watched(Calls):
 
     __slots__ = ("_wrote",)
 
-    def __init__(self, machine: Replay, host: RehearsalHost, limits: ExecutionLimits, now_ns: int) -> None:
-        super().__init__(machine, host, limits.guest, limits.suspend_after_ms, now_ns, ephemeral=False)
+    def __init__(
+        self,
+        machine: Replay,
+        host: RehearsalHost,
+        limits: ExecutionLimits,
+        inputs: tuple[GivenFile, ...],
+    ) -> None:
+        super().__init__(
+            machine,
+            host,
+            limits.guest,
+            limits.suspend_after_ms,
+            host.wall_ns(),
+            ephemeral=False,
+            inputs=inputs,
+        )
         self._wrote = host.wrote
 
     def log(self, stream: str, text: str) -> None:
@@ -234,7 +249,7 @@ async def rehearse(
     ledger = _ClosedLedger(
         recorded[:-1] if over else recorded, size, placement, limits.journal, host.caught_up
     )
-    calls = _Watched(Replay(identity, began, ledger, limits.journal), host, limits, host.wall_ns())
+    calls = _Watched(Replay(identity, began, ledger, limits.journal), host, limits, execution.inputs)
     stands = await _play(guest, execution, calls, limits)
     departure = ledger.departure
     if departure is not None:

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import ProtocolError
 from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.payload import Payload
@@ -25,6 +26,7 @@ class RecordedJob(msgspec.Struct, frozen=True, array_like=True, tag=60):
     memory_bytes: int
     timeout_ms: int
     length: int | None
+    inputs: tuple[Artifact, ...] = ()
 
 
 class RecordedSegment(msgspec.Struct, frozen=True, array_like=True, tag=61):

@@ -2,21 +2,23 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from mvm_ci.adapters.wasm.compiler import ChildCompiler
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import CorruptJournal, NotFound, ProtocolError
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.retention import digests_in
+from mvm_ci.engine.inputs import InputFile
 from mvm_ci.engine.rehearsal_messages import Rehearse
 from mvm_ci.engine.rehearsals import Rehearsals, Written
 from mvm_ci.journal.damage import mend
-from mvm_ci.lifecycle.rehearse import Damaged, Verdict
+from mvm_ci.lifecycle.rehearse import Damaged, Undecided, Verdict
 from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.wire.recording import Recording
 
@@ -25,6 +27,10 @@ Fetch = Callable[[], Awaitable[bytes]]
 FetchPayload = Callable[[str, int], Awaitable[bytes]]
 """Gets the bytes with a digest that the journal's entry of this index refers to, or the job itself."""
 _PREFIX: Final = "mvm-ci-replay-"
+
+
+FetchInput = Callable[[str], AsyncIterator[bytes]]
+"""Gets the bytes of what the job was given under this name, piece by piece."""
 
 
 class Replayed(NamedTuple):
@@ -81,6 +87,7 @@ class Replays:
         recording: Recording,
         module: CompiledModule,
         fetch: FetchPayload,
+        fetch_input: FetchInput,
         *,
         time_s: float | None = None,
         wrote: Written | None = None,
@@ -88,7 +95,7 @@ class Replays:
         """Rehearses ``module``, which need not be the recording's, on what was recorded. ``time_s``: how long
         that may take; None: as long as the job may run.
 
-        Raises ``Unavailable``, and what ``fetch`` raises.
+        Raises ``Unavailable``, and what ``fetch`` and ``fetch_input`` raise.
         """
         job = recording.job
         try:
@@ -105,19 +112,41 @@ class Replays:
                 raise ProtocolError(f"what was sent is not the payload {ref.digest}")
             return data
 
-        task = Rehearse(
-            module=module,
-            job=job.job,
-            attempt=job.attempt,
-            input=job.input,
-            journal=mended.segments,
-            memory_bytes=job.memory_bytes,
-            output=wrote is not None,
-        )
         allowed = job.timeout_ms / 1000 if time_s is None else time_s
         rehearsals = await self._free.get()
+        inputs = await asyncio.to_thread(TemporaryDirectory, dir=self._path)
         try:
+            task = Rehearse(
+                module=module,
+                job=job.job,
+                attempt=job.attempt,
+                input=job.input,
+                journal=mended.segments,
+                memory_bytes=job.memory_bytes,
+                output=wrote is not None,
+                inputs=await _brought(job.inputs, Path(inputs.name), fetch_input),
+            )
             verdict = await rehearsals.rehearse(task, payload, time_s=allowed, wrote=wrote)
+        except NotFound as error:
+            return Replayed(Undecided(reason=str(error)), mended.lost)
         finally:
+            await asyncio.to_thread(inputs.cleanup)
             self._free.put_nowait(rehearsals)
         return Replayed(verdict, mended.lost)
+
+
+async def _brought(
+    artifacts: tuple[Artifact, ...], directory: Path, fetch: FetchInput
+) -> tuple[InputFile, ...]:
+    files = []
+    for number, artifact in enumerate(artifacts):
+        path = directory / str(number)
+        hashing = hashlib.sha256()
+        with await asyncio.to_thread(path.open, "wb") as file:
+            async for piece in fetch(artifact.name):
+                hashing.update(piece)
+                await asyncio.to_thread(file.write, piece)
+        if hashing.hexdigest() != artifact.digest:
+            raise ProtocolError(f"what was sent is not the artifact {artifact.name!r}")
+        files.append(InputFile(artifact.name, str(path), artifact.size))
+    return tuple(files)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mvm_ci.files.mount import of_files
+from mvm_ci.testing.files import given
 from tests.integration.wasm.fakes import FakeHost, OnlyGuest
 from tests.integration.wasm.scripts import (
     ATIM,
@@ -43,7 +43,7 @@ from tests.integration.wasm.scripts import (
 
 def mounted() -> FakeHost:
     host = FakeHost()
-    host.files.mount("given", of_files({"a": b"text", "d/b": b""}))
+    host.files.give(given({"given/a": b"text", "given/d/b": b""}))
     return host
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from mvm_ci.domain.outcome import Completed, FailureKind
-from mvm_ci.files.mount import of_files
 from mvm_ci.files.system import FileLimits, FileSystem
 from mvm_ci.lifecycle.execute import Result
 from mvm_ci.ports.guest import GuestFailed, GuestLimits
 from mvm_ci.testing.crash_points import Crashed, CrashPoints
 from mvm_ci.testing.execution import World, place
+from mvm_ci.testing.files import given
 from tests.integration.wasm.conftest import GUESTS, Load, built
 from tests.integration.wasm.fakes import FakeHost, OnlyGuest
 
@@ -116,7 +116,7 @@ def test_a_module_that_was_just_written(filer: OnlyGuest) -> None:
 
 def test_inputs(filer: OnlyGuest) -> None:
     host = FakeHost()
-    host.files.mount("given", of_files({"a.txt": b"one", "d/b.txt": "zwei ü".encode()}))
+    host.files.give(given({"given/a.txt": b"one", "given/d/b.txt": "zwei ü".encode()}))
     assert call(filer, "inputs", host=host) == {
         "walk": [
             ["/inputs", ["given"], []],

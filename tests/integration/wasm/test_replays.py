@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -42,13 +42,20 @@ def digest_of(data: bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest())
 
 
+async def nothing(name: str) -> AsyncIterator[bytes]:
+    raise NotFound(f"no artifact {name}")
+    yield b""
+
+
 def replay(module: Path, payload: Payload, *recordings: Recording, at_once: int = 1) -> list[Replayed]:
     data = module.read_bytes()
 
     async def run() -> list[Replayed]:
         async with Replays(CACHE / "compiled", at_once) as replays:
             compiled = await replays.module(digest_of(data), lambda: fetched(data))
-            return await asyncio.gather(*(replays.replay(one, compiled, payload) for one in recordings))
+            return await asyncio.gather(
+                *(replays.replay(one, compiled, payload, nothing) for one in recordings)
+            )
 
     return asyncio.run(run())
 

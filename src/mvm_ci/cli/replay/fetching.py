@@ -1,6 +1,7 @@
 """From the control plane to a replay on this machine."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from mvm_ci.cli import output
 from mvm_ci.cli.replay.builds import Build
@@ -44,7 +45,10 @@ class Fetcher:
         async def payload(wanted: str, first: int) -> bytes:
             return await self._client.payload(job, wanted, attempt=attempt, first=first)
 
-        return await self._replays.replay(recording, module, payload, time_s=self._time_s, wrote=wrote)
+        def given(name: str) -> AsyncIterator[bytes]:
+            return self._client.artifact(job, name)
+
+        return await self._replays.replay(recording, module, payload, given, time_s=self._time_s, wrote=wrote)
 
     async def _module(self, job: str, digest: Digest, build: Build | None) -> CompiledModule | Undecided:
         async def fetch() -> bytes:
