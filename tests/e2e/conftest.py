@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,12 @@ from mvm_ci.testing.cluster import ROOT, Cluster, cluster
 from mvm_ci.testing.loopback import serving
 
 GUESTS = Path(__file__).parent / "guest"
+
+NETWORK = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
+
+
+def asked(*steps: tuple[str, object]) -> str:
+    return json.dumps(steps)
 
 
 @pytest.fixture

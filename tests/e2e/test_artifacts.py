@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import pytest
 from guest.build_c import build_c
 from mvm_ci.testing.cluster import ROOT, Cluster, Process, cluster
 from mvm_ci.testing.loopback import serving
+from tests.e2e.conftest import NETWORK, Gate, asked
 from tests.e2e.test_job_pages import blocks
 
 MIB = 1 << 20
@@ -107,6 +109,32 @@ def test_a_large_input_goes_to_the_guest_and_back(made: Cluster, guest: str, con
     blobs = (made.directory / "control-plane" / "blobs").rglob(copied["digest"])
     assert [file.stat().st_size for file in blobs] == [LARGE * MIB]
     assert made.ok("artifact", "put", str(content)) == copied["digest"]
+
+
+@pytest.mark.timeout(300)
+def test_a_given_file_is_there_again_on_another_worker_and_in_a_replay(
+    control: Cluster, steps: str, gate: Gate, content: Path
+) -> None:
+    first = control.worker("first", *NETWORK)
+    todo = asked(("digest", "/inputs/data/in.bin"), ("get", gate.url), ("digest", "/inputs/data/in.bin"))
+    job = control.ok(
+        *("job", "submit", steps, "--allow-host", "127.0.0.1:*", "--input", todo),
+        *("--artifact", f"data/in.bin={content}"),
+    )
+    assert gate.arrived.acquire(timeout=60)
+    control.worker("second", *NETWORK)
+    first.end(signal.SIGKILL)
+    assert gate.arrived.acquire(timeout=60)
+    gate.opened.set()
+    assert control.ok("job", "wait", job) == "completed"
+    digest = digest_of(content)
+    before, _, after = json.loads(control.ok("job", "result", job))
+    assert (before, after) == (digest, digest)
+    # Reading a file is no call: there is an entry of the request alone.
+    kinds = {entry["kind"] for entry in control.journal(job)}
+    assert kinds == {"Began", "Placement", "HttpDone", "Finished"}
+    verdict = control.json("replay", job)
+    assert (verdict["verdict"], verdict["stands"]) == ("agrees", "ended"), verdict
 
 
 @dataclass

@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from mvm_ci.testing.cluster import ROOT, Cluster
-from tests.e2e.conftest import Gate
-
-NETWORK = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
-
-
-def asked(*steps: tuple[str, object]) -> str:
-    return json.dumps(steps)
+from tests.e2e.conftest import NETWORK, Gate, asked
 
 
 def test_a_job_in_c(shared: Cluster, noop: str) -> None:

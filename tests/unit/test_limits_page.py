@@ -151,6 +151,7 @@ def _expected() -> dict[str, str]:
         "artifacts of a job, its inputs included": f"{artifact.MAX_ARTIFACTS:,}",
         "artifacts that a job is given": str(artifact.MAX_INPUTS),
         "name of an artifact": f"{artifact.MAX_NAME} characters",
+        "part of an artifact's name between slashes": f"{artifact.MAX_PART} bytes",
         "media type of an artifact": f"{artifact.MAX_MEDIA} characters",
         "artifacts that a guest puts at once": str(artifact_calls.MAX_OPEN),
         "piece of an artifact that a guest writes or reads at once": _mib(artifact.MAX_PIECE),

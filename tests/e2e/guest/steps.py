@@ -3,8 +3,10 @@
 # [tool.mvm-ci]
 # name = "steps"
 # ///
-"""Does what its input says, step by step: [["print", "text"], ["get", "url"], ["sleep", 60], ["raise", "text"]]."""
+"""Does what its input says, step by step: [["print", "text"], ["get", "url"], ["sleep", 60], ["raise", "text"],
+["digest", "/path"]]."""
 
+import hashlib
 import time
 import urllib.request
 from typing import Any
@@ -20,6 +22,9 @@ def run(steps: list[tuple[str, Any]]) -> list[str]:
         elif kind == "get":
             with urllib.request.urlopen(argument, timeout=60) as answer:
                 results.append(answer.read().decode())
+        elif kind == "digest":
+            with open(argument, "rb") as file:
+                results.append(hashlib.file_digest(file, "sha256").hexdigest())
         elif kind == "raise":
             raise ValueError(argument)
     return results

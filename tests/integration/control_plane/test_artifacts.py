@@ -121,8 +121,10 @@ async def test_an_upload_becomes_the_input_of_a_job(stand: Stand, api: httpx.Asy
         ({"../a": "0" * 64}, 400),
         ({"": "0" * 64}, 400),
         ({f"{number}": "0" * 64 for number in range(101)}, 400),
+        ({"a/" + "ß" * 128: "0" * 64}, 400),
+        ({"a": "0" * 64, "a/b/c": "0" * 64}, 400),
     ],
-    ids=["unknown", "no digest", "no name", "empty", "many"],
+    ids=["unknown", "no digest", "no name", "empty", "many", "no file", "in a file"],
 )
 async def test_inputs_that_are_refused(
     stand: Stand, api: httpx.AsyncClient, inputs: dict[str, str], status: int

@@ -13,6 +13,7 @@ from mvm_ci.domain.http import HttpRequest, HttpResponse
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.outcome import Failure, FailureKind
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.files.handle import Mode
 from mvm_ci.ports.guest import CompiledModule, GuestFailed, GuestLimits, HostCalls
 
 
@@ -97,6 +98,11 @@ class FakeGuest:
     async def read(self, host: HostCalls, digest: str, offset: int, size: int) -> Any:
         data, said = await host.read_artifact(digest, offset, size)
         return data.decode() if said is None else json.loads(said)
+
+    def given(self, host: HostCalls, path: str) -> str:
+        """The text of a file in ``/inputs``."""
+        opened = host.files.open(host.files.root, f"inputs/{path}", Mode.READ)
+        return opened.read(1 << 20).decode()
 
     async def call(self, host: HostCalls, name: str, argument: Any) -> Any:
         return json.loads(await host.call(name, json.dumps(argument).encode()))

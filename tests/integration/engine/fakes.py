@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import BadModule, NotFound, Unavailable
 from mvm_ci.domain.http import HttpFailure, HttpRequest
 from mvm_ci.domain.ids import Digest, JobId
@@ -29,7 +30,9 @@ MODULE = Digest("ab" * 32)
 
 
 class Journal:
-    """Durable segments; ``open`` cleared holds appends back; ``refuse`` answers them."""
+    """Durable segments; ``open`` cleared holds appends back; ``refuse`` answers them.
+    ``unreachable``: so often ``hold`` fails.
+    """
 
     def __init__(self) -> None:
         self.segments: dict[JobId, list[Segment]] = defaultdict(list)
@@ -252,6 +255,7 @@ class Artifacts:
         self.uploaded: list[tuple[Placed, bytes]] = []
         self.held: Counter[str] = Counter()
         self.refuse: NotKept | None = None
+        self.unreachable = 0
         self.asked = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
@@ -268,6 +272,9 @@ class Artifacts:
         path = self.directory / f"artifact-{ref.digest}"
         if not path.exists():
             raise NotFound("no such artifact")
+        if self.unreachable:
+            self.unreachable -= 1
+            raise Unavailable("the control plane is out of reach")
         self.held[ref.digest] += 1
         return path
 
@@ -381,14 +388,23 @@ class World:
         journal: Sequence[Segment] = (),
         module: Digest = MODULE,
         timeout_ms: int = 60_000,
+        inputs: tuple[Artifact, ...] = (),
     ) -> Placement:
         if isinstance(payload, bytes) and len(payload) > INLINE_LIMIT:
             raise ValueError("too large to be inline")
-        spec = JobSpec(module=module, input=payload, allow_hosts=("*",), timeout_ms=timeout_ms)
+        spec = JobSpec(module=module, input=payload, allow_hosts=("*",), timeout_ms=timeout_ms, inputs=inputs)
         return Placement(placed=Placed(JobId(job), epoch), attempt=1, spec=spec, journal=tuple(journal))
 
-    def place(self, job: int, payload: Payload, *, epoch: int = 1, timeout_ms: int = 60_000) -> Placed:
-        placement = self.placement(job, payload, epoch=epoch, timeout_ms=timeout_ms)
+    def place(
+        self,
+        job: int,
+        payload: Payload,
+        *,
+        epoch: int = 1,
+        timeout_ms: int = 60_000,
+        inputs: tuple[Artifact, ...] = (),
+    ) -> Placed:
+        placement = self.placement(job, payload, epoch=epoch, timeout_ms=timeout_ms, inputs=inputs)
         self.pool.place([placement])
         return placement.placed
 

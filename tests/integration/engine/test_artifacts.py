@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from mvm_ci.domain.ids import JobId
+from mvm_ci.domain.artifact import Artifact
+from mvm_ci.domain.ids import Digest, JobId
 from mvm_ci.domain.job import Placed
-from mvm_ci.domain.outcome import Completed, Stopped
+from mvm_ci.domain.outcome import Completed, Failed, Released, Stopped
+from mvm_ci.domain.payload import BlobRef
 from mvm_ci.journal.entries import Called
 from mvm_ci.ports.engine import NotKept
 from tests.integration.engine.fake_guests import script
@@ -252,3 +254,64 @@ async def test_a_killed_runner_gives_back_what_it_held(world: World, tmp_path: P
     [outcome] = await world.events.wait_ended(1)
     assert result(outcome)[1] == "con"
     assert world.artifacts.held[known.digest] == 0
+
+
+# ---------------------------------------------------------------- files that are given
+
+
+def given(ref: BlobRef, name: str = "in/data.txt") -> Artifact:
+    return Artifact(name, ref.digest, ref.size)
+
+
+async def test_what_a_guest_is_given_is_a_file(world: World) -> None:
+    ref, other = world.artifacts.add(b"some text"), world.artifacts.add(b"")
+    inputs = (given(ref), given(other, "empty"))
+    placed = world.place(1, script(["given", "in/data.txt"], ["given", "empty"]), inputs=inputs)
+    assert result((await world.events.wait_ended(1))[0]) == ["some text", ""]
+    assert world.artifacts.held == {ref.digest: 0, other.digest: 0}
+    assert [type(entry).__name__ for entry in world.entries(placed.job)] == ["Began", "Placement", "Finished"]
+
+
+async def test_it_stays_near_as_long_as_the_guest_is_here(world: World) -> None:
+    ref = world.artifacts.add(b"some text")
+    world.http.open.clear()
+    world.place(1, script(["http", "GET", "http://a/"], ["given", "in/data.txt"]), inputs=(given(ref),))
+    async with asyncio.timeout(30):
+        await world.http.asked.wait()
+    assert world.artifacts.held[ref.digest] == 1
+    # A runner that dies costs no transfer.
+    os.kill(world.pool.runner_pids[0], signal.SIGKILL)
+    world.http.open.set()
+    (end,) = await world.events.wait_ended(1)
+    assert result(end)[1] == "some text"
+    assert world.artifacts.held[ref.digest] == 0
+
+
+async def test_what_is_given_comes_in_the_end(world: World) -> None:
+    refs = [world.artifacts.add(text) for text in (b"one", b"two")]
+    world.artifacts.unreachable = 2
+    inputs = tuple(given(ref, f"{number}") for number, ref in enumerate(refs))
+    world.place(1, script(["given", "0"], ["given", "1"]), inputs=inputs)
+    assert result((await world.events.wait_ended(1))[0]) == ["one", "two"]
+    assert set(world.artifacts.held.values()) == {0}
+
+
+async def test_what_is_given_is_missing(world: World) -> None:
+    ref = world.artifacts.add(b"here")
+    world.place(1, script(), inputs=(given(ref), given(BlobRef(Digest("0" * 64), 1), "missing")))
+    (end,) = await world.events.wait_ended(1)
+    assert isinstance(end, Failed)
+    assert "no such artifact" in end.failure.message
+    assert world.artifacts.held[ref.digest] == 0
+
+
+async def test_what_is_given_cannot_be_read_any_more(world: World) -> None:
+    """Without it the guest must not go on, as if its file had ended: another worker may have it."""
+    ref = world.artifacts.add(b"some text")
+    world.http.open.clear()
+    world.place(1, script(["http", "GET", "http://a/"], ["given", "in/data.txt"]), inputs=(given(ref),))
+    async with asyncio.timeout(30):
+        await world.http.asked.wait()
+    (world.artifacts.directory / f"artifact-{ref.digest}").write_bytes(b"some")
+    world.http.open.set()
+    assert await world.events.wait_ended(1) == [Released()]
