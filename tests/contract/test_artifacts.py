@@ -10,8 +10,9 @@ from mvm_ci.domain.lane import lane
 from mvm_ci.domain.options import DEFAULT_OPTIONS
 from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.retention import Bounds
+from mvm_ci.domain.segment import Prefix
 from mvm_ci.ports.artifacts import ArtifactStore, Put, PutResult, StoredArtifact
-from mvm_ci.ports.job_queue import JobQueue
+from mvm_ci.ports.job_queue import Append, JobQueue, Segment
 from mvm_ci.ports.retention import RetainedJobs
 from tests.contract.jobs import (
     COMPLETED,
@@ -217,3 +218,38 @@ async def test_artifacts_count_among_what_a_job_holds(
     await queue.report([report(2, COMPLETED)], NOW)
     (held, _) = (await retained.finished(None, 10)).jobs
     assert held.held_bytes == before.held_bytes + 21_000
+
+
+async def test_a_fork_has_what_it_was_given_and_what_its_beginning_put(
+    queue: JobQueue, artifacts: ArtifactStore
+) -> None:
+    await reach(queue, 1, JobState.IN_PROGRESS)
+    assert await queue.append([(placed(1), Segment(0, 3, b"..."))]) == [Append.DONE]
+    beginning = Prefix(
+        job=JobId(1), attempt=1, length=3, begin=0, end=3, others=(), artifacts=(artifact("log", TWO, 20),)
+    )
+    new = replace(given(7, artifact("in.csv", THREE, 30)), session=None)
+    assert await queue.fork(new, beginning)
+    assert await queue.fork(new, beginning), "it is there"
+    found = await artifacts.artifacts(JobId(7))
+    assert [(one.artifact.name, one.artifact.digest, one.input) for one in found] == [
+        ("in.csv", THREE, True),
+        ("log", TWO, False),
+    ]
+    # What it puts itself takes the place of the first job's.
+    assert [claimed.id for claimed in await claim(queue, SESSION, 1)] == [JobId(7)]
+    assert await artifacts.put(put(7, artifact("log", ONE)), MOST) is PutResult.DONE
+    assert await artifacts.put(put(7, artifact("in.csv", ONE), 1), MOST) is PutResult.INPUT
+    kept = await artifacts.artifact(JobId(7), "log")
+    assert kept is not None
+    assert kept.artifact.digest == ONE
+
+
+async def test_a_fork_that_cannot_be_has_no_artifacts(queue: JobQueue, artifacts: ArtifactStore) -> None:
+    await reach(queue, 1, JobState.IN_PROGRESS)
+    beginning = Prefix(
+        job=JobId(1), attempt=1, length=3, begin=0, end=3, others=(), artifacts=(artifact("log", TWO, 20),)
+    )
+    assert not await queue.fork(given(7, artifact("in.csv", THREE, 30)), beginning)
+    assert await artifacts.artifacts(JobId(7)) == []
+    assert await artifacts.referenced([TWO, THREE]) == set()

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.ids import JobId
 
 
@@ -31,6 +32,7 @@ class Append(StrEnum):
 class Prefix(msgspec.Struct, frozen=True, kw_only=True):
     """The first ``length`` entries of the journal of an ``attempt`` of ``job``: its segments that lie between
     the entries ``begin`` and ``end``, and ``others``, which hold the entries before and behind these.
+    ``artifacts``: what these entries put, as far as the job still has it.
     """
 
     job: JobId
@@ -39,3 +41,4 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
     begin: int
     end: int
     others: tuple[Segment, ...]
+    artifacts: tuple[Artifact, ...] = ()

@@ -10,11 +10,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import BadInput, Conflict, CorruptJournal, NotFound, Unavailable
 from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.job import Job, NewJob
 from mvm_ci.domain.options import JobOptions
 from mvm_ci.domain.payload import size_of
+from mvm_ci.domain.retention import digests_in
 from mvm_ci.domain.segment import Prefix, Segment
 from mvm_ci.journal.codec import decode_data, split
 from mvm_ci.journal.entries import Began, Entry
@@ -24,7 +26,9 @@ from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.execute import payload_digest
 from mvm_ci.lifecycle.journal_view import journal_length
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.recordings import PAGE
 from mvm_ci.lifecycle.submit import Submitter
+from mvm_ci.ports.artifacts import ArtifactStore
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobQueue
 
@@ -39,6 +43,7 @@ class Forker:
     def __init__(
         self,
         queue: JobQueue,
+        artifacts: ArtifactStore,
         modules: Modules,
         submitter: Submitter,
         backpressure: Backpressure,
@@ -47,6 +52,7 @@ class Forker:
         inserted: Callable[[Sequence[NewJob]], None],
     ) -> None:
         self._queue = queue
+        self._artifacts = artifacts
         self._modules = modules
         self._submitter = submitter
         self._backpressure = backpressure
@@ -127,8 +133,32 @@ class Forker:
             end = last.first
             others += split(reader.decoded(last)[: at - last.first], last.first)
         return Prefix(
-            job=job.id, attempt=attempt, length=at, begin=begin, end=max(begin, end), others=tuple(others)
+            job=job.id,
+            attempt=attempt,
+            length=at,
+            begin=begin,
+            end=max(begin, end),
+            others=tuple(others),
+            artifacts=await self._put_by(job, attempt, at),
         )
+
+    async def _put_by(self, job: Job, attempt: int, at: int) -> tuple[Artifact, ...]:
+        """What the first ``at`` entries put, as far as nothing else was put under its name since."""
+        found = [one.artifact for one in await self._artifacts.artifacts(job.id) if not one.input]
+        named: set[Digest] = set()
+        first = 0
+        while found and first < at:
+            segments = await self._queue.journal(job.id, attempt, first, PAGE)
+            if not segments:
+                break
+            for segment in segments:
+                known = digests_in(segment.data) if segment.first + segment.count <= at else set()
+                if segment.first < at < segment.first + segment.count:
+                    entries = decode_data(segment.data)[: at - segment.first]
+                    known = {digest for part in split(entries, 0) for digest in digests_in(part.data)}
+                named |= known
+            first = segments[-1].first + segments[-1].count
+        return tuple(artifact for artifact in found if artifact.digest in named)
 
     async def _check_beginning(self, job: Job, reader: "_Reader") -> None:
         began = await reader.entry(0)

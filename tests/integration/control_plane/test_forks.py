@@ -18,6 +18,7 @@ from mvm_ci.journal.codec import decode, split
 from mvm_ci.journal.entries import (
     FORMAT_VERSION,
     Began,
+    Called,
     ClockRead,
     Entry,
     Finished,
@@ -31,6 +32,7 @@ from mvm_ci.ports.catalogue import ModuleInfo
 from mvm_ci.wire import messages as m
 from tests.integration.control_plane.conftest import MODULE, TEAM, Stand, submit
 from tests.integration.control_plane.scripted_worker import ScriptedWorker
+from tests.integration.control_plane.test_artifacts import Guest, digest_of
 
 pytestmark = pytest.mark.parametrize("stand", ["memory", "sqlite"], indirect=True)
 
@@ -339,3 +341,26 @@ async def test_a_body_that_is_wrong_is_refused(stand: Stand, api: httpx.AsyncCli
     (job,) = await submit(api)
     answer = await api.post(f"/v1/jobs/{job['id']}/fork", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad-input")
+
+
+@pytest.mark.parametrize(("at", "names"), [(2, []), (3, ["a"]), (5, ["a", "b"])])
+async def test_a_fork_has_the_artifacts_that_its_beginning_put(
+    stand: Stand, api: httpx.AsyncClient, at: int, names: list[str]
+) -> None:
+    put = {name: digest_of(name.encode()) for name in "abc"}
+    entries: list[Entry] = [
+        BEGAN,
+        Placement(1, "one", 5),
+        *(Called(Digest("e" * 64), f"artifact.put: {name}", put[name].encode()) for name in "ab"),
+        Logged("stdout", "x", 7),
+        Called(Digest("e" * 64), "artifact.put: c", put["c"].encode()),
+    ]
+    worker, item, job = await running(stand, api, entries)
+    guest = Guest(worker, item)
+    for name in put:
+        await guest.put(name, name.encode())
+    new = await forked(api, job, at)
+    answer = await api.get(f"/v1/jobs/{new}/artifacts")
+    assert [one["name"] for one in answer.json()["artifacts"]] == names
+    for name in names:
+        assert (await api.get(f"/v1/jobs/{new}/artifacts/{name}")).content == name.encode()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mvm_ci.adapters.memory.changes import Changes
 from mvm_ci.adapters.memory.reads import Reads, answered
-from mvm_ci.adapters.memory.record import Piece, Record
+from mvm_ci.adapters.memory.record import Kept, Piece, Record
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import FINAL, PLACED, ClaimedJob, Event, JobState, NewJob, Placed, sources
 from mvm_ci.domain.level import Level
@@ -53,6 +53,8 @@ class MemoryJobQueue(Changes, Reads):
         record = self._records[new.id] = Record.of(new, self._ended)
         for segment in segments:
             record.write(segment)
+        for artifact in prefix.artifacts:
+            record.artifacts.setdefault(artifact.name, Kept(artifact, new.created_ms, False))
         return answered(True)
 
     def claim(

@@ -22,6 +22,10 @@ WITH given (job, name, namespace, digest, size, media, created_ms) AS (VALUES /*
 INSERT INTO artifacts (job, name, namespace, digest, size, media, created_ms, input, epoch, number)
 SELECT job, name, namespace, digest, size, media, created_ms, 1, 0, 0 FROM given WHERE TRUE ON CONFLICT DO NOTHING
 
+-- name: fork_artifact
+INSERT INTO artifacts (job, name, namespace, digest, size, media, created_ms, input, epoch, number)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0 WHERE EXISTS (SELECT 1 FROM jobs WHERE jobs.id = ?1) ON CONFLICT DO NOTHING
+
 -- name: artifacts
 SELECT name, digest, size, media, created_ms, input FROM artifacts WHERE job = ?1 ORDER BY job, name, namespace
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from mvm_ci.adapters.sql.job_writes import standing
-from mvm_ci.adapters.sql.queries import QUERIES, Row
+from mvm_ci.adapters.sql.queries import QUERIES, Row, execute_rows
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.segment import Prefix
 
@@ -22,10 +22,12 @@ class Slice(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """``job``: all its values; ``terms``: of its search."""
+    """``job``: all its values; ``terms``: of its search; ``inputs`` and ``artifacts`` as rows, likewise."""
 
     job: Row
     terms: Sequence[Row]
+    inputs: Sequence[Row]
+    artifacts: Sequence[Row]
     prefix: Prefix
 
 
@@ -45,19 +47,25 @@ def _copy(connection: sqlite3.Connection, job: JobId, prefix: Prefix, at: int) -
 
 def fork(connection: sqlite3.Connection, calls: Sequence[Fork]) -> list[bool]:
     """Makes jobs of what was copied; whether they are there."""
-    return [_fork(connection, *call) for call in calls]
+    return [_fork(connection, call) for call in calls]
 
 
-def _fork(connection: sqlite3.Connection, job: Row, terms: Sequence[Row], prefix: Prefix) -> bool:
+def _fork(connection: sqlite3.Connection, call: Fork) -> bool:
+    job, prefix = call.job, call.prefix
     new = job[0]
     for segment in prefix.others:
         values = (new, segment.first, segment.count, bytearray(segment.data))
         connection.execute(QUERIES["fork_segment"], values)
     connection.execute(QUERIES["fork_job"], (*job, prefix.length, prefix.job, prefix.attempt))
-    for term in terms:
+    for term in call.terms:
         connection.execute(QUERIES["fork_term"], term)
+    for artifact in call.artifacts:
+        connection.execute(QUERIES["fork_artifact"], artifact)
     drop(connection, [new])
-    return bool(standing(connection, [new]))
+    there = bool(standing(connection, [new]))
+    if there and call.inputs:
+        execute_rows(connection, "insert_inputs", call.inputs)
+    return there
 
 
 def drop(connection: sqlite3.Connection, jobs: Sequence[JobId]) -> list[None]:

@@ -62,7 +62,13 @@ class SqlJobQueue:
         try:
             while at is not None and at < prefix.end:
                 at = await self._writer.call(fork_writes.copy, fork_writes.Slice(new.id, prefix, at))
-            fork = fork_writes.Fork(rows.whole_job_row(new), rows.term_rows(new), prefix)
+            fork = fork_writes.Fork(
+                rows.whole_job_row(new),
+                rows.term_rows(new),
+                rows.input_rows(new),
+                rows.artifact_rows(new, prefix.artifacts),
+                prefix,
+            )
             return await self._writer.call(fork_writes.fork, fork)
         except Unavailable:
             # It may be the disk that is full; at the next start, if not now, it is gone.

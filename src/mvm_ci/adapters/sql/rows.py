@@ -156,10 +156,14 @@ def dependency_rows(new: NewJob) -> list[Row]:
 
 def input_rows(new: NewJob) -> list[Row]:
     """What the statement ``insert_inputs`` takes."""
+    return artifact_rows(new, new.spec.inputs)
+
+
+def artifact_rows(new: NewJob, artifacts: Iterable[Artifact]) -> list[Row]:
+    """Artifacts of a new job: what the statement ``fork_artifact`` takes."""
     namespace = new.options.lane.namespace
     return [
-        (new.id, one.name, namespace, one.digest, one.size, one.media, new.created_ms)
-        for one in new.spec.inputs
+        (new.id, one.name, namespace, one.digest, one.size, one.media, new.created_ms) for one in artifacts
     ]
 
 
