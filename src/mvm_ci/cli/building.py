@@ -15,7 +15,8 @@ def build_job(job: Path, target: Path | None, *, relock: bool = False) -> "Build
     from mvm_ci.adapters.componentize.build import build
     from mvm_ci.cli import output
 
-    output.note(f"building {job}")
+    if job.exists():
+        output.note(f"building {job}")
     made = build(job, target or target_of(job), cache=_cache(), relock=relock, tell=output.note)
     for warning in made.warnings:
         output.note(f"warning: {warning}")

@@ -4,6 +4,7 @@ What these record stands, and is not done again. What the new job asks for after
 id, so with idempotency keys of its own.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -59,6 +60,7 @@ class Forker:
         self._dispatcher = dispatcher
         self._clock = clock
         self._inserted = inserted
+        self._inserting: set[asyncio.Task[None]] = set()
 
     async def fork(self, job: Job, attempt: int, at: int, module: str | None) -> NewJob:
         """The new job, durable: as ``job`` was asked for, but that it waits for nothing and for no time.
@@ -82,17 +84,18 @@ class Forker:
             created_ms=now,
             options=_options(job, at),
         )
-        await self._insert(new, prefix, job)
+        # Also if whoever asked for it gives up.
+        inserting = asyncio.get_running_loop().create_task(self._insert(new, prefix, job))
+        self._inserting.add(inserting)
+        inserting.add_done_callback(self._inserting.discard)
+        await asyncio.shield(inserting)
         return new
 
     async def _insert(self, new: NewJob, prefix: Prefix, job: Job) -> None:
         self._backpressure.added(1)
         forked = False
         try:
-            forking = self._queue.fork(new, prefix)
-            # Also if whoever asked for it is gone by then.
-            self._dispatcher.ready(new.options.lane)
-            forked = await forking
+            forked = await self._queue.fork(new, prefix)
         except Unavailable as error:
             raise await self._backpressure.explained(error) from error
         finally:
@@ -101,6 +104,7 @@ class Forker:
         if not forked:
             raise _no_journal(job)
         self._backpressure.durable(1)
+        self._dispatcher.ready(new.options.lane)
         self._inserted([new])
 
     async def _digest(self, namespace: str, module: str) -> Digest:

@@ -227,6 +227,32 @@ async def test_a_job_without_a_journal_is_not_forked(stand: Stand, api: httpx.As
     assert "it has not begun, or its journal was removed" in answer.json()["detail"]
 
 
+async def test_a_fork_that_takes_its_time_is_placed_when_it_is_there(
+    stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, item, job = await running(stand, api)
+    await worker.end(item)
+    await worker.send(m.Credit(1))
+    insert, ready = stand.queue.fork, stand.plane.services.dispatcher.ready
+    asked = asyncio.Event()
+
+    def slow(new: Any, prefix: Prefix) -> asyncio.Future[bool]:
+        async def wait() -> bool:
+            # Whoever looks for pending jobs now finds none.
+            ready(new.options.lane)
+            await asyncio.sleep(0.1)
+            asked.set()
+            return bool(await insert(new, prefix))
+
+        return asyncio.ensure_future(wait())
+
+    monkeypatch.setattr(stand.queue, "fork", slow)
+    new = await forked(api, job, 5)
+    assert asked.is_set()
+    (given,) = await worker.assigned()
+    assert given.placed.job == parse_job_id(new)
+
+
 async def test_a_journal_that_goes_meanwhile_leaves_no_half_of_a_fork(
     stand: Stand, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
