@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mvm_ci.adapters.componentize import wheels
-from mvm_ci.adapters.http import client, exchange
+from mvm_ci.adapters.http import client, exchange, target
 from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
@@ -124,7 +124,9 @@ def _expected() -> dict[str, str]:
         "jobs that have not ended": f"{plane.max_jobs:,}",
         "jobs of a namespace that wait (`max_waiting`)": _quota(Quota().max_waiting),
         "jobs of a namespace at workers (`max_running`)": _quota(Quota().max_running),
-        "stored inputs, results and artifacts of a namespace (`max_bytes`)": _quota(Quota().max_bytes),
+        "stored inputs, results, artifacts and modules of a namespace (`max_bytes`)": _quota(
+            Quota().max_bytes
+        ),
         "free space on the disk of the state": _mib(plane.min_free_bytes),
         "losses of a job": str(plane.max_losses),
         "waiting for a job in one request": f"{api.MAX_WAIT_S:.0f} s",
@@ -141,6 +143,11 @@ def _expected() -> dict[str, str]:
         "document of a guest's HTTP request": _mib(http_json.MAX_REQUEST_BYTES),
         "headers in the document of a guest's HTTP request": f"{http_json.MAX_HEADERS_BYTES >> 10} KiB",
         "pieces of a guest's HTTP answer": f"{exchange.MAX_PIECES:,}",
+        "body of a guest's HTTP request": _mib(target.MAX_REQUEST_BODY),
+        "headers of a guest's HTTP request": (
+            f"{target.MAX_HEADERS}, of {target.MAX_HEADER_BYTES >> 10} KiB in all"
+        ),
+        "URL of a guest's HTTP request": f"{target.MAX_URL >> 10} KiB",
         "body of a guest's HTTP answer": _mib(exchange.MAX_BODY),
         "guests' HTTP requests that are under way in a worker": str(client.MAX_REQUESTS),
         "time of a guest's HTTP request": f"{client.MAX_TIMEOUT_MS // 1000} s",

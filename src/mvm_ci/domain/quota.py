@@ -15,8 +15,8 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     max_running: int | None = None
     """Jobs at workers at once. More are never refused: they wait."""
     max_bytes: int | None = None
-    """Stored bytes of the inputs and results of its jobs, as ``JobQueue.stored`` counts them, and of its
-    modules.
+    """Stored bytes of the inputs and results of its jobs, as ``JobQueue.stored`` counts them, of its modules,
+    and of artifacts and uploads.
     """
 
 

@@ -218,6 +218,8 @@ def _options(job: Job, at: int) -> JobOptions:
         job.options,
         run_at_ms=None,
         expires_ms=None,
+        deadline_ms=None,
+        parent=None,
         after=(),
         idempotency=None,
         metadata=tuple(sorted(metadata.items())),

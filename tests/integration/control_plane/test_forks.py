@@ -173,6 +173,7 @@ async def test_a_fork_is_asked_for_as_its_job_was_but_waits_for_nothing(
         "metadata": {"customer": "acme"},
         "idempotency_key": "once",
         "start_within_s": 60,
+        "deadline_s": 60,
         "max_attempts": 3,
         "memory_mb": 64,
     }
@@ -182,7 +183,7 @@ async def test_a_fork_is_asked_for_as_its_job_was_but_waits_for_nothing(
     same = ("queue", "priority", "tags", "max_attempts", "module", "name")
     assert [one.get(key) for key in same] == [other.get(key) for key in same]
     assert other["metadata"] == {"customer": "acme", "forked_from": job, "forked_at": "5"}
-    assert not {"idempotency_key", "expires_ms", "wake_ms"} & other.keys()
+    assert not {"idempotency_key", "expires_ms", "wake_ms", "deadline_ms"} & other.keys()
     found = (await api.get("/v1/jobs", params={"tags": f"forked_from={job}"})).json()["jobs"]
     assert [view["id"] for view in found] == [new]
 

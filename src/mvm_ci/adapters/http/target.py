@@ -12,9 +12,9 @@ from mvm_ci.domain.network import normalize_host
 from mvm_ci.ports.http_client import FileBody
 
 MAX_REQUEST_BODY: Final = 8 << 20
-_MAX_URL: Final = 16 << 10
-_MAX_HEADERS: Final = 128
-_MAX_HEADER_BYTES: Final = 64 << 10
+MAX_URL: Final = 16 << 10
+MAX_HEADERS: Final = 128
+MAX_HEADER_BYTES: Final = 64 << 10
 _URL: Final = re.compile(r"[!-~]+")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
@@ -112,7 +112,7 @@ def end_to_end(headers: list[tuple[bytes, bytes]]) -> tuple[Header, ...]:
 
 
 def _locate(url: str, method: str, headers: tuple[Header, ...], body: bytes | FileBody) -> Target:
-    if len(url) > _MAX_URL or not _URL.fullmatch(url):
+    if len(url) > MAX_URL or not _URL.fullmatch(url):
         raise Failed("protocol", "a URL is printable ASCII without blanks, percent-encoded where needed")
     try:
         parts = urlsplit(url)
@@ -140,8 +140,8 @@ def _locate(url: str, method: str, headers: tuple[Header, ...], body: bytes | Fi
 
 
 def _checked_headers(headers: tuple[Header, ...]) -> list[Header]:
-    if len(headers) > _MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > _MAX_HEADER_BYTES:
-        raise Failed("too-large", f"more than {_MAX_HEADERS} headers or {_MAX_HEADER_BYTES} bytes of them")
+    if len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES:
+        raise Failed("too-large", f"more than {MAX_HEADERS} headers or {MAX_HEADER_BYTES} bytes of them")
     checked = []
     for name, value in headers:
         if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):

@@ -22,7 +22,11 @@ Limit = int | str | None
 def quota_options(command: Command) -> Command:
     """``--max-waiting``, ``--max-running`` and ``--max-bytes``; the command gets each as a ``Limit``."""
     for name, pattern, about in (
-        ("--max-bytes", _SIZE, "Stored bytes of inputs, results and modules, e.g. 10GiB; or none."),
+        (
+            "--max-bytes",
+            _SIZE,
+            "Stored bytes of inputs, results, artifacts and modules, e.g. 10GiB; or none.",
+        ),
         ("--max-running", _COUNT, "Jobs that run at once; or none."),
         ("--max-waiting", _COUNT, "Jobs that wait; or none."),
     ):
