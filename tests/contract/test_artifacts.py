@@ -87,6 +87,16 @@ async def test_a_repetition_that_comes_late_changes_nothing(
     assert found.artifact.digest == TWO
 
 
+async def test_a_guest_that_was_run_again_may_put_other_bytes(
+    queue: JobQueue, artifacts: ArtifactStore
+) -> None:
+    await reach(queue, 1, JobState.IN_PROGRESS)
+    for digest, at_ms in ((ONE, NOW), (TWO, NOW + 1), (TWO, NOW + 2)):
+        assert await artifacts.put(put(1, artifact("x", digest), 5, at_ms=at_ms), MOST) is PutResult.DONE
+    (found,) = await artifacts.artifacts(JobId(1))
+    assert (found.artifact.digest, found.created_ms) == (TWO, NOW + 1)
+
+
 async def test_only_the_present_placement_puts(queue: JobQueue, artifacts: ArtifactStore) -> None:
     await reach(queue, 1, JobState.IN_PROGRESS)
     assert await artifacts.put(put(1, artifact("x", ONE), 7), MOST) is PutResult.DONE

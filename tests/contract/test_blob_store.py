@@ -150,6 +150,34 @@ def test_they_outlive_the_store(tmp_path: Path) -> None:
     assert asyncio.run(FileBlobStore(tmp_path).get(ref.digest)) == b"kept"
 
 
+async def test_what_is_damaged_is_not_there_until_it_comes_again(tmp_path: Path) -> None:
+    blobs = FileBlobStore(tmp_path)
+    ref = await blobs.put(b"good")
+    (await blobs.path(ref.digest)).write_bytes(b"evil")
+    assert await blobs.has(ref.digest), "nobody has looked at it"
+    with pytest.raises(NotFound, match="damaged"):
+        await blobs.get(ref.digest)
+    assert not await blobs.has(ref.digest)
+    with pytest.raises(NotFound, match="damaged"):
+        await blobs.get(ref.digest)
+    incoming = await blobs.receive()
+    await incoming.write(b"good")
+    await incoming.finish(ref.digest)
+    assert await blobs.has(ref.digest)
+    assert await blobs.get(ref.digest) == b"good"
+
+
+async def test_a_disk_that_does_not_read_says_so(tmp_path: Path) -> None:
+    blobs = FileBlobStore(tmp_path)
+    ref = await blobs.put(b"good")
+    file = await blobs.path(ref.digest)
+    file.unlink()
+    file.mkdir()  # opens, as some files do, and cannot be read
+    with pytest.raises(Unavailable, match="cannot be read"):
+        async for _ in blobs.read(ref.digest):
+            pass
+
+
 @pytest.mark.parametrize("damage", [b"", b"goof", b"good and more"])
 def test_damage_is_found_logged_and_repaired(tmp_path: Path, damage: bytes) -> None:
     blobs = FileBlobStore(tmp_path)

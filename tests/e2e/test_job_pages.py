@@ -193,7 +193,9 @@ def test_the_page_on_artifacts_works(made: Cluster) -> None:
     script = [block.code for block in blocks("artifacts.md") if block.kind == "run"]
     lines = run(made, ["bash", "-euo", "pipefail", "-c", "\n".join(script)]).splitlines()
     assert "ERROR: no disk" in lines
-    assert json.loads(lines[-1])["errors"] == len("ERROR: no disk\n")
+    found, counted = [json.loads(line) for line in lines if line.startswith('{"')]
+    assert found["errors"] == len("ERROR: no disk\n")
+    assert counted == {"/inputs/app.log": 3, "/inputs/old/app.log": 3}
 
 
 def test_the_page_on_modules_works(made: Cluster) -> None:

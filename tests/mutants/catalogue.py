@@ -407,8 +407,8 @@ MUTANTS: Final = (
     Mutant(
         "a late repetition of a put undoes a later one",
         "adapters/sql/artifacts.sql",
-        " AND (excluded.epoch, excluded.number) > (artifacts.epoch, artifacts.number)",
-        "",
+        "(excluded.epoch, excluded.number) > (artifacts.epoch, artifacts.number)\n",
+        "TRUE\n",
         ("tests/contract/test_artifacts.py::test_a_repetition_that_comes_late_changes_nothing",),
     ),
     Mutant(
@@ -598,9 +598,16 @@ MUTANTS: Final = (
     Mutant(
         "a payload of another job can be had by its digest",
         "lifecycle/recordings.py",
-        "            if not any(wanted in digests_in(segment.data) for segment in segments):",
+        "            if not any(wanted in _referred(segment) for segment in segments):",
         "            if not segments:",
         (f"{RECORDINGS}::test_payloads_that_the_job_refers_to_can_be_had",),
+    ),
+    Mutant(
+        "a digest in a guest's text is enough to read a blob",
+        "lifecycle/recordings.py",
+        "        return blobs_of(decode_data(segment.data))",
+        "        from mvm_ci.domain.retention import digests_in\n\n        return digests_in(segment.data)",
+        (f"{RECORDINGS}::test_a_digest_in_a_guest_s_text_is_no_permission",),
     ),
     # ---------------------------------------------------------------- files
     Mutant(

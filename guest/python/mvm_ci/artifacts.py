@@ -80,9 +80,13 @@ def put_artifact(name, content, *, media=""):
     It goes out piece by piece. The last one that a job puts under a name counts. Returns the ``Artifact``.
     """
     call("artifact.begin", {"name": name, "media": media})
-    for piece in _pieces(content):
-        data = base64.b64encode(piece).decode()
-        call("artifact.write", {"name": name, "data": data})
+    try:
+        for piece in _pieces(content):
+            data = base64.b64encode(piece).decode()
+            call("artifact.write", {"name": name, "data": data})
+    except BaseException:
+        call("artifact.drop", {"name": name})
+        raise
     kept = call("artifact.end", {"name": name})
     return Artifact(kept["digest"], kept["size"], name)
 

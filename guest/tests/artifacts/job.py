@@ -65,6 +65,20 @@ def listed(job):
     return [list(one) for one in mvm_ci.list_artifacts()]
 
 
+def broken(job):
+    def pieces(number):
+        yield b"x" * 300_000
+        raise ValueError(number)
+
+    seen = []
+    for number in range(40):
+        try:
+            mvm_ci.put_artifact(f"{number}", pieces(number))
+        except ValueError as error:
+            seen.append(error.args[0])
+    return [seen == list(range(40)), mvm_ci.put_artifact("whole", b"1").size]
+
+
 def http(job):
     request = urllib.request.Request("http://example.org/large")
     request.to_artifact = "large"

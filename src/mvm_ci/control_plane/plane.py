@@ -45,6 +45,7 @@ from mvm_ci.lifecycle.mailroom import Mailroom
 from mvm_ci.lifecycle.messages import Messages
 from mvm_ci.lifecycle.modules import Modules
 from mvm_ci.lifecycle.namespaces import Namespaces
+from mvm_ci.lifecycle.placed_jobs import PlacedJobs
 from mvm_ci.lifecycle.promises import Promises
 from mvm_ci.lifecycle.reads import JobReads
 from mvm_ci.lifecycle.record import Recorder
@@ -98,6 +99,7 @@ class ControlPlane:
         self._endpoint = endpoint
         self._clock = clock
         uncommitted: dict[JobId, NewJob] = {}
+        placed = PlacedJobs(queue, uncommitted)
         events = Events(stores.events, clock)
         waiters = Waiters(events)
         secret_values = Secrets(stores.secrets, stores.sealer, clock, random)
@@ -140,7 +142,7 @@ class ControlPlane:
             version=__version__,
         )
         modules = Modules(registry, blobs, clock, self._backpressure.admit_bytes)
-        artifacts = Artifacts(stores.artifacts, queue, blobs, self._backpressure, clock)
+        artifacts = Artifacts(stores.artifacts, queue, blobs, self._backpressure, clock, placed)
         empty = partial(self._empty, modules, secret_values)
         namespaces = Namespaces(stores.access, clock, self._occupied, empty)
         self._backpressure.quotas = namespaces.quotas
@@ -174,17 +176,18 @@ class ControlPlane:
             stores.mail, self._mailroom, blobs, clock, lambda: settings.public_url or self.api_url
         )
         asks = GuestAsks(
-            queue,
+            placed,
             stores.mail,
             self._mailroom,
             self._family,
             messages,
             promises,
             waiters,
-            ArtifactAsks(artifacts),
+            ArtifactAsks(artifacts, clock),
         )
-        transfers = Transfers(queue, blobs, artifacts)
-        self._links = WorkerLinks(endpoint, self.sessions, dispatcher, recorder, asks, transfers)
+        self._links = WorkerLinks(
+            endpoint, self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs, artifacts)
+        )
         counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
         submit_fires = partial(submit, submitter)

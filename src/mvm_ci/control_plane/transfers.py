@@ -139,7 +139,7 @@ class Transfers:
             return
         await _say(stream, w.Wanted())
         async with aclosing(_announced(stream, rest, request.size)) as pieces:
-            await self._artifacts.store(request.digest, pieces)
+            await self._artifacts.store(request.digest, request.size, pieces)
         await _say(stream, w.Stored())
 
     async def _journal(self, stream: Stream, request: w.GetJournal, placements: Placements) -> None:

@@ -271,6 +271,8 @@ class WorkerLink:
             self._break(str(error))
         except Unavailable as error:
             log.info("transfer_given_up", worker=self._connection.peer, error=str(error))
+        except Exception:  # it costs this transfer, not the others
+            log.exception("transfer_broke", worker=self._connection.peer)
         finally:
             self._transfer_slots.release()
 

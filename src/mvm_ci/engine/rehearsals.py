@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from mvm_ci.domain.errors import MvmCiError, Unavailable
+from mvm_ci.domain.errors import MvmCiError, TooLarge, Unavailable
 from mvm_ci.domain.payload import BlobRef
 from mvm_ci.engine.messages import pack
 from mvm_ci.engine.rehearsal_messages import (
@@ -33,6 +33,8 @@ from mvm_ci.lifecycle.rehearse import COMPUTES, Agrees, Undecided, Verdict
 
 NEXT_S: Final = 10.0
 """How long a guest that has repeated all that is recorded may compute until its next call."""
+MAX_PAYLOAD: Final = 128 << 20
+"""Bytes of an artifact or payload that the guest reads by a call: they are in memory as a whole."""
 _EXIT_S: Final = 5.0
 _READ: Final = 1 << 18
 
@@ -168,6 +170,8 @@ class _Rehearsal:
             self._caught_up.set()
         elif isinstance(message, GetBlob):
             try:
+                if message.ref.size > MAX_PAYLOAD:
+                    raise TooLarge(f"it has {message.ref.size} bytes; a replay reads at most {MAX_PAYLOAD}")
                 answer = BlobBytes(await self._get_blob(message.ref))
             except MvmCiError as error:
                 answer = BlobBytes(None, str(error))

@@ -138,6 +138,12 @@ class ArtifactCalls:
         self._learn(answer)
         return _result(answer)
 
+    async def drop(self, name: str) -> None:
+        """What came under this name is forgotten, if it was not put."""
+        writing = self._writings.pop(name, None)
+        if writing is not None and writing.sent:
+            await self._host.spool(name, 0, b"")
+
     async def get(self, name: str, job: str | None) -> dict[str, Any]:
         """An artifact's digest and size, by which it is read."""
         asked = {"name": name} | ({} if job is None else {"job": job})
@@ -242,6 +248,10 @@ class _End(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+class _Drop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
 class _Get(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     job: str | None = None
@@ -265,6 +275,10 @@ async def _end(calls: ArtifactCalls, asked: _End) -> dict[str, Any]:
     return await calls.end(asked.name)
 
 
+async def _drop(calls: ArtifactCalls, asked: _Drop) -> None:
+    await calls.drop(asked.name)
+
+
 async def _get(calls: ArtifactCalls, asked: _Get) -> dict[str, Any]:
     return await calls.get(asked.name, asked.job)
 
@@ -277,6 +291,7 @@ CALLS: Final[dict[str, tuple[type[Any], Callable[[ArtifactCalls, Any], Awaitable
     "artifact.begin": (_Begin, _begin),
     "artifact.write": (_Write, _write),
     "artifact.end": (_End, _end),
+    "artifact.drop": (_Drop, _drop),
     GET: (_Get, _get),
     "artifact.read": (_Read, _read),
 }

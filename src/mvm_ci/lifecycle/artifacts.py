@@ -13,6 +13,7 @@ from mvm_ci.domain.errors import BadInput, Conflict, NotFound, StaleEpoch, TooLa
 from mvm_ci.domain.ids import Digest, JobId, format_job_id, is_digest, parse_job_id
 from mvm_ci.domain.job import Job, Placed
 from mvm_ci.lifecycle.backpressure import Backpressure
+from mvm_ci.lifecycle.placed_jobs import PlacedJobs
 from mvm_ci.ports.artifacts import ArtifactStore, Put, PutResult, StoredArtifact
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.clock import Clock
@@ -32,12 +33,14 @@ class Artifacts:
         blobs: BlobStore,
         backpressure: Backpressure,
         clock: Clock,
+        jobs: PlacedJobs,
     ) -> None:
         self._store = store
         self._queue = queue
         self._blobs = blobs
         self._backpressure = backpressure
         self._clock = clock
+        self._jobs = jobs
 
     # ------------------------------------------------------------ bytes
     async def announced(self, namespace: str, digest: Digest, size: int) -> None:
@@ -50,26 +53,27 @@ class Artifacts:
             return
         await self._backpressure.look_ahead(namespace, size)
 
-    async def store(self, digest: Digest, pieces: AsyncIterable[bytes]) -> int:
-        """Keeps bytes, durably on return; how many. Raises ``BadInput`` if they do not have this digest,
-        ``DiskFull``, ``Unavailable``, and what ``pieces`` does: then nothing is kept.
+    async def store(self, digest: Digest, size: int, pieces: AsyncIterable[bytes]) -> int:
+        """Keeps bytes, of which ``size`` were announced, durably on return; how many. Raises ``BadInput`` if
+        they do not have this digest, ``DiskFull``, ``Unavailable``, and what ``pieces`` does: then nothing is
+        kept.
         """
         try:
-            incoming = await self._blobs.receive()
-            try:
-                async for piece in pieces:
-                    await incoming.write(piece)
-                return (await incoming.finish(digest)).size
-            finally:
-                await incoming.discard()
+            async with self._backpressure.coming(size) as came:
+                incoming = await self._blobs.receive()
+                try:
+                    async for piece in pieces:
+                        await incoming.write(piece)
+                        came(len(piece))
+                    return (await incoming.finish(digest)).size
+                finally:
+                    await incoming.discard()
         except Unavailable as error:
             raise await self._backpressure.explained(error) from error
 
     async def announced_of(self, job: JobId, digest: Digest, size: int) -> None:
         """The same as ``announced`` for a job that is placed."""
-        (known,) = await self._queue.get([job])
-        if known is None:
-            raise NotFound("the job that puts this is not there")
+        known = await self._jobs.job(job)
         await self.announced(known.options.lane.namespace, digest, size)
 
     # ------------------------------------------------------------ of jobs

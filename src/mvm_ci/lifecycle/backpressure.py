@@ -1,7 +1,8 @@
 """Back-pressure: a submission is refused, with a time to come back, before something is full."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from mvm_ci.domain.errors import DiskFull, QueueFull, QuotaExceeded, Unavailable
@@ -54,6 +55,7 @@ class Backpressure:
         self._counted_ms = 0
         self._looked_ms = -LOOK_MS
         self._free = 0
+        self._coming = 0  # announced, and not on the disk yet
         self._stored = StoredBytes(queue, catalogue, artifacts, clock)
         self.quotas: Mapping[str, Quota] = {}
         self.refused: Counter[str] = Counter({error.code: 0 for error in _REFUSALS})
@@ -116,7 +118,27 @@ class Backpressure:
         stored; ``Unavailable``. They do not count until they are admitted.
         """
         await self._limits_bytes(namespace, size)
-        await self._check_disk(size)
+        await self._check_disk(size + self._coming)
+
+    @asynccontextmanager
+    async def coming(self, size: int) -> AsyncIterator[Callable[[int], None]]:
+        """So many bytes come now; what is yielded is told of those that are on the disk. Raises ``DiskFull``
+        if there is no room for them beside all else that comes.
+        """
+        left = size
+
+        def came(count: int) -> None:
+            nonlocal left
+            count = min(count, left)
+            left -= count
+            self._coming -= count
+
+        self._coming += size
+        try:
+            await self._check_disk(self._coming)
+            yield came
+        finally:
+            came(left)
 
     async def _limits_bytes(self, namespace: str, size: int) -> bool:
         """Whether the namespace has such a limit; ``size`` more bytes are within it."""

@@ -12,7 +12,6 @@ from mvm_ci.domain.errors import (
     BadInput,
     DiskFull,
     MvmCiError,
-    NotFound,
     QueueFull,
     QuotaExceeded,
     Unavailable,
@@ -26,9 +25,9 @@ from mvm_ci.lifecycle.family import Family, decode_children
 from mvm_ci.lifecycle.job_request import check_metadata
 from mvm_ci.lifecycle.mailroom import Answer, Mailroom
 from mvm_ci.lifecycle.messages import Messages
+from mvm_ci.lifecycle.placed_jobs import PlacedJobs
 from mvm_ci.lifecycle.promises import OpenPromise, Promises
 from mvm_ci.lifecycle.waiters import Waiters
-from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.ports.mail import MailStore
 from mvm_ci.wire.api import MessageSpec
 
@@ -45,7 +44,7 @@ class GuestAsks:
 
     def __init__(
         self,
-        queue: JobQueue,
+        jobs: PlacedJobs,
         store: MailStore,
         mailroom: Mailroom,
         family: Family,
@@ -54,7 +53,7 @@ class GuestAsks:
         waiters: Waiters,
         artifacts: ArtifactAsks,
     ) -> None:
-        self._queue = queue
+        self._jobs = jobs
         self._store = store
         self._mailroom = mailroom
         self._family = family
@@ -86,10 +85,7 @@ class GuestAsks:
             handler = self._handlers.get(name) or self._artifacts.handler(name, placed)
             if handler is None:
                 raise BadInput(f"there is no call {name[:80]!r} here")
-            (job,) = await self._queue.get([placed.job])
-            if job is None:
-                # Handed over before it was durable: the journal that was flushed before this says it is now.
-                raise NotFound("the job that asks is not there")
+            job = await self._jobs.job(placed.job)
             _check_key(key, job)
             done = await handler(job, key, argument)
         except Unavailable as error:

@@ -19,7 +19,9 @@ from mvm_ci.domain.job import Placed
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True):
-    """A placement puts an artifact. ``number``: grows with the puts of an execution."""
+    """A placement puts an artifact. ``number``: grows with the puts of an execution. The same number with
+    other bytes: the guest was run again in its placement, and what it put last counts.
+    """
 
     placed: Placed
     number: int

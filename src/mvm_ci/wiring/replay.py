@@ -114,23 +114,22 @@ class Replays:
 
         allowed = job.timeout_ms / 1000 if time_s is None else time_s
         rehearsals = await self._free.get()
-        inputs = await asyncio.to_thread(TemporaryDirectory, dir=self._path)
         try:
-            task = Rehearse(
-                module=module,
-                job=job.job,
-                attempt=job.attempt,
-                input=job.input,
-                journal=mended.segments,
-                memory_bytes=job.memory_bytes,
-                output=wrote is not None,
-                inputs=await _brought(job.inputs, Path(inputs.name), fetch_input),
-            )
-            verdict = await rehearsals.rehearse(task, payload, time_s=allowed, wrote=wrote)
+            with TemporaryDirectory(dir=self._path) as inputs:
+                task = Rehearse(
+                    module=module,
+                    job=job.job,
+                    attempt=job.attempt,
+                    input=job.input,
+                    journal=mended.segments,
+                    memory_bytes=job.memory_bytes,
+                    output=wrote is not None,
+                    inputs=await _brought(job.inputs, Path(inputs), fetch_input),
+                )
+                verdict = await rehearsals.rehearse(task, payload, time_s=allowed, wrote=wrote)
         except NotFound as error:
             return Replayed(Undecided(reason=str(error)), mended.lost)
         finally:
-            await asyncio.to_thread(inputs.cleanup)
             self._free.put_nowait(rehearsals)
         return Replayed(verdict, mended.lost)
 

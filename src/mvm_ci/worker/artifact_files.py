@@ -39,6 +39,16 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 
+class _Get:
+    """An artifact that is being fetched, and for how many."""
+
+    __slots__ = ("task", "waiting")
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+        self.waiting = 0
+
+
 class WorkerArtifacts:
     """``ports.engine.ArtifactFiles`` of a worker. ``free``: of the disk, in bytes."""
 
@@ -58,7 +68,7 @@ class WorkerArtifacts:
         self._transfers = Transfers(clock, connection, AT_ONCE)
         self._one_by_one = ThreadPoolExecutor(1, thread_name_prefix="artifact-cache")
         self._disk = ThreadPoolExecutor(_THREADS, thread_name_prefix="artifacts")
-        self._gets: dict[Digest, asyncio.Task[None]] = {}
+        self._gets: dict[Digest, _Get] = {}
         self._drafts = 0
 
     def spool(self) -> "FileSpool":
@@ -78,11 +88,15 @@ class WorkerArtifacts:
         self._cache.unpin(ref.digest)
 
     async def read(self, ref: BlobRef, offset: int, size: int) -> bytes:
-        return await self.on_disk(partial(_read, self._directory / ref.digest, offset, size))
+        data = await self.on_disk(partial(_read, self._directory / ref.digest, offset, size))
+        if len(data) < min(size, ref.size - offset):
+            await self._in_cache(partial(self._cache.doubt, ref.digest))
+            raise Unavailable(f"the artifact {ref.digest} is not what it was")
+        return data
 
     async def close(self) -> None:
         """Ends the transfers that nobody waits for any more."""
-        tasks = list(self._gets.values())
+        tasks = [get.task for get in self._gets.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -148,16 +162,26 @@ class WorkerArtifacts:
         return path
 
     async def _got(self, ref: BlobRef) -> None:
-        task = self._gets.get(ref.digest)
-        if task is None:
-            task = asyncio.create_task(self._get(ref), name="get-artifact")
-            self._gets[ref.digest] = task
-            task.add_done_callback(partial(self._forget, ref.digest))
-        # Who asked first may be gone; the others still want it.
-        await asyncio.shield(task)
+        get = self._gets.get(ref.digest)
+        if get is None:
+            get = self._gets[ref.digest] = _Get(asyncio.create_task(self._get(ref), name="get-artifact"))
+            get.task.add_done_callback(partial(self._forget, ref.digest, get))
+        get.waiting += 1
+        try:
+            # Who asked first may be gone; the others still want it.
+            await asyncio.shield(get.task)
+        finally:
+            get.waiting -= 1
+            if not get.waiting and not get.task.done():
+                self._drop(ref.digest, get)
+                get.task.cancel()
 
-    def _forget(self, digest: Digest, done: asyncio.Task[None]) -> None:
-        del self._gets[digest]
+    def _drop(self, digest: Digest, get: "_Get") -> None:
+        if self._gets.get(digest) is get:
+            del self._gets[digest]
+
+    def _forget(self, digest: Digest, get: "_Get", done: asyncio.Task[None]) -> None:
+        self._drop(digest, get)
         if not done.cancelled() and done.exception() is not None:
             log.info("artifact_not_fetched", digest=digest, error=str(done.exception()))
 

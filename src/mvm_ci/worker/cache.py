@@ -75,6 +75,10 @@ class BlobCache:
         self._remove(digest)
         return None
 
+    def doubt(self, digest: str) -> None:
+        """The file may not be what it was: it is verified before it is used again."""
+        self._checked.discard(digest)
+
     def adopt(self, digest: str, draft: Path) -> Path:
         """Keeps a file on the same disk whose digest the caller has verified; ``draft`` is gone then.
 

@@ -14,7 +14,7 @@ from mvm_ci.domain.payload import BlobRef
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.segment import Segment
 from mvm_ci.journal.codec import split
-from mvm_ci.journal.entries import HttpDone, Logged
+from mvm_ci.journal.entries import Called, Entry, HttpDone, Logged, Memoized
 from mvm_ci.lifecycle.recordings import AT_ONCE, PAGE
 from mvm_ci.ports.catalogue import ModuleInfo
 from mvm_ci.wire import messages as m
@@ -137,6 +137,27 @@ async def test_payloads_of_others_are_not_there(stand: Stand, api: httpx.AsyncCl
     for digest in (there.spec.input.digest, MODULE, "0" * 64, "no-digest", "..%2f..%2fadmin-token"):
         answer = await api.get(f"/v1/jobs/{job}/payloads/{digest}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_digest_in_a_guest_s_text_is_no_permission(stand: Stand, api: httpx.AsyncClient) -> None:
+    worker, item, job = await running(stand, api)
+    secret, body, kept = [await stored(stand, text) for text in (b"of others", b"body", b"kept")]
+    answer = HttpResponse(200, "", (), secret.encode())
+    entries: list[Entry] = [
+        Logged("stdout", secret, 1),
+        HttpDone(MODULE, f"GET https://x/{secret}", answer, 1, 2),
+        HttpDone(MODULE, "GET https://x/", HttpResponse(200, "", (), BlobRef(body, 4)), 1, 2),
+        Memoized(secret, secret.encode(), 0, 0, 0, 0),
+        Called(MODULE, f"message.send: {secret}", b'{"ok": {"digest": "%s"}}' % secret.encode()),
+        Called(MODULE, "artifact.get: in.bin", b'{"ok": {"digest": "%s", "size": 4}}' % kept.encode()),
+        Called(MODULE, "artifact.get: missing", b'{"error": {"kind": "not-found", "message": ""}}'),
+    ]
+    await worker.append(item.placed, segments(1)[0], *split(entries, 1))
+    for digest, status in ((secret, 404), (body, 200), (kept, 200)):
+        found = await api.get(f"/v1/jobs/{job}/payloads/{digest}", params={"from": 1})
+        assert found.status_code == status, digest
+    result = await api.get(f"/v1/jobs/{job}/payloads/{secret}", params={"from": 0})
+    assert result.status_code == 404
 
 
 async def test_a_payload_that_was_removed_is_named(stand: Stand, api: httpx.AsyncClient) -> None:

@@ -136,6 +136,13 @@ def test_python_gets_errors(python: OnlyGuest) -> None:
     ]
 
 
+def test_python_puts_that_break_off_leave_room(python: OnlyGuest) -> None:
+    world = World()
+    answers = Answers(world)
+    assert do(python, world, "broken") == [True, 1]
+    assert list(answers.kept) == ["whole"]
+
+
 def test_python_lists(python: OnlyGuest) -> None:
     world = World()
     Answers(world)

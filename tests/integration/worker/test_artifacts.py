@@ -323,6 +323,46 @@ async def test_who_asked_first_may_go(desk: Desk) -> None:
     assert len(desk.requests) == 1
 
 
+async def test_what_nobody_waits_for_any_more_is_not_fetched(desk: Desk) -> None:
+    over = asyncio.Event()
+
+    async def serve(request: w.BlobRequest, rest: bytes, stream: Stream) -> None:
+        await stream.write(encode(w.Follows(REF.size)))
+        await stream.write(DATA[:100_000])
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    asked = asyncio.Event()
+    desk.serve = serve
+    waiting = [asyncio.create_task(desk.files.hold(REF)) for _ in range(2)]
+    await asked.wait()
+    for one in waiting:
+        one.cancel()
+        await asyncio.wait({one})
+    assert await desk.names() <= {"1.new"}
+    # The next one begins anew, and has its turn.
+    desk.serve, desk.stored[REF.digest] = desk.store, DATA
+    path = await desk.files.hold(REF)
+    assert await asyncio.to_thread(path.read_bytes) == DATA
+    assert len(desk.requests) == 2
+
+
+async def test_a_file_that_is_cut_short_is_fetched_again(desk: Desk) -> None:
+    desk.stored[REF.digest] = DATA
+    path = await desk.files.hold(REF)
+    await asyncio.to_thread(path.write_bytes, DATA[:100])
+    with pytest.raises(Unavailable, match="not what it was"):
+        await desk.files.read(REF, 50, 100)
+    desk.files.release(REF)
+    await desk.files.hold(REF)
+    assert await desk.files.read(REF, 50, 100) == DATA[50:150]
+    assert await desk.files.read(REF, REF.size - 10, 100) == DATA[-10:]
+    assert len(desk.requests) == 2
+
+
 async def test_what_is_held_stays_and_the_rest_goes_by_the_limit(desk: Desk) -> None:
     await desk.open(limit=2 * len(DATA))
     refs = []

@@ -361,3 +361,19 @@ def test_a_refusal_is_recorded() -> None:
     assert run(world, work, CrashPoints("wait.after")) == "wait.after"
     answers.refuse = None
     assert run(world, work) == ["quota-exceeded", "not-found"]
+
+
+def test_what_is_dropped_makes_room_and_is_never_there() -> None:
+    world = World()
+    answers = Answers(world)
+
+    def work(host: Calls) -> Any:
+        for number in range(3 * MAX_OPEN):
+            call(host, "artifact.begin", name=f"{number}")
+            assert host.write_artifact(f"{number}", CONTENT) is None
+            assert call(host, "artifact.drop", name=f"{number}") == {"ok": None}
+        call(host, "artifact.drop", name="was never begun")
+        return [call(host, "artifact.end", name="1")["error"]["kind"], put(host, "kept", b"x")["ok"]["size"]]
+
+    assert run(world, work) == ["bad-call", 1]
+    assert list(answers.kept) == ["kept"]

@@ -20,6 +20,7 @@ from mvm_ci.lifecycle.backpressure import LOOK_MS, RECOUNT_MS, Backpressure
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.modules import Modules
+from mvm_ci.lifecycle.placed_jobs import PlacedJobs
 from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.submit import Submission, Submitter
 from mvm_ci.lifecycle.waiters import Waiters
@@ -93,7 +94,9 @@ class Rig:
             {},
             dependencies.added,
             secrets=self.secrets,
-            artifacts=Artifacts(artifacts, self.queue, blobs, self.backpressure, self.clock),
+            artifacts=Artifacts(
+                artifacts, self.queue, blobs, self.backpressure, self.clock, PlacedJobs(self.queue, ())
+            ),
         )
 
     async def prepare(self) -> None:

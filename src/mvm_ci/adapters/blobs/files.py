@@ -57,7 +57,8 @@ class FileBlobStore:
         return await asyncio.to_thread(self._get, digest)
 
     async def has(self, digest: Digest) -> bool:
-        return await asyncio.to_thread(self._has, self._file(digest))
+        # What is damaged is to be put again.
+        return digest not in self._damaged and await asyncio.to_thread(self._has, self._file(digest))
 
     async def receive(self) -> FileIncoming:
         return await asyncio.to_thread(FileIncoming, self._incoming, self._take)
@@ -209,8 +210,11 @@ class FileBlobStore:
                 raise Unavailable(f"the blob {file.name} cannot be removed: {error.strerror}") from error
 
     def _get(self, digest: Digest) -> bytes:
+        file = self._file(digest)
+        if digest in self._damaged:
+            raise NotFound(f"the blob {digest} is damaged")
         try:
-            data = self._file(digest).read_bytes()
+            data = file.read_bytes()
         except FileNotFoundError as error:
             raise NotFound(f"there is no blob {digest}") from error
         except OSError as error:
@@ -246,6 +250,9 @@ class FileBlobStore:
 
 
 def _piece(opened: IO[bytes], size: int, hashing: Callable[[bytes], None]) -> bytes:
-    data = opened.read(size)
+    try:
+        data = opened.read(size)
+    except OSError as error:
+        raise Unavailable(f"the blob {opened.name} cannot be read: {error.strerror}") from error
     hashing(data)
     return data

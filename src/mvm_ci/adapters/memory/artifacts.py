@@ -64,7 +64,8 @@ class MemoryArtifactStore:
         known = record.artifacts.get(put.artifact.name) if record is not None else None
         if known is not None and known.input:
             return PutResult.INPUT
-        if known is not None and known.order >= order:
+        same = known is not None and (known.order, known.artifact.digest) == (order, put.artifact.digest)
+        if known is not None and (known.order > order or same):
             return PutResult.DONE
         if record is None or record.job.epoch != put.placed.epoch or record.job.state not in PLACED:
             return PutResult.STALE

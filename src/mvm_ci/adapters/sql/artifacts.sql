@@ -9,7 +9,8 @@ WHERE jobs.id = ?1 AND jobs.epoch = ?7 AND jobs.session IS NOT NULL
         OR (SELECT count(*) FROM artifacts AS known WHERE known.job = ?1) < ?9)
 ON CONFLICT (job, name, namespace) DO UPDATE SET digest = excluded.digest, size = excluded.size, media = excluded.media,
     created_ms = excluded.created_ms, epoch = excluded.epoch, number = excluded.number
-WHERE artifacts.input = 0 AND (excluded.epoch, excluded.number) > (artifacts.epoch, artifacts.number)
+WHERE artifacts.input = 0 AND ((excluded.epoch, excluded.number) > (artifacts.epoch, artifacts.number)
+    OR excluded.epoch = artifacts.epoch AND excluded.number = artifacts.number AND excluded.digest <> artifacts.digest)
 
 -- name: artifact_put
 SELECT input, epoch, number FROM artifacts WHERE job = ?1 AND name = ?2

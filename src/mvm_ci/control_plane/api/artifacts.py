@@ -60,7 +60,7 @@ async def upload(services: Services, request: Request) -> Reply:
     if request.coming is None:
         raise TypeError("the route's body is not streamed")
     async with aclosing(request.coming) as pieces:
-        size = await services.artifacts.store(digest, pieces)
+        size = await services.artifacts.store(digest, request.size, pieces)
     await services.artifacts.upload(request.namespace, digest, size)
     return Reply(_encode(api.UploadView(digest=digest, size=size)))
 
@@ -71,6 +71,8 @@ async def held(services: Services, request: Request) -> Reply:
     size = (await services.artifacts.held(request.namespace, [digest])).get(digest)
     if size is None:
         raise NotFound(f"the namespace holds no bytes with the digest {digest}; upload them")
+    # As if they had been uploaded now.
+    await services.artifacts.upload(request.namespace, digest, size)
     return Reply(_encode(api.UploadView(digest=digest, size=size)))
 
 

@@ -41,9 +41,9 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/v1/artifacts/{digest}",
-        role=Role.VIEWER,
+        role=Role.SUBMITTER,
         handler=artifacts.held,
-        summary="Whether the namespace holds these bytes: then they need not be uploaded.",
+        summary="Whether the namespace holds these bytes: then they need no upload, and stay for a day.",
         answer=api.UploadView,
     ),
 )
