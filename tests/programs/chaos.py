@@ -13,6 +13,8 @@ from tests.faults.conftest import Rig
 
 MOST_OF_WORKERS: Final = 6
 """Fewer than a job may lose before it is dead."""
+MOST_OF_RUNNERS: Final = 3
+"""Of one worker: a guest that is alone in more runners that die is taken for the cause."""
 
 
 class Chaos:
@@ -23,6 +25,7 @@ class Chaos:
         self._workers = workers
         self._random = Random(seed)
         self.killed: list[str] = []
+        self._runners = dict.fromkeys(workers, 0)
 
     def strike(self) -> None:
         """Kills one process."""
@@ -31,10 +34,14 @@ class Chaos:
             kinds.append("worker")
         kind = self._random.choice(kinds)
         name = self._random.choice(sorted(self._workers))
+        if kind == "runner" and self._runners[name] >= MOST_OF_RUNNERS:
+            kind = "plane"
         self.killed.append(kind)
         if kind == "runner":
+            self._runners[name] += 1
             self._kill_runner(self._workers[name])
         elif kind == "worker":
+            self._runners[name] = 0
             self._workers[name].end(signal.SIGKILL)
             self._workers[name] = self._rig.started(name, name, {})
         else:

@@ -130,6 +130,8 @@ def requests_of(route: Route, other: Other) -> list[tuple[str, Any]]:
         return [("/v1/jobs", {"jobs": [{"module": MODULE, "after": after}]})]
     if route.path == "/v1/messages":
         return [(route.path, {"to": to}) for to in (*other.jobs, MARK)]
+    if route.path == "/v1/jobs/{id}/fork":
+        return [(path, {"at": 1}) for path in paths]
     if route.body is not None and kind == "jobs":
         filters: list[dict[str, Any]] = [{"ids": other.jobs}, {"filter": {}}, {"filter": {"queue": MARK}}]
         return [(route.path, {**which, "dry_run": dry}) for which in filters for dry in (True, False)]

@@ -145,9 +145,8 @@ async def test_no_route_tells_a_value(stand: Stand, api: httpx.AsyncClient) -> N
             assert form not in answer.content, path
     shown = (await api.get(f"/v1/jobs/{job['id']}")).json()
     assert shown["secrets"] == ["TOKEN"]
-    (entry,) = (await api.get(f"/v1/jobs/{job['id']}/journal")).json()["entries"]
-    assert (entry["kind"], entry["fields"]) == ("SecretRead", {"name": "TOKEN", "version": 1})
-    assert entry["summary"] == "that the secret 'TOKEN' was read, version 1"
+    (entry,) = (await api.get(f"/v1/jobs/{job['id']}/journal")).text.splitlines()
+    assert json.loads(entry)["fields"] == {"name": "TOKEN", "version": 1}
 
 
 async def test_a_deleted_namespace_leaves_no_secrets_to_the_next_of_its_name(

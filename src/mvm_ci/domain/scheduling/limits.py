@@ -13,8 +13,10 @@ Key = tuple[str, str | None]
 _UNLIMITED = 1 << 30
 _BUCKETS = 1_000
 """So many buckets are kept before it is looked which of them are full again."""
-_NEARLY = 1e-7
-"""How much a token may lack: whether it flows in at once or bit by bit makes a difference to a float."""
+_NEARLY = 1e-9
+"""How much a token may lack: whether it flows in at once or bit by bit makes a difference to a float. Of the
+slowest rates it is less than a millisecond.
+"""
 _NEVER, _FOR_EVER = -1, 1 << 62
 """Epochs before and after all."""
 _NOWHERE = ("", _NEVER)
