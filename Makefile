@@ -17,9 +17,7 @@ demo: venv ## kill a worker at KILL=sleep or KILL=request and watch its job go o
 	@$(BIN)/python -m demo --kill $(KILL)
 
 test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a part, ARGS="-k name")
-	@mkdir -p build
-	@status=0; $(BIN)/python -m pytest $(TESTS) $(if $(findstring tests/deploy,$(TESTS)),,--ignore=tests/deploy) --junit-xml=build/junit.xml $(ARGS) || status=$$?; \
-	 $(BIN)/python .ci/suites.py build/junit.xml || true; exit $$status
+	@.ci/test $(if $(filter-out tests,$(TESTS))$(ARGS),$(TESTS) $(ARGS))
 
 deploy: venv ## the tests that need root and Debian packages: peers behind NATs (builds a relay once: minutes)
 	@mkdir -p build

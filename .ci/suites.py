@@ -16,12 +16,12 @@ BUDGETS = {
     "unit": 90,
     "contract": 120,
     "property": 120,
-    "integration": 400,
+    "integration": 900,
     "golden": 30,
-    "faults": 300,
-    "programs": 180,
-    "hostile": 180,
-    "e2e": 300,
+    "faults": 500,
+    "programs": 240,
+    "hostile": 240,
+    "e2e": 900,
     "deploy": 600,
 }
 OTHER = 60

@@ -19,7 +19,13 @@ import mvm_ci
 from mvm_ci import http
 
 # A guest has no descriptors to swap, no signals, no /dev/null to log to, no users.
-FITTING = ["--capture=sys", "-pno:faulthandler", "-pno:logging", "-pno:cacheprovider", "--basetemp=/tmp/pytest"]
+FITTING = [
+    "--capture=sys",
+    "-pno:faulthandler",
+    "-pno:logging",
+    "-pno:cacheprovider",
+    "--basetemp=/tmp/pytest",
+]
 
 
 def run(input):
