@@ -180,7 +180,9 @@ def files_with(directory: Path, *values: str) -> list[str]:
     return found
 
 
-def test_no_file_and_no_output_holds_a_value_in_any_spelling(telling: Cluster, echo: Echo) -> None:
+def test_no_file_and_no_output_holds_a_value_in_any_spelling(
+    telling: Cluster, echo: Echo, gate: Gate
+) -> None:
     first = 'p&ss/w"rd ü ' + secrets.token_urlsafe(12)
     second = "rotated+" + secrets.token_urlsafe(12)
     said = [telling.ok("secret", "set", "TOKEN", "--module", "tell-all", stdin=first + "\n")]
@@ -190,13 +192,15 @@ def test_no_file_and_no_output_holds_a_value_in_any_spelling(telling: Cluster, e
         return telling.ok("job", "submit", "tell-all", "--input", json.dumps(asked))
 
     small, large, failing = submit(), submit(times=500), submit(fail=True)
-    sleeping = submit(pause=12)
+    # It waits for the gate, and then it is suspended: another placement replays it.
+    sleeping = submit(last=gate.url, pause=6)
     for job in (small, large):
         assert telling.run("job", "wait", job, "--timeout", "100s").returncode == 0, telling.logs()
     assert telling.run("job", "wait", failing, "--timeout", "100s").returncode == 1
-    telling.until(lambda: telling.state(sleeping) == "suspended", "the job sleeps")
+    assert gate.arrived.acquire(timeout=60), telling.logs()
     said.append(telling.ok("secret", "rotate", "TOKEN", stdin=second))
-    assert telling.json("secret", "show", "TOKEN")["versions"] == 2, "kept for the one that sleeps"
+    assert telling.json("secret", "show", "TOKEN")["versions"] == 2, "kept for the one that waits"
+    gate.opened.set()
     assert telling.run("job", "wait", sleeping, "--timeout", "100s").returncode == 0, telling.logs()
     rotated = submit()
     assert telling.run("job", "wait", rotated, "--timeout", "100s").returncode == 0, telling.logs()
