@@ -598,15 +598,15 @@ MUTANTS: Final = (
     Mutant(
         "a payload of another job can be had by its digest",
         "lifecycle/recordings.py",
-        "            if not any(wanted in _referred(segment) for segment in segments):",
+        "            if not any(wanted in blobs_in(segment.data) for segment in segments):",
         "            if not segments:",
         (f"{RECORDINGS}::test_payloads_that_the_job_refers_to_can_be_had",),
     ),
     Mutant(
         "a digest in a guest's text is enough to read a blob",
-        "lifecycle/recordings.py",
-        "        return blobs_of(decode_data(segment.data))",
-        "        from mvm_ci.domain.retention import digests_in\n\n        return digests_in(segment.data)",
+        "journal/refers.py",
+        "        return blobs_of(decode_data(data))",
+        "        from mvm_ci.domain.retention import digests_in\n\n        return digests_in(data)",
         (f"{RECORDINGS}::test_a_digest_in_a_guest_s_text_is_no_permission",),
     ),
     # ---------------------------------------------------------------- files

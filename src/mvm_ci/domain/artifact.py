@@ -26,6 +26,8 @@ MAX_PIECE: Final = 1 << 20
 """Bytes that a guest writes or reads at once."""
 PUT: Final = "artifact.put"
 """What an engine asks the control plane once the bytes are there."""
+GET: Final = "artifact.get"
+"""What a guest asks for, to be told digest and size."""
 _MEDIA: Final = re.compile(r"[\w.+-]+/[\w.+-]+(; ?[\w-]+=[\w.+-]+)*", re.ASCII)
 
 

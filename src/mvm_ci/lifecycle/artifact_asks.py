@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mvm_ci.domain.artifact import PUT, Artifact
+from mvm_ci.domain.artifact import GET, PUT, Artifact
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.job import Durability, Job, Placed
@@ -23,7 +23,7 @@ class ArtifactAsks:
     def __init__(self, artifacts: Artifacts, clock: Clock) -> None:
         self._artifacts = artifacts
         self._clock = clock
-        self._handlers = {PUT: self._put, "artifact.get": self._get, "artifact.list": self._list}
+        self._handlers = {PUT: self._put, GET: self._get, "artifact.list": self._list}
 
     def handler(self, name: str, placed: Placed) -> Callable[[Job, str, bytes], Awaitable[Any]] | None:
         """What carries out a call of a placement's guest; None: it is no call of these."""

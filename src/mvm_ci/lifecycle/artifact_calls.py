@@ -15,23 +15,21 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from mvm_ci.domain.artifact import MAX_ARTIFACT, MAX_PIECE, PUT, check_media, check_name
+from mvm_ci.domain.artifact import GET, MAX_ARTIFACT, MAX_PIECE, PUT, check_media, check_name
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.http import HttpFailure, HttpRequest, HttpResponse
-from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef, Payload
-from mvm_ci.journal.entries import Called, HttpDone
+from mvm_ci.journal.entries import HttpDone
+from mvm_ci.journal.refers import artifact_in, names_artifact
 from mvm_ci.journal.replay import Replay
 from mvm_ci.ports.execution import ExecutionHost
 
 PREFIX: Final = "artifact."
 """Of the calls. They need no journal: a run that begins again puts its artifacts again."""
-GET: Final = f"{PREFIX}get"
 MAX_OPEN: Final = 16
 """Artifacts that a guest puts at once."""
 _GATHER: Final = 256 << 10
 """Small writes leave the guest's process together."""
-_ANSWERED: Final = (f"{PUT}: ", f"{GET}: ")
 _NOT_GOT: Final = "this job has not got an artifact of this digest and size: artifact.get comes first"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -56,15 +54,6 @@ class Surroundings(Protocol):
     async def ask(self, name: str, argument: bytes, about: str | None = None) -> bytes:
         """What the control plane answers."""
         ...
-
-
-class _Known(msgspec.Struct, frozen=True):
-    digest: str = ""
-    size: int = -1
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    ok: _Known = _Known()
 
 
 class _Writing:
@@ -187,7 +176,7 @@ class ArtifactCalls:
             entries = self._around.machine.behind(self._seen)
             self._seen += len(entries)
             for entry in entries:
-                if isinstance(entry, Called) and entry.summary.startswith(_ANSWERED):
+                if names_artifact(entry):
                     self._learn(await self._around.load(entry.answer))
                 elif isinstance(entry, HttpDone) and isinstance(entry.result, HttpResponse):
                     self.learn(entry.result.body)
@@ -199,9 +188,9 @@ class ArtifactCalls:
             self._known[body.digest] = body
 
     def _learn(self, answer: bytes) -> None:
-        known = msgspec.json.decode(answer, type=_Answer).ok
-        if known.size >= 0:
-            self.learn(BlobRef(Digest(known.digest), known.size))
+        known = artifact_in(answer)
+        if known is not None:
+            self.learn(known)
 
     def _writing(self, name: str) -> _Writing:
         writing = self._writings.get(name)

@@ -17,11 +17,11 @@ from mvm_ci.domain.ids import Digest, format_job_id
 from mvm_ci.domain.job import Job, NewJob
 from mvm_ci.domain.options import JobOptions
 from mvm_ci.domain.payload import size_of
-from mvm_ci.domain.retention import digests_in
 from mvm_ci.domain.segment import Prefix, Segment
 from mvm_ci.journal.codec import decode_data, split
 from mvm_ci.journal.entries import Began, Entry
 from mvm_ci.journal.prefix import check_end, is_call, of_module
+from mvm_ci.journal.refers import blobs_of
 from mvm_ci.lifecycle.backpressure import Backpressure
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.execute import payload_digest
@@ -156,11 +156,7 @@ class Forker:
             if not segments:
                 break
             for segment in segments:
-                known = digests_in(segment.data) if segment.first + segment.count <= at else set()
-                if segment.first < at < segment.first + segment.count:
-                    entries = decode_data(segment.data)[: at - segment.first]
-                    known = {digest for part in split(entries, 0) for digest in digests_in(part.data)}
-                named |= known
+                named |= blobs_of(decode_data(segment.data)[: max(0, at - segment.first)])
             first = segments[-1].first + segments[-1].count
         return tuple(artifact for artifact in found if artifact.digest in named)
 

@@ -5,13 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from mvm_ci.domain.errors import CorruptJournal, NotFound
+from mvm_ci.domain.errors import NotFound
 from mvm_ci.domain.ids import Digest, format_job_id, is_digest
 from mvm_ci.domain.job import Job
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.domain.segment import Segment
-from mvm_ci.journal.codec import decode_data
-from mvm_ci.journal.refers import blobs_of
+from mvm_ci.journal.refers import blobs_in
 from mvm_ci.ports.blob_store import BlobStore
 from mvm_ci.ports.job_queue import JobQueue
 from mvm_ci.wire.frames import encode
@@ -79,7 +77,8 @@ class Recordings:
         own = {payload.digest for payload in (job.spec.input, job.result) if isinstance(payload, BlobRef)}
         if wanted not in own:
             segments = await self._queue.journal(job.id, attempt, first, 1)
-            if not any(wanted in _referred(segment) for segment in segments):
+            # A digest in a guest's text is no permission to read.
+            if not any(wanted in blobs_in(segment.data) for segment in segments):
                 raise NotFound(f"there is no {what}, entry {first}")
         return await self._pieces(wanted, what)
 
@@ -92,11 +91,3 @@ class Recordings:
         async with self._slots, aclosing(self._blobs.read(digest)) as pieces:
             async for piece in pieces:
                 yield piece
-
-
-def _referred(segment: Segment) -> set[Digest]:
-    """A digest in a guest's text is no permission to read."""
-    try:
-        return blobs_of(decode_data(segment.data))
-    except CorruptJournal:
-        return set()

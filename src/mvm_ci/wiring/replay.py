@@ -13,11 +13,11 @@ from mvm_ci.domain.artifact import Artifact
 from mvm_ci.domain.errors import CorruptJournal, NotFound, ProtocolError
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
-from mvm_ci.domain.retention import digests_in
 from mvm_ci.engine.inputs import InputFile
 from mvm_ci.engine.rehearsal_messages import Rehearse
 from mvm_ci.engine.rehearsals import Rehearsals, Written
 from mvm_ci.journal.damage import mend
+from mvm_ci.journal.refers import blobs_in
 from mvm_ci.lifecycle.rehearse import Damaged, Undecided, Verdict
 from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.wire.recording import Recording
@@ -102,9 +102,7 @@ class Replays:
             mended = mend(recording.segments, job.length)
         except CorruptJournal as error:
             return Replayed(Damaged(reason=str(error)))
-        entry_of = {
-            digest: segment.first for segment in mended.segments for digest in digests_in(segment.data)
-        }
+        entry_of = {digest: segment.first for segment in mended.segments for digest in blobs_in(segment.data)}
 
         async def payload(ref: BlobRef) -> bytes:
             data = await fetch(ref.digest, entry_of.get(ref.digest, 0))

@@ -1,6 +1,7 @@
 """Jobs that begin with a part of another one's journal."""
 
 import asyncio
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -370,6 +371,11 @@ async def test_a_body_that_is_wrong_is_refused(stand: Stand, api: httpx.AsyncCli
     assert (answer.status_code, answer.json()["code"]) == (400, "bad-input")
 
 
+def answered(name: str, digest: str) -> Called:
+    answer = {"ok": {"name": name, "digest": digest, "size": 1, "media": ""}}
+    return Called(Digest("e" * 64), f"artifact.put: {name}", json.dumps(answer).encode())
+
+
 @pytest.mark.parametrize(("at", "names"), [(2, []), (3, ["a"]), (5, ["a", "b"])])
 async def test_a_fork_has_the_artifacts_that_its_beginning_put(
     stand: Stand, api: httpx.AsyncClient, at: int, names: list[str]
@@ -378,9 +384,9 @@ async def test_a_fork_has_the_artifacts_that_its_beginning_put(
     entries: list[Entry] = [
         BEGAN,
         Placement(1, "one", 5),
-        *(Called(Digest("e" * 64), f"artifact.put: {name}", put[name].encode()) for name in "ab"),
+        *(answered(name, put[name]) for name in "ab"),
         Logged("stdout", "x", 7),
-        Called(Digest("e" * 64), "artifact.put: c", put["c"].encode()),
+        answered("c", put["c"]),
     ]
     worker, item, job = await running(stand, api, entries)
     guest = Guest(worker, item)

@@ -151,6 +151,7 @@ async def test_a_digest_in_a_guest_s_text_is_no_permission(stand: Stand, api: ht
         Called(MODULE, f"message.send: {secret}", b'{"ok": {"digest": "%s"}}' % secret.encode()),
         Called(MODULE, "artifact.get: in.bin", b'{"ok": {"digest": "%s", "size": 4}}' % kept.encode()),
         Called(MODULE, "artifact.get: missing", b'{"error": {"kind": "not-found", "message": ""}}'),
+        *(Called(MODULE, "artifact.get: a lie", lie) for lie in (b"\xff", b"", b'{"ok": 5}', b"[" * 5_000)),
     ]
     await worker.append(item.placed, segments(1)[0], *split(entries, 1))
     for digest, status in ((secret, 404), (body, 200), (kept, 200)):

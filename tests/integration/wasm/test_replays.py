@@ -18,7 +18,7 @@ from mvm_ci.testing.execution import MODULE, World
 from mvm_ci.wire.recording import RecordedJob, Recording
 from mvm_ci.wiring.replay import Replayed, Replays
 from tests.integration.wasm.conftest import CACHE, Load
-from tests.integration.wasm.test_rehearsals import recorded, source
+from tests.integration.wasm.test_rehearsals import LARGE, recorded, source
 
 Payload = Callable[[str, int], Awaitable[bytes]]
 
@@ -76,6 +76,15 @@ def test_payloads_are_asked_for_by_the_entry_that_refers_to_them(load: Load, tmp
     assert found == Replayed(Agrees(entries=10, stands="ended"))
     (digest,) = world._blobs
     assert asked == [(digest, 4)]
+
+
+def test_a_digest_that_a_guest_writes_later_is_no_reference(load: Load, tmp_path: Path) -> None:
+    assert isinstance(LARGE.body, bytes)
+    module = source(tmp_path, text=digest_of(LARGE.body))
+    world = recorded(load, module, 2)
+    asked: list[tuple[str, int]] = []
+    replay(module, payloads(world, asked), recording(world))
+    assert asked == [(digest_of(LARGE.body), 4)]
 
 
 def test_many_are_replayed_side_by_side(load: Load, tmp_path: Path) -> None:
