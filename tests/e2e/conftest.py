@@ -43,7 +43,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A control plane and a worker for tests that break nothing."""
     with cluster(tmp_path_factory.mktemp("shared")) as made:
         made.control_plane()
-        made.worker("one", "--slots", "2", "--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
+        made.worker("one", "--slots", "2", *NETWORK)
         yield made
 
 

@@ -15,21 +15,13 @@ from pathlib import Path
 import pytest
 
 from guest.build_c import build_c
-from mvm_ci.testing.cluster import ROOT, Cluster, Process, cluster
+from mvm_ci.testing.cluster import ROOT, Cluster, Process
 from mvm_ci.testing.loopback import serving
 from tests.e2e.conftest import NETWORK, Gate, asked
 from tests.e2e.test_job_pages import blocks
 
 MIB = 1 << 20
 LARGE = 50
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("artifacts")) as made:
-        made.control_plane()
-        made.worker("one", "--slots", "2", "--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -70,45 +62,45 @@ def expected(megabytes: int) -> bytes:
     return bytes(whole)
 
 
-def test_a_large_artifact_is_put_listed_and_downloaded(made: Cluster, guest: str) -> None:
-    before = [most_memory(process) for process in made.processes]
-    job = made.ok("job", "submit", guest, "--memory", "8", "--input", f'"put {LARGE}"')
-    assert made.ok("job", "wait", job) == "completed"
-    put = json.loads(made.ok("job", "result", job))["ok"]
+def test_a_large_artifact_is_put_listed_and_downloaded(shared: Cluster, guest: str) -> None:
+    before = [most_memory(process) for process in shared.processes]
+    job = shared.ok("job", "submit", guest, "--memory", "8", "--input", f'"put {LARGE}"')
+    assert shared.ok("job", "wait", job) == "completed"
+    put = json.loads(shared.ok("job", "result", job))["ok"]
     assert (put["name"], put["size"]) == ("dir/big.bin", LARGE * MIB)
-    [listed] = made.json("artifact", "list", job)["artifacts"]
+    [listed] = shared.json("artifact", "list", job)["artifacts"]
     assert (listed["name"], listed["digest"], listed["input"]) == ("dir/big.bin", put["digest"], False)
-    made.ok("artifact", "get", job, "dir/big.bin")
-    file = made.directory / "big.bin"
+    shared.ok("artifact", "get", job, "dir/big.bin")
+    file = shared.directory / "big.bin"
     assert digest_of(file) == put["digest"]
     assert file.read_bytes()[:MIB] == expected(1)
-    assert "big.bin" in made.run("artifact", "get", job, "dir/big.bin").stderr
-    journal = made.journal(job)
+    assert "big.bin" in shared.run("artifact", "get", job, "dir/big.bin").stderr
+    journal = shared.journal(job)
     [called] = [entry["summary"] for entry in journal if entry["kind"] == "Called"]
     assert "artifact.put: dir/big.bin" in called
     assert len(json.dumps(journal)) < 5_000
     file.unlink()
     # Control plane and worker have had pieces of it in memory, never all.
-    for process, less in zip(made.processes, before, strict=True):
+    for process, less in zip(shared.processes, before, strict=True):
         assert most_memory(process) - less < LARGE * MIB / 2, process.name
 
 
-def test_a_large_input_goes_to_the_guest_and_back(made: Cluster, guest: str, content: Path) -> None:
-    job = made.ok(
+def test_a_large_input_goes_to_the_guest_and_back(shared: Cluster, guest: str, content: Path) -> None:
+    job = shared.ok(
         *("job", "submit", guest, "--memory", "8", "--input", '"copy"'),
         *("--artifact", f"in.bin={content}"),
     )
-    assert made.ok("job", "wait", job) == "completed"
-    copied = json.loads(made.ok("job", "result", job))["ok"]
+    assert shared.ok("job", "wait", job) == "completed"
+    copied = json.loads(shared.ok("job", "result", job))["ok"]
     assert copied["digest"] == digest_of(content)
-    assert [(one["name"], one["input"]) for one in made.json("artifact", "list", job)["artifacts"]] == [
+    assert [(one["name"], one["input"]) for one in shared.json("artifact", "list", job)["artifacts"]] == [
         ("in.bin", True),
         ("out.bin", False),
     ]
     # What was given and what was put are one blob.
-    blobs = (made.directory / "control-plane" / "blobs").rglob(copied["digest"])
+    blobs = (shared.directory / "control-plane" / "blobs").rglob(copied["digest"])
     assert [file.stat().st_size for file in blobs] == [LARGE * MIB]
-    assert made.ok("artifact", "put", str(content)) == copied["digest"]
+    assert shared.ok("artifact", "put", str(content)) == copied["digest"]
 
 
 @pytest.mark.timeout(300)
@@ -182,60 +174,60 @@ def web(content: Path) -> Iterator[Web]:
 
 
 def test_an_answer_of_50_mb_becomes_an_artifact_past_the_guest(
-    made: Cluster, guest: str, web: Web, content: Path
+    shared: Cluster, guest: str, web: Web, content: Path
 ) -> None:
-    job = made.ok(
+    job = shared.ok(
         *("job", "submit", guest, "--memory", "4", "--allow-host", "127.0.0.1:*"),
         *("--input", json.dumps(f"fetch {web.url}")),
     )
-    assert made.ok("job", "wait", job) == "completed"
-    answer = json.loads(made.ok("job", "result", job))["ok"]
+    assert shared.ok("job", "wait", job) == "completed"
+    answer = json.loads(shared.ok("job", "result", job))["ok"]
     assert answer["artifact"] == {"digest": digest_of(content), "size": LARGE * MIB}
     assert answer["body"] == ""
-    [listed] = made.json("artifact", "list", job)["artifacts"]
+    [listed] = shared.json("artifact", "list", job)["artifacts"]
     assert (listed["name"], listed["media"]) == ("fetched.bin", "application/x-tar")
-    done = made.run("artifact", "get", job, "fetched.bin", "-o", "fetched")
+    done = shared.run("artifact", "get", job, "fetched.bin", "-o", "fetched")
     assert done.returncode == 0, done.stderr
-    assert digest_of(made.directory / "fetched") == digest_of(content)
+    assert digest_of(shared.directory / "fetched") == digest_of(content)
 
 
-def test_a_request_sends_an_artifact_of_50_mb(made: Cluster, guest: str, web: Web, content: Path) -> None:
-    digest = made.ok("artifact", "put", str(content))
-    job = made.ok(
+def test_a_request_sends_an_artifact_of_50_mb(shared: Cluster, guest: str, web: Web, content: Path) -> None:
+    digest = shared.ok("artifact", "put", str(content))
+    job = shared.ok(
         *("job", "submit", guest, "--memory", "4", "--allow-host", "127.0.0.1:*"),
         *("--input", json.dumps(f"send {web.url}"), "--artifact", f"in.bin=sha256:{digest}"),
     )
-    assert made.ok("job", "wait", job) == "completed"
-    assert json.loads(made.ok("job", "result", job))["ok"]["status"] == 201
+    assert shared.ok("job", "wait", job) == "completed"
+    assert json.loads(shared.ok("job", "result", job))["ok"]["status"] == 201
     assert web.came == [(LARGE * MIB, digest)]
 
 
-def test_the_page_s_job_that_fetches_and_sends(made: Cluster, web: Web, content: Path) -> None:
+def test_the_page_s_job_that_fetches_and_sends(shared: Cluster, web: Web, content: Path) -> None:
     (source,) = [block.code for block in blocks("artifacts.md") if block.argument == "fetch.py"]
-    (made.directory / "fetch.py").write_text(source)
-    made.ok("build", "fetch.py")
+    (shared.directory / "fetch.py").write_text(source)
+    shared.ok("build", "fetch.py")
     given = json.dumps({"from": web.url, "to": web.url})
     hosts = ("--allow-host", "127.0.0.1:*")
-    result = json.loads(made.ok("job", "submit", "fetch.wasm", *hosts, "--input", given, "--wait"))
+    result = json.loads(shared.ok("job", "submit", "fetch.wasm", *hosts, "--input", given, "--wait"))
     assert result == {"size": LARGE * MIB, "digest": digest_of(content)}
     assert web.came[-1] == (LARGE * MIB, digest_of(content))
 
 
-def test_a_download_by_hand(made: Cluster, guest: str) -> None:
-    job = made.ok("job", "submit", guest, "--input", '"put 1"')
-    assert made.ok("job", "wait", job) == "completed"
-    known = json.loads(made.credentials.read_text())
+def test_a_download_by_hand(shared: Cluster, guest: str) -> None:
+    job = shared.ok("job", "submit", guest, "--input", '"put 1"')
+    assert shared.ok("job", "wait", job) == "completed"
+    known = json.loads(shared.credentials.read_text())
     headers = {"authorization": f"Bearer {known['token']}", "range": "bytes=4-7"}
     path = f"{known['url']}/v1/jobs/{job}/artifacts/dir%2Fbig.bin"
     with urllib.request.urlopen(urllib.request.Request(path, None, headers), timeout=60) as answer:
         assert (answer.status, answer.read()) == (206, expected(1)[4:8])
 
 
-def test_what_is_not_there_is_said(made: Cluster, guest: str) -> None:
-    job = made.ok("job", "submit", guest, "--input", '"copy"', "--wait")
+def test_what_is_not_there_is_said(shared: Cluster, guest: str) -> None:
+    job = shared.ok("job", "submit", guest, "--input", '"copy"', "--wait")
     assert json.loads(job)["error"]["kind"] == "not-found"
-    done = made.run("job", "submit", guest, "--artifact", f"in.bin=sha256:{'0' * 64}")
+    done = shared.run("job", "submit", guest, "--artifact", f"in.bin=sha256:{'0' * 64}")
     assert (done.returncode, done.stdout) == (5, ""), done
     assert "jobs[0].inputs" in done.stderr
-    done = made.run("artifact", "get", made.ok("job", "submit", guest), "x")
+    done = shared.run("artifact", "get", shared.ok("job", "submit", guest), "x")
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)

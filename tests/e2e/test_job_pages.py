@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from mvm_ci.testing.cluster import ROOT, Cluster, cluster
+from tests.e2e.conftest import NETWORK
 from tests.e2e.test_tutorial import MARK, Block
 
 # Building and compiling takes long where much else runs.
@@ -54,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A control plane, a worker, and the module of the first page."""
     with cluster(tmp_path_factory.mktemp("pages")) as found:
         found.control_plane()
-        found.worker("one", "--slots", "2", "--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
+        found.worker("one", "--slots", "2", *NETWORK)
         (found.directory / "guest").symlink_to(ROOT / "guest")
         write_files(found.directory)
         found.ok("build", "job.py")

@@ -12,7 +12,7 @@ from typing import Any
 
 from guest.build_c import build_c
 from mvm_ci.testing.cluster import Cluster
-from tests.e2e.conftest import Gate
+from tests.e2e.conftest import NETWORK, Gate
 
 SOURCE = """#include "mvm_ci.h"
 static char text[%d], answer[65536];
@@ -166,7 +166,7 @@ def test_who_may_only_look_replays_with_a_build_of_their_own(shared: Cluster, tm
 def test_a_damaged_journal_is_said_to_be_and_its_beginning_can_be_saved(
     control: Cluster, tmp_path: Path
 ) -> None:
-    control.worker("one", "--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
+    control.worker("one", *NETWORK)
     ours = built(tmp_path, "second")
     job = control.ok("job", "submit", ours, "--input", request_for("http://127.0.0.1:9/"))
     control.until(lambda: control.state(job) == "suspended", "it sleeps")

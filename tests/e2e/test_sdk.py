@@ -15,8 +15,8 @@ import pytest
 
 from mvm_ci.testing.cluster import ROOT, Cluster, cluster
 from mvm_ci.testing.loopback import serving
+from tests.e2e.conftest import NETWORK
 
-NETWORK = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
 pytestmark = pytest.mark.timeout(300)
 
 

@@ -18,20 +18,19 @@ import pytest
 from mvm_ci.domain.masking import forms_of
 from mvm_ci.testing.cluster import ROOT, Cluster, cluster
 from mvm_ci.testing.loopback import serving
-from tests.e2e.conftest import Gate
+from tests.e2e.conftest import NETWORK, Gate
 from tests.e2e.test_job_pages import blocks
 from tests.e2e.test_processes import said
 
 pytestmark = pytest.mark.timeout(300)  # the first of them builds and compiles Python jobs
 PAGE = "secrets.md"
-OPEN = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("secrets")) as found:
         found.control_plane()
-        found.worker("one", "--slots", "2", *OPEN)
+        found.worker("one", "--slots", "2", *NETWORK)
         yield found
 
 
@@ -243,13 +242,13 @@ def test_another_worker_is_told_the_same_version(telling: Cluster, echo: Echo, g
     """The worker is killed after it was told, and the secret is rotated before another one goes on."""
     value = secrets.token_urlsafe(12)
     telling.ok("secret", "set", "TOKEN", "--module", "*", stdin=value)
-    victim = telling.worker("victim", "--label", "victim", *OPEN)
+    victim = telling.worker("victim", "--label", "victim", *NETWORK)
     asked = {"url": echo.url, "times": 1, "last": gate.url, "pause": 0, "fail": False}
     job = telling.ok("job", "submit", "tell-all", "--input", json.dumps(asked), "--label", "victim")
     assert gate.arrived.acquire(timeout=60), telling.logs()
     victim.end(signal.SIGKILL)
     telling.ok("secret", "rotate", "TOKEN", stdin=secrets.token_urlsafe(12))
-    telling.worker("heir", "--label", "victim", *OPEN)
+    telling.worker("heir", "--label", "victim", *NETWORK)
     gate.opened.set()
     assert telling.run("job", "wait", job, "--timeout", "100s").returncode == 0, telling.logs()
     assert json.loads(telling.ok("job", "result", job))["again"] is True
