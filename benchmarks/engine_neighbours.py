@@ -57,7 +57,7 @@ class Runner:
         messages = self.frames.feed(self.socket.recv(1 << 18))
         for message in messages:
             if isinstance(message, Post):
-                self.socket.sendall(pack([Durable(message.number, 1 << 30)]))
+                self.socket.sendall(pack([Durable({message.number: 1 << 30})]))
         return messages
 
     def steps_ms(self, number: int, count: int) -> list[float]:

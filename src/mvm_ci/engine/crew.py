@@ -158,8 +158,12 @@ class Crew:
         self._send(live, Cancel(live.number))
 
     def durable(self, live: Live) -> None:
-        """Tells its runner how much of its journal is durable."""
-        self._send(live, Durable(live.number, live.acked))
+        """Tells its runner, soon, how much of its journal is durable."""
+        if live.seat is not None:
+            durable = self.seats[live.seat].durable
+            if not durable:
+                self._loop.call_soon(self._tell_durable, self.seats[live.seat])
+            durable[live.number] = live.acked
 
     async def answer(self, live: Live, answer: Reply) -> None:
         """It goes on with ``answer``; returns when its runner has read that, nearly, or is gone."""
@@ -219,7 +223,13 @@ class Crew:
                 process.send(*(_run(part) for part in _in_parts(batch)))
             self._fresh += batch
 
-    def _send(self, live: Live, message: Durable | LeaveNow | Cancel | Reply) -> None:
+    def _tell_durable(self, seat: Seat) -> None:
+        # What one answer of the control plane made durable is one message: each costs a system call.
+        posts, seat.durable = seat.durable, {}
+        if posts and seat.process is not None:
+            seat.process.send(Durable(posts))
+
+    def _send(self, live: Live, message: LeaveNow | Cancel | Reply) -> None:
         process = self.seats[live.seat].process if live.seat is not None else None
         if process is not None:
             process.send(message)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -14,10 +15,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Journaling:
-    """One task for each placement that has segments on their way.
-
-    ``durable``: one more is durable. ``refused``: the placement belongs to somebody else. ``broken``: the
-    sink failed. ``drained``: nothing is on its way any more. None is called for a placement that is gone.
+    """``durable``: one more segment is durable. ``refused``: the placement belongs to somebody else.
+    ``broken``: the sink failed. ``drained``: nothing is on its way any more. None is called for a placement
+    that is gone.
     """
 
     def __init__(
@@ -38,29 +38,33 @@ class Journaling:
     def post(self, live: Live, segment: Segment) -> None:
         """Sends ``segment`` after those posted before."""
         live.posted.append(segment)
-        if live.pump is None:
-            live.pump = asyncio.get_running_loop().create_task(self._run(live))
+        if live.appending is None:
+            self._append(live)
 
-    async def _run(self, live: Live) -> None:
-        after = self._drained
+    def _append(self, live: Live) -> None:
+        # No task for it, nor a coroutine: a guest may wait for thousands of segments, one after the other.
+        answer = live.appending = self._sink.append(live.placed, live.posted[0])
+        answer.add_done_callback(partial(self._answered, live))
+
+    def _answered(self, live: Live, answer: asyncio.Future[Append]) -> None:
+        if live.appending is not answer:
+            return  # it was given up
+        live.appending = None
         try:
-            while live.posted:
-                segment = live.posted[0]
-                answer = await self._sink.append(live.placed, segment)
-                if answer is not Append.DONE:
-                    if answer is Append.GAP:
-                        _log.error("journal_gap", job=format_job_id(live.placed.job), first=segment.first)
-                    after = self._refused
-                    break
-                live.posted.popleft()
-                live.durable.append(segment)
-                live.acked += 1
-                if not live.gone:
-                    self._durable(live)
+            result = answer.result()
         except Exception:  # noqa: BLE001 - whatever it is, the placement is given back
             _log.exception("journal_broken", job=format_job_id(live.placed.job))
-            after = self._broken
-        finally:
-            live.pump = None
-        if not live.gone:
-            after(live)
+            self._broken(live)
+            return
+        if result is not Append.DONE:
+            if result is Append.GAP:
+                _log.error("journal_gap", job=format_job_id(live.placed.job), first=live.posted[0].first)
+            self._refused(live)
+            return
+        live.durable.append(live.posted.popleft())
+        live.acked += 1
+        self._durable(live)
+        if live.posted:
+            self._append(live)
+        else:
+            self._drained(live)

@@ -7,7 +7,7 @@ from typing import Final
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind, Outcome, Stopped
 from mvm_ci.domain.payload import INLINE_LIMIT
-from mvm_ci.domain.segment import Segment
+from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.engine.inputs import InputFile
 from mvm_ci.ports.engine import Placement
 from mvm_ci.ports.guest import CompiledModule
@@ -30,8 +30,8 @@ class Live:
     """What the pool knows about a placement. Changed by the pool's parts on the event loop only.
 
     ``durable``: the execution's journal as far as it is durable: what a new runner is fed if the present one
-    dies. ``posted``: segments on their way. ``gone``: reported or dropped; a runner may still be busy with
-    it.
+    dies. ``posted``: segments on their way; ``appending``: the answer to the first one. ``gone``: reported or
+    dropped; a runner may still be busy with it.
 
     ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
     while it ``waits``. ``large``: it takes a whole slot however quick its module is.
@@ -44,6 +44,7 @@ class Live:
 
     __slots__ = (
         "acked",
+        "appending",
         "begun",
         "cancelled",
         "deaths",
@@ -64,7 +65,6 @@ class Live:
         "placement",
         "posted",
         "preparing",
-        "pump",
         "queue_again",
         "reloaded",
         "run_ns",
@@ -102,7 +102,7 @@ class Live:
         self.leave_outcome: Outcome | None = None
         self.final: tuple[Outcome, Segment | None] | None = None
         self.preparing: asyncio.Task[None] | None = None
-        self.pump: asyncio.Task[None] | None = None
+        self.appending: asyncio.Future[Append] | None = None
         self.effect: asyncio.Task[None] | None = None
 
     def prepared(self, module: CompiledModule, payload: bytes, inputs: tuple[InputFile, ...] = ()) -> None:
@@ -155,6 +155,13 @@ class Live:
 
     def cancel_tasks(self) -> None:
         """Nobody waits for what is going on for it any more."""
-        for task in (self.preparing, self.pump, self.effect):
+        self.stop_appending()
+        for task in (self.preparing, self.effect):
             if task is not None:
                 task.cancel()
+
+    def stop_appending(self) -> None:
+        """Nobody reads more of its journal than is durable."""
+        appending, self.appending = self.appending, None
+        if appending is not None:
+            appending.cancel()

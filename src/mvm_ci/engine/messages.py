@@ -60,11 +60,10 @@ class Run(msgspec.Struct, frozen=True, array_like=True, tag=2):
     tasks: tuple[Task, ...]
 
 
-class Durable(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """The first ``posts`` segments that this task posted are durable."""
+class Durable(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """``posts``: for each of these tasks, how many of the segments that it posted are durable."""
 
-    number: int
-    posts: int
+    posts: dict[int, int]
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, array_like=True, tag=4):

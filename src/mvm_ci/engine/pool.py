@@ -198,7 +198,7 @@ class EnginePool:
             live.gone = True
             live.cancel_tasks()
             self._desk.over(live)
-            tasks.update(task for task in (live.preparing, live.pump, live.effect) if task is not None)
+            tasks.update(task for task in (live.preparing, live.effect) if task is not None)
         self._lives.clear()
         await self._preparation.close()
         await self._crew.close()
@@ -227,7 +227,7 @@ class EnginePool:
 
     def _finish(self, live: Live, outcome: Outcome, tail: Segment | None = None) -> None:
         """Reports the end, once what was posted is durable: the tail begins where that ends."""
-        if live.pump is not None:
+        if live.appending is not None:
             if not isinstance(outcome, Stopped) or not live.leaving:
                 live.final = (outcome, tail)
                 for times in (self._time_outs, self._deadlines):
@@ -236,7 +236,7 @@ class EnginePool:
                     self._must_leave(live)
                 return
             # Nobody reads the journal of a cancelled job, and whoever cancels waits.
-            live.pump.cancel()
+            live.stop_appending()
             tail = None
         self._remove(live)
         self._reports.ended(Ended(placed=live.placed, outcome=outcome, tail=tail, run_ns=live.run_ns))
@@ -324,7 +324,7 @@ class EnginePool:
             self._finish(live, live.leave_outcome)
         elif live.deaths > _RERUNS:
             self._finish(live, live.deadly(how))
-        elif live.pump is not None:
+        elif live.appending is not None:
             # What is on its way may become durable yet, and then belongs to what the next runner is fed.
             live.queue_again = True
         else:
@@ -393,8 +393,7 @@ class EnginePool:
             self._must_leave(live)
         elif live.seat is not None:
             self._crew.kill_runner_of(live)
-        elif live.final is not None and live.pump is not None:
+        elif live.final is not None and live.appending is not None:
             # The journal cannot be written: what is durable is what the next placement goes on from.
-            live.pump.cancel()
-            live.pump = None
+            live.stop_appending()
             self._finish(live, live.final[0])

@@ -14,6 +14,8 @@ class Seat:
     """``slots``: guests that may compute here at once. ``load_ns``: what those that do take of them; guests
     that wait take nothing. ``suspects``: guests here that were in a runner that died.
 
+    ``durable``: what its process is to be told soon, see ``messages.Durable``.
+
     ``usable``: its process is ready. ``silent_s``: since that said something; ``asked``: whether it is there.
     ``culprit``: its process was killed on this one's account.
     """
@@ -21,6 +23,7 @@ class Seat:
     __slots__ = (
         "asked",
         "culprit",
+        "durable",
         "filler",
         "index",
         "load_ns",
@@ -40,6 +43,7 @@ class Seat:
         self.filler: asyncio.Task[None] | None = None
         self.usable = False
         self.tasks: dict[int, Live] = {}
+        self.durable: dict[int, int] = {}
         self.load_ns = 0
         self.waiting = 0
         self.suspects = 0
@@ -124,5 +128,6 @@ class Seat:
         for live in lives:
             self.remove(live)
         self.process = self.culprit = None
+        self.durable = {}
         self.usable = False
         return lives

@@ -118,8 +118,9 @@ class Turns:
                 self._tasks[task.number] = host
                 self._ready.append(host)
         elif isinstance(message, Durable):
-            known = self._tasks.get(message.number)
-            self._wake(known.durable(message.posts) if known is not None else None)
+            for number, posts in message.posts.items():
+                known = self._tasks.get(number)
+                self._wake(known.durable(posts) if known is not None else None)
         elif isinstance(message, HttpAnswer | BlobStored | BlobBytes | AskAnswer | Spooled):
             known = self._tasks.get(message.call >> 32)
             self._wake(known.answered(message) if known is not None else None)

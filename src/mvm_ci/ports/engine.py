@@ -5,6 +5,7 @@ The engine asks its ``JournalSink`` to make entries durable, its ``Lease`` befor
 where the queue is.
 """
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -65,10 +66,10 @@ class EngineEvents(Protocol):
 class JournalSink(Protocol):
     """Where entries become durable."""
 
-    async def append(self, placed: Placed, segment: Segment) -> Append:
-        """Returns when the segment is durable or refused.
+    def append(self, placed: Placed, segment: Segment) -> asyncio.Future[Append]:
+        """Done when the segment is durable or refused, however long the control plane cannot be reached.
 
-        Waits as long as the control plane cannot be reached.
+        Its result may raise ``MvmCiError``. Cancelled, the segment is given up: it may be durable or not.
         """
         ...
 

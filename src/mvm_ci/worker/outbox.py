@@ -22,8 +22,8 @@ from mvm_ci.wire.frames import encode, encode_batches
 from mvm_ci.wire.session import WorkerSession
 from mvm_ci.worker.asks import Asks
 
-MAX_PENDING: Final = 32 << 20
-"""Bytes of journal that may wait for an answer; who appends more waits."""
+MAX_UNANSWERED: Final = 32 << 20
+"""Bytes of journal that may be sent and not answered; further segments wait for that."""
 MAX_SEGMENT: Final = 256 << 10
 """Bytes of one segment, as ``domain.segment`` has it."""
 MAX_UNRECORDED: Final = 4096
@@ -54,37 +54,26 @@ class Outbox:
         self._wire: WorkerSession | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
-        self._room = asyncio.Event()
         self._detached = asyncio.Event()
         self._messages: list[m.FromWorker] = []
         self._started: list[Placed] = []
         self._queued: deque[_Pending] = deque()
         self._unanswered: deque[list[_Pending]] = deque()
-        self._pending_bytes = 0
+        self._unanswered_bytes = 0
         self._ends: dict[Placed, m.EndedItem] = {}
         self._unsent_ends: list[Placed] = []
         self.asks = Asks(self.post)
 
     # ------------------------------------------------------------------ from the engine
 
-    async def append(self, placed: Placed, segment: Segment) -> Append:
-        if len(segment.data) > MAX_SEGMENT:
-            raise TooLarge(f"a segment of {len(segment.data)} bytes; at most {MAX_SEGMENT} are allowed")
-        while self._pending_bytes > MAX_PENDING:
-            self._room.clear()
-            await self._room.wait()
-        pending = _Pending(m.AppendItem(placed, segment), asyncio.get_running_loop().create_future())
-        self._pending_bytes += len(segment.data)
-        self._queued.append(pending)
+    def append(self, placed: Placed, segment: Segment) -> asyncio.Future[Append]:
+        answer: asyncio.Future[Append] = asyncio.get_running_loop().create_future()
+        size = len(segment.data)
+        if size > MAX_SEGMENT:
+            answer.set_exception(TooLarge(f"a segment of {size} bytes; at most {MAX_SEGMENT} are allowed"))
+            return answer
+        self._queued.append(_Pending(m.AppendItem(placed, segment), answer))
         self._wake()
-        try:
-            answer = await pending.answer
-        finally:
-            # Cancelled or answered, it no longer waits for room.
-            self._pending_bytes -= len(segment.data)
-            self._room.set()
-        if answer is not Append.DONE:
-            self._lost(placed)
         return answer
 
     def started(self, placements: Iterable[Placed]) -> None:
@@ -121,6 +110,7 @@ class Outbox:
         for batch in reversed(self._unanswered):
             self._queued.extendleft(reversed(batch))
         self._unanswered.clear()
+        self._unanswered_bytes = 0
         self._unsent_ends = list(self._ends)
         self._wake()
 
@@ -180,8 +170,13 @@ class Outbox:
     def answered(self, results: Sequence[Append]) -> None:
         """The answer to the oldest append on this connection."""
         for pending, result in zip(self._unanswered.popleft(), results, strict=True):
+            self._unanswered_bytes -= len(pending.item.segment.data)
             if not pending.answer.done():
                 pending.answer.set_result(result)
+                if result is not Append.DONE:
+                    self._lost(pending.item.placed)
+        if self._queued:
+            self._wake()
 
     def recorded(self, placements: Iterable[Placed]) -> None:
         """These ends are durable, or of no interest."""
@@ -221,9 +216,13 @@ class Outbox:
         return [frame for _, frame in batches]
 
     def _take_appends(self, wire: WorkerSession) -> list[bytes]:
-        # An append whose caller is gone (dropped, cancelled) need not be sent.
-        waiting = [pending for pending in self._queued if not pending.answer.done()]
-        self._queued.clear()
+        waiting = []
+        while self._queued and self._unanswered_bytes <= MAX_UNANSWERED:
+            pending = self._queued.popleft()
+            # An append whose caller is gone (dropped, cancelled) need not be sent.
+            if not pending.answer.done():
+                waiting.append(pending)
+                self._unanswered_bytes += len(pending.item.segment.data)
         frames = []
         for message, frame in encode_batches(m.Append, [pending.item for pending in waiting]):
             wire.sent(message)

@@ -43,7 +43,10 @@ class Journal:
         self.broken = False
         self._grown = asyncio.Event()
 
-    async def append(self, placed: Placed, segment: Segment) -> Append:
+    def append(self, placed: Placed, segment: Segment) -> asyncio.Future[Append]:
+        return asyncio.ensure_future(self._append(placed, segment))
+
+    async def _append(self, placed: Placed, segment: Segment) -> Append:
         self.asked.set()
         await self.open.wait()
         if self.broken:

@@ -96,7 +96,7 @@ async def test_a_start_is_not_told_when_its_end_goes_out_with_it(desk: Bench) ->
 async def test_appends_of_one_write_are_one_message_and_each_gets_its_answer(desk: Bench) -> None:
     desk.start()
     peer = await desk.open()
-    appends = [asyncio.create_task(desk.journal.append(placed(job), segment(0))) for job in (1, 2, 3)]
+    appends = [desk.journal.append(placed(job), segment(0)) for job in (1, 2, 3)]
     append = await peer.expect(m.Append)
     assert [item.placed.job for item in append.items] == [1, 2, 3]
     await peer.send(m.Appended((Append.DONE, Append.STALE, Append.GAP)))
@@ -111,12 +111,12 @@ async def test_what_was_not_answered_goes_out_again_after_a_cut(desk: Bench) -> 
     await settle()
     desk.engine.begin(placed(1), placed(2), placed(3))
     desk.engine.end(DONE, placed(1))
-    appending = asyncio.create_task(desk.journal.append(placed(2), segment(0)))
+    appending = desk.journal.append(placed(2), segment(0))
     await peer.expect(m.Ended)
     await settle()
     peer.connection.cut()  # type: ignore[attr-defined]
 
-    later = asyncio.create_task(desk.journal.append(placed(3), segment(0)))
+    later = desk.journal.append(placed(3), segment(0))
     again = await desk.peer()
     hello = await again.welcome(placed(1), placed(2), placed(3))
     assert set(hello.running) == {placed(1), placed(2), placed(3)}
@@ -141,7 +141,7 @@ async def test_what_a_new_session_does_not_keep_is_dropped_without_a_word(desk: 
     await settle()
     desk.engine.begin(placed(1), placed(2), placed(3))
     desk.engine.end(DONE, placed(3))
-    appending = asyncio.create_task(desk.journal.append(placed(1), segment(0)))
+    appending = desk.journal.append(placed(1), segment(0))
     await peer.expect(m.Ended)
     peer.connection.cut()  # type: ignore[attr-defined]
     again = await desk.peer()

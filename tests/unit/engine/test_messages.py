@@ -22,7 +22,7 @@ TO_RUNNER: list[m.ToRunner] = [
         (CompiledModule(digest="d", kind=ModuleKind.CORE, path="p"),),
         (m.Task(1, 0, b"in", 1 << 20, Placed(JobId(5), 2), 1, (SEGMENT,)),),
     ),
-    m.Durable(1, 2),
+    m.Durable({1: 2}),
     m.HttpAnswer(1, HttpResponse(200, "u", (("a", "b"),), REF)),
     m.BlobStored(1, REF),
     m.BlobBytes(1, None),

@@ -85,10 +85,10 @@ def test_what_a_guest_waits_for_takes_results_along(pool: Pool) -> None:
 def test_what_has_come_is_there_at_once_or_waited_for(pool: Pool) -> None:
     assert pool.link.receive(0) == []
     assert pool.link.receive(0.001) == []
-    pool.send(Durable(1, 1), Durable(1, 2))
-    assert pool.link.receive(10) == [Durable(1, 1), Durable(1, 2)]
-    pool.send(Durable(1, 3))
-    assert pool.link.receive(None) == [Durable(1, 3)]
+    pool.send(Durable({1: 1}), Durable({1: 2}))
+    assert pool.link.receive(10) == [Durable({1: 1}), Durable({1: 2})]
+    pool.send(Durable({1: 3}))
+    assert pool.link.receive(None) == [Durable({1: 3})]
 
 
 @pytest.mark.parametrize("timeout", [0, 10, None])

@@ -122,7 +122,7 @@ def test_tasks_run_in_order_and_their_results_come_together(pool: Pool) -> None:
 def test_a_guest_that_waits_lets_the_others_run(pool: Pool) -> None:
     pool.give(script(["http", "GET", "http://a/"]), script(["http", "GET", "http://b/"]), script(["echo", 3]))
     assert said(pool.outcomes(1)[3]) == [3]
-    pool.send(*(Durable(number, 1) for number in (1, 2)))
+    pool.send(Durable({1: 1, 2: 1}))
     asked = {message.number: message for message in pool.wait_for(HttpCall, 2)}  # type: ignore[union-attr]
     second, first = asked[2], asked[1]
     assert isinstance(first, HttpCall)
@@ -143,7 +143,7 @@ def test_guests_that_compute_share_the_time(pool: Pool) -> None:
 
 def test_who_has_an_answer_goes_before_those_who_compute(pool: Pool) -> None:
     pool.give(script(["http", "GET", "http://a/"], ["http", "GET", "http://b/"]), *[script(["spin"])] * 5)
-    pool.send(Durable(1, 1))
+    pool.send(Durable({1: 1}))
     [call] = pool.wait_for(HttpCall)
     assert isinstance(call, HttpCall)
     pool.run_until(lambda: len(pool.turns._computing) == 5)
@@ -152,13 +152,13 @@ def test_who_has_an_answer_goes_before_those_who_compute(pool: Pool) -> None:
     pool.turns.step()
     # Between its answer and its next request one of the others had a turn, not all of them.
     assert list(pool.turns._computing) == computing[1:] + computing[:1]
-    pool.send(Durable(1, 2))
+    pool.send(Durable({1: 2}))
     assert len(pool.wait_for(HttpCall, 2)) == 2
 
 
 def test_how_long_a_guest_computed_is_told_without_its_waits(pool: Pool) -> None:
     pool.give(script(["sleep", 300]), script(["busy", 20]))
-    pool.send(Durable(1, 1))
+    pool.send(Durable({1: 1}))
     pool.outcomes(2)
     slept, computed = sorted(pool.results, key=lambda result: result.number)
     assert slept.run_ns < 250_000_000
@@ -167,7 +167,7 @@ def test_how_long_a_guest_computed_is_told_without_its_waits(pool: Pool) -> None
 
 def test_a_sleep_in_place_is_told(pool: Pool) -> None:
     pool.give(script(["sleep", 5]))
-    pool.send(Durable(1, 1))
+    pool.send(Durable({1: 1}))
     pool.outcomes(1)
     kinds = [type(message) for message in pool.heard]
     assert kinds.index(Sleeps) < kinds.index(Awake) < kinds.index(Results)
@@ -177,7 +177,7 @@ def test_a_sleep_in_place_is_told(pool: Pool) -> None:
 def test_a_guest_that_waits_leaves_at_once(pool: Pool, outcome: Outcome | None) -> None:
     pool.give(script(["sleep", 4_000]))
     pool.wait_for(Sleeps)
-    pool.send(LeaveNow(1, outcome), Durable(1, 1))
+    pool.send(LeaveNow(1, outcome), Durable({1: 1}))
     assert pool.outcomes(1) == {1: outcome}
     assert len(pool.turns._sleepers) == 0
 
@@ -185,10 +185,10 @@ def test_a_guest_that_waits_leaves_at_once(pool: Pool, outcome: Outcome | None) 
 def test_an_answer_that_comes_after_the_order_to_leave_wakes_nobody(pool: Pool) -> None:
     pool.give(script(["http", "GET", "http://a/"], ["echo", 1]))
     pool.wait_for(Post)
-    pool.send(Durable(1, 1))
+    pool.send(Durable({1: 1}))
     [call] = pool.wait_for(HttpCall)
     assert isinstance(call, HttpCall)
-    pool.send(LeaveNow(1, Released()), HttpAnswer(call.call, ANSWER), Durable(1, 1))
+    pool.send(LeaveNow(1, Released()), HttpAnswer(call.call, ANSWER), Durable({1: 1}))
     assert pool.outcomes(1) == {1: Released()}
 
 
@@ -208,14 +208,14 @@ def test_after_its_guest_left_only_a_stop_keeps_the_last_entries_back(pool: Pool
     pool.wait_for(Post, 4)
     pool.send(LeaveNow(1, Released()), LeaveNow(2, Stopped()))
     assert pool.outcomes(1) == {2: Stopped()}
-    pool.send(Durable(1, 2))
+    pool.send(Durable({1: 2}))
     assert said(pool.outcomes(2)[1]) == [None, None]
 
 
 def test_orders_and_answers_for_tasks_that_are_over_harm_nobody(pool: Pool) -> None:
     pool.give(script(["echo", 1]))
     pool.outcomes(1)
-    pool.send(LeaveNow(1, Stopped()), Durable(1, 1), HttpAnswer((1 << 32) + 1, ANSWER))
+    pool.send(LeaveNow(1, Stopped()), Durable({1: 1}), HttpAnswer((1 << 32) + 1, ANSWER))
     pool.give(script(["echo", 2]), first=2)
     assert said(pool.outcomes(2)[2]) == [2]
 

@@ -9,11 +9,10 @@ from mvm_ci.domain.ids import Incarnation, JobId, SessionId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Failed, Failure, FailureKind
 from mvm_ci.domain.segment import Append, Segment
-from mvm_ci.testing.clock import settle
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import from_worker
 from mvm_ci.wire.session import WorkerSession
-from mvm_ci.worker.outbox import MAX_PENDING, MAX_SEGMENT, MAX_UNRECORDED, Outbox
+from mvm_ci.worker.outbox import MAX_SEGMENT, MAX_UNANSWERED, MAX_UNRECORDED, Outbox
 
 DONE = Completed(b"1")
 
@@ -60,60 +59,68 @@ def test_ends_are_repeated_on_each_connection_until_recorded() -> None:
 
 async def test_appends_keep_their_order_over_reconnects() -> None:
     outbox = Outbox(lambda _: None)
-    tasks = []
+    answers = []
     for round_ in range(3):
         outbox.attach(connection(), [])
-        tasks.append(asyncio.create_task(outbox.append(placed(1), Segment(round_, 1, b"x"))))
-        await settle()
+        answers.append(outbox.append(placed(1), Segment(round_, 1, b"x")))
         (message,) = taken(outbox)
         assert isinstance(message, m.Append)
         assert [item.segment.first for item in message.items] == list(range(round_ + 1))
     outbox.answered([Append.DONE] * 3)
-    assert [await task for task in tasks] == [Append.DONE] * 3
+    assert [await answer for answer in answers] == [Append.DONE] * 3
 
 
 async def test_an_append_whose_caller_is_gone_is_not_repeated() -> None:
     outbox = Outbox(lambda _: None)
     outbox.attach(connection(), [])
-    task = asyncio.create_task(outbox.append(placed(1), Segment(0, 1, b"x")))
-    await settle()
+    answer = outbox.append(placed(1), Segment(0, 1, b"x"))
     assert len(taken(outbox)) == 1
-    task.cancel()
-    await settle()
+    answer.cancel()
     outbox.answered([Append.DONE])
     outbox.attach(connection(), [])
     assert taken(outbox) == []
 
 
-async def test_who_appends_too_much_waits_for_answers() -> None:
+async def test_what_is_appended_beyond_the_limit_waits_for_answers() -> None:
     outbox = Outbox(lambda _: None)
     data = b"x" * MAX_SEGMENT
-    fitting = MAX_PENDING // MAX_SEGMENT + 1
-    tasks = [
-        asyncio.create_task(outbox.append(placed(job), Segment(0, 1, data))) for job in range(fitting + 5)
-    ]
-    await settle()
+    fitting = MAX_UNANSWERED // MAX_SEGMENT + 1
+    answers = [outbox.append(placed(job), Segment(0, 1, data)) for job in range(fitting + 5)]
     outbox.attach(connection(), [])
     sent = [message for message in taken(outbox) if isinstance(message, m.Append)]
     assert sum(len(message.items) for message in sent) == fitting
+    await outbox.until_ready()
+    assert taken(outbox) == []
     for message in sent:
         outbox.answered([Append.DONE] * len(message.items))
-    await settle()
-    assert sum(len(message.items) for message in taken(outbox) if isinstance(message, m.Append)) == 5
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await outbox.until_ready()
+    sent = [message for message in taken(outbox) if isinstance(message, m.Append)]
+    assert sum(len(message.items) for message in sent) == 5
+    for message in sent:
+        outbox.answered([Append.DONE] * len(message.items))
+    assert [await answer for answer in answers] == [Append.DONE] * (fitting + 5)
+
+
+async def test_a_new_connection_has_room_for_all_that_was_under_way() -> None:
+    outbox = Outbox(lambda _: None)
+    count = MAX_UNANSWERED // MAX_SEGMENT + 1
+    for job in range(count):
+        outbox.append(placed(job), Segment(0, 1, b"x" * MAX_SEGMENT))
+    for _ in range(3):
+        outbox.attach(connection(), [])
+        sent = [message for message in taken(outbox) if isinstance(message, m.Append)]
+        assert sum(len(message.items) for message in sent) == count
 
 
 async def test_a_refused_append_tells_that_the_placement_is_lost() -> None:
     lost: list[Placed] = []
     outbox = Outbox(lost.append)
     outbox.attach(connection(), [])
-    task = asyncio.create_task(outbox.append(placed(1), Segment(0, 1, b"x")))
-    await settle()
+    answer = outbox.append(placed(1), Segment(0, 1, b"x"))
     taken(outbox)
     outbox.answered([Append.STALE])
-    assert await task is Append.STALE
+    assert await answer is Append.STALE
     assert lost == [placed(1)]
 
 

@@ -1,11 +1,8 @@
 """After a cut, what was not answered goes out again in the order in which it went out first."""
 
-import asyncio
-
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.segment import Append, Segment
-from mvm_ci.testing.clock import settle
 from mvm_ci.wire import messages as m
 from mvm_ci.worker.outbox import Outbox
 from tests.unit.worker.test_outbox import connection, taken
@@ -14,14 +11,13 @@ from tests.unit.worker.test_outbox import connection, taken
 async def test_appends_of_several_writes_keep_their_order_when_they_are_sent_again() -> None:
     outbox = Outbox(lambda _: None)
     outbox.attach(connection(), [])
-    tasks = []
+    answers = []
     for job in (1, 2, 3):
-        tasks.append(asyncio.create_task(outbox.append(Placed(JobId(job), 1), Segment(job, 1, bytes([job])))))
-        await settle()
+        answers.append(outbox.append(Placed(JobId(job), 1), Segment(job, 1, bytes([job]))))
         assert len(taken(outbox)) == 1
     outbox.attach(connection(), [])
     (message,) = taken(outbox)
     assert isinstance(message, m.Append)
     assert [item.segment.first for item in message.items] == [1, 2, 3]
     outbox.answered([Append.DONE, Append.STALE, Append.GAP])
-    assert [await task for task in tasks] == [Append.DONE, Append.STALE, Append.GAP]
+    assert [await answer for answer in answers] == [Append.DONE, Append.STALE, Append.GAP]
