@@ -1,7 +1,7 @@
 """The one writer: a thread that commits, in one transaction, whatever gathered while it was busy.
 
-No timers: a batch is handed over one turn of the event loop after its first request (so that all requests of
-a turn share it) or, if the writer is busy, after its present commit. All who wait share what a commit costs.
+No timers: a batch is handed over a few turns of the event loop after its first request (so that all requests
+of a turn share it) or after the writer's present commit. All who wait share what a commit costs.
 Calls for which nobody waits (``soon``) cause no commit of their own as long as others come.
 """
 
@@ -27,6 +27,11 @@ log = structlog.get_logger(__name__)
 A = TypeVar("A")
 R = TypeVar("R")
 
+_TURNS: Final = 3
+"""Of the event loop, from the first call to the hand-over. The first is for all requests that came together.
+Then what was sent beside the calls leaves (a job on its way to its worker before it is durable): once the
+thread works, it and the loop wait for each other's turns with the interpreter.
+"""
 SOON_S: Final = 0.2
 """How long a call for which nobody waits may wait for others to share its commit."""
 
@@ -122,13 +127,19 @@ class Writer:
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._gathered and not self._busy and not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._hand_over)
+            self._hand_over_in(_TURNS, loop)
 
     def _overdue(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm = None
         late, self._soon = self._soon, []
         self._gathered += late
         self._schedule(loop)
+
+    def _hand_over_in(self, turns: int, loop: asyncio.AbstractEventLoop) -> None:
+        if turns:
+            loop.call_soon(self._hand_over_in, turns - 1, loop)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         self._scheduled = False
