@@ -160,10 +160,12 @@ class Crew:
     def durable(self, live: Live) -> None:
         """Tells its runner, soon, how much of its journal is durable."""
         if live.seat is not None:
-            durable = self.seats[live.seat].durable
-            if not durable:
-                self._loop.call_soon(self._tell_durable, self.seats[live.seat])
-            durable[live.number] = live.acked
+            seat = self.seats[live.seat]
+            if not live.posted:
+                seat.rested(live)
+            if not seat.durable:
+                self._loop.call_soon(self._tell_durable, seat)
+            seat.durable[live.number] = live.acked
 
     async def answer(self, live: Live, answer: Reply) -> None:
         """It goes on with ``answer``; returns when its runner has read that, nearly, or is gone."""
@@ -253,6 +255,7 @@ class Crew:
 
     def _said(self, seat: Seat, live: Live, message: Post | Sleeps | Awake | Tell | Question) -> None:
         if isinstance(message, Post):
+            seat.rest(live)
             self._owner.on_post(live, message)
         elif isinstance(message, Tell):
             self._owner.on_tell(live, message)

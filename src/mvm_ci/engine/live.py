@@ -34,7 +34,8 @@ class Live:
     dropped; a runner may still be busy with it.
 
     ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
-    while it ``waits``. ``large``: it takes a whole slot however quick its module is.
+    while it ``waits`` or ``rests`` (see ``Seat``). ``large``: it takes a whole slot, even if its module is
+    quick.
 
     ``cancelled``: its guest is to learn that its job is being cancelled. ``leaving``: it was told to, with
     ``leave_outcome``; ``insisted``: and then to end as it is.
@@ -67,6 +68,7 @@ class Live:
         "preparing",
         "queue_again",
         "reloaded",
+        "rests",
         "run_ns",
         "seat",
         "started",
@@ -93,6 +95,7 @@ class Live:
         self.seat: int | None = None
         self.weight_ns = 0
         self.waits = False
+        self.rests = False
         self.gone = False
         self.reloaded = False
         self.run_ns = 0

@@ -9,8 +9,14 @@ from mvm_ci.engine.messages import FromRunner, Result, Results, ToRunner, pack, 
 
 GATHER_RESULTS_NS: Final = 5_000_000
 """Results wait at most this long for others, while guests compute."""
-GATHER_NS: Final = 500_000
-"""Everything else waits this long: guests wait for its answer."""
+GATHER_NS: Final = 3_000_000
+"""Everything else waits this long, while one short turn follows another: what many guests wait for is made
+durable together.
+"""
+HURRIED_NS: Final = 500_000
+"""It waits this long where guests use up their slices: those that take short turns beside them would else
+have to wait still longer.
+"""
 OUT_OF_MEMORY: Final = 12
 """Exit code of a runner that could get no memory."""
 _READ: Final = 1 << 18
@@ -29,6 +35,8 @@ class RunnerLink:
         self._messages: list[FromRunner] = []
         self._results: list[Result] = []
         self._due_ns = 0
+        self.hurried = False
+        """Whether guests use up their slices."""
 
     def receive(self, timeout_s: float | None) -> list[ToRunner]:
         """What has come; waits for it up to ``timeout_s`` (None: as long as it takes). Perhaps nothing.
@@ -53,7 +61,7 @@ class RunnerLink:
     def send(self, message: FromRunner) -> None:
         """Sends ``message`` soon, in order."""
         self._messages.append(message)
-        self._due_by(GATHER_NS)
+        self._due_by(HURRIED_NS if self.hurried else GATHER_NS)
 
     def done(self, result: Result) -> None:
         """A task is over: told after all that was sent for it."""

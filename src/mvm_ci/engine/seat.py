@@ -12,7 +12,7 @@ SLOT_NS: Final = 20_000_000
 
 class Seat:
     """``slots``: guests that may compute here at once. ``load_ns``: what those that do take of them; guests
-    that wait take nothing. ``suspects``: guests here that were in a runner that died.
+    that wait, or rest, take nothing. ``suspects``: guests here that were in a runner that died.
 
     ``durable``: what its process is to be told soon, see ``messages.Durable``.
 
@@ -81,7 +81,7 @@ class Seat:
             self.heard()
         live.seat = self.index
         live.weight_ns = weight_ns
-        live.waits = False
+        live.waits = live.rests = False
         self.tasks[live.number] = live
         self.load_ns += weight_ns
         if live.doubts:
@@ -93,7 +93,7 @@ class Seat:
         live.seat = None
         if live.waits:
             self.waiting -= 1
-        else:
+        elif not live.rests:
             self.load_ns -= live.weight_ns
         if live.doubts:
             self.suspects -= 1
@@ -103,7 +103,9 @@ class Seat:
         if not live.waits:
             live.waits = True
             self.waiting += 1
-            self.load_ns -= live.weight_ns
+            if not live.rests:
+                self.load_ns -= live.weight_ns
+            live.rests = False
 
     def go_on(self, live: Live) -> None:
         """It computes again, whether or not a slot is free."""
@@ -112,9 +114,23 @@ class Seat:
             self.waiting -= 1
             self.load_ns += live.weight_ns
 
+    def rest(self, live: Live) -> None:
+        """It is a quick one, and its entries are on their way: most likely it goes on when they are durable.
+        Others may have its part of a slot for that moment.
+        """
+        if live.weight_ns < SLOT_NS and not live.waits and not live.rests:
+            live.rests = True
+            self.load_ns -= live.weight_ns
+
+    def rested(self, live: Live) -> None:
+        """They are durable."""
+        if live.rests:
+            live.rests = False
+            self.load_ns += live.weight_ns
+
     def not_quick(self, live: Live) -> None:
         """It computes for longer than its module promised."""
-        if not live.waits and live.weight_ns < SLOT_NS:
+        if not live.waits and not live.rests and live.weight_ns < SLOT_NS:
             self.load_ns += SLOT_NS - live.weight_ns
             live.weight_ns = SLOT_NS
 

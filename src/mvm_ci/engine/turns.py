@@ -108,6 +108,7 @@ class Turns:
         for answer in self._sleepers.due():
             answer.give(None)
             self._wake(answer)
+        self._link.hurried = bool(self._computing)
         if self._ready or self._computing:
             self._ticker.work(computing=bool(self._computing))
 

@@ -39,6 +39,8 @@ class Journal:
         self.open = asyncio.Event()
         self.open.set()
         self.asked = asyncio.Event()
+        self.held: set[JobId] = set()
+        """Jobs with an append that is held back."""
         self.refuse: Append | None = None
         self.broken = False
         self._grown = asyncio.Event()
@@ -48,7 +50,11 @@ class Journal:
 
     async def _append(self, placed: Placed, segment: Segment) -> Append:
         self.asked.set()
-        await self.open.wait()
+        if not self.open.is_set():
+            self.held.add(placed.job)
+            self._grown.set()
+            await self.open.wait()
+            self.held.discard(placed.job)
         if self.broken:
             raise Unavailable("closed")
         if self.refuse is not None:
@@ -62,6 +68,13 @@ class Journal:
         kept.append(segment)
         self._grown.set()
         return Append.DONE
+
+    async def wait_held(self, count: int) -> None:
+        """Returns when appends of so many jobs are held back."""
+        async with asyncio.timeout(30):
+            while len(self.held) < count:
+                self._grown.clear()
+                await self._grown.wait()
 
     async def wait_for(self, job: int, kind: type[Entry]) -> None:
         """Returns when the job's durable journal has an entry of this kind."""

@@ -18,7 +18,13 @@ from mvm_ci.engine.messages import (
     from_runner_frames,
     pack,
 )
-from mvm_ci.engine.runner_link import GATHER_NS, GATHER_RESULTS_NS, Disconnected, RunnerLink
+from mvm_ci.engine.runner_link import (
+    GATHER_NS,
+    GATHER_RESULTS_NS,
+    HURRIED_NS,
+    Disconnected,
+    RunnerLink,
+)
 
 
 class Pool:
@@ -80,6 +86,17 @@ def test_what_a_guest_waits_for_takes_results_along(pool: Pool) -> None:
     pool.link.send(POST)
     pool.link.flush_if_due(time.perf_counter_ns() + GATHER_NS)
     assert pool.said() == [POST, Results((result(1),))]
+
+
+def test_what_guests_wait_for_gathers_less_long_where_others_use_up_their_slices(pool: Pool) -> None:
+    for hurried, longest_ns in ((False, GATHER_NS), (True, HURRIED_NS)):
+        pool.link.hurried = hurried
+        began = time.perf_counter_ns()
+        pool.link.send(POST)
+        pool.link.flush_if_due(began + longest_ns - 1)
+        assert pool.said() == []
+        pool.link.flush_if_due(time.perf_counter_ns() + longest_ns)
+        assert pool.said() == [POST]
 
 
 def test_what_has_come_is_there_at_once_or_waited_for(pool: Pool) -> None:

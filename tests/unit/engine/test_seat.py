@@ -57,6 +57,34 @@ def test_a_quick_guest_that_is_still_there_takes_a_whole_slot() -> None:
     assert one.load_ns == SLOT_NS // 64
 
 
+def test_a_quick_guest_rests_while_its_entries_are_on_their_way() -> None:
+    one, quick, slow = seat(), live(1), live(2)
+    one.take(quick, SLOT_NS // 64)
+    one.take(slow, SLOT_NS)
+    one.rest(slow)
+    assert one.load_ns == SLOT_NS + SLOT_NS // 64, "who may compute for long keeps its slot"
+    one.remove(slow)
+    one.rest(quick)
+    one.rest(quick)
+    one.not_quick(quick)
+    assert one.load_ns == 0
+    one.rested(quick)
+    one.rested(quick)
+    assert one.load_ns == SLOT_NS // 64
+
+
+def test_a_guest_that_waits_for_an_answer_does_not_go_on_when_its_entries_are_durable() -> None:
+    one, quick = seat(), live(1)
+    one.take(quick, SLOT_NS // 64)
+    one.rest(quick)
+    one.wait(quick)
+    one.rested(quick)
+    assert (one.load_ns, one.waiting) == (0, 1)
+    one.rest(quick)
+    one.go_on(quick)
+    assert (one.load_ns, one.waiting) == (SLOT_NS // 64, 0)
+
+
 def test_a_suspect_keeps_others_away_until_it_is_gone() -> None:
     one, suspect = seat(slots=9), live(1)
     suspect.suspected(Death(), alone=True)
@@ -79,7 +107,12 @@ def test_those_who_computed_when_their_runner_died_come_first() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["take", "wait", "go_on", "not_quick", "remove"]), st.integers(0, 5)))
+    st.lists(
+        st.tuples(
+            st.sampled_from(["take", "wait", "go_on", "rest", "rested", "not_quick", "remove"]),
+            st.integers(0, 5),
+        )
+    )
 )
 def test_its_load_is_that_of_those_who_compute(steps: list[tuple[str, int]]) -> None:
     one, lives = seat(slots=3), [live(number) for number in range(6)]
@@ -90,7 +123,7 @@ def test_its_load_is_that_of_those_who_compute(steps: list[tuple[str, int]]) -> 
         elif step != "take" and each.seat is not None:
             getattr(one, step)(each)
         here = list(one.tasks.values())
-        assert one.load_ns == sum(each.weight_ns for each in here if not each.waits)
+        assert one.load_ns == sum(each.weight_ns for each in here if not (each.waits or each.rests))
         assert one.waiting == sum(each.waits for each in here)
 
 

@@ -156,6 +156,19 @@ def test_who_has_an_answer_goes_before_those_who_compute(pool: Pool) -> None:
     assert len(pool.wait_for(HttpCall, 2)) == 2
 
 
+def test_where_a_guest_uses_up_its_slices_nothing_gathers_for_long(pool: Pool) -> None:
+    pool.give(script(["echo", 1]))
+    pool.outcomes(1)
+    assert not pool.turns._link.hurried
+    pool.give(script(["spin"]), first=2)
+    pool.run_until(lambda: pool.turns._link.hurried)
+    pool.send(LeaveNow(2, Stopped()))
+    pool.outcomes(2)
+    pool.give(script(["echo", 3]), first=3)
+    pool.outcomes(3)
+    assert not pool.turns._link.hurried
+
+
 def test_how_long_a_guest_computed_is_told_without_its_waits(pool: Pool) -> None:
     pool.give(script(["sleep", 300]), script(["busy", 20]))
     pool.send(Durable({1: 1}))
