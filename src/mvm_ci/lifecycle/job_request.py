@@ -36,6 +36,7 @@ MAX_CONCURRENCY: Final = 1_000_000
 LAST_MS: Final = 1 << 43
 """Times lie before the year 2248."""
 T = TypeVar("T", bound=str)
+_DURABILITIES: Final = {one.value: one for one in Durability}
 _USUAL_BACKOFF: Final = BackoffSpec()
 _BACKOFF: Final = Backoff()
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -116,8 +117,7 @@ def check_ranges(number: int, job: SubmitJob) -> None:
 
 def durability_of(number: int, job: SubmitJob) -> Durability:
     """What is kept of its executions. Raises ``BadInput``."""
-    known = {one.value: one for one in Durability}
-    return _one_of(f"jobs[{number}].durability", job.durability, known)
+    return _one_of(f"jobs[{number}].durability", job.durability, _DURABILITIES)
 
 
 def input_of(number: int, job: SubmitJob) -> bytes:

@@ -1,7 +1,7 @@
 """A request as its route sees it, and how it is read: within limits of size and time."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -137,25 +137,25 @@ async def read_body(exchange: Exchange, limit: int) -> bytes:
     """The whole body. Raises ``TooLarge`` as soon as it is over ``limit``, ``HttpError`` if it does not
     come in time, ``Disconnected``.
     """
-    with _explained(limit):
+    try:
         return await exchange.body(limit)
+    except (BodyTooLarge, BodyLate) as error:
+        raise _explained(error, limit) from None
 
 
 async def body_pieces(exchange: Exchange, limit: int) -> AsyncGenerator[bytes, None]:
     """The same piece by piece, as it comes; it comes in time as long as something does."""
-    with _explained(limit):
+    try:
         async with aclosing(exchange.pieces(limit)) as pieces:
             async for piece in pieces:
                 yield piece
+    except (BodyTooLarge, BodyLate) as error:
+        raise _explained(error, limit) from None
 
 
-@contextmanager
-def _explained(limit: int) -> Iterator[None]:
-    try:
-        yield
-    except BodyTooLarge as error:
-        if error.announced is None:
-            raise TooLarge(f"the body has more than the {limit} bytes that are allowed") from None
-        raise TooLarge(f"the body has {error.announced} bytes; at most {limit} are allowed") from None
-    except BodyLate as error:
-        raise HttpError(408, "bad-input", f"the body did not come within {error.limit_s:g} s") from None
+def _explained(error: BodyTooLarge | BodyLate, limit: int) -> Exception:
+    if isinstance(error, BodyLate):
+        return HttpError(408, "bad-input", f"the body did not come within {error.limit_s:g} s")
+    if error.announced is None:
+        return TooLarge(f"the body has more than the {limit} bytes that are allowed")
+    return TooLarge(f"the body has {error.announced} bytes; at most {limit} are allowed")
