@@ -50,6 +50,19 @@ def around(owner: Any, name: str, point: str) -> None:
     setattr(owner, name, wrapped)
 
 
+def around_answer(owner: Any, name: str, point: str) -> None:
+    """The same of a method that returns a future."""
+    method = getattr(owner, name)
+
+    def wrapped(*args: Any) -> Any:
+        reach(f"{point}.before")
+        answer = method(*args)
+        answer.add_done_callback(lambda _: reach(f"{point}.after"))  # before whoever waits for it hears of it
+        return answer
+
+    setattr(owner, name, wrapped)
+
+
 def before(owner: Any, name: str, point: str) -> None:
     """A method with a point before it."""
     method = getattr(owner, name)
@@ -76,7 +89,7 @@ def in_the_worker() -> None:
     ask: Callable[..., Any] = Asks.ask
     # Waits for mail have their points in the runner, where the guest waits.
     setattr(Asks, "ask", lambda *args: (wait if args[2] == WAIT_FOR_MAIL else ask)(*args))  # noqa: B010
-    around(Outbox, "append", "append")
+    around_answer(Outbox, "append", "append")
     before(Outbox, "ended", "report.before")
     before(Outbox, "recorded", "report.after")
     drop: Callable[..., None] = Intake.drop

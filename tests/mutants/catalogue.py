@@ -328,9 +328,23 @@ MUTANTS: Final = (
     Mutant(
         "a guest that waits keeps its slot",
         "engine/seat.py",
-        "            self.waiting += 1\n            self.load_ns -= live.weight_ns\n",
-        "            self.waiting += 1\n",
+        "            if not live.rests:\n                self.load_ns -= live.weight_ns\n",
+        "",
         ("tests/unit/engine/test_seat.py",),
+    ),
+    Mutant(
+        "a guest that rested holds its part of a slot twice when it waits",
+        "engine/seat.py",
+        "            live.rests = False\n\n    def go_on",
+        "\n    def go_on",
+        ("tests/unit/engine/test_seat.py",),
+    ),
+    Mutant(
+        "a runner is told that a segment is durable before it is",
+        "engine/journaling.py",
+        "        if result is not Append.DONE:",
+        "        if result is Append.STALE:",
+        ("tests/contract/test_engine.py", "tests/integration/engine/test_runner_faults.py"),
     ),
     Mutant(
         "jobs are fetched without end while guests wait",
