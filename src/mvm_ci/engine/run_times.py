@@ -5,7 +5,7 @@ from typing import Final
 
 from mvm_ci.domain.ids import Digest
 
-SMALL_NS: Final = 2_000_000
+SMALL_NS: Final = 5_000_000
 """Guests below this are handed over in batches."""
 _WEIGHT: Final = 0.2
 _KNOWN: Final = 4096
