@@ -56,6 +56,7 @@ async def holding(stand: Stand, api: httpx.AsyncClient, *, started: bool = True)
     if started:
         await worker.send(m.Started((item.placed,)))
         await worker.beat()
+        await becomes(api, job, "in_progress")
     return worker, item, job
 
 
