@@ -1,7 +1,7 @@
 """One suite for every transport: what `ports.transport` promises."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -22,8 +22,10 @@ class Net:
         self.transport = transport
         self._stack = stack
 
-    async def endpoint(self, name: str, address: str = "127.0.0.1:0") -> Any:
-        endpoint = await self.transport.bind(secret_key=KEYS[name], address=address, alpns=[ALPN])
+    async def endpoint(
+        self, name: str, address: str = "127.0.0.1:0", alpns: Sequence[bytes] = (ALPN,)
+    ) -> Any:
+        endpoint = await self.transport.bind(secret_key=KEYS[name], address=address, alpns=alpns)
         self._stack.push_async_callback(endpoint.close)
         return endpoint
 
@@ -74,6 +76,42 @@ async def test_the_key_decides_the_id(net: Net) -> None:
     await first.close()
     assert (await net.endpoint("server")).id == identity
     assert (await net.endpoint("third")).id != identity
+
+
+async def test_each_side_knows_which_protocol_is_spoken(net: Net) -> None:
+    server = await net.endpoint("server", alpns=[ALPN, b"other/1"])
+    for name, spoken in (("client", ALPN), ("third", b"other/1")):
+        client = await net.endpoint(name, alpns=[spoken])
+        accepting = asyncio.create_task(server.accept())
+        near = await client.connect(server.ticket())
+        assert [near.protocol, (await accepting).protocol] == [spoken, spoken]
+
+
+async def test_who_speaks_none_of_its_protocols_is_not_let_in(net: Net) -> None:
+    server = await net.endpoint("server")
+    stranger = await net.endpoint("client", alpns=[b"other/1"])
+    with pytest.raises(Unavailable, match="cannot connect"):
+        await stranger.connect(server.ticket())
+
+
+async def test_a_stream_that_is_broken_off_does_not_look_like_one_that_ended(net: Net) -> None:
+    near, far = await net.pair()
+    streams = [await near.open() for _ in range(2)]
+    others = []
+    for stream in streams:
+        await stream.write(b"x")
+        others.append(await far.accept())
+        assert await others[-1].read() == b"x"
+    await streams[0].reset()
+    await streams[0].reset()
+    with pytest.raises(Unavailable):
+        await others[0].read()
+    with pytest.raises(Unavailable):
+        await streams[0].read()
+    await streams[1].write(b"y")
+    assert await others[1].read() == b"y", "the others do not notice"
+    await near.close(0, "")
+    await streams[1].reset()
 
 
 async def test_bytes_arrive_in_order_and_then_the_end(net: Net) -> None:

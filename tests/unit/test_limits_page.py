@@ -9,7 +9,7 @@ from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
 from mvm_ci.adapters.wasm.preview1_files import MAX_TRANSFER
-from mvm_ci.control_plane import transfers
+from mvm_ci.control_plane import api_caller, links, transfers
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.http import limits as http
@@ -87,6 +87,9 @@ def _expected() -> dict[str, str]:
         "requests of a connection that wait in line": str(http.PIPELINED),
         "a caller that does not end its closed connection": f"{http.LINGER_S:g} s",
         "connections to the API": f"{http.MAX_CONNECTIONS:,}",
+        "peers that call the API by ticket at once": f"{links.MAX_CALLERS:,}",
+        "streams of such a peer at once": str(api_caller.STREAMS),
+        "such a peer without a stream": f"{api_caller.IDLE_S:g} s",
         "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),

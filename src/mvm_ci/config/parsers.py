@@ -14,6 +14,7 @@ _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
 _SECONDS: Final = re.compile(_NUMBER)
 _DURATION: Final = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNITS))
 _LONGEST_S: Final = 1e11
+_TICKET: Final = re.compile(r"endpoint[a-z2-7]{50,4000}")
 _PROFILE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SIZE: Final = re.compile(r"([1-9]\d*)([KMGT]iB)")
 _BINARY: Final = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
@@ -113,6 +114,23 @@ def base_url(text: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must not carry a user, password or query; the token has a setting of its own")
     return text.strip().rstrip("/")
+
+
+def is_ticket(text: str) -> bool:
+    """Whether it has the form of a control plane's ticket, which stands where an address may."""
+    return _TICKET.fullmatch(text.strip()) is not None
+
+
+def api_address(text: str) -> str:
+    """The address of an API, or the ticket of its control plane. Raises ``ValueError``."""
+    if is_ticket(text):
+        return text.strip()
+    try:
+        return base_url(text)
+    except ValueError as error:
+        if text.strip().startswith("endpoint"):
+            raise ValueError("looks like a ticket, but is not whole") from None
+        raise ValueError(f"{error}, nor the ticket of a control plane") from None
 
 
 def relay(text: str) -> str:

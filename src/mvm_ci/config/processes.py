@@ -202,19 +202,23 @@ def _profile_before_credentials(source: Source) -> str | None:
     return None if used is None else used[1].text
 
 
+def client_peer(source: Source) -> PeerConfig:
+    """How the command line dials a control plane of which it has the ticket. Raises ``Misconfigured``."""
+    return _with_relays(source, source.value(settings.WORKER_P2P_BIND), None)
+
+
 def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) -> PeerConfig:
+    return _with_relays(source, source.value(bind), source.get(external))
+
+
+def _with_relays(source: Source, bind: Address, external: Address | None) -> PeerConfig:
     relays = source.all(settings.RELAY)
     public = PUBLIC_RELAYS in relays
     if public and len(relays) > 1:
         raise Misconfigured(
             f"{settings.RELAY.flag}: {PUBLIC_RELAYS!r} stands alone; name it, or relays of your own"
         )
-    return PeerConfig(
-        bind=source.value(bind),
-        external=source.get(external),
-        relays=() if public else relays,
-        public_relays=public,
-    )
+    return PeerConfig(bind=bind, external=external, relays=() if public else relays, public_relays=public)
 
 
 def _guests(source: Source) -> GuestConfig:

@@ -22,9 +22,9 @@ _DIR, _FILE, _TIME, _ADDRESS = "DIRECTORY", "FILE", "DURATION", "HOST:PORT"
 URL = Setting(
     "--url",
     "MVM_CI_URL",
-    parsers.base_url,
+    parsers.api_address,
     "of the profile or credentials file",
-    "Address of the control plane's API.",
+    "Address of the control plane's API, or its ticket.",
     "URL",
 )
 TOKEN = Setting(

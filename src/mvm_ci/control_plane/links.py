@@ -1,46 +1,43 @@
-"""The workers' way in: accepts connections and holds each one's conversation."""
+"""The peers' way in: accepts connections, of workers and of those who call the API, and holds each one's
+conversation.
+"""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from mvm_ci.control_plane.transfers import Transfers
+from mvm_ci.control_plane.api_caller import ApiCaller
 from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.lifecycle.dispatch import Dispatcher
-from mvm_ci.lifecycle.guest_asks import GuestAsks
-from mvm_ci.lifecycle.record import Recorder
-from mvm_ci.lifecycle.sessions import Sessions
 from mvm_ci.ports.transport import Connection, Endpoint
+from mvm_ci.wire import http
 from mvm_ci.wire.messages import CLOSE_DONE, CLOSE_SILENT
 
 log = structlog.get_logger(__name__)
 
-MAX_CONNECTIONS: Final = 10_000
+MAX_WORKERS: Final = 10_000
+MAX_CALLERS: Final = 1_000
+"""Peers that call the API at once; anybody with a ticket can be one, and workers are not to pay for it."""
 STOP_S: Final = 5.0
 """For the connections to end when the control plane stops."""
 
 
-class WorkerLinks:
+class PeerLinks:
     """All connections of one endpoint, which is not ours to close."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        sessions: Sessions,
-        dispatcher: Dispatcher,
-        recorder: Recorder,
-        asks: GuestAsks,
-        transfers: Transfers,
+        worker: Callable[[Connection], WorkerLink],
+        caller: Callable[[Connection], ApiCaller],
     ) -> None:
         self._endpoint = endpoint
-        self._sessions = sessions
-        self._dispatcher = dispatcher
-        self._recorder = recorder
-        self._asks = asks
-        self._transfers = transfers
-        self._links: dict[asyncio.Task[None], WorkerLink] = {}
+        self._worker = worker
+        self._caller = caller
+        self._workers: dict[asyncio.Task[None], WorkerLink] = {}
+        self._callers: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Accepts until the endpoint is closed or this is cancelled."""
@@ -50,32 +47,41 @@ class WorkerLinks:
             except Unavailable:
                 log.info("endpoint_closed")
                 return
-            if len(self._links) >= MAX_CONNECTIONS:
-                log.warning("too_many_connections", worker=connection.peer)
+            calls = connection.protocol == http.ALPN
+            if (len(self._callers) >= MAX_CALLERS) if calls else (len(self._workers) >= MAX_WORKERS):
+                log.warning("too_many_connections", peer=connection.peer, calls=calls)
                 await connection.close(CLOSE_SILENT, "too many connections; try again later")
+            elif calls:
+                self._serve_caller(connection)
             else:
-                self._serve(connection)
+                self._serve_worker(connection)
 
     async def stop(self) -> None:
-        """Closes every connection, and waits until what was reported on them is stored."""
-        for link in self._links.values():
+        """Closes every connection, and waits until what workers reported on them is stored."""
+        for link in self._workers.values():
             link.close(CLOSE_DONE, "the control plane stops; connect again")
-        tasks = set(self._links)
+        for caller in self._callers:
+            caller.cancel()
+        tasks = {*self._workers, *self._callers}
         if tasks:
             _, slow = await asyncio.wait(tasks, timeout=STOP_S)
             for task in slow:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _serve(self, connection: Connection) -> None:
-        link = WorkerLink(
-            connection, self._sessions, self._dispatcher, self._recorder, self._asks, self._transfers
-        )
+    def _serve_worker(self, connection: Connection) -> None:
+        link = self._worker(connection)
         task = asyncio.create_task(link.run())
-        self._links[task] = link
+        self._workers[task] = link
+        task.add_done_callback(self._over)
+
+    def _serve_caller(self, connection: Connection) -> None:
+        task = asyncio.create_task(self._caller(connection).run())
+        self._callers.add(task)
         task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        del self._links[task]
+        self._workers.pop(task, None)
+        self._callers.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("worker_connection_failed", exc_info=task.exception())
+            log.error("connection_failed", exc_info=task.exception())

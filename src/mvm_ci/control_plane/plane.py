@@ -15,13 +15,15 @@ from mvm_ci.control_plane.api.app import Api
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
-from mvm_ci.control_plane.links import WorkerLinks
+from mvm_ci.control_plane.api_caller import ApiCaller
+from mvm_ci.control_plane.links import PeerLinks
 from mvm_ci.control_plane.loop_lag import LoopLag
 from mvm_ci.control_plane.metrics import Metrics, Watched
 from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.control_plane.transfers import Transfers
+from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.domain.events import EventKind
 from mvm_ci.domain.ids import JobId
@@ -185,13 +187,17 @@ class ControlPlane:
             waiters,
             ArtifactAsks(artifacts, clock),
         )
-        self._links = WorkerLinks(
-            endpoint, self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs, artifacts)
+        conversing = (self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs, artifacts))
+        self._links = PeerLinks(
+            endpoint,
+            worker=lambda peer: WorkerLink(peer, *conversing),
+            caller=lambda peer: ApiCaller(peer, self._server.serve_stream),
         )
         counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
-        submit_fires = partial(submit, submitter)
-        self._firing = Firing(stores.schedules, queue, clock, waiters, submit_fires, changer.cancel)
+        self._firing = Firing(
+            stores.schedules, queue, clock, waiters, partial(submit, submitter), changer.cancel
+        )
         self.services = Services(
             queue=queue,
             reads=JobReads(queue),

@@ -1,4 +1,4 @@
-"""The HTTP server: takes connections on one socket, inside this process and event loop."""
+"""The HTTP server: connections on one socket, and streams of peers, inside this process and event loop."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,9 @@ from mvm_ci.control_plane.api.problems import PROBLEM, problem
 from mvm_ci.control_plane.http.connection import Connection
 from mvm_ci.control_plane.http.limits import Limits, affordable
 from mvm_ci.control_plane.http.owner import Application, Served
+from mvm_ci.control_plane.http.stream_transport import StreamTransport
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.ports.transport import Stream
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +92,10 @@ class ApiServer:
         with contextlib.suppress(asyncio.CancelledError):
             await self._looking
         self._server = None
+
+    async def serve_stream(self, stream: Stream, address: str) -> None:
+        """Serves a peer's stream as a connection, to its end. ``address``: the peer's, for people."""
+        await StreamTransport(stream, Connection(self), address).run()
 
     @property
     def open(self) -> int:

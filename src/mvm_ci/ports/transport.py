@@ -30,6 +30,12 @@ class Stream(Protocol):
         """Nothing more will be written."""
         ...
 
+    async def reset(self) -> None:
+        """Breaks it off: the peer's next read says so. Nobody may read or write it any more. Raises
+        nothing.
+        """
+        ...
+
 
 class Connection(Protocol):
     """A connection whose peer is proven to hold the key ``peer``."""
@@ -37,6 +43,11 @@ class Connection(Protocol):
     @property
     def peer(self) -> WorkerId:
         """The peer's endpoint id, as the handshake proved it."""
+        ...
+
+    @property
+    def protocol(self) -> bytes:
+        """Which of the endpoints' protocols is spoken on it."""
         ...
 
     async def open(self) -> Stream:
@@ -98,7 +109,8 @@ class Transport(Protocol):
     """Makes endpoints."""
 
     async def bind(self, *, secret_key: bytes, address: str, alpns: Sequence[bytes]) -> Endpoint:
-        """An endpoint with this key (32 bytes) on ``address`` (``host:port``, port 0 for any).
+        """An endpoint with this key (32 bytes) on ``address`` (``host:port``, port 0 for any). It answers to
+        ``alpns`` and dials with the first of them.
 
         Raises ``Misconfigured`` (port in use, ...).
         """

@@ -50,7 +50,7 @@ class MemoryTransport:
     async def bind(self, *, secret_key: bytes, address: str, alpns: Sequence[bytes]) -> "MemoryEndpoint":
         self.binds += 1
         bound = self.network.claim(address)
-        endpoint = MemoryEndpoint(self.network, hashlib.sha256(secret_key).hexdigest(), bound)
+        endpoint = MemoryEndpoint(self.network, hashlib.sha256(secret_key).hexdigest(), bound, alpns)
         self.network.endpoints[endpoint.id] = endpoint
         return endpoint
 
@@ -58,8 +58,9 @@ class MemoryTransport:
 class MemoryEndpoint:
     """An endpoint; ``connections`` are all its live ones, newest last."""
 
-    def __init__(self, network: MemoryNetwork, identity: str, address: str) -> None:
+    def __init__(self, network: MemoryNetwork, identity: str, address: str, alpns: Sequence[bytes]) -> None:
         self._network = network
+        self.alpns = alpns
         self._id = WorkerId(identity)
         self.address = address
         self.connections: list[MemoryConnection] = []
@@ -88,7 +89,10 @@ class MemoryEndpoint:
         target = self._network.endpoints.get(ticket.removeprefix(_PREFIX))
         if self._closed or target is None or self._network.unreachable:
             raise Unavailable(f"nobody answered at {ticket} within {timeout_s:g} s")
-        near, far = MemoryConnection(target.id), MemoryConnection(self._id)
+        protocol = self.alpns[0]
+        if protocol not in target.alpns:
+            raise Unavailable(f"cannot connect: {ticket} does not speak {protocol!r}")
+        near, far = MemoryConnection(target.id, protocol), MemoryConnection(self._id, protocol)
         near.other, far.other = far, near
         self.connections.append(near)
         target.connections.append(far)
@@ -113,6 +117,7 @@ class _Pipe:
     def __init__(self) -> None:
         self.data = bytearray()
         self.finished = False
+        self.broken_off = False
         self.changed = asyncio.Event()
 
 
@@ -121,8 +126,9 @@ class MemoryConnection:
 
     other: "MemoryConnection"
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, protocol: bytes) -> None:
         self._peer = WorkerId(peer)
+        self._protocol = protocol
         self._incoming: asyncio.Queue[MemoryStream] = asyncio.Queue()
         self._gone = asyncio.Event()
         self._closed_by_peer: tuple[int, str] | None = None
@@ -136,6 +142,10 @@ class MemoryConnection:
     @property
     def peer(self) -> WorkerId:
         return self._peer
+
+    @property
+    def protocol(self) -> bytes:
+        return self._protocol
 
     @property
     def gone(self) -> bool:
@@ -234,6 +244,7 @@ class MemoryStream:
         while True:
             self._connection._check()  # noqa: SLF001 (a part of its connection)
             if not self._connection.stalled:
+                self._check()
                 if self._reads.data:
                     data = bytes(self._reads.data[:limit])
                     del self._reads.data[:limit]
@@ -248,6 +259,7 @@ class MemoryStream:
         view = memoryview(data)
         while view:
             self._connection._check()  # noqa: SLF001
+            self._check()
             room = WINDOW - len(self._writes.data)
             if room <= 0:
                 self._writes.changed.clear()
@@ -264,6 +276,15 @@ class MemoryStream:
         self._announce()
         self._writes.finished = True
         self._writes.changed.set()
+
+    async def reset(self) -> None:
+        for pipe in (self._reads, self._writes):
+            pipe.broken_off = True
+            pipe.changed.set()
+
+    def _check(self) -> None:
+        if self._reads.broken_off:
+            raise Unavailable("the stream was broken off")
 
     def wake(self) -> None:
         """Something about the connection changed."""

@@ -30,6 +30,7 @@ from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.lifecycle.retention import RetainedStores, Retention
 from mvm_ci.lifecycle.secrets import open_with
 from mvm_ci.ports.registry import Registry
+from mvm_ci.wire import http
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
@@ -129,7 +130,7 @@ async def opened_control_plane(
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
         token = await ensure_admin_token(state, store.access, clock.now_ms())
         endpoint = await make_transport(p2p).bind(
-            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=[ALPN]
+            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=[ALPN, http.ALPN]
         )
         stack.push_async_callback(endpoint.close)
         disk = DirectoryDisk(state.path)

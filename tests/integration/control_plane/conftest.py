@@ -34,6 +34,7 @@ from mvm_ci.ports.registry import JoinToken
 from mvm_ci.ports.transport import Transport
 from mvm_ci.testing.clock import FakeClock
 from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
+from mvm_ci.wire import http
 from mvm_ci.wire.messages import ALPN
 from tests.integration.control_plane.scripted_worker import ScriptedWorker
 
@@ -118,7 +119,9 @@ class Stand:
             await self.registry.put_module(namespace, noop)
 
     async def start(self, **settings: Any) -> None:
-        self.endpoint = await self.transport.bind(secret_key=b"c" * 32, address=self.address, alpns=[ALPN])
+        self.endpoint = await self.transport.bind(
+            secret_key=b"c" * 32, address=self.address, alpns=[ALPN, http.ALPN]
+        )
         self.plane = ControlPlane(
             ControlPlaneSettings(**{"port": 0, **settings}),
             Stores(

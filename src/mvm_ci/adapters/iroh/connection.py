@@ -1,6 +1,7 @@
 """One iroh connection and its streams."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,8 @@ MIN_READ: Final = 4 << 10
 """Of a stream on which not more has come at a time. iroh sets aside, and zeroes, as many bytes as a read asks
 for, and a thousand idle connections each wait in one.
 """
+BROKEN_OFF: Final = 1
+"""Code of streams that are broken off."""
 MAX_REASON: Final = 200
 """Bytes of a close reason; a longer one would not fit the one packet that carries it."""
 
@@ -43,6 +46,12 @@ class IrohStream:
     async def finish(self) -> None:
         await self._guarded(self._send.finish())
 
+    async def reset(self) -> None:
+        self._cancelled = True
+        with contextlib.suppress(iroh.IrohError):  # it is over
+            await self._send.reset(BROKEN_OFF)
+            await self._recv.stop(BROKEN_OFF)
+
     async def _guarded(self, call: Coroutine[Any, Any, T]) -> T:
         if self._cancelled:
             call.close()
@@ -62,10 +71,15 @@ class IrohConnection:
     def __init__(self, connection: iroh.Connection) -> None:
         self._connection = connection
         self._peer = WorkerId(str(connection.remote_id()))
+        self._protocol = connection.alpn()
 
     @property
     def peer(self) -> WorkerId:
         return self._peer
+
+    @property
+    def protocol(self) -> bytes:
+        return self._protocol
 
     async def open(self) -> IrohStream:
         try:

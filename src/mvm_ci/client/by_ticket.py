@@ -1,0 +1,142 @@
+"""The way to an API that only a ticket leads to: HTTP/1.1 on the streams of a peer-to-peer connection."""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+from mvm_ci.domain.errors import Unavailable
+from mvm_ci.ports.transport import Connection, Endpoint, Stream, Transport
+from mvm_ci.wire import http
+
+ANY_ADDRESS: Final = "0.0.0.0:0"
+"""Where it dials from."""
+KEEP_ALIVE_S: Final = 30.0
+"""A stream on which nothing is asked for so long is not used again; the server gives it more than that."""
+_KEY_BYTES: Final = 32
+_SHOWN: Final = 20
+
+
+def address_of(ticket: str) -> str:
+    """The address to give a client whose transport goes by this ticket; no name server knows it."""
+    return f"http://{re.sub('[^a-z0-9]', '-', ticket.strip()[:_SHOWN])}.ticket"
+
+
+class TicketTransport(httpx.AsyncHTTPTransport):
+    """A transport for ``AsyncClient``: every request goes to the control plane of ``ticket``.
+
+    ``peers``: makes the endpoint that dials, with a key of its own. All is opened at the first request.
+    """
+
+    def __init__(self, peers: Transport, ticket: str, address: str = ANY_ADDRESS) -> None:
+        # Not the parent's: that reads certificates, which nobody needs here.
+        self._way = _Way(peers, ticket, address)
+        self._pool = httpcore.AsyncConnectionPool(
+            network_backend=self._way, keepalive_expiry=KEEP_ALIVE_S, max_connections=None
+        )
+
+    async def aclose(self) -> None:
+        """Closes the streams, the connection and the endpoint."""
+        await super().aclose()
+        await self._way.close()
+
+
+class _Way(httpcore.AsyncNetworkBackend):
+    """What opens "TCP connections": streams of the one connection, which is made anew when it is gone."""
+
+    def __init__(self, peers: Transport, ticket: str, address: str) -> None:
+        self._peers = peers
+        self._ticket = ticket
+        self._address = address
+        self._endpoint: Endpoint | None = None
+        self._connection: Connection | None = None
+        self._dialling = asyncio.Lock()
+
+    async def connect_tcp(
+        self,
+        host: str,  # noqa: ARG002 - there is one server only
+        port: int,  # noqa: ARG002
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self._connected(timeout)
+                return _Stream(await connection.open(), connection)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout from None
+        except Unavailable as error:
+            raise httpcore.ConnectError(str(error)) from None
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Unavailable):
+                await connection.close(0, "done")
+            del connection  # the endpoint waits until it is free
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            await endpoint.close()
+
+    async def _connected(self, timeout: float | None) -> Connection:
+        async with self._dialling:
+            if self._endpoint is None:
+                self._endpoint = await self._peers.bind(
+                    secret_key=os.urandom(_KEY_BYTES), address=self._address, alpns=[http.ALPN]
+                )
+            if self._connection is None or self._connection.path() is None:
+                limit = {} if timeout is None else {"timeout_s": timeout}
+                self._connection = await self._endpoint.connect(self._ticket, **limit)
+            return self._connection
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """``open``: the stream and its connection, until it is closed: then it keeps neither."""
+
+    def __init__(self, stream: Stream, connection: Connection) -> None:
+        self._open: tuple[Stream, Connection] | None = (stream, connection)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._stream().read(max_bytes)
+        except TimeoutError:
+            raise httpcore.ReadTimeout from None
+        except Unavailable as error:
+            raise httpcore.ReadError(str(error)) from None
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._stream().write(buffer)
+        except TimeoutError:
+            raise httpcore.WriteTimeout from None
+        except Unavailable as error:
+            raise httpcore.WriteError(str(error)) from None
+
+    async def aclose(self) -> None:
+        if self._open is not None:
+            (stream, _), self._open = self._open, None
+            await stream.reset()
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - as the library has it
+        # How the pool asks whether a connection that rests is gone.
+        if info != "is_readable":
+            return None
+        return self._open is None or self._open[1].path() is None
+
+    def _stream(self) -> Stream:
+        if self._open is None:
+            raise Unavailable("the stream is closed")
+        return self._open[0]

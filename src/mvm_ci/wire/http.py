@@ -1,0 +1,8 @@
+"""HTTP between peers: each two-way stream of the connection is a connection of HTTP/1.1, with no more to it.
+
+The peers' keys prove who serves, and encrypt; who calls is told by a token, as over TCP.
+"""
+
+from typing import Final
+
+ALPN: Final = b"mvm-ci/http/1"
