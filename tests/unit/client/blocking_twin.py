@@ -39,6 +39,7 @@ def made() -> dict[str, str]:
         name: text for name, text in sources.items() if re.search(r"\basync\b|\bAsync\w", text) is not None
     }
     waiting.pop("__init__.py")
+    waiting.pop("by_ticket.py")  # the peers' network is there for asyncio alone
     files = {"__init__.py": '"""The client without asyncio."""\n'}
     for name, text in waiting.items():
         files[name] = NOTE.format(name=name) + _formatted(_translated(text, waiting))
