@@ -114,6 +114,15 @@ async def test_a_stream_that_is_broken_off_does_not_look_like_one_that_ended(net
     await streams[1].reset()
 
 
+async def test_who_finished_can_wait_until_the_peer_has_it(net: Net) -> None:
+    stream, other = await net.streams()
+    await stream.write(b"last")
+    await stream.finish()
+    async with asyncio.timeout(10):
+        await stream.taken()
+    assert await read_all(other) == b"last"
+
+
 async def test_bytes_arrive_in_order_and_then_the_end(net: Net) -> None:
     stream, other = await net.streams()
     sent = [bytes([number % 251]) * (number * 37) for number in range(200)]

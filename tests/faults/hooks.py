@@ -57,7 +57,8 @@ def around_answer(owner: Any, name: str, point: str) -> None:
     def wrapped(*args: Any) -> Any:
         reach(f"{point}.before")
         answer = method(*args)
-        answer.add_done_callback(lambda _: reach(f"{point}.after"))  # before whoever waits for it hears of it
+        # Before whoever waits for it hears of it; not if nobody does any more.
+        answer.add_done_callback(lambda done: None if done.cancelled() else reach(f"{point}.after"))
         return answer
 
     setattr(owner, name, wrapped)

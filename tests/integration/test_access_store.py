@@ -102,3 +102,16 @@ async def test_a_page_looks_at_a_part_of_a_long_log(tmp_path: Path, monkeypatch:
             if before is None:
                 break
         assert pages == [0, 0, 1]
+
+
+async def test_what_was_called_is_committed_though_the_close_is_interrupted(tmp_path: Path) -> None:
+    for turns in range(5):
+        store = await asyncio.to_thread(SqlStore.open, tmp_path / str(turns))
+        called = store._writer.call(lambda _, arguments: list(arguments), "done")
+        closing = asyncio.create_task(store._writer.close())
+        for _ in range(turns + 1):
+            await asyncio.sleep(0)
+        closing.cancel()
+        async with asyncio.timeout(10):
+            assert await called == "done"
+        await store.close()

@@ -340,11 +340,18 @@ MUTANTS: Final = (
         ("tests/unit/engine/test_seat.py",),
     ),
     Mutant(
-        "a runner is told that a segment is durable before it is",
+        "a segment that does not fit the journal counts as durable",
         "engine/journaling.py",
         "        if result is not Append.DONE:",
         "        if result is Append.STALE:",
-        ("tests/contract/test_engine.py", "tests/integration/engine/test_runner_faults.py"),
+        ("tests/unit/engine/test_journaling.py",),
+    ),
+    Mutant(
+        "a segment leaves before the one ahead of it is durable",
+        "engine/journaling.py",
+        "        if live.appending is None:",
+        "        if live.posted:",
+        ("tests/unit/engine/test_journaling.py",),
     ),
     Mutant(
         "jobs are fetched without end while guests wait",

@@ -45,6 +45,7 @@ from mvm_ci.lifecycle.sessions import REST_LEASES
 from mvm_ci.ports import mail
 from mvm_ci.ports.guest import GuestLimits
 from mvm_ci.wire import api, messages
+from mvm_ci.wire.http import STREAMS
 from mvm_ci.worker import artifact_files, artifact_transfer
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
@@ -87,9 +88,11 @@ def _expected() -> dict[str, str]:
         "requests of a connection that wait in line": str(http.PIPELINED),
         "a caller that does not end its closed connection": f"{http.LINGER_S:g} s",
         "connections to the API": f"{http.MAX_CONNECTIONS:,}",
-        "peers that call the API by ticket at once": f"{links.MAX_CALLERS:,}",
-        "streams of such a peer at once": str(api_caller.STREAMS),
-        "such a peer without a stream": f"{api_caller.IDLE_S:g} s",
+        "connections of peers that call the API by ticket": str(links.MAX_CALLERS),
+        "of these, with one key": str(links.MAX_OF_PEER),
+        "streams of such a connection at once": str(STREAMS),
+        "what such a connection sends before somebody reads it": _mib(api_caller.WINDOW),
+        "such a connection without a stream": f"{api_caller.IDLE_S:g} s",
         "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from types import TracebackType
 from typing import Any, Final
 
 import httpcore
@@ -18,6 +19,8 @@ ANY_ADDRESS: Final = "0.0.0.0:0"
 """Where it dials from."""
 KEEP_ALIVE_S: Final = 30.0
 """A stream on which nothing is asked for so long is not used again; the server gives it more than that."""
+MAX_STREAMS: Final = http.STREAMS // 2
+"""Requests at once; further ones wait. Streams that are about to end count at the server, too."""
 _KEY_BYTES: Final = 32
 _SHOWN: Final = 20
 
@@ -37,13 +40,25 @@ class TicketTransport(httpx.AsyncHTTPTransport):
         # Not the parent's: that reads certificates, which nobody needs here.
         self._way = _Way(peers, ticket, address)
         self._pool = httpcore.AsyncConnectionPool(
-            network_backend=self._way, keepalive_expiry=KEEP_ALIVE_S, max_connections=None
+            network_backend=self._way, keepalive_expiry=KEEP_ALIVE_S, max_connections=MAX_STREAMS
         )
 
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
     async def aclose(self) -> None:
-        """Closes the streams, the connection and the endpoint."""
-        await super().aclose()
-        await self._way.close()
+        """Closes the connection, the streams and the endpoint."""
+        try:
+            # First: whoever reads or writes on one of its streams would keep that from being closed.
+            await self._way.hang_up()
+            await super().aclose()
+        finally:
+            await self._way.close()
 
 
 class _Way(httpcore.AsyncNetworkBackend):
@@ -56,6 +71,7 @@ class _Way(httpcore.AsyncNetworkBackend):
         self._endpoint: Endpoint | None = None
         self._connection: Connection | None = None
         self._dialling = asyncio.Lock()
+        self._closed = False
 
     async def connect_tcp(
         self,
@@ -66,8 +82,9 @@ class _Way(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         try:
+            # The dial has a limit of its own, and says why it failed.
+            connection = await self._connected(timeout)
             async with asyncio.timeout(timeout):
-                connection = await self._connected(timeout)
                 return _Stream(await connection.open(), connection)
         except TimeoutError:
             raise httpcore.ConnectTimeout from None
@@ -77,18 +94,25 @@ class _Way(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def close(self) -> None:
+    async def hang_up(self) -> None:
+        """Ends the connection; there will be no other."""
+        self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Unavailable):
                 await connection.close(0, "done")
-            del connection  # the endpoint waits until it is free
-        endpoint, self._endpoint = self._endpoint, None
+
+    async def close(self) -> None:
+        """Closes the endpoint."""
+        async with self._dialling:
+            endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             await endpoint.close()
 
     async def _connected(self, timeout: float | None) -> Connection:
         async with self._dialling:
+            if self._closed:
+                raise Unavailable("the client is closed")
             if self._endpoint is None:
                 self._endpoint = await self._peers.bind(
                     secret_key=os.urandom(_KEY_BYTES), address=self._address, alpns=[http.ALPN]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mvm_ci.config import settings
 from mvm_ci.config.client import profile_in_use
-from mvm_ci.config.parsers import PUBLIC_RELAYS, Address
+from mvm_ci.config.parsers import ANY_ADDRESS, PUBLIC_RELAYS, Address, address
 from mvm_ci.config.settings import Setting
 from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
@@ -204,7 +204,7 @@ def _profile_before_credentials(source: Source) -> str | None:
 
 def client_peer(source: Source) -> PeerConfig:
     """How the command line dials a control plane of which it has the ticket. Raises ``Misconfigured``."""
-    return _with_relays(source, source.value(settings.WORKER_P2P_BIND), None)
+    return _with_relays(source, address(ANY_ADDRESS), None)
 
 
 def _peer(source: Source, bind: Setting[Address], external: Setting[Address]) -> PeerConfig:

@@ -11,6 +11,7 @@ import structlog
 from mvm_ci.control_plane.api_caller import ApiCaller
 from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.ids import WorkerId
 from mvm_ci.ports.transport import Connection, Endpoint
 from mvm_ci.wire import http
 from mvm_ci.wire.messages import CLOSE_DONE, CLOSE_SILENT
@@ -18,8 +19,12 @@ from mvm_ci.wire.messages import CLOSE_DONE, CLOSE_SILENT
 log = structlog.get_logger(__name__)
 
 MAX_WORKERS: Final = 10_000
-MAX_CALLERS: Final = 1_000
-"""Peers that call the API at once; anybody with a ticket can be one, and workers are not to pay for it."""
+MAX_CALLERS: Final = 250
+"""Connections of peers that call the API; anybody with a ticket can have one, and workers are not to pay for
+it.
+"""
+MAX_OF_PEER: Final = 4
+"""Of these, with one key."""
 STOP_S: Final = 5.0
 """For the connections to end when the control plane stops."""
 
@@ -37,7 +42,7 @@ class PeerLinks:
         self._worker = worker
         self._caller = caller
         self._workers: dict[asyncio.Task[None], WorkerLink] = {}
-        self._callers: set[asyncio.Task[None]] = set()
+        self._callers: dict[asyncio.Task[None], WorkerId] = {}
 
     async def run(self) -> None:
         """Accepts until the endpoint is closed or this is cancelled."""
@@ -48,7 +53,7 @@ class PeerLinks:
                 log.info("endpoint_closed")
                 return
             calls = connection.protocol == http.ALPN
-            if (len(self._callers) >= MAX_CALLERS) if calls else (len(self._workers) >= MAX_WORKERS):
+            if self._full(connection, calls=calls):
                 log.warning("too_many_connections", peer=connection.peer, calls=calls)
                 await connection.close(CLOSE_SILENT, "too many connections; try again later")
             elif calls:
@@ -69,6 +74,12 @@ class PeerLinks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _full(self, connection: Connection, *, calls: bool) -> bool:
+        if not calls:
+            return len(self._workers) >= MAX_WORKERS
+        own = list(self._callers.values()).count(connection.peer)
+        return len(self._callers) >= MAX_CALLERS or own >= MAX_OF_PEER
+
     def _serve_worker(self, connection: Connection) -> None:
         link = self._worker(connection)
         task = asyncio.create_task(link.run())
@@ -77,11 +88,11 @@ class PeerLinks:
 
     def _serve_caller(self, connection: Connection) -> None:
         task = asyncio.create_task(self._caller(connection).run())
-        self._callers.add(task)
+        self._callers[task] = connection.peer
         task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._workers.pop(task, None)
-        self._callers.discard(task)
+        self._callers.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("connection_failed", exc_info=task.exception())

@@ -41,6 +41,8 @@ class ApiServer:
         self._stop_s = stop_s
         self._most = affordable(self.limits.connections)
         self._connections: set[Served] = set()
+        self._streams = 0
+        """Of them, those that are peers' streams."""
         self._empty = asyncio.Event()
         """No connection is left."""
         self._server: asyncio.Server | None = None
@@ -94,8 +96,18 @@ class ApiServer:
         self._server = None
 
     async def serve_stream(self, stream: Stream, address: str) -> None:
-        """Serves a peer's stream as a connection, to its end. ``address``: the peer's, for people."""
-        await StreamTransport(stream, Connection(self), address).run()
+        """Serves a peer's stream as a connection, to its end. ``address``: the peer's, for people. Breaks it
+        off if the server stops, or if such streams have half of its connections: who comes over TCP is not to
+        pay for them.
+        """
+        if self.stopping or self._streams >= self._most // 2:
+            await stream.reset()
+            return
+        self._streams += 1
+        try:
+            await StreamTransport(stream, Connection(self), address).run()
+        finally:
+            self._streams -= 1
 
     @property
     def open(self) -> int:

@@ -1,8 +1,9 @@
 """The runners, and who runs what: keeps each seat filled with a process, hands ready placements to free
 slots.
 
-A guest computes, or waits in place for a time or an answer; then its slot is free for another one. One that
-goes on does so at once, whether or not a slot is free: those that compute share their runner's time.
+A guest computes, or waits in place for a time or an answer; then its slot is free for another one. So is the
+part that a quick guest has of one while its entries are on their way. One that goes on does so at once,
+whether or not a slot is free: those that compute share their runner's time.
 """
 
 import asyncio
@@ -101,6 +102,7 @@ class Crew:
         self._closed = False
         self._assigning = False
         self._looked = self._loop.time()
+        self._looks = 0
         self._fresh: list[Live] = []
         self._fresh_before: list[Live] = []
 
@@ -163,6 +165,7 @@ class Crew:
             seat = self.seats[live.seat]
             if not live.posted:
                 seat.rested(live)
+                live.looked = self._looks
             if not seat.durable:
                 self._loop.call_soon(self._tell_durable, seat)
             seat.durable[live.number] = live.acked
@@ -171,19 +174,23 @@ class Crew:
         """It goes on with ``answer``; returns when its runner has read that, nearly, or is gone."""
         if live.seat is not None:
             seat = self.seats[live.seat]
-            seat.go_on(live)
+            self._go_on(seat, live)
             self._send(live, answer)
             if seat.process is not None:
                 await seat.process.drained()
 
     def overdue(self) -> list[Live]:
-        """Who has been with a runner for a while, one turn of calls to this at least; each is told once."""
+        """Who has been with a runner for a while, one turn of calls to this at least. Who computed all the
+        time takes a whole slot from here on; the others are looked at again.
+        """
+        self._looks += 1
         before, self._fresh_before, self._fresh = self._fresh_before, self._fresh, []
-        still = []
-        for live in before:
-            if live.seat is not None:
+        still = [live for live in before if live.seat is not None]
+        for live in still:
+            if live.rests or live.waits or live.looked > self._looks - 2:
+                self._fresh.append(live)
+            elif live.seat is not None:
                 self.seats[live.seat].not_quick(live)
-                still.append(live)
         return still
 
     def kill_runner_of(self, live: Live) -> None:
@@ -223,6 +230,8 @@ class Crew:
             process = self.seats[index].process
             if process is not None:
                 process.send(*(_run(part) for part in _in_parts(batch)))
+            for live in batch:
+                live.looked = self._looks
             self._fresh += batch
 
     def _tell_durable(self, seat: Seat) -> None:
@@ -260,7 +269,7 @@ class Crew:
         elif isinstance(message, Tell):
             self._owner.on_tell(live, message)
         elif isinstance(message, Awake):
-            seat.go_on(live)
+            self._go_on(seat, live)
             self._owner.on_awake(live)
         else:
             seat.wait(live)
@@ -268,6 +277,10 @@ class Crew:
                 self._owner.on_sleep(live)
             else:
                 self._owner.on_question(live, message)
+
+    def _go_on(self, seat: Seat, live: Live) -> None:
+        seat.go_on(live)
+        live.looked = self._looks
 
     def _results(self, seat: Seat, results: Results) -> None:
         for result in results.items:

@@ -15,9 +15,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Journaling:
-    """``durable``: one more segment is durable. ``refused``: the placement belongs to somebody else.
-    ``broken``: the sink failed. ``drained``: nothing is on its way any more. None is called for a placement
-    that is gone.
+    """Passes on what guests post.
+
+    ``durable``: one more segment is durable. ``refused``: the placement belongs to somebody else. ``broken``:
+    the sink failed. ``drained``: nothing is on its way any more. None is called for a placement that is gone.
     """
 
     def __init__(

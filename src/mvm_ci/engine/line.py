@@ -48,10 +48,11 @@ class Line:
         """
         self._choose_quarantine(seats)
         taken: dict[int, list[Live]] = {}
-        least = [(seat.load_ns, index) for index, seat in enumerate(seats) if seat.low]
+        # Of those that rest or wait a runner has no load now, but will.
+        least = [(seat.load_ns, len(seat.tasks), index) for index, seat in enumerate(seats) if seat.low]
         heapify(least)
         while least:
-            index = least[0][1]
+            index = least[0][2]
             seat = seats[index]
             live = self._next(seat)
             if live is None:
@@ -60,7 +61,7 @@ class Line:
             seat.take(live, self._weight_ns(live))
             taken.setdefault(index, []).append(live)
             if seat.open:
-                heapreplace(least, (seat.load_ns, index))
+                heapreplace(least, (seat.load_ns, len(seat.tasks), index))
             else:
                 heappop(least)
         return taken

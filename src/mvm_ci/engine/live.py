@@ -35,7 +35,7 @@ class Live:
 
     ``seat``: index of the one that it was handed over to. There it takes ``weight_ns`` of a slot, except
     while it ``waits`` or ``rests`` (see ``Seat``). ``large``: it takes a whole slot, even if its module is
-    quick.
+    quick. ``looked``: the last look of the crew before it began, or went on.
 
     ``cancelled``: its guest is to learn that its job is being cancelled. ``leaving``: it was told to, with
     ``leave_outcome``; ``insisted``: and then to end as it is.
@@ -59,6 +59,7 @@ class Live:
         "large",
         "leave_outcome",
         "leaving",
+        "looked",
         "module",
         "number",
         "payload",
@@ -96,6 +97,7 @@ class Live:
         self.weight_ns = 0
         self.waits = False
         self.rests = False
+        self.looked = 0
         self.gone = False
         self.reloaded = False
         self.run_ns = 0

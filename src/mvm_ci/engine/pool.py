@@ -289,6 +289,7 @@ class EnginePool:
         """It posted entries."""
         if not live.gone:
             self._begin(live)
+            self._reports.tell_starts()
             self._journaling.post(live, message.segment)
 
     def on_question(self, live: Live, question: Question) -> None:

@@ -27,6 +27,16 @@ class Reports:
         self._started.append(placed)
         self._tell_soon()
 
+    def tell_starts(self) -> None:
+        """Starts are told now: entries of these guests are about to leave."""
+        started, self._started = self._started, []
+        if self._closed or not started:
+            return
+        try:
+            self._events.started(started)
+        except Exception:  # noqa: BLE001 - a listener's bug must not stop guests
+            _log.exception("listener_failed", about="starts")
+
     def ended(self, ended: Ended) -> None:
         """A placement is over."""
         self._ended.append(ended)
@@ -48,16 +58,11 @@ class Reports:
 
     def _tell(self) -> None:
         self._soon = False
-        started, self._started = self._started, []
+        self.tell_starts()
         ended, self._ended = self._ended, []
         freed, self._freed = self._freed, False
         if self._closed:
             return
-        try:
-            if started:
-                self._events.started(started)
-        except Exception:  # noqa: BLE001 - a listener's bug must not stop guests
-            _log.exception("listener_failed", about="starts")
         try:
             if ended:
                 self._events.ended(ended)

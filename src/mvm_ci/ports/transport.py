@@ -30,6 +30,12 @@ class Stream(Protocol):
         """Nothing more will be written."""
         ...
 
+    async def taken(self) -> None:
+        """Returns when the peer has all that was written before ``finish``, or wants no more of it. Raises
+        ``Unavailable`` when the connection is gone.
+        """
+        ...
+
     async def reset(self) -> None:
         """Breaks it off: the peer's next read says so. Nobody may read or write it any more. Raises
         nothing.
@@ -48,6 +54,10 @@ class Connection(Protocol):
     @property
     def protocol(self) -> bytes:
         """Which of the endpoints' protocols is spoken on it."""
+        ...
+
+    def limit(self, unread: int) -> None:
+        """The peer may send so many bytes, on all streams of the connection, before somebody reads them."""
         ...
 
     async def open(self) -> Stream:

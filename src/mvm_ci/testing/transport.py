@@ -177,6 +177,9 @@ class MemoryConnection:
             self._heard += 1
         return self._heard
 
+    def limit(self, unread: int) -> None:
+        """Each stream has a window of its own here, and no other limit."""
+
     async def open(self) -> "MemoryStream":
         self._check()
         there, back = _Pipe(), _Pipe()
@@ -276,6 +279,9 @@ class MemoryStream:
         self._announce()
         self._writes.finished = True
         self._writes.changed.set()
+
+    async def taken(self) -> None:
+        self._connection._check()  # noqa: SLF001
 
     async def reset(self) -> None:
         for pipe in (self._reads, self._writes):

@@ -6,3 +6,5 @@ The peers' keys prove who serves, and encrypt; who calls is told by a token, as 
 from typing import Final
 
 ALPN: Final = b"mvm-ci/http/1"
+STREAMS: Final = 64
+"""Streams of one peer at once; what it opens beyond them is broken off."""

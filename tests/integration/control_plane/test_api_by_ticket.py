@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
@@ -130,7 +131,7 @@ async def test_what_is_no_ticket_and_who_is_not_there_are_told_apart(there: Stan
     await there.stop()
     transport = TicketTransport(there.transport, ticket, "127.0.0.1:0")
     async with AsyncClient(address_of(ticket), api_token(Role.ADMIN), transport) as client:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="nobody answered at"):
             await client.live()
     await there.start()
 
@@ -151,8 +152,14 @@ class Peer:
         self.endpoint = await self._stand.transport.bind(
             secret_key=self._key, address="127.0.0.1:0", alpns=[http.ALPN]
         )
-        self.connection = await self.endpoint.connect(self._stand.endpoint.ticket())
+        self.connections: list[Any] = []
+        await self.dial()
         return self
+
+    async def dial(self) -> None:
+        """Another connection, of which ``ask`` and ``closed`` are."""
+        self.connection = await self.endpoint.connect(self._stand.endpoint.ticket())
+        self.connections.append(self.connection)
 
     async def __aexit__(self, *_: object) -> None:
         await self.endpoint.close()
@@ -190,19 +197,65 @@ async def test_a_stream_of_nonsense_costs_that_stream_alone(there: Stand) -> Non
         assert (await kept.read()).startswith(b"HTTP/1.1 200")
 
 
-async def test_streams_beyond_the_limit_wait_for_others_to_end(
-    there: Stand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_streams_beyond_the_limit_are_broken_off(there: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_caller, "STREAMS", 2)
     async with Peer(there) as peer:
-        first, second, third = [await peer.ask(REQUEST) for _ in range(3)]
-        for stream in (first, second):
+        kept = [await peer.ask(REQUEST) for _ in range(2)]
+        for stream in kept:
             assert (await stream.read()).startswith(b"HTTP/1.1 200")
-        waiting = asyncio.create_task(third.read())
-        assert not (await asyncio.wait({waiting}, timeout=0.2))[0]
-        await first.finish()
+        third = await peer.ask(REQUEST)
         async with asyncio.timeout(10):
-            assert (await waiting).startswith(b"HTTP/1.1 200")
+            with pytest.raises(Unavailable):
+                await third.read()
+        await kept[0].finish()
+        assert await to_the_end(kept[0]) == b""
+        async with asyncio.timeout(10):
+            while True:
+                again = await peer.ask(REQUEST)
+                try:
+                    assert (await again.read()).startswith(b"HTTP/1.1 200")
+                    break
+                except Unavailable:  # the one that ended still counts
+                    await asyncio.sleep(0.01)
+
+
+async def test_callers_by_ticket_leave_half_of_the_connections_to_others(
+    there: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(there.plane._server, "_most", 4)
+    async with Peer(there) as peer:
+        kept = [await peer.ask(REQUEST) for _ in range(2)]
+        for stream in kept:
+            assert (await stream.read()).startswith(b"HTTP/1.1 200")
+        third = await peer.ask(REQUEST)
+        async with asyncio.timeout(10):
+            with pytest.raises(Unavailable):
+                await third.read()
+        async with there.client() as over_tcp:
+            assert (await over_tcp.get("/livez")).status_code == 200
+
+
+async def test_more_requests_at_once_than_streams_wait_for_their_turn(
+    there: Stand, client: AsyncClient
+) -> None:
+    answers = await asyncio.gather(*(client.live() for _ in range(3 * http.STREAMS)))
+    assert {answer["status"] for answer in answers} == {"live"}
+    assert there.plane._server._streams <= http.STREAMS
+
+
+async def test_an_answer_that_was_begun_arrives_though_the_control_plane_stops(there: Stand) -> None:
+    async with by_ticket(there) as client:
+        await client.submit([JOB] * 1_000)
+    ask = b"GET /v1/jobs?limit=1000 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\n\r\n"
+    async with Peer(there) as peer:
+        stream = await peer.ask(ask % api_token(Role.ADMIN).encode())
+        head = await stream.read(200)
+        length = int(re.search(rb"content-length: (\d+)", head)[1])  # type: ignore[index]
+        reading = asyncio.create_task(to_the_end(stream))
+        await there.stop()
+        answer = head + await reading
+        assert len(answer.partition(b"\r\n\r\n")[2]) == length
+        await there.start()
 
 
 async def test_a_peer_that_asks_nothing_is_hung_up_on(there: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,11 +273,20 @@ async def test_a_peer_that_asks_nothing_is_hung_up_on(there: Stand, monkeypatch:
 async def test_callers_beyond_the_limit_are_turned_away_and_workers_are_not(
     there: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "MAX_CALLERS", 1)
-    async with Peer(there, 1) as first, Peer(there, 2) as second:
-        stream = await first.ask(REQUEST)
+    monkeypatch.setattr(links, "MAX_CALLERS", 3)
+    monkeypatch.setattr(links, "MAX_OF_PEER", 2)
+    async with Peer(there, 1) as one, Peer(there, 2) as other:
+        stream = await one.ask(REQUEST)
         assert (await stream.read()).startswith(b"HTTP/1.1 200")
-        assert (await second.closed())[0] == m.CLOSE_SILENT
+        stream = await other.ask(REQUEST)
+        assert (await stream.read()).startswith(b"HTTP/1.1 200")
+        await one.dial()
+        stream = await one.ask(REQUEST)
+        assert (await stream.read()).startswith(b"HTTP/1.1 200"), "a peer may have two"
+        await one.dial()
+        assert (await one.closed())[0] == m.CLOSE_SILENT, "and not three"
+        async with Peer(there, 3) as last:
+            assert (await last.closed())[0] == m.CLOSE_SILENT
         worker = await there.worker()
         assert isinstance(await worker.say_hello(), m.Welcome)
 

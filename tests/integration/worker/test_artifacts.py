@@ -18,6 +18,7 @@ from mvm_ci.testing.clock import FakeClock
 from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
 from mvm_ci.wire import blobs as w
 from mvm_ci.wire.frames import encode
+from mvm_ci.wire.messages import ALPN
 from mvm_ci.worker import artifact_files
 from mvm_ci.worker.artifact_files import KEEP_FREE, WorkerArtifacts
 from mvm_ci.worker.artifact_transfer import IDLE_MS
@@ -51,8 +52,8 @@ class Desk:
 
     async def listen(self) -> None:
         transport = MemoryTransport(self.network)
-        self.plane = await transport.bind(secret_key=b"c" * 32, address="m:0", alpns=[])
-        self.worker = await transport.bind(secret_key=b"w" * 32, address="m:0", alpns=[])
+        self.plane = await transport.bind(secret_key=b"c" * 32, address="m:0", alpns=[ALPN])
+        self.worker = await transport.bind(secret_key=b"w" * 32, address="m:0", alpns=[ALPN])
 
     async def connection(self) -> Connection:
         if self.near is None or self.near.gone:

@@ -101,7 +101,7 @@ async def test_a_ticket_with_nothing_but_a_relay_needs_that_relay(bind: Bind, li
     server = await bind(1)
     client = await bind(2, Relays.own(["http://127.0.0.1:9"]))
     ticket = with_relay(server.ticket(), listener.url, direct=False)
-    with pytest.raises(BadInput, match="no --relay names it"):
+    with pytest.raises(BadInput, match="neither --relay nor MVM_CI_RELAY names it"):
         await client.connect(ticket)
     assert not listener.visited.is_set()
 

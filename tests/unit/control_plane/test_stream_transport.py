@@ -173,6 +173,15 @@ async def test_its_protocol_is_told_however_often_it_is_cancelled(wire: Wire) ->
     assert wire.protocol.told[-1] == ("lost", type(None))
 
 
+async def test_what_was_finished_arrives_whatever_becomes_of_the_rest(wire: Wire) -> None:
+    wire.protocol.transport.write(b"all of it")
+    wire.protocol.transport.write_eof()
+    await settle()
+    wire.protocol.transport.abort()
+    await wire.running
+    assert [await wire.near.read(), await wire.near.read()] == [b"all of it", b""]
+
+
 async def test_cancelled_it_is_broken_off(wire: Wire) -> None:
     wire.running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -32,6 +32,19 @@ def test_unknown_guests_get_a_slot_each_evenly_over_the_runners() -> None:
     assert numbers(made.hand_out(seats)) == {0: [6]}
 
 
+def test_who_rests_counts_where_loads_are_equal() -> None:
+    made, seats = line(known_ns=1_000), [seat(), seat()]
+    seats[1].index = 1
+    taken = []
+    for number in range(1, 7):
+        one = live(number)
+        made.add(one)
+        (index,) = made.hand_out(seats)
+        seats[index].rest(one)
+        taken.append(index)
+    assert taken == [0, 1] * 3
+
+
 def test_quick_guests_share_a_slot_up_to_a_number() -> None:
     made, seats = line(*range(1, 301), known_ns=1_000), [seat(), seat()]
     taken = made.hand_out(seats)

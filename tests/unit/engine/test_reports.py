@@ -67,3 +67,14 @@ async def test_nothing_is_told_after_the_close() -> None:
     reports.close()
     await asyncio.sleep(0)
     assert listener.told == []
+
+
+async def test_starts_can_be_told_before_what_follows_from_them_leaves() -> None:
+    listener = Listener()
+    reports = Reports(listener)
+    say(reports)
+    reports.tell_starts()
+    assert listener.told == [[ONE, TWO]]
+    reports.tell_starts()
+    await asyncio.sleep(0)
+    assert listener.told == [[ONE, TWO], [ONE, TWO], "slots"]

@@ -46,6 +46,9 @@ class IrohStream:
     async def finish(self) -> None:
         await self._guarded(self._send.finish())
 
+    async def taken(self) -> None:
+        await self._guarded(self._send.stopped())
+
     async def reset(self) -> None:
         self._cancelled = True
         with contextlib.suppress(iroh.IrohError):  # it is over
@@ -80,6 +83,9 @@ class IrohConnection:
     @property
     def protocol(self) -> bytes:
         return self._protocol
+
+    def limit(self, unread: int) -> None:
+        self._connection.set_receive_window(unread)
 
     async def open(self) -> IrohStream:
         try:

@@ -184,7 +184,7 @@ class IrohEndpoint:
         relay = target.relay_url()
         if relay is None or self._relays.allows(relay):
             return target, ""
-        unused = f"the ticket's relay {relay} is not used: no --relay names it"
+        unused = f"the ticket's relay {relay} is not used: neither --relay nor MVM_CI_RELAY names it"
         if not target.direct_addresses():
             raise BadInput(f"{unused}, and the ticket has no other address")
         return iroh.EndpointAddr(target.id(), None, target.direct_addresses()), f" ({unused})"

@@ -1,7 +1,7 @@
 """The one writer: a thread that commits, in one transaction, whatever gathered while it was busy.
 
 No timers: a batch is handed over a few turns of the event loop after its first request (so that all requests
-of a turn share it) or after the writer's present commit. All who wait share what a commit costs.
+of a turn share it) or after the answers to the commit before. All who wait share what a commit costs.
 Calls for which nobody waits (``soon``) cause no commit of their own as long as others come.
 """
 
@@ -115,6 +115,8 @@ class Writer:
             try:
                 await last
             finally:
+                if self._gathered:  # who waits was interrupted; what was called is committed all the same
+                    self._hand_over()
                 self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 

@@ -271,7 +271,8 @@ class Connection(asyncio.Protocol):
         elif self._line:
             self._close()
         else:
-            self._transport.close()
+            self.retire()
+            self.deadline = self._loop.time() + self._owner.limits.send_s  # for what was answered last
 
     def retire(self) -> None:
         """Closes if nothing is under way, as soon as what was answered is sent."""

@@ -52,9 +52,11 @@ class StreamTransport(asyncio.Transport):
             del self._protocol, self._stream
             # Before anything is waited for: whoever cancels this may do so once more.
             protocol.connection_lost(error)
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._broken_off:
-                await stream.reset()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                if self._broken_off:
+                    await stream.reset()
 
     # ------------------------------------------------------------ what the protocol asks for
 
@@ -124,13 +126,17 @@ class StreamTransport(asyncio.Transport):
                     await self._stream.write(piece)
                     self._taken(len(piece))
             await self._stream.finish()
+            self._broken_off = False  # what was written arrives, whatever becomes of the rest
             while not self._closing:
                 self._wake.clear()
                 await self._wake.wait()
-            self._broken_off = False
+            await self._stream.taken()
             self._end(None)
         except Unavailable as error:
             self._end(ConnectionResetError(str(error)))
+        except Exception as error:
+            log.exception("connection_broke")
+            self._end(ConnectionAbortedError(str(error)))
 
     def _taken(self, size: int) -> None:
         self._size -= size
