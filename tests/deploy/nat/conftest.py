@@ -24,6 +24,7 @@ PACKAGES: Final = {"nft": "nftables", "ip": "iproute2"}
 PLANE_PORT: Final = 4500
 WORKER_PORT: Final = 4600
 LEASE: Final = "20s"
+PATH_S: Final = 300
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -152,12 +153,14 @@ class Far:
         return found[0]
 
     def path(self, kind: str) -> None:
-        """Returns when the worker is shown with this path."""
-        self.until(lambda: self.seen["path"] == kind, f"the path is {kind}")
+        """Returns when the worker is shown with this path. Not every attempt of iroh finds the direct one, and
+        it makes one a minute.
+        """
+        self.until(lambda: self.seen["path"] == kind, f"the path is {kind}", seconds=PATH_S)
 
-    def until(self, fact: Callable[[], bool], what: str) -> None:
+    def until(self, fact: Callable[[], bool], what: str, seconds: float = 90) -> None:
         """Waits for a fact."""
-        self.rig.cluster.until(fact, what, seconds=90)
+        self.rig.cluster.until(fact, what, seconds=seconds)
 
 
 @pytest.fixture

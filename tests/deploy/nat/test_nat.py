@@ -8,6 +8,8 @@ from tests.deploy.nat.conftest import PLANE_PORT, WORKER_PORT, Far
 from tests.deploy.nat.internet import PUBLIC, Site
 from tests.deploy.nat.relay import PORT, URL, Relay
 
+# iroh looks for a direct path once a minute, and for another relay only now and then.
+pytestmark = pytest.mark.timeout(500)
 RELAY = ("--relay", URL)
 GATEWAY_SEARCH = {("239.255.255.250", "udp", 1900)}
 """iroh looks for a gateway that maps ports (UPnP), in the local network only; that cannot be switched off."""
@@ -90,7 +92,6 @@ def test_a_relay_that_is_lost_and_comes_back_within_the_lease_costs_nothing(far:
     far.went_on(job)
 
 
-@pytest.mark.timeout(300)  # iroh looks for another relay only now and then
 def test_the_ticket_file_names_another_relay_when_one_is_lost(far: Far, relay: Relay, spare: Relay) -> None:
     both = ("--relay", relay.url, "--relay", spare.url)
     far.net.block_direct()
