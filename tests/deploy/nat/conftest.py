@@ -153,8 +153,8 @@ class Far:
         return found[0]
 
     def path(self, kind: str) -> None:
-        """Returns when the worker is shown with this path. Not every attempt of iroh finds the direct one, and
-        it makes one a minute.
+        """Returns when the worker is shown with this path. Not every attempt of iroh finds the direct one,
+        and it makes one a minute.
         """
         self.until(lambda: self.seen["path"] == kind, f"the path is {kind}", seconds=PATH_S)
 
