@@ -12,11 +12,9 @@ import httpcore
 import httpx
 
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.ports.transport import Connection, Endpoint, Stream, Transport
+from mvm_ci.ports.transport import ANY_ADDRESS, Connection, Endpoint, Stream, Transport
 from mvm_ci.wire import http
 
-ANY_ADDRESS: Final = "0.0.0.0:0"
-"""Where it dials from."""
 KEEP_ALIVE_S: Final = 30.0
 """A stream on which nothing is asked for so long is not used again; the server gives it more than that."""
 MAX_STREAMS: Final = http.STREAMS // 2

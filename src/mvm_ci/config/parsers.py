@@ -14,8 +14,6 @@ _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
 _SECONDS: Final = re.compile(_NUMBER)
 _DURATION: Final = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit in _UNITS))
 _LONGEST_S: Final = 1e11
-ANY_ADDRESS: Final = "0.0.0.0:0"
-"""Any address of this machine, any port: to dial from."""
 _TICKET: Final = re.compile(r"endpoint[a-z2-7]{50,4000}")
 _PROFILE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SIZE: Final = re.compile(r"([1-9]\d*)([KMGT]iB)")

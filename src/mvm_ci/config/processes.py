@@ -8,11 +8,12 @@ from pathlib import Path
 
 from mvm_ci.config import settings
 from mvm_ci.config.client import profile_in_use
-from mvm_ci.config.parsers import ANY_ADDRESS, PUBLIC_RELAYS, Address, address
+from mvm_ci.config.parsers import PUBLIC_RELAYS, Address, address
 from mvm_ci.config.settings import Setting
 from mvm_ci.config.source import Source, parsed
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.labels import parse_labels
+from mvm_ci.ports.transport import ANY_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from mvm_ci.config.keeping import KEEP_JOURNALS as KEEP_JOURNALS
 from mvm_ci.config.keeping import KEEP_KEYS as KEEP_KEYS
 from mvm_ci.config.keeping import KEEP_MODULES as KEEP_MODULES
 from mvm_ci.config.setting import Setting as Setting
+from mvm_ci.ports.transport import ANY_ADDRESS
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _FORMATS: Final = ("auto", "human", "json")
@@ -203,7 +204,7 @@ WORKER_P2P_BIND = Setting(
     "--p2p-bind",
     "MVM_CI_WORKER_P2P_BIND",
     parsers.address,
-    "0.0.0.0:0",
+    ANY_ADDRESS,
     "The UDP socket it dials from.",
     _ADDRESS,
 )

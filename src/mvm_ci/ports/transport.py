@@ -4,10 +4,12 @@ In tests, memory).
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from mvm_ci.domain.ids import WorkerId
 
+ANY_ADDRESS: Final = "0.0.0.0:0"
+"""Any address of this machine and any port: for who only dials."""
 PathKind = Literal["direct", "relayed"]
 """How bytes travel just now: straight to the peer's socket, or over a relay that both reach."""
 

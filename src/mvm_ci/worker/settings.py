@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from mvm_ci.ports.transport import ANY_ADDRESS
+
 GRACE_S = 30.0
 CACHE_BYTES = 1 << 30
 ARTIFACT_BYTES = 4 << 30
@@ -25,7 +27,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str | None = None
     ticket_file: Path | None = None
     join_token: str | None = None
-    bind: str = "0.0.0.0:0"
+    bind: str = ANY_ADDRESS
     grace_s: float = GRACE_S
     cache_bytes: int = CACHE_BYTES
     artifact_bytes: int = ARTIFACT_BYTES

@@ -187,6 +187,18 @@ async def to_the_end(stream: Any) -> bytes:
     return found
 
 
+async def two_and_no_third(peer: Peer) -> list[Any]:
+    """Two streams, which are answered, and open as long as they are held; another one is broken off."""
+    kept = [await peer.ask(REQUEST) for _ in range(2)]
+    for stream in kept:
+        assert (await stream.read()).startswith(b"HTTP/1.1 200")
+    third = await peer.ask(REQUEST)
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await third.read()
+    return kept
+
+
 async def test_a_stream_of_nonsense_costs_that_stream_alone(there: Stand) -> None:
     async with Peer(there) as peer:
         kept = await peer.ask(REQUEST)
@@ -200,13 +212,7 @@ async def test_a_stream_of_nonsense_costs_that_stream_alone(there: Stand) -> Non
 async def test_streams_beyond_the_limit_are_broken_off(there: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_caller, "STREAMS", 2)
     async with Peer(there) as peer:
-        kept = [await peer.ask(REQUEST) for _ in range(2)]
-        for stream in kept:
-            assert (await stream.read()).startswith(b"HTTP/1.1 200")
-        third = await peer.ask(REQUEST)
-        async with asyncio.timeout(10):
-            with pytest.raises(Unavailable):
-                await third.read()
+        kept = await two_and_no_third(peer)
         await kept[0].finish()
         assert await to_the_end(kept[0]) == b""
         async with asyncio.timeout(10):
@@ -224,15 +230,11 @@ async def test_callers_by_ticket_leave_half_of_the_connections_to_others(
 ) -> None:
     monkeypatch.setattr(there.plane._server, "_most", 4)
     async with Peer(there) as peer:
-        kept = [await peer.ask(REQUEST) for _ in range(2)]
-        for stream in kept:
-            assert (await stream.read()).startswith(b"HTTP/1.1 200")
-        third = await peer.ask(REQUEST)
-        async with asyncio.timeout(10):
-            with pytest.raises(Unavailable):
-                await third.read()
+        kept = await two_and_no_third(peer)
         async with there.client() as over_tcp:
             assert (await over_tcp.get("/livez")).status_code == 200
+        await kept[0].write(REQUEST)
+        assert (await kept[0].read()).startswith(b"HTTP/1.1 200")
 
 
 async def test_more_requests_at_once_than_streams_wait_for_their_turn(
