@@ -16,11 +16,11 @@ from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.domain.ids import Incarnation
 from mvm_ci.journal.entries import FORMAT_VERSION
+from mvm_ci.peer.pulse import Pulse
 from mvm_ci.ports.transport import Connection, Endpoint, Stream
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, from_control_plane
 from mvm_ci.wire.session import WorkerSession
-from mvm_ci.worker.pulse import Pulse
 
 AT_ONCE: Final = 16
 """Dials under way: a control plane refuses too many handshakes at once."""

@@ -40,7 +40,7 @@ if __name__ == "sitecustomize":
 
         held(incoming.FileIncoming, "_write", "receive")
     elif "worker" in sys.orig_argv:
-        from mvm_ci.worker import artifact_files
+        from mvm_ci.peer import artifact_files
 
         held(artifact_files, "_append", "write")
         held(artifact_files, "_read", "upload")

@@ -78,10 +78,10 @@ def before(owner: Any, name: str, point: str) -> None:
 def in_the_worker() -> None:
     from mvm_ci.adapters.http.client import GuestHttpClient
     from mvm_ci.domain.mail import WAIT_FOR_MAIL
-    from mvm_ci.worker.asks import Asks
-    from mvm_ci.worker.intake import Intake
-    from mvm_ci.worker.outbox import Outbox
-    from mvm_ci.worker.payloads import Payloads
+    from mvm_ci.peer.asks import Asks
+    from mvm_ci.peer.intake import Intake
+    from mvm_ci.peer.outbox import Outbox
+    from mvm_ci.peer.payloads import Payloads
 
     around(GuestHttpClient, "fetch", "effect")
     around(Payloads, "put", "blob")

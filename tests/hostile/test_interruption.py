@@ -27,11 +27,11 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Released, Stopped
 from mvm_ci.domain.role import Role
 from mvm_ci.engine.runner_process import RunnerProcess, RunnerSettings
+from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.testing.cluster import Cluster, cluster
 from mvm_ci.testing.transport import MemoryTransport
 from mvm_ci.wire import api
 from mvm_ci.wiring.worker import make_worker
-from mvm_ci.worker.settings import WorkerSettings
 from tests.hostile.binaries import assembled, number
 from tests.hostile.rig import GUESTS
 from tests.hostile.test_runner_deaths import COMPUTED, Far
@@ -203,7 +203,7 @@ class Home:
         return asyncio.create_task(self.made().run())
 
     def made(self) -> Any:
-        settings = WorkerSettings(
+        settings = PeerSettings(
             state_dir=self.directory / "worker",
             name="w",
             ticket=self.stand.endpoint.ticket(),

@@ -151,10 +151,10 @@ MUTANTS: Final = (
     # ---------------------------------------------------------------- reordered entries
     Mutant(
         "segments change places when they are sent again",
-        "worker/outbox.py",
+        "peer/outbox.py",
         "for batch in reversed(self._unanswered):",
         "for batch in self._unanswered:",
-        ("tests/unit/worker/test_outbox_order.py",),
+        ("tests/unit/peer/test_outbox_order.py",),
     ),
     Mutant(
         "segments need not begin where the journal ends",
@@ -217,10 +217,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a worker counts its lease from when the answer came",
-        "worker/lease.py",
+        "peer/lease.py",
         "until = sent_ms + lease_ms",
         "until = self._clock.lease_ms() + lease_ms",
-        ("tests/unit/worker/test_lease.py",),
+        ("tests/unit/peer/test_lease.py",),
     ),
     Mutant(
         "a job rouses no session that rests",
@@ -231,7 +231,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a worker rests although it holds a job",
-        "worker/session.py",
+        "peer/session.py",
         "0 if self._holdings.all() else rest_ms",
         "rest_ms",
         ("tests/integration/worker/test_resting.py",),

@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mvm_ci.domain.ids import SessionId
 from mvm_ci.domain.lease import LeaseTable
+from mvm_ci.peer.lease import SessionLease
+from mvm_ci.peer.pulse import Pulse
 from mvm_ci.testing.clock import FakeClock
-from mvm_ci.worker.lease import SessionLease
-from mvm_ci.worker.pulse import Pulse
 
 ONE: Final = SessionId(1)
 LEASE: Final = 150

@@ -9,10 +9,9 @@ from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
 from mvm_ci.adapters.wasm.preview1_files import MAX_TRANSFER
-from mvm_ci.control_plane import api_caller, links, transfers
+from mvm_ci.control_plane import links, transfers
 from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
-from mvm_ci.control_plane.http import limits as http
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import artifact, labels, module_names, secrets
 from mvm_ci.domain.job import JobSpec
@@ -42,11 +41,13 @@ from mvm_ci.lifecycle.events import MAX_LISTENERS
 from mvm_ci.lifecycle.execute import ExecutionLimits
 from mvm_ci.lifecycle.schedules import MAX_BACKFILL
 from mvm_ci.lifecycle.sessions import REST_LEASES
+from mvm_ci.peer import artifact_files, artifact_transfer
 from mvm_ci.ports import mail
 from mvm_ci.ports.guest import GuestLimits
+from mvm_ci.serving import limits as http
+from mvm_ci.serving import peer_caller
 from mvm_ci.wire import api, messages
 from mvm_ci.wire.http import STREAMS
-from mvm_ci.worker import artifact_files, artifact_transfer
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 
@@ -91,8 +92,8 @@ def _expected() -> dict[str, str]:
         "connections of peers that call the API by ticket": str(links.MAX_CALLERS),
         "of these, with one key": str(links.MAX_OF_PEER),
         "streams of such a connection at once": str(STREAMS),
-        "what such a connection sends before somebody reads it": _mib(api_caller.WINDOW),
-        "such a connection without a stream": f"{api_caller.IDLE_S:g} s",
+        "what such a connection sends before somebody reads it": _mib(peer_caller.WINDOW),
+        "such a connection without a stream": f"{peer_caller.IDLE_S:g} s",
         "jobs in one request": f"{api.MAX_JOBS_PER_REQUEST:,}",
         "input of a job": _mib(api.MAX_INPUT),
         "result of a job": _mib(GuestLimits().result_bytes),

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from mvm_ci.control_plane.http.limits import affordable
+from mvm_ci.serving.limits import affordable
 from mvm_ci.wiring import running
 
 

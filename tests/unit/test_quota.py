@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvm_ci.control_plane.api.problems import headers_of, status_of
 from mvm_ci.domain.errors import QueueFull, QuotaExceeded, Unavailable
 from mvm_ci.domain.quota import Quota, Usage, check, running_limits
+from mvm_ci.serving.problems import headers_of, status_of
 
 COUNTS = st.integers(0, 1 << 40)
 LIMITS = st.none() | COUNTS

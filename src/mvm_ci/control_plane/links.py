@@ -8,11 +8,11 @@ from typing import Final
 
 import structlog
 
-from mvm_ci.control_plane.api_caller import ApiCaller
 from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import WorkerId
 from mvm_ci.ports.transport import Connection, Endpoint
+from mvm_ci.serving.peer_caller import ApiCaller
 from mvm_ci.wire import http
 from mvm_ci.wire.messages import CLOSE_DONE, CLOSE_SILENT
 

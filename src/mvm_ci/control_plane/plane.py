@@ -15,11 +15,9 @@ from mvm_ci.control_plane.api.app import Api
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
-from mvm_ci.control_plane.api_caller import ApiCaller
 from mvm_ci.control_plane.links import PeerLinks
 from mvm_ci.control_plane.loop_lag import LoopLag
 from mvm_ci.control_plane.metrics import Metrics, Watched
-from mvm_ci.control_plane.server import ApiServer
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
 from mvm_ci.control_plane.transfers import Transfers
@@ -64,6 +62,8 @@ from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobFilter
 from mvm_ci.ports.transport import Endpoint
+from mvm_ci.serving.peer_caller import ApiCaller
+from mvm_ci.serving.server import ApiServer
 
 log = structlog.get_logger(__name__)
 

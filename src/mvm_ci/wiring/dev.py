@@ -11,6 +11,7 @@ from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import DevConfig, PeerConfig
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
+from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.registry import JoinToken, Registry
 from mvm_ci.wiring.control_plane import (
     RunningControlPlane,
@@ -21,7 +22,6 @@ from mvm_ci.wiring.control_plane import (
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.wiring.worker import make_worker, run_worker
-from mvm_ci.worker.settings import WorkerSettings
 
 _LOOPBACK: Final = PeerConfig(bind=Address("127.0.0.1", 0))
 _LEASE_S: Final = 15.0
@@ -36,7 +36,7 @@ async def serve_dev(config: DevConfig, stop: Stop) -> None:
     settings = control_plane_settings(config.bind, lease_s=_LEASE_S)
     opening = opened_control_plane(state / "control-plane", _LOOPBACK, settings)
     async with opening as running:
-        worker_settings = WorkerSettings(
+        worker_settings = PeerSettings(
             state_dir=state / "worker",
             name=_NAME,
             ticket=running.ticket,

@@ -13,6 +13,7 @@ from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.network import NetworkPolicy
 from mvm_ci.engine.pool import EnginePool
 from mvm_ci.engine.settings import PoolSettings
+from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ArtifactFiles,
@@ -28,7 +29,6 @@ from mvm_ci.ports.transport import Transport
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
-from mvm_ci.worker.settings import WorkerSettings
 
 
 async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
@@ -44,7 +44,7 @@ async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
 
 
 async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
-    settings = WorkerSettings(
+    settings = PeerSettings(
         state_dir=state_dir,
         name=config.name,
         ticket=config.ticket,
@@ -58,7 +58,7 @@ async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
     await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
 
 
-def make_worker(settings: WorkerSettings, guests: GuestConfig, transport: Transport) -> Worker:
+def make_worker(settings: PeerSettings, guests: GuestConfig, transport: Transport) -> Worker:
     """A worker on the real clock and engine."""
     clock = SystemClock()
     return Worker(
@@ -90,7 +90,7 @@ async def _pass_on(stop: Stop, worker: Worker) -> None:
 class _Engines:
     """``worker.process.EngineFactory``: the pool of runner processes, inside the worker's state directory."""
 
-    def __init__(self, settings: WorkerSettings, guests: GuestConfig, clock: Clock) -> None:
+    def __init__(self, settings: PeerSettings, guests: GuestConfig, clock: Clock) -> None:
         self._settings = settings
         self._guests = guests
         self._clock = clock

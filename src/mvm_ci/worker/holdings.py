@@ -5,10 +5,10 @@ from typing import Final
 
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Released
+from mvm_ci.peer.outbox import Outbox
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Ended
 from mvm_ci.wire.messages import EndedItem
-from mvm_ci.worker.outbox import Outbox
 
 FIRST_PREFETCH: Final = 2
 MAX_PREFETCH: Final = 512

@@ -12,6 +12,15 @@ from typing import Any, Final, Protocol
 import structlog
 
 from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.peer.artifact_files import WorkerArtifacts
+from mvm_ci.peer.backoff import Backoff
+from mvm_ci.peer.cache import BlobCache
+from mvm_ci.peer.intake import Intake
+from mvm_ci.peer.lease import SessionLease
+from mvm_ci.peer.link import Link
+from mvm_ci.peer.payloads import Payloads
+from mvm_ci.peer.settings import PeerSettings
+from mvm_ci.peer.state import StateDirectory
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import (
     ArtifactFiles,
@@ -25,16 +34,7 @@ from mvm_ci.ports.engine import (
 from mvm_ci.ports.guest import ModuleCompiler
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wire.messages import Draining, Goodbye
-from mvm_ci.worker.artifact_files import WorkerArtifacts
-from mvm_ci.worker.backoff import Backoff
-from mvm_ci.worker.cache import BlobCache
 from mvm_ci.worker.holdings import Holdings
-from mvm_ci.worker.intake import Intake
-from mvm_ci.worker.lease import SessionLease
-from mvm_ci.worker.link import Link
-from mvm_ci.worker.payloads import Payloads
-from mvm_ci.worker.settings import WorkerSettings
-from mvm_ci.worker.state import StateDirectory
 
 TICK_MS: Final = 500
 HAND_OVER_MS: Final = 10_000
@@ -70,7 +70,7 @@ class Worker:
 
     def __init__(
         self,
-        settings: WorkerSettings,
+        settings: PeerSettings,
         *,
         transport: Transport,
         engine_factory: EngineFactory,

@@ -11,13 +11,13 @@ import pytest
 from blockbuster import BlockBuster
 
 from mvm_ci.control_plane.api.table import ROUTES
-from mvm_ci.control_plane.server import listen
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, format_token
 from mvm_ci.journal.codec import split
 from mvm_ci.journal.entries import ClockRead, Entry, Logged
+from mvm_ci.serving.server import listen
 from mvm_ci.testing.clock import settle
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.api import MAX_BODY, Problem

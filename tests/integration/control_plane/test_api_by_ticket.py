@@ -12,10 +12,11 @@ import pytest
 from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.client import AsyncClient
 from mvm_ci.client.by_ticket import TicketTransport, address_of
-from mvm_ci.control_plane import api_caller, links
+from mvm_ci.control_plane import links
 from mvm_ci.domain.errors import BadInput, Refused, Unavailable
 from mvm_ci.domain.outcome import Completed
 from mvm_ci.domain.role import Role
+from mvm_ci.serving import peer_caller
 from mvm_ci.wire import http
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.api import SetQuota, SubmitJob
@@ -210,7 +211,7 @@ async def test_a_stream_of_nonsense_costs_that_stream_alone(there: Stand) -> Non
 
 
 async def test_streams_beyond_the_limit_are_broken_off(there: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_caller, "STREAMS", 2)
+    monkeypatch.setattr(peer_caller, "STREAMS", 2)
     async with Peer(there) as peer:
         kept = await two_and_no_third(peer)
         await kept[0].finish()
@@ -261,7 +262,7 @@ async def test_an_answer_that_was_begun_arrives_though_the_control_plane_stops(t
 
 
 async def test_a_peer_that_asks_nothing_is_hung_up_on(there: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_caller, "IDLE_S", 0.1)
+    monkeypatch.setattr(peer_caller, "IDLE_S", 0.1)
     async with Peer(there) as peer:
         waits = await peer.ask(b"GET /v1/events?follow=1 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await waits.read()).startswith(b"HTTP/1.1 401")

@@ -14,6 +14,8 @@ from mvm_ci.domain.ids import Digest, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Append, Segment
+from mvm_ci.peer.backoff import Backoff
+from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import (
     ArtifactFiles,
     ControlPlane,
@@ -31,9 +33,7 @@ from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.frames import encode, from_worker
 from mvm_ci.wire.session import ControlSession
-from mvm_ci.worker.backoff import Backoff
 from mvm_ci.worker.process import Worker
-from mvm_ci.worker.settings import WorkerSettings
 
 LEASE_MS = 15_000
 HEARTBEAT_MS = 3_000
@@ -211,11 +211,11 @@ class Bench:
     async def listen(self) -> None:
         self.control = await self.transport.bind(secret_key=b"c" * 32, address="127.0.0.1:0", alpns=[m.ALPN])
 
-    def settings(self, **changes: Any) -> WorkerSettings:
+    def settings(self, **changes: Any) -> PeerSettings:
         values = {"state_dir": self.directory / "state", "name": "w1", "bind": "127.0.0.1:0", "grace_s": 0.0}
         if not {"ticket", "ticket_file"} & changes.keys():
             values["ticket"] = self.control.ticket()
-        return WorkerSettings(**{**values, **changes})
+        return PeerSettings(**{**values, **changes})
 
     def start(self, **changes: Any) -> None:
         self.worker = Worker(

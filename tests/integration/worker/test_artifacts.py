@@ -12,6 +12,10 @@ import pytest
 from mvm_ci.domain.errors import NotFound, Unavailable
 from mvm_ci.domain.ids import Digest
 from mvm_ci.domain.payload import BlobRef
+from mvm_ci.peer import artifact_files
+from mvm_ci.peer.artifact_files import KEEP_FREE, WorkerArtifacts
+from mvm_ci.peer.artifact_transfer import IDLE_MS
+from mvm_ci.peer.cache import BlobCache
 from mvm_ci.ports.engine import NotKept
 from mvm_ci.ports.transport import Connection, Stream
 from mvm_ci.testing.clock import FakeClock
@@ -19,10 +23,6 @@ from mvm_ci.testing.transport import MemoryNetwork, MemoryTransport
 from mvm_ci.wire import blobs as w
 from mvm_ci.wire.frames import encode
 from mvm_ci.wire.messages import ALPN
-from mvm_ci.worker import artifact_files
-from mvm_ci.worker.artifact_files import KEEP_FREE, WorkerArtifacts
-from mvm_ci.worker.artifact_transfer import IDLE_MS
-from mvm_ci.worker.cache import BlobCache
 from tests.integration.worker.scripted import placed
 
 DATA = os.urandom(1 << 20) * 3

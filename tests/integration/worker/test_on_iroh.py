@@ -7,10 +7,10 @@ from typing import Any
 from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.domain.ids import SessionId
+from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import EngineEvents
 from mvm_ci.wire import messages as m
 from mvm_ci.worker.process import Worker
-from mvm_ci.worker.settings import WorkerSettings
 from tests.integration.worker.scripted import (
     FakeCompiler,
     FakeEngine,
@@ -27,7 +27,7 @@ def worker(directory: Path, ticket: str) -> Worker:
         return FakeEngine(events, 2, instant=True)
 
     return Worker(
-        WorkerSettings(
+        PeerSettings(
             state_dir=directory / "state", name="w1", ticket=ticket, bind="127.0.0.1:0", grace_s=1.0
         ),
         transport=IrohTransport(),

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mvm_ci.control_plane.api.problems import TITLES, status_of
 from mvm_ci.control_plane.api.routes import Route
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain import errors
+from mvm_ci.serving.problems import TITLES, status_of
 from mvm_ci.wire import messages
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"

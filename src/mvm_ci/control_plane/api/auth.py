@@ -5,13 +5,13 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from mvm_ci.control_plane.api.problems import HttpError
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.role import Role
 from mvm_ci.domain.tokens import TokenKind, digest, parse_token, same
 from mvm_ci.lifecycle.namespaces import Namespaces
 from mvm_ci.ports.access import ALL_NAMESPACES, Access, ApiToken
 from mvm_ci.ports.clock import Clock
+from mvm_ci.serving.problems import HttpError
 
 log = structlog.get_logger(__name__)
 

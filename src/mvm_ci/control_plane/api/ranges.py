@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from mvm_ci.control_plane.api.problems import HttpError
+from mvm_ci.serving.problems import HttpError
 
 _RANGE: Final = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})")
 

@@ -7,12 +7,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from mvm_ci.control_plane.api.problems import HttpError
-from mvm_ci.control_plane.http.exchange import BodyLate, BodyTooLarge, Exchange
 from mvm_ci.domain.errors import BadInput, TooLarge
 from mvm_ci.domain.namespace import DEFAULT_NAMESPACE
 from mvm_ci.domain.role import Role
 from mvm_ci.ports.access import ApiToken
+from mvm_ci.serving.exchange import BodyLate, BodyTooLarge, Exchange
+from mvm_ci.serving.problems import HttpError
 
 NOBODY: Final = ApiToken(id="", digest="", name="", role=Role.VIEWER, namespace="", created_ms=0)
 """The caller where no token is needed."""

@@ -1,0 +1,126 @@
+"""What the control plane orders, carried out on the engine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.ids import format_job_id
+from mvm_ci.domain.job import Placed
+from mvm_ci.domain.outcome import Stopped
+from mvm_ci.domain.segment import Segment
+from mvm_ci.peer.holder import Holder
+from mvm_ci.ports.engine import Ended, Engine, Placement
+from mvm_ci.wire.messages import NO_DEADLINE, Assignment
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """Between the main stream and the engine. ``fetch_journal``: gets a journal that did not fit its
+    frame.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        holdings: Holder,
+        fetch_journal: Callable[[Placed], Awaitable[tuple[Segment, ...]]],
+    ) -> None:
+        self._engine = engine
+        self._holdings = holdings
+        self._fetch_journal = fetch_journal
+        self._fetching: dict[Placed, asyncio.Task[None]] = {}
+
+    def assign(self, items: Sequence[Assignment]) -> None:
+        """New jobs. While the worker drains they go back at once."""
+        if self._holdings.draining:
+            self._holdings.give_back(item.placed for item in items)
+            return
+        new = [item for item in items if item.placed not in self._holdings]
+        self._holdings.placed(item.placed for item in new)
+        self._engine.place([_placement(item, item.journal) for item in new if not _is_cut(item)])
+        for item in filter(_is_cut, new):
+            task = asyncio.create_task(self._place_later(item), name="fetch-journal")
+            self._fetching[item.placed] = task
+
+    def stop(self, placements: Sequence[Placed], *, cancel: bool) -> None:
+        """Their jobs are being cancelled, or paused."""
+        for placed in placements:
+            task = self._fetching.pop(placed, None)
+            if task is None and cancel:
+                self._engine.cancel(placed)
+            elif task is None:
+                self._engine.stop(placed)
+            else:
+                task.cancel()
+                self._holdings.ended([Ended(placed=placed, outcome=Stopped())])
+
+    def give_back(self, *, running: bool) -> None:
+        """An operator drains the worker: what has not started goes back, and what runs, too, if asked for."""
+        log.info("drained_by_operator", running=running)
+        fetching, self._fetching = self._fetching, {}
+        for task in fetching.values():
+            task.cancel()
+        self._holdings.give_back(fetching)
+        if running:
+            self._engine.release_all()
+        else:
+            self._engine.release_waiting()
+
+    def drop(self, placements: Sequence[Placed]) -> None:
+        """They belong to somebody else: not a word about them any more."""
+        for placed in placements:
+            task = self._fetching.pop(placed, None)
+            if task is not None:
+                task.cancel()
+        self._engine.drop(placements)
+        self._holdings.forget(placements)
+
+    async def close(self) -> None:
+        """Stops fetching."""
+        tasks = list(self._fetching.values())
+        self._fetching.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _place_later(self, item: Assignment) -> None:
+        try:
+            journal = await self._fetch_journal(item.placed)
+        except MvmCiError as error:
+            log.warning("journal_not_fetched", job=format_job_id(item.placed.job), error=str(error))
+            self._not_fetched(item.placed)
+            return
+        except Exception:
+            # Else it would be held, and wait, for ever.
+            log.exception("journal_not_fetched", job=format_job_id(item.placed.job))
+            self._not_fetched(item.placed)
+            return
+        self._fetching.pop(item.placed, None)
+        if sum(segment.count for segment in journal) < item.entries:
+            log.error("journal_too_short", job=format_job_id(item.placed.job), expected=item.entries)
+            self._holdings.give_back((item.placed,))
+            return
+        self._engine.place([_placement(item, journal)])
+
+    def _not_fetched(self, placed: Placed) -> None:
+        self._fetching.pop(placed, None)
+        self._holdings.give_back((placed,))
+
+
+def _is_cut(item: Assignment) -> bool:
+    return item.entries > 0 and sum(segment.count for segment in item.journal) < item.entries
+
+
+def _placement(item: Assignment, journal: tuple[Segment, ...]) -> Placement:
+    left_ms = None if item.left_ms == NO_DEADLINE else item.left_ms
+    return Placement(
+        placed=item.placed,
+        attempt=item.attempt,
+        spec=item.spec,
+        journal=journal,
+        secrets=item.secrets,
+        left_ms=left_ms,
+    )
