@@ -367,10 +367,11 @@ async def test_nothing_is_sent_before_the_gate_opens() -> None:
         reached.set()
         await gate.wait()
 
-    client = GuestHttpClient(OPEN, resolve=resolving(["127.0.0.1"]), before_send=hold)
+    client = GuestHttpClient(OPEN, resolve=resolving(["127.0.0.1"]))
     async with serving(lambda _: ok()) as server:
         asked = request(f"http://a.test:{server.port}/")
-        task = asyncio.create_task(client.fetch(asked, allow_hosts=ANY, idempotency_key="k"))
+        fetching = client.fetch(asked, allow_hosts=ANY, idempotency_key="k", before_send=hold)
+        task = asyncio.create_task(fetching)
         await reached.wait()
         assert server.seen == []
         gate.set()

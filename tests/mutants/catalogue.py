@@ -211,8 +211,8 @@ MUTANTS: Final = (
     Mutant(
         "an effect leaves without a lease",
         "engine/effects.py",
-        "what follows leaves the machine.\n        await self._lease.wait_valid()\n",
-        "what follows leaves the machine.\n",
+        "        await permitted()\n",
+        "",
         (f"{ENGINE}::test_a_request_waits_for_the_lease",),
     ),
     Mutant(
@@ -356,8 +356,8 @@ MUTANTS: Final = (
     Mutant(
         "jobs are fetched without end while guests wait",
         "worker/holdings.py",
-        "most = min(most, self.capacity)",
-        "most = max(most, self.capacity)",
+        "most = min(most, engine.capacity)",
+        "most = max(most, engine.capacity)",
         ("tests/unit/worker/test_holdings.py",),
     ),
     # ---------------------------------------------------------------- rates

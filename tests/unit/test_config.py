@@ -37,6 +37,7 @@ ALL: dict[int, Setting[Any]] = {
         settings.LOGGING,
         settings.CONTROL_PLANE,
         settings.WORKER,
+        settings.ENGINE,
         settings.DEV,
         settings.BUILD,
         settings.REPLAY,
@@ -91,7 +92,7 @@ def test_flag_beats_environment_beats_default(variable: str) -> None:
 
 @pytest.mark.parametrize("setting", ALL.values(), ids=lambda setting: str(setting.env))
 def test_a_default_that_is_a_value_can_be_parsed(setting: Setting[Any]) -> None:
-    if not setting.default.startswith(("$", "of ", "none", "the ", "one ", "in ")):
+    if not setting.default.startswith(("$", "of ", "none", "the ", "one ", "in ", "made ")):
         assert Source({}, {}).value(setting) == setting.parse(setting.default)
 
 

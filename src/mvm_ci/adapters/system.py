@@ -1,11 +1,15 @@
-"""The machine's clocks and disks."""
+"""The machine's clocks and disks, and this process's memory."""
 
 import asyncio
+import gc
 import os
 import time
 from pathlib import Path
+from typing import Final
 
 from mvm_ci.domain.errors import Unavailable
+
+_GC_THRESHOLD: Final = 50_000
 
 
 class SystemClock:
@@ -40,3 +44,10 @@ class DirectoryDisk:
                 f"the disk of {self._directory} cannot be looked at: {error.strerror}"
             ) from error
         return found.f_bavail * found.f_frsize
+
+
+def spare_collections() -> None:
+    """What lives by now lives as long as the process: full collections over it would only stop all else."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])

@@ -32,6 +32,7 @@ COMMANDS = {
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),
+    "engine": Lazy("mvm_ci.cli.engine", "engine", "Run an engine, for workers that have none of their own."),
     "token": Lazy("mvm_ci.cli.token.group", "token", "Create, list and revoke API tokens."),
     "namespace": Lazy("mvm_ci.cli.namespace.group", "namespace", "Create namespaces, limit and delete them."),
     "audit": Lazy("mvm_ci.cli.audit", "audit", "Show who did what, or was refused, newest first."),

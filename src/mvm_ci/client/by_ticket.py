@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
@@ -28,15 +28,18 @@ def address_of(ticket: str) -> str:
     return f"http://{re.sub('[^a-z0-9]', '-', ticket.strip()[:_SHOWN])}.ticket"
 
 
-class TicketTransport(httpx.AsyncHTTPTransport):
-    """A transport for ``AsyncClient``: every request goes to the control plane of ``ticket``.
+Dial = Callable[[float | None], Awaitable[Connection]]
+"""Makes a connection, in so many seconds. Raises ``Unavailable``."""
 
-    ``peers``: makes the endpoint that dials, with a key of its own. All is opened at the first request.
+
+class PeerTransport(httpx.AsyncHTTPTransport):
+    """A transport for ``AsyncClient``: every request goes to the peer that ``dial`` leads to, which is called
+    at the first request, and again when its connection is gone.
     """
 
-    def __init__(self, peers: Transport, ticket: str, address: str = ANY_ADDRESS) -> None:
+    def __init__(self, dial: Dial) -> None:
         # Not the parent's: that reads certificates, which nobody needs here.
-        self._way = _Way(peers, ticket, address)
+        self._way = _Way(dial)
         self._pool = httpcore.AsyncConnectionPool(
             network_backend=self._way, keepalive_expiry=KEEP_ALIVE_S, max_connections=MAX_STREAMS
         )
@@ -50,23 +53,49 @@ class TicketTransport(httpx.AsyncHTTPTransport):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connection, the streams and the endpoint."""
+        """Closes the connection and its streams."""
+        # First: whoever reads or writes on one of its streams would keep that from being closed.
+        await self._way.hang_up()
+        await super().aclose()
+
+
+class TicketTransport(PeerTransport):
+    """The same to the control plane of ``ticket``.
+
+    ``peers``: makes the endpoint that dials, with a key of its own, at the first request.
+    """
+
+    def __init__(self, peers: Transport, ticket: str, address: str = ANY_ADDRESS) -> None:
+        super().__init__(self._dial)
+        self._peers = peers
+        self._ticket = ticket
+        self._address = address
+        self._endpoint: Endpoint | None = None
+
+    async def aclose(self) -> None:
+        """Closes the connection, its streams and the endpoint."""
         try:
-            # First: whoever reads or writes on one of its streams would keep that from being closed.
-            await self._way.hang_up()
             await super().aclose()
         finally:
-            await self._way.close()
+            endpoint, self._endpoint = self._endpoint, None
+            if endpoint is not None:
+                await endpoint.close()
+
+    async def _dial(self, timeout_s: float | None) -> Connection:
+        if self._endpoint is None:
+            self._endpoint = await self._peers.bind(
+                secret_key=os.urandom(_KEY_BYTES), address=self._address, alpns=[http.ALPN]
+            )
+        if timeout_s is None:
+            return await self._endpoint.connect(self._ticket)
+        return await self._endpoint.connect(self._ticket, timeout_s)
 
 
 class _Way(httpcore.AsyncNetworkBackend):
     """What opens "TCP connections": streams of the one connection, which is made anew when it is gone."""
 
-    def __init__(self, peers: Transport, ticket: str, address: str) -> None:
-        self._peers = peers
-        self._ticket = ticket
-        self._address = address
-        self._endpoint: Endpoint | None = None
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
         self._connection: Connection | None = None
         self._dialling = asyncio.Lock()
         self._closed = False
@@ -99,25 +128,19 @@ class _Way(httpcore.AsyncNetworkBackend):
         if connection is not None:
             with suppress(Unavailable):
                 await connection.close(0, "done")
-
-    async def close(self) -> None:
-        """Closes the endpoint."""
         async with self._dialling:
-            endpoint, self._endpoint = self._endpoint, None
-        if endpoint is not None:
-            await endpoint.close()
+            pass  # whoever dials just now has an end
 
     async def _connected(self, timeout: float | None) -> Connection:
         async with self._dialling:
             if self._closed:
                 raise Unavailable("the client is closed")
-            if self._endpoint is None:
-                self._endpoint = await self._peers.bind(
-                    secret_key=os.urandom(_KEY_BYTES), address=self._address, alpns=[http.ALPN]
-                )
             if self._connection is None or self._connection.path() is None:
-                limit = {} if timeout is None else {"timeout_s": timeout}
-                self._connection = await self._endpoint.connect(self._ticket, **limit)
+                connection = await self._dial(timeout)
+                if self._closed:
+                    await connection.close(0, "done")
+                    raise Unavailable("the client is closed")
+                self._connection = connection
             return self._connection
 
 

@@ -130,6 +130,16 @@ def api_address(text: str) -> str:
     return base_url(text)
 
 
+def engine(text: str) -> str:
+    """``embedded``, ``p2p`` or the address of an engine. Raises ``ValueError``."""
+    if text.strip().lower() in {"embedded", "p2p"}:
+        return text.strip().lower()
+    try:
+        return base_url(text)
+    except ValueError:
+        raise ValueError("is neither embedded, p2p nor an address such as http://127.0.0.1:27288") from None
+
+
 def relay(text: str) -> str:
     """The address of a relay, or ``public``. Raises ``ValueError``."""
     if text.strip() == PUBLIC_RELAYS:

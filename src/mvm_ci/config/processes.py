@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvm_ci.config import settings
+from mvm_ci.config import engines, settings
 from mvm_ci.config.client import profile_in_use
-from mvm_ci.config.parsers import PUBLIC_RELAYS, Address, address
+from mvm_ci.config.parsers import PUBLIC_RELAYS, Address, address, path
 from mvm_ci.config.settings import Setting
-from mvm_ci.config.source import Source, parsed
+from mvm_ci.config.source import STDIN, Source, parsed, reveal, secret_in
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.domain.labels import parse_labels
 from mvm_ci.ports.transport import ANY_ADDRESS
@@ -57,6 +57,47 @@ class PeerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretSource:
+    """A secret, or the file that holds it."""
+
+    text: str | None = field(default=None, repr=False)
+    file: Path | None = None
+
+    @property
+    def given(self) -> bool:
+        return self.text is not None or self.file is not None
+
+    def read(self) -> str | None:
+        """As it is now. Blocks. Raises ``Misconfigured``."""
+        return self.text if self.file is None else secret_in(str(self.file), "the file")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedEngineConfig:
+    """An engine that is served. ``bind``: None: not over TCP. ``token``: not given: made once. ``url``: where
+    this very one is reached; empty: not told.
+    """
+
+    bind: Address | None
+    token: SecretSource
+    tls_cert: Path | None
+    tls_key: Path | None
+    guests: "GuestConfig"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineElsewhere:
+    """The engine of a worker that has none. ``url``: None: the control plane's, over P2P. ``authority``: the
+    file of certificates that it is signed with.
+    """
+
+    url: str | None
+    token: SecretSource
+    authority: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlaneConfig:
     """What ``mvm-ci control-plane`` runs with."""
 
@@ -73,6 +114,7 @@ class ControlPlaneConfig:
     stall_s: float
     public_url: str
     """Empty: where it listens."""
+    engine: ServedEngineConfig | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +142,21 @@ class WorkerConfig:
     guests: GuestConfig
     grace_s: float
     labels: Mapping[str, str]
+    engine: EngineElsewhere | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What ``mvm-ci engine`` runs with."""
+
+    ticket: str | None
+    ticket_file: Path | None
+    join_token: str | None = field(repr=False)
+    name: str
+    state_dir: Path
+    p2p: PeerConfig
+    grace_s: float
+    served: ServedEngineConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +208,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         keep=_keep(source),
         stall_s=source.value(settings.STALL),
         public_url=source.get(settings.PUBLIC_URL) or "",
+        engine=_embedded_engine(source),
     )
 
 
@@ -167,6 +225,22 @@ def worker_config(source: Source) -> WorkerConfig:
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
         labels=_labels(source),
+        engine=_engine_elsewhere(source),
+    )
+
+
+def engine_config(source: Source) -> EngineConfig:
+    """Raises ``Misconfigured``."""
+    ticket, ticket_file = _ticket(source)
+    return EngineConfig(
+        ticket=ticket,
+        ticket_file=ticket_file,
+        join_token=source.secret(settings.JOIN_TOKEN),
+        name=source.get(engines.ENGINE_NAME) or socket.gethostname(),
+        state_dir=source.directory(engines.ENGINE_STATE),
+        p2p=_peer(source, settings.WORKER_P2P_BIND, settings.WORKER_P2P_EXTERNAL),
+        grace_s=source.value(settings.GRACE),
+        served=_served(source, source.value(engines.ENGINE_BIND)),
     )
 
 
@@ -220,6 +294,55 @@ def _with_relays(source: Source, bind: Address, external: Address | None) -> Pee
             f"{settings.RELAY.flag}: {PUBLIC_RELAYS!r} stands alone; name it, or relays of your own"
         )
     return PeerConfig(bind=bind, external=external, relays=() if public else relays, public_relays=public)
+
+
+def _embedded_engine(source: Source) -> ServedEngineConfig | None:
+    bind = source.get(engines.PLANE_ENGINE_BIND)
+    if source.value(engines.PLANE_ENGINE) == engines.EMBEDDED:
+        return _served(source, bind)
+    if bind is not None:
+        raise Misconfigured("--engine-bind is for an engine that is here; add --engine embedded")
+    return None
+
+
+def _served(source: Source, bind: Address | None) -> ServedEngineConfig:
+    cert, key = source.get(engines.TLS_CERT), source.get(engines.TLS_KEY)
+    if key is not None and cert is None:
+        raise Misconfigured("--engine-tls-key-file needs --engine-tls-cert-file")
+    return ServedEngineConfig(
+        bind=bind,
+        token=_secret(source, engines.SERVED_TOKEN),
+        tls_cert=cert,
+        tls_key=key,
+        guests=_guests(source),
+        url=source.get(engines.ENGINE_URL) or "",
+    )
+
+
+def _engine_elsewhere(source: Source) -> EngineElsewhere | None:
+    chosen = source.get(engines.WORKER_ENGINE)
+    if chosen is None:
+        chosen = source.get(engines.FLAWLESS_URL) or engines.EMBEDDED
+    if chosen == engines.EMBEDDED:
+        return None
+    token = _secret(source, engines.ENGINE_TOKEN)
+    if chosen != engines.P2P and not token.given:
+        raise Misconfigured(
+            f"the engine at {chosen} wants a token: give --engine-token-file or MVM_CI_ENGINE_TOKEN_FILE "
+            "(the engine's state directory holds it, as engine-token)"
+        )
+    return EngineElsewhere(
+        url=None if chosen == engines.P2P else chosen, token=token, authority=source.get(engines.ENGINE_CA)
+    )
+
+
+def _secret(source: Source, setting: Setting[str]) -> SecretSource:
+    found = source.find(setting)
+    if found is None:
+        return SecretSource()
+    if found.names_file and found.text != STDIN:
+        return SecretSource(file=path(found.text))
+    return SecretSource(text=reveal(setting, found))
 
 
 def _guests(source: Source) -> GuestConfig:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mvm_ci.config import parsers
+from mvm_ci.config import engines, parsers
 from mvm_ci.config.keeping import KEEP_AGE as KEEP_AGE
 from mvm_ci.config.keeping import KEEP_ARTIFACTS as KEEP_ARTIFACTS
 from mvm_ci.config.keeping import KEEP_AUDIT as KEEP_AUDIT
@@ -14,60 +14,18 @@ from mvm_ci.config.keeping import KEEP_EVENTS_AGE as KEEP_EVENTS_AGE
 from mvm_ci.config.keeping import KEEP_JOURNALS as KEEP_JOURNALS
 from mvm_ci.config.keeping import KEEP_KEYS as KEEP_KEYS
 from mvm_ci.config.keeping import KEEP_MODULES as KEEP_MODULES
+from mvm_ci.config.reaching import CONFIG as CONFIG
+from mvm_ci.config.reaching import CREDENTIALS as CREDENTIALS
+from mvm_ci.config.reaching import NAMESPACE as NAMESPACE
+from mvm_ci.config.reaching import PROFILE as PROFILE
+from mvm_ci.config.reaching import TOKEN as TOKEN
+from mvm_ci.config.reaching import URL as URL
 from mvm_ci.config.setting import Setting as Setting
 from mvm_ci.ports.transport import ANY_ADDRESS
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _FORMATS: Final = ("auto", "human", "json")
 _DIR, _FILE, _TIME, _ADDRESS = "DIRECTORY", "FILE", "DURATION", "HOST:PORT"
-URL = Setting(
-    "--url",
-    "MVM_CI_URL",
-    parsers.api_address,
-    "of the profile or credentials file",
-    "Address of the control plane's API, or its ticket.",
-    "URL",
-)
-TOKEN = Setting(
-    "--token-file",
-    "MVM_CI_TOKEN",
-    parsers.line,
-    "of the profile or credentials file",
-    "File with the API token; - for stdin.",
-    _FILE,
-)
-CREDENTIALS = Setting(
-    None,
-    "MVM_CI_CREDENTIALS",
-    parsers.path,
-    "$XDG_CONFIG_HOME/mvm-ci/credentials.json",
-    "File with address and token, mode 0600.",
-    _FILE,
-)
-CONFIG = Setting(
-    "--config",
-    "MVM_CI_CONFIG",
-    parsers.path,
-    "$XDG_CONFIG_HOME/mvm-ci/config.toml",
-    "Configuration file, TOML.",
-    _FILE,
-)
-PROFILE = Setting(
-    "--profile",
-    "MVM_CI_PROFILE",
-    parsers.profile_name,
-    "of the configuration file",
-    "Profile of the configuration file, with address and token.",
-    "NAME",
-)
-NAMESPACE = Setting(
-    "--namespace",
-    "MVM_CI_NAMESPACE",
-    parsers.namespace,
-    "of the profile or the token",
-    "In which namespace to work, with a token for all of them.",
-    "NAME",
-)
 LOG_LEVEL = Setting(
     "--log-level",
     "MVM_CI_LOG_LEVEL",
@@ -339,6 +297,15 @@ CONTROL_PLANE: Final = (
     KEEP_AUDIT,
     STALL,
     PUBLIC_URL,
+    engines.PLANE_ENGINE,
+    engines.PLANE_ENGINE_BIND,
+    engines.SERVED_TOKEN,
+    engines.TLS_CERT,
+    engines.TLS_KEY,
+    SLOTS,
+    ALLOW_HOST,
+    ALLOW_NETWORK,
+    MODULE_CACHE,
 )
 WORKER: Final = (
     TICKET,
@@ -356,11 +323,35 @@ WORKER: Final = (
     MODULE_CACHE,
     LABEL,
     EPHEMERAL,
+    engines.WORKER_ENGINE,
+    engines.FLAWLESS_URL,
+    engines.ENGINE_TOKEN,
+    engines.ENGINE_CA,
+)
+ENGINE: Final = (
+    engines.ENGINE_BIND,
+    engines.SERVED_TOKEN,
+    engines.TLS_CERT,
+    engines.TLS_KEY,
+    engines.ENGINE_URL,
+    TICKET,
+    TICKET_IN,
+    JOIN_TOKEN,
+    engines.ENGINE_NAME,
+    engines.ENGINE_STATE,
+    WORKER_P2P_BIND,
+    WORKER_P2P_EXTERNAL,
+    RELAY,
+    SLOTS,
+    ALLOW_HOST,
+    ALLOW_NETWORK,
+    GRACE,
+    MODULE_CACHE,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)
 REPLAY: Final = (REPLAY_CACHE,)
-SECRETS: Final = (TOKEN, JOIN_TOKEN)
+SECRETS: Final = (TOKEN, JOIN_TOKEN, engines.ENGINE_TOKEN, engines.SERVED_TOKEN)
 """Their variable holds the secret; the variable with ``_FILE`` and the flag name a file."""
 LISTS: Final = (ALLOW_HOST, ALLOW_NETWORK, RELAY, LABEL)
 """Their flag may be repeated; their variable takes commas."""
@@ -373,6 +364,7 @@ IN_PROFILES: Final = (URL, TOKEN, NAMESPACE)
 IN_SECTIONS: Final[Mapping[str, tuple[Setting[Any], ...]]] = {
     "control-plane": (*CONTROL_PLANE, LOG_LEVEL, LOG_FORMAT),
     "worker": (*WORKER, LOG_LEVEL, LOG_FORMAT),
+    "engine": (*ENGINE, LOG_LEVEL, LOG_FORMAT),
     "dev": (*DEV, LOG_LEVEL, LOG_FORMAT),
     "build": BUILD,
     "replay": REPLAY,

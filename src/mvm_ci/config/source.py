@@ -128,7 +128,7 @@ def parsed(setting: Setting[T], found: Found) -> T:
 def reveal(setting: Setting[str], found: Found) -> str:
     """The secret itself. Raises ``Misconfigured``; the message never shows it."""
     if found.names_file:
-        return _secret_in(found.text, found.where)
+        return secret_in(found.text, found.where)
     return _parsed(setting, found.where, found.text, shown=False)
 
 
@@ -155,7 +155,7 @@ def _parsed(setting: Setting[T], where: str, text: str, *, shown: bool = True) -
         raise Misconfigured(f"{where}:{value} {error}") from None
 
 
-def _secret_in(path: str, where: str) -> str:
+def secret_in(path: str, where: str) -> str:
     """The one line in a file. The message names the file, never what is in it."""
     try:
         if path == STDIN:

@@ -8,13 +8,14 @@ from typing import Final
 
 import structlog
 
+from mvm_ci.control_plane.engine_door import EngineDoor
 from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.ids import WorkerId
 from mvm_ci.ports.transport import Connection, Endpoint
-from mvm_ci.serving.peer_caller import ApiCaller
+from mvm_ci.serving.peer_caller import PeerCaller
 from mvm_ci.wire import http
-from mvm_ci.wire.messages import CLOSE_DONE, CLOSE_SILENT
+from mvm_ci.wire.messages import CLOSE_DONE, CLOSE_REFUSED, CLOSE_SILENT
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +37,11 @@ class PeerLinks:
         self,
         endpoint: Endpoint,
         worker: Callable[[Connection], WorkerLink],
-        caller: Callable[[Connection], ApiCaller],
+        door: EngineDoor,
     ) -> None:
         self._endpoint = endpoint
         self._worker = worker
-        self._caller = caller
+        self.door = door
         self._workers: dict[asyncio.Task[None], WorkerLink] = {}
         self._callers: dict[asyncio.Task[None], WorkerId] = {}
 
@@ -52,8 +53,12 @@ class PeerLinks:
             except Unavailable:
                 log.info("endpoint_closed")
                 return
-            calls = connection.protocol == http.ALPN
-            if self._full(connection, calls=calls):
+            calls = connection.protocol in {http.ALPN, http.ENGINE_ALPN}
+            refusal = self.door.refusal(connection)
+            if refusal is not None:
+                log.warning("caller_refused", peer=connection.peer, reason=refusal)
+                await connection.close(CLOSE_REFUSED, refusal)
+            elif self._full(connection, calls=calls):
                 log.warning("too_many_connections", peer=connection.peer, calls=calls)
                 await connection.close(CLOSE_SILENT, "too many connections; try again later")
             elif calls:
@@ -87,7 +92,7 @@ class PeerLinks:
         task.add_done_callback(self._over)
 
     def _serve_caller(self, connection: Connection) -> None:
-        task = asyncio.create_task(self._caller(connection).run())
+        task = asyncio.create_task(PeerCaller(connection, self.door.served(connection)).run())
         self._callers[task] = connection.peer
         task.add_done_callback(self._over)
 

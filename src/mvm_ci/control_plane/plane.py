@@ -1,7 +1,6 @@
 """The control plane: all of its parts, put together from ports, started and stopped in order."""
 
 import asyncio
-import gc
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -11,10 +10,12 @@ from typing import Any, TypeAlias
 import structlog
 
 from mvm_ci import __version__
+from mvm_ci.adapters.system import spare_collections
 from mvm_ci.control_plane.api.app import Api
 from mvm_ci.control_plane.api.audit import AuditTrail
 from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
+from mvm_ci.control_plane.engine_door import EngineDoor
 from mvm_ci.control_plane.links import PeerLinks
 from mvm_ci.control_plane.loop_lag import LoopLag
 from mvm_ci.control_plane.metrics import Metrics, Watched
@@ -34,6 +35,7 @@ from mvm_ci.lifecycle.change import Changer
 from mvm_ci.lifecycle.counts import JobCounts
 from mvm_ci.lifecycle.dependencies import Dependencies
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.engine_grants import GRANT_KEY_BYTES, EngineGrants
 from mvm_ci.lifecycle.events import Events
 from mvm_ci.lifecycle.explain import Explainer
 from mvm_ci.lifecycle.family import Family
@@ -62,12 +64,10 @@ from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobFilter
 from mvm_ci.ports.transport import Endpoint
-from mvm_ci.serving.peer_caller import ApiCaller
 from mvm_ci.serving.server import ApiServer
 
 log = structlog.get_logger(__name__)
 
-_GC_THRESHOLD = 50_000
 _STOPPING = 10_000
 """Jobs that workers are to stop, looked up at the start; of others an end may go unheard as an event."""
 Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -82,7 +82,8 @@ class PartFailed(MvmCiError):
 class ControlPlane:
     """One control plane. The stores and the endpoint stay their owner's: they are closed after ``stop``.
 
-    ``random``: secure random bytes; ``jitter``: numbers in [0, 1) for retries.
+    ``random``: secure random bytes; ``jitter``: numbers in [0, 1) for retries; ``grant_key``: what seals the
+    grants for engines, the same after a restart (None: another one, and engines lose what they run).
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class ControlPlane:
         *,
         random: Callable[[int], bytes] = secrets.token_bytes,
         jitter: Callable[[], float] = chance,
+        grant_key: bytes | None = None,
     ) -> None:
         self._settings = settings
         queue, registry, blobs = stores.queue, stores.registry, stores.blobs
@@ -132,6 +134,9 @@ class ControlPlane:
             queue, clock, dispatcher, self._waker, waiters, uncommitted, jitter, self._went_on
         )
         dispatcher.assignments.park = recorder.park
+        self._grants = EngineGrants(
+            grant_key or random(GRANT_KEY_BYTES), queue, dispatcher, uncommitted, clock
+        )
         self.sessions = Sessions(
             queue,
             registry,
@@ -139,14 +144,16 @@ class ControlPlane:
             dispatcher,
             rescuer,
             Watch(recorder, dispatcher, clock, settings.stall_ms),
+            self._grants,
             lease_ms=settings.lease_ms,
             heartbeat_ms=settings.heartbeat_ms,
             version=__version__,
         )
         modules = Modules(registry, blobs, clock, self._backpressure.admit_bytes)
         artifacts = Artifacts(stores.artifacts, queue, blobs, self._backpressure, clock, placed)
-        empty = partial(self._empty, modules, secret_values)
-        namespaces = Namespaces(stores.access, clock, self._occupied, empty)
+        namespaces = Namespaces(
+            stores.access, clock, self._occupied, partial(self._empty, modules, secret_values)
+        )
         self._backpressure.quotas = namespaces.quotas
         namespaces.listen(lambda quotas: dispatcher.limit_running(running_limits(quotas)))
         submitter = Submitter(
@@ -187,12 +194,16 @@ class ControlPlane:
             waiters,
             ArtifactAsks(artifacts, clock),
         )
-        conversing = (self.sessions, dispatcher, recorder, asks, Transfers(queue, blobs, artifacts))
-        self._links = PeerLinks(
-            endpoint,
-            worker=lambda peer: WorkerLink(peer, *conversing),
-            caller=lambda peer: ApiCaller(peer, self._server.serve_stream),
+        conversing = (
+            self.sessions,
+            dispatcher,
+            recorder,
+            asks,
+            Transfers(queue, blobs, artifacts),
+            self._grants,
         )
+        self.engine_door = EngineDoor(self.sessions, lambda: self._server.serve_stream)
+        self._links = PeerLinks(endpoint, lambda peer: WorkerLink(peer, *conversing), self.engine_door)
         counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
         self._firing = Firing(
@@ -307,10 +318,7 @@ class ControlPlane:
             task = asyncio.create_task(run(), name=name)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
-        # What lives from here on lives long: a full collection over it would stop everything for long.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+        spare_collections()
         log.info("control_plane_started", api=self.api_url, endpoint=self._endpoint.id)
 
     def _inserted(self, jobs: Sequence[NewJob]) -> None:
@@ -347,6 +355,7 @@ class ControlPlane:
         self.services.waiters.close()
         await self._server.stop()
         await self._links.stop()
+        await self._grants.close()
         await self.services.submitter.settle()
         await self._dependencies.close()
         await self._superseder.close()

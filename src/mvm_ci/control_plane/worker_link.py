@@ -9,6 +9,7 @@ from mvm_ci.control_plane.asking import Asking
 from mvm_ci.control_plane.transfers import Transfers
 from mvm_ci.domain.errors import MvmCiError, ProtocolError, Unavailable
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.engine_grants import EngineGrants
 from mvm_ci.lifecycle.guest_asks import GuestAsks
 from mvm_ci.lifecycle.record import Batch, Recorder, Recording
 from mvm_ci.lifecycle.session import Session
@@ -48,6 +49,7 @@ class WorkerLink:
         recorder: Recorder,
         asks: GuestAsks,
         transfers: Transfers,
+        grants: EngineGrants,
     ) -> None:
         self._connection = connection
         self._sessions = sessions
@@ -55,6 +57,7 @@ class WorkerLink:
         self._recorder = recorder
         self._asking = Asking(asks, self.send, self._store_failed)
         self._transfers = transfers
+        self._grants = grants
         self._wire = ControlSession()
         self._frames = from_worker()
         self._out: list[bytes] = []
@@ -234,6 +237,8 @@ class WorkerLink:
                 self._asking.ask(message, session.placements)
             case m.Tell():
                 self._asking.tell(message, session.placements)
+            case m.Redeem(grants=grants):
+                self._grants.redeem(session, self, grants)
             case m.Pong(number=number):
                 self._sessions.pong(session, number)
             case m.Draining():

@@ -94,7 +94,7 @@ class Effects:
                 await self._desk.keep(live, msgspec.json.decode(question.argument)["name"])
             except NotKept as error:
                 return _encode({"error": {"kind": error.kind, "message": str(error)}})
-        await self._lease.wait_valid()
+        await self._lease.wait_valid(live.placed)
         return await self._plane.ask(live.placed, question.name, question.key, question.argument)
 
     async def _perform(self, live: Live, asked: HttpCall) -> HttpResult:
@@ -112,7 +112,8 @@ class Effects:
 
     async def _fetch(self, live: Live, asked: HttpCall, body: FileBody | None) -> HttpResult:
         # The last moment at which an effect can be held back: what follows leaves the machine.
-        await self._lease.wait_valid()
+        permitted = partial(self._lease.wait_valid, live.placed)
+        await permitted()
         spool = self._desk.begin() if asked.request.to_artifact else None
         screen = Screen(spool, live.placement.secrets) if spool is not None and asked.whole else None
         try:
@@ -120,6 +121,7 @@ class Effects:
                 asked.request,
                 allow_hosts=live.placement.spec.allow_hosts,
                 idempotency_key=asked.idempotency_key,
+                before_send=permitted,
                 body=body,
                 sink=screen or spool,
             )
@@ -148,7 +150,7 @@ class Effects:
         ref = await spool.upload(live.placed)
         name = asked.request.to_artifact
         put = {"name": name, "digest": ref.digest, "size": ref.size, "media": media}
-        await self._lease.wait_valid()
+        await self._lease.wait_valid(live.placed)
         said = await self._plane.ask(live.placed, PUT, asked.idempotency_key, _encode(put))
         error = msgspec.json.decode(said).get("error")
         if error is not None:

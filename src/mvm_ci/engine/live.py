@@ -130,6 +130,11 @@ class Live:
         return max(1, MAX_GUESTS >> _DOUBT_BITS * doubts)
 
     @property
+    def under_way(self) -> bool:
+        """Whether its guest runs, has run, or has ended."""
+        return self.seat is not None or self.begun is not None or self.final is not None
+
+    @property
     def stopping(self) -> bool:
         """Whether somebody waits until its guest stands still."""
         return self.seat is not None and not self.gone and isinstance(self.leave_outcome, Stopped)

@@ -15,7 +15,7 @@ durable.
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import structlog
@@ -124,7 +124,7 @@ class EnginePool:
 
     @property
     def runner_pids(self) -> list[int]:
-        """The process ids of the runners, for people and tests."""
+        """For people and tests."""
         return self._crew.pids()
 
     def place(self, placements: Sequence[Placement]) -> None:
@@ -165,14 +165,18 @@ class EnginePool:
             if (live := self._lives.get(placed)) is not None:
                 self._forget(live)
 
-    def release_waiting(self) -> None:
-        for live in list(self._lives.values()):
-            if live.seat is None and live.begun is None and live.final is None:
+    def release_waiting(self, only: Collection[Placed] | None = None) -> None:
+        for live in self._among(only):
+            if not live.under_way:
                 self._end(live, Released())
 
-    def release_all(self) -> None:
-        for live in list(self._lives.values()):
+    def release_all(self, only: Collection[Placed] | None = None) -> None:
+        for live in self._among(only):
             self._end(live, Released())
+
+    def _among(self, only: Collection[Placed] | None) -> list[Live]:
+        found = self._lives.values() if only is None else map(self._lives.get, only)
+        return [live for live in found if live is not None]
 
     async def drain(self, grace_s: float) -> None:
         self._draining = True
@@ -187,8 +191,7 @@ class EnginePool:
     async def close(self) -> None:
         if self._closing is None:
             self._closing = self._loop.create_task(self._close())
-        # Who is interrupted while it waits for that can call this again.
-        await asyncio.shield(self._closing)
+        await asyncio.shield(self._closing)  # who is interrupted there can call this again
 
     async def _close(self) -> None:
         if self._tick_handle is not None:
@@ -235,8 +238,7 @@ class EnginePool:
                 if live.leaving:
                     self._must_leave(live)
                 return
-            # Nobody reads the journal of a cancelled job, and whoever cancels waits.
-            live.stop_appending()
+            live.stop_appending()  # nobody reads its journal, and whoever cancels waits
             tail = None
         self._remove(live)
         self._reports.ended(Ended(placed=live.placed, outcome=outcome, tail=tail, run_ns=live.run_ns))
@@ -326,16 +328,14 @@ class EnginePool:
         elif live.deaths > _RERUNS:
             self._finish(live, live.deadly(how))
         elif live.appending is not None:
-            # What is on its way may become durable yet, and then belongs to what the next runner is fed.
-            live.queue_again = True
+            live.queue_again = True  # what is on its way belongs to what the next runner is fed
         else:
             self._crew.add(live, first=True)
 
     # ------------------------------------------------------------------ what the journal says
 
     def _broken(self, live: Live) -> None:
-        # Its runner need not try to save entries that nobody takes.
-        self._forget(live)
+        self._forget(live)  # its runner need not try to save entries that nobody takes
         self._reports.ended(Ended(placed=live.placed, outcome=Released()))
 
     def _drained(self, live: Live) -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.ids import is_incarnation
 from mvm_ci.domain.labels import check_labels
 from mvm_ci.domain.tokens import TokenKind, digest, parse_token
@@ -48,6 +49,8 @@ def check(hello: m.Hello) -> m.Refused | None:
         raise ProtocolError(f"a Hello with {hello.slots} slots")
     if not all(0 <= placed.job <= _LARGEST and 0 <= placed.epoch <= _LARGEST for placed in hello.running):
         raise ProtocolError("a Hello with a placement that nobody was given")
+    if hello.role is PeerRole.ENGINE and [grant.placed for grant in hello.grants] != list(hello.running):
+        raise ProtocolError("a Hello of an engine whose grants are not for what it runs")
     return None
 
 

@@ -20,7 +20,7 @@ from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
 from mvm_ci.lifecycle.assignments import Assignments
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
-from mvm_ci.lifecycle.seats import NO_LABELS, Seat, Seats
+from mvm_ci.lifecycle.seats import NO_LABELS, Granting, Seat, Seats
 from mvm_ci.lifecycle.secrets import Secrets
 from mvm_ci.lifecycle.wake import first_of
 from mvm_ci.ports.clock import Clock
@@ -86,11 +86,12 @@ class Dispatcher:
         labels: Mapping[str, str] = NO_LABELS,
         placements: Placements | None = None,
         slots: int | None = None,
+        grant: Granting | None = None,
     ) -> None:
         """A worker with these labels is connected; it has no credit yet. What it is given is noted in
-        ``placements``.
+        ``placements``. ``grant``: what it gets in place of jobs, if its engine is elsewhere.
         """
-        self.seats.add(Seat(session, link, labels, placements, slots))
+        self.seats.add(Seat(session, link, labels, placements, slots, grant))
         self._offer()
 
     def detach(self, session: SessionId, link: Link | None = None) -> None:
@@ -312,6 +313,9 @@ class Dispatcher:
         return jobs
 
     async def _send(self, seat: Seat, jobs: Sequence[ClaimedJob], namespace: str) -> bool:
+        if seat.grant is not None:
+            self._entrust(seat, jobs)
+            return True
         fresh = [job for job in jobs if not job.journal_length]
         well = True
         if fresh and seat.open:
@@ -323,6 +327,18 @@ class Dispatcher:
                     seat, (job,), self.assignments.resumed(namespace, job, seat.session)
                 )
         return well
+
+    def _entrust(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> None:
+        """Its engine asks for what is to be run, with the grants."""
+        if seat.open and jobs:
+            seat.entrust([Placed(job.id, job.epoch) for job in jobs], self._clock.now_ms())
+            self.claims += len(jobs)
+            self._stop_cancelling(seat, jobs)
+
+    def _stop_cancelling(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> None:
+        for job in jobs:
+            if job.cancelling:
+                seat.stop(Placed(job.id, job.epoch), cancel=True)
 
     def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
         seat.assign(items, self._clock.now_ms())
@@ -340,9 +356,7 @@ class Dispatcher:
         seat.unused(len(jobs) - len(items))
         if seat.open:
             self._assign(seat, items)
-            for job in jobs:
-                if job.cancelling:
-                    seat.stop(Placed(job.id, job.epoch), cancel=True)
+            self._stop_cancelling(seat, jobs)
         return True
 
     async def _give_back(self, placements: Sequence[Placed]) -> bool:

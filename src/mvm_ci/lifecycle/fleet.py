@@ -1,6 +1,7 @@
 """Fleet: what operators decide about workers. Drain, resume, revoke, forget."""
 
 from mvm_ci.domain.errors import Conflict, NotFound
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.ids import WorkerId
 from mvm_ci.lifecycle import admission
 from mvm_ci.lifecycle.dispatch import Dispatcher
@@ -52,6 +53,8 @@ class Fleet:
             session.drain_by_ms = session.handed_over_ms = None
             if not session.held:
                 self._dispatcher.resume(session.id)
+            if session.role is PeerRole.ENGINE and session.link is not None:
+                session.link.send(m.Resume())
 
     async def revoke(self, worker: WorkerId) -> None:
         """Its key is refused for good; on return its connection is closed to it and its jobs are given

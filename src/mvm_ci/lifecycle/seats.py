@@ -1,8 +1,9 @@
 """The connected workers as the dispatcher sees them: credits, and who gets the next job."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
 
+from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.labels import matches
@@ -10,13 +11,17 @@ from mvm_ci.domain.lane import Labels
 from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
-from mvm_ci.wire.messages import Assign, Assignment, Stop
+from mvm_ci.wire.messages import Assign, Assignment, Granted, Stop
 
 PACK: Final = 32
 """Jobs of no-op size that one worker gets before the next one does: larger frames, fewer of them."""
 SHORT_MS: Final = 20.0
 """Mean time at a worker up to which jobs count as no-op-sized; longer ones are packed in proportion less."""
 NO_LABELS: Final[Mapping[str, str]] = {}
+Granting: TypeAlias = Callable[[Placed, SessionId], Grant]
+"""Makes the grant of a placement that a session holds."""
+_GRANTS: Final = 4_096
+"""In one frame."""
 _FRAME_BYTES: Final = 1 << 20
 _SEGMENT_OVERHEAD: Final = 32
 _ASSIGNMENT_OVERHEAD: Final = 512
@@ -30,6 +35,7 @@ class Seat:
     is gone. ``withheld``: credits that may not be used; ``labels``: the worker's; ``placements``: what its
     session has; ``slots``: guests that compute there at once (None: not known); ``extra``: guests beyond
     those, which wait in place, as of its last credit; ``asked``: jobs of claims that are under way.
+    ``grant``: of a worker whose engine is elsewhere: makes what it is given in place of a job.
     """
 
     __slots__ = (
@@ -40,6 +46,7 @@ class Seat:
         "credits",
         "draining",
         "extra",
+        "grant",
         "labels",
         "link",
         "open",
@@ -56,8 +63,10 @@ class Seat:
         labels: Mapping[str, str] = NO_LABELS,
         placements: Placements | None = None,
         slots: int | None = None,
+        grant: Granting | None = None,
     ) -> None:
         self.session = session
+        self.grant = grant
         self.slots = slots
         self.extra = 0
         self.asked = 0
@@ -105,12 +114,28 @@ class Seat:
             self.credits = 1
 
     def assign(self, items: Sequence[Assignment], now_ms: int) -> None:
-        """Sends jobs, in frames of a sensible size."""
-        for frame in _frames(items):
+        """Sends jobs, in frames of a sensible size; or that they are granted, and no more."""
+        placements = [item.placed for item in items]
+        if self.grant is not None:
+            self.entrust(placements, now_ms)
+            return
+        for frame in frames(items):
             self.link.send(Assign(tuple(frame)))
-        for item in items:
-            self._sent_ms[item.placed.job] = now_ms
-        self.placements.given(item.placed for item in items)
+        self._sent(placements, now_ms)
+
+    def entrust(self, placements: Sequence[Placed], now_ms: int) -> None:
+        """Grants jobs to a worker whose engine is elsewhere."""
+        if self.grant is None:
+            raise RuntimeError("the worker's engine is its own")
+        for at in range(0, len(placements), _GRANTS):
+            part = placements[at : at + _GRANTS]
+            self.link.send(Granted(tuple(self.grant(placed, self.session) for placed in part)))
+        self._sent(placements, now_ms)
+
+    def _sent(self, placements: Sequence[Placed], now_ms: int) -> None:
+        for placed in placements:
+            self._sent_ms[placed.job] = now_ms
+        self.placements.given(placements)
 
     def stop(self, placed: Placed, *, cancel: bool) -> None:
         """Tells the worker to stop a job, whose guest is told first with ``cancel``. Never overtakes the
@@ -224,7 +249,8 @@ def _secret_bytes(secret: SecretValue) -> int:
     return _SECRET_OVERHEAD + 2 * len(secret.name) + len((secret.value or "").encode())
 
 
-def _frames(items: Sequence[Assignment]) -> Iterator[list[Assignment]]:
+def frames(items: Sequence[Assignment]) -> Iterator[list[Assignment]]:
+    """Assignments in portions that fit a frame."""
     frame: list[Assignment] = []
     size = 0
     for item in items:

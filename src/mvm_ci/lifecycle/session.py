@@ -33,6 +33,7 @@ class Session:
         "pings",
         "placements",
         "probed_ms",
+        "role",
         "running",
         "seen_ms",
         "slots",
@@ -51,6 +52,7 @@ class Session:
         self.id = session
         self.worker = worker.id
         self.name = worker.name
+        self.role = worker.role
         self.incarnation = incarnation
         self.slots = worker.slots
         self.labels: dict[str, str] = dict(worker.labels)

@@ -13,12 +13,14 @@ import structlog
 from msgspec.structs import replace
 
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.ids import IdSequence, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState, Placed
 from mvm_ci.domain.lease import LeaseTable
 from mvm_ci.domain.versions import is_older
 from mvm_ci.lifecycle import admission
 from mvm_ci.lifecycle.dispatch import Dispatcher
+from mvm_ci.lifecycle.engine_grants import EngineGrants
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.rescue import LeaseKeeper, Rescuer
 from mvm_ci.lifecycle.session import Session
@@ -51,6 +53,7 @@ class Sessions:
         dispatcher: Dispatcher,
         rescuer: Rescuer,
         watch: Watch,
+        grants: EngineGrants,
         *,
         lease_ms: int,
         heartbeat_ms: int,
@@ -62,6 +65,8 @@ class Sessions:
         self._dispatcher = dispatcher
         self._rescuer = rescuer
         self._watch = watch
+        self._grants = grants
+        grants.find = self.by_id
         self._heartbeat_ms = heartbeat_ms
         self._rest_ms = REST_LEASES * lease_ms
         self._version = version
@@ -202,11 +207,12 @@ class Sessions:
         opened = replace(worker, session=session_id, session_open=True)
         await self._registry.open_session(opened, self._clock.now_ms())
         session = self._session(worker, session_id, hello.incarnation)
+        keep = await self._grants.readmit(session, hello.grants) if hello.grants else ()
         self._enter(session)
         log.info("session_opened", worker=peer, name=session.name, session=session.id, slots=session.slots)
         if is_older(hello.version, self._version):
             log.warning("worker_outdated", worker=peer, name=session.name, version=hello.version)
-        self._welcome(session, hello, link, ())
+        self._welcome(session, hello, link, keep)
         return session
 
     async def _resume(self, session: Session, hello: m.Hello, link: Link) -> Session:
@@ -217,10 +223,7 @@ class Sessions:
         if old is not None:
             old.close(m.CLOSE_REPLACED, "the same worker has a newer connection")
         self._leases.grant(session.id, self._clock.lease_ms())
-        # The write first: it comes after claims that are under way, which a read alone would not see.
-        await self._rescuer.rescue(session.id, hello.running)
-        held = set(await self._queue.held(session.id))
-        keep = tuple(placed for placed in hello.running if placed in held)
+        keep = await self._kept(session, hello)
         log.info("session_resumed", worker=session.worker, session=session.id, keep=len(keep))
         self._welcome(session, hello, link, keep)
         try:
@@ -229,6 +232,15 @@ class Sessions:
             self.disconnected(session, link)
             raise
         return session
+
+    async def _kept(self, session: Session, hello: m.Hello) -> tuple[Placed, ...]:
+        """Which of the placements that it says it has are its own."""
+        if session.role is PeerRole.ENGINE:
+            return await self._grants.readmit(session, hello.grants)
+        # The write first: it comes after claims that are under way, which a read alone would not see.
+        await self._rescuer.rescue(session.id, hello.running)
+        held = set(await self._queue.held(session.id))
+        return tuple(placed for placed in hello.running if placed in held)
 
     async def _stop_again(self, keep: Sequence[Placed], link: Link) -> None:
         """Tells a worker that came back which of its jobs were cancelled or paused while it was away.
@@ -262,7 +274,13 @@ class Sessions:
             )
         )
         session.placements.only(keep)
-        self._dispatcher.attach(session.id, link, session.labels, session.placements, session.slots)
+        if session.role is PeerRole.ENGINE:
+            session.placements.started(keep)
+        else:
+            grant = self._grants.grant if session.role is PeerRole.FOLLOWER else None
+            self._dispatcher.attach(
+                session.id, link, session.labels, session.placements, session.slots, grant
+            )
         if session.held:
             self._dispatcher.drain(session.id)
         if session.draining:
@@ -340,6 +358,7 @@ class Sessions:
             labels=hello.labels,
             ephemeral=hello.ephemeral,
             protocol=hello.newest,
+            role=hello.role,
         )
 
     def lock(self, worker: WorkerId) -> asyncio.Lock:

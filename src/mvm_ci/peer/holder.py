@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.job import Placed
 from mvm_ci.peer.outbox import Outbox
 from mvm_ci.ports.engine import Ended
@@ -19,17 +20,36 @@ class Holder(Protocol):
 
     @property
     def running(self) -> Sequence[Placed]:
-        """Those whose start is told to the control plane, and told again after a reconnect."""
+        """Those whose guest has started."""
+        ...
+
+    @property
+    def told(self) -> Sequence[Placed]:
+        """Those whose start the control plane has from us, and is told again after a reconnect."""
+        ...
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Of an engine: those of ``all``, in that order."""
+        ...
+
+    def attached(self) -> None:
+        """A connection stands."""
         ...
 
     def all(self) -> tuple[Placed, ...]:
         """Every one that the control plane must know of after a reconnect."""
         ...
 
-    def __contains__(self, placed: Placed) -> bool: ...
+    def expects(self, placed: Placed) -> bool:
+        """Whether it may be given now: one that it has already may not."""
+        ...
 
     def runners(self) -> int:
         """Processes that can run guests."""
+        ...
+
+    def hold(self, *, held: bool) -> None:
+        """An operator drains the peer, or lets it go on. (A worker is simply given nothing meanwhile.)"""
         ...
 
     def wanted(self, credit: int) -> int:

@@ -5,32 +5,40 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.errors import MvmCiError, ProtocolError
+from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Stopped
 from mvm_ci.domain.segment import Segment
 from mvm_ci.peer.holder import Holder
-from mvm_ci.ports.engine import Ended, Engine, Placement
+from mvm_ci.ports.engine import Ended, Hosted, Placement
 from mvm_ci.wire.messages import NO_DEADLINE, Assignment
 
 log = structlog.get_logger()
 
 
 class Intake:
-    """Between the main stream and the engine. ``fetch_journal``: gets a journal that did not fit its
-    frame.
+    """Between the main stream and the engine.
+
+    ``place`` gives it jobs, of which ``fetch_journal`` gets a journal that did not fit its frame; ``entrust``
+    gives an engine elsewhere grants. Which of them there is depends on the peer's role.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Hosted,
         holdings: Holder,
-        fetch_journal: Callable[[Placed], Awaitable[tuple[Segment, ...]]],
+        *,
+        place: Callable[[Sequence[Placement]], None] | None = None,
+        fetch_journal: Callable[[Placed], Awaitable[tuple[Segment, ...]]] | None = None,
+        entrust: Callable[[Sequence[Grant]], None] | None = None,
     ) -> None:
         self._engine = engine
         self._holdings = holdings
+        self._place = place
         self._fetch_journal = fetch_journal
+        self._entrust = entrust
         self._fetching: dict[Placed, asyncio.Task[None]] = {}
 
     def assign(self, items: Sequence[Assignment]) -> None:
@@ -38,12 +46,25 @@ class Intake:
         if self._holdings.draining:
             self._holdings.give_back(item.placed for item in items)
             return
-        new = [item for item in items if item.placed not in self._holdings]
+        if self._place is None:
+            raise ProtocolError("jobs for a worker whose engine is elsewhere")
+        new = [item for item in items if self._holdings.expects(item.placed)]
         self._holdings.placed(item.placed for item in new)
-        self._engine.place([_placement(item, item.journal) for item in new if not _is_cut(item)])
+        self._place([_placement(item, item.journal) for item in new if not _is_cut(item)])
         for item in filter(_is_cut, new):
             task = asyncio.create_task(self._place_later(item), name="fetch-journal")
             self._fetching[item.placed] = task
+
+    def granted(self, grants: Sequence[Grant]) -> None:
+        """The same for an engine that is elsewhere."""
+        if self._holdings.draining:
+            self._holdings.give_back(grant.placed for grant in grants)
+            return
+        if self._entrust is None:
+            raise ProtocolError("grants for a worker with an engine of its own")
+        new = [grant for grant in grants if self._holdings.expects(grant.placed)]
+        self._holdings.placed(grant.placed for grant in new)
+        self._entrust(new)
 
     def stop(self, placements: Sequence[Placed], *, cancel: bool) -> None:
         """Their jobs are being cancelled, or paused."""
@@ -60,6 +81,7 @@ class Intake:
     def give_back(self, *, running: bool) -> None:
         """An operator drains the worker: what has not started goes back, and what runs, too, if asked for."""
         log.info("drained_by_operator", running=running)
+        self._holdings.hold(held=True)
         fetching, self._fetching = self._fetching, {}
         for task in fetching.values():
             task.cancel()
@@ -68,6 +90,10 @@ class Intake:
             self._engine.release_all()
         else:
             self._engine.release_waiting()
+
+    def resume(self) -> None:
+        """An operator lets the peer go on."""
+        self._holdings.hold(held=False)
 
     def drop(self, placements: Sequence[Placed]) -> None:
         """They belong to somebody else: not a word about them any more."""
@@ -87,6 +113,8 @@ class Intake:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _place_later(self, item: Assignment) -> None:
+        if self._fetch_journal is None or self._place is None:
+            raise RuntimeError("an engine elsewhere gets its journals itself")
         try:
             journal = await self._fetch_journal(item.placed)
         except MvmCiError as error:
@@ -103,7 +131,7 @@ class Intake:
             log.error("journal_too_short", job=format_job_id(item.placed.job), expected=item.entries)
             self._holdings.give_back((item.placed,))
             return
-        self._engine.place([_placement(item, journal)])
+        self._place([_placement(item, journal)])
 
     def _not_fetched(self, placed: Placed) -> None:
         self._fetching.pop(placed, None)

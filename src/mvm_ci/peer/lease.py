@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from mvm_ci.domain.job import Placed
 from mvm_ci.ports.clock import Clock
 
 MARGIN_SHARE: Final = 0.1
@@ -12,7 +13,7 @@ time.
 
 
 class SessionLease:
-    """``ports.engine.Lease``. Not valid before the first renewal."""
+    """``ports.engine.OwnLease``. Not valid before the first renewal."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,9 +21,16 @@ class SessionLease:
         self._renewed = asyncio.Event()
 
     def valid(self) -> bool:
+        """Whether it has not run out."""
         return self._until is not None and self._clock.lease_ms() < self._until
 
-    async def wait_valid(self) -> None:
+    async def wait_valid(self, _placed: Placed) -> None:
+        await self.until_valid()
+
+    def left_ms(self) -> int:
+        return 0 if self._until is None else max(0, self._until - self._clock.lease_ms())
+
+    async def until_valid(self) -> None:
         while not self.valid():
             self._renewed.clear()
             await self._renewed.wait()

@@ -7,7 +7,9 @@ from typing import Final
 import structlog
 
 from mvm_ci import __version__
-from mvm_ci.domain.errors import BadInput, Misconfigured, ProtocolError, Unavailable
+from mvm_ci.domain.errors import BadInput, Misconfigured, ProtocolError, Refused, Unavailable
+from mvm_ci.domain.grant import PeerRole
+from mvm_ci.domain.ids import Incarnation
 from mvm_ci.journal.entries import FORMAT_VERSION
 from mvm_ci.peer.backoff import Backoff
 from mvm_ci.peer.deadline import within
@@ -64,6 +66,11 @@ class Link:
         self._open_since: int | None = None
         self._remembering: asyncio.Task[None] | None = None
 
+    @property
+    def incarnation(self) -> Incarnation:
+        """Names this process."""
+        return self._state.incarnation
+
     async def bind(self) -> None:
         """Opens the endpoint. Raises ``Misconfigured``."""
         self._endpoint = await self._transport.bind(
@@ -77,6 +84,18 @@ class Link:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             await endpoint.close()
+
+    async def dial(self, protocol: bytes, timeout_s: float | None = None) -> Connection:
+        """A connection of its own to the same control plane, for something else than the session that must
+        stand: it waits for that. Raises ``Unavailable``.
+        """
+        await self.connection()
+        if self._endpoint is None:
+            raise Unavailable("the endpoint is being made anew")
+        try:
+            return await self._endpoint.connect(await self._ticket.read(), timeout_s or DIAL_S[0], protocol)
+        except BadInput as error:
+            raise Unavailable(str(error)) from error
 
     async def connection(self) -> Connection:
         """The connection of the present session; waits for one."""
@@ -108,6 +127,13 @@ class Link:
                 await self._rebuild()
             await self._clock.sleep(wait_ms)
 
+    def _check_age(self, welcome: m.Welcome) -> None:
+        if welcome.protocol < m.GRANTS and self._settings.role is not PeerRole.WORKER:
+            raise Refused(
+                f"the control plane is too old to have engines elsewhere (version {welcome.version}): "
+                "upgrade it first"
+            )
+
     def _was_open(self) -> bool:
         """Whether the last try came to a session."""
         return self._open_since is not None
@@ -125,6 +151,7 @@ class Link:
         try:
             session = Session(connection, self._clock, self._lease, self._holdings)
             welcome = await session.greet(self._hello())
+            self._check_age(welcome)
             log.info("session_open", session=welcome.session, kept=len(welcome.keep), version=welcome.version)
             self._open_since = self._clock.lease_ms()
             if self._remembering is None:
@@ -188,4 +215,6 @@ class Link:
             labels=dict(self._settings.labels),
             ephemeral=self._settings.ephemeral,
             previous_over=self._state.previous_over,
+            role=self._settings.role,
+            grants=self._holdings.grants(),
         )

@@ -68,7 +68,8 @@ class Session:
         if stream is None:
             raise RuntimeError("greet comes first")
         intake.drop([placed for placed in self._holdings.all() if placed not in self._kept])
-        self._outbox.attach(self._wire, self._holdings.running)
+        self._outbox.attach(self._wire, self._holdings.told)
+        self._holdings.attached()
         if self._holdings.draining:
             self._outbox.post(m.Draining())
         tasks = [
@@ -120,12 +121,18 @@ class Session:
                     self._obey(message, intake)
             messages = await self._receive(stream)
 
-    def _obey(self, message: m.FromControlPlane, intake: Intake) -> None:  # noqa: C901 (one line a message)
+    def _obey(  # noqa: C901, PLR0912 (one line a message)
+        self, message: m.FromControlPlane, intake: Intake
+    ) -> None:
         match message:
             case m.Assign(items=items):
                 intake.assign(items)
                 if self._pulse.resting:
                     self._beat()  # the lease of a worker that rested may be over, and effects wait for it
+            case m.Granted(grants=grants):
+                intake.granted(grants)
+                if self._pulse.resting:
+                    self._beat()
             case m.Appended(results=results):
                 self._outbox.answered(results)
             case m.Recorded(placements=placements):
@@ -140,6 +147,8 @@ class Session:
                 intake.drop(placements)
             case m.Drain(running=running):
                 intake.give_back(running=running)
+            case m.Resume():
+                intake.resume()
             case m.Ping(number=number):
                 self._outbox.post(m.Pong(number))
             case m.Refused():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.ports.transport import ANY_ADDRESS
 
 GRACE_S = 30.0
@@ -19,7 +20,7 @@ class PeerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``bind``: the UDP address to use (``ip:port``). ``grace_s``: seconds that running jobs get when the worker
     is asked to leave. ``cache_bytes``: size of the cache of modules and payloads,
     ``artifact_bytes``: of that of artifacts. ``labels``: what jobs may
-    ask for. ``ephemeral``: the control plane forgets it when it leaves.
+    ask for. ``role``: what it is. ``ephemeral``: the control plane forgets it when it leaves.
     """
 
     state_dir: Path
@@ -33,6 +34,7 @@ class PeerSettings(msgspec.Struct, frozen=True, kw_only=True):
     artifact_bytes: int = ARTIFACT_BYTES
     labels: Mapping[str, str] = {}
     ephemeral: bool = False
+    role: PeerRole = PeerRole.WORKER
 
     def __repr__(self) -> str:
         # Settings end up in logs and tracebacks; the token must not.

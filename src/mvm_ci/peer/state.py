@@ -1,4 +1,4 @@
-"""The worker's state directory: its key, its last incarnation, its cache; held by one process at a time."""
+"""A peer's state directory: its key, its last incarnation, its cache; held by one process at a time."""
 
 import fcntl
 import os
@@ -89,8 +89,8 @@ class StateDirectory:
             ]
             if foreign:
                 raise Misconfigured(
-                    f"{self._path} is no worker's state directory (it holds {min(foreign)!r}): "
-                    "name an empty one"
+                    f"{self._path} is no state directory of a worker or an engine "
+                    f"(it holds {min(foreign)!r}): name an empty one"
                 )
             return
         found = marker.read_text(errors="replace").strip()

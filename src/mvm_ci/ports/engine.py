@@ -6,13 +6,14 @@ where the queue is.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
 from mvm_ci.domain.payload import BlobRef
@@ -90,14 +91,26 @@ class ControlPlane(Protocol):
 
 
 class Lease(Protocol):
-    """The session's right to let effects leave."""
+    """The right to let effects leave, of whoever holds a placement."""
 
-    def valid(self) -> bool:
-        """Whether the lease has not run out."""
+    async def wait_valid(self, placed: Placed) -> None:
+        """Returns when the lease is valid (again)."""
         ...
 
-    async def wait_valid(self) -> None:
-        """Returns when the lease is valid (again)."""
+
+class OwnLease(Lease, Protocol):
+    """The lease of this process's own session, under which all its placements are."""
+
+    def valid(self) -> bool:
+        """Whether it has not run out."""
+        ...
+
+    def left_ms(self) -> int:
+        """For how long it is valid; 0 if it is not."""
+        ...
+
+    async def until_valid(self) -> None:
+        """Returns when it is valid (again)."""
         ...
 
 
@@ -170,8 +183,8 @@ class ArtifactFiles(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """See the module's docstring."""
+class Hosted(Protocol):
+    """An engine, wherever it is, as those see it who have placements there."""
 
     @property
     def slots(self) -> int:
@@ -197,13 +210,6 @@ class Engine(Protocol):
         """Returns when guests can run; placements taken before wait. Raises ``Unavailable`` if none can."""
         ...
 
-    def place(self, placements: Sequence[Placement]) -> None:
-        """Takes placements; they start in order as slots get free. A guest that waited goes on at once.
-
-        Each ends with exactly one ``ended``, unless it is dropped.
-        """
-        ...
-
     def stop(self, placed: Placed) -> None:
         """Ends a placement as ``Stopped``, running or not, within 100 ms. Unknown ones are ignored."""
         ...
@@ -221,12 +227,14 @@ class Engine(Protocol):
         """
         ...
 
-    def release_waiting(self) -> None:
-        """Ends placements that have not started as ``Released``."""
+    def release_waiting(self, only: Collection[Placed] | None = None) -> None:
+        """Ends placements that have not started as ``Released``; ``only``: those of them."""
         ...
 
-    def release_all(self) -> None:
-        """Ends every placement as ``Released``, those that run with their journal; takes new ones then."""
+    def release_all(self, only: Collection[Placed] | None = None) -> None:
+        """Ends every placement as ``Released``, those that run with their journal; takes new ones then.
+        ``only``: those of them.
+        """
         ...
 
     async def drain(self, grace_s: float) -> None:
@@ -238,4 +246,28 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Kills the runners and frees everything. Placements that run are not reported."""
+        ...
+
+
+class Engine(Hosted, Protocol):
+    """See the module's docstring."""
+
+    def place(self, placements: Sequence[Placement]) -> None:
+        """Takes placements; they start in order as slots get free. A guest that waited goes on at once.
+
+        Each ends with exactly one ``ended``, unless it is dropped.
+        """
+        ...
+
+
+class RemoteEngine(Hosted, Protocol):
+    """An engine that is a peer of its own: it gets what it runs, and makes entries durable, by itself."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it answers, and takes placements."""
+        ...
+
+    def entrust(self, grants: Sequence[Grant]) -> None:
+        """Hands placements over; like ``Engine.place``."""
         ...

@@ -1,5 +1,6 @@
 """Performing a guest's HTTP request under the network policy."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -58,14 +59,16 @@ class HttpClient(Protocol):
         *,
         allow_hosts: tuple[str, ...],
         idempotency_key: str,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         body: FileBody | None = None,
         sink: Sink | None = None,
     ) -> FetchedResponse | HttpFailure:
         """Sends the request if both the job (``allow_hosts``) and the operator allow its host and address.
 
         Follows redirects, checking each again. Sends ``Idempotency-Key`` unless the guest set one. What fails
-        is an ``HttpFailure``, not an error. ``body``: instead of the request's own; ``sink``: gets the body
-        of an answer whose status is 2xx.
+        is an ``HttpFailure``, not an error. ``before_send``: awaited when a hop's connection stands and
+        nothing was sent yet: the last moment to hold it back. ``body``: instead of the request's own;
+        ``sink``: gets the body of an answer whose status is 2xx.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.ids import Incarnation, SessionId, WorkerId
 from mvm_ci.ports.catalogue import Catalogue
 
@@ -51,7 +52,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     ``session``, ``incarnation``: its last ones; ``session_open``: whether that session may hold jobs.
     ``ephemeral``: to be forgotten with the end of its session. ``drain_by_ms``: when a draining one must
-    hand over what it still runs. ``protocol``: the newest it speaks.
+    hand over what it still runs. ``protocol``: the newest it speaks. ``role``: an engine's key is one, too.
     """
 
     id: WorkerId
@@ -69,6 +70,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral: bool = False
     drain_by_ms: int | None = None
     protocol: int = 0
+    role: PeerRole = PeerRole.WORKER
 
 
 class Registry(Catalogue, Protocol):

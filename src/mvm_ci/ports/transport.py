@@ -108,8 +108,12 @@ class Endpoint(Protocol):
         """
         ...
 
-    async def connect(self, ticket: str, timeout_s: float = 10.0) -> Connection:
-        """Dials. Raises ``BadInput`` for what is no ticket, ``Unavailable`` if nobody answers in time."""
+    async def connect(
+        self, ticket: str, timeout_s: float = 10.0, protocol: bytes | None = None
+    ) -> Connection:
+        """Dials; ``protocol``: another than the first of the endpoint's. Raises ``BadInput`` for what is no
+        ticket, ``Unavailable`` if nobody answers in time.
+        """
         ...
 
     async def close(self) -> None:

@@ -18,17 +18,24 @@ IDLE_S: Final = 75.0
 WINDOW: Final = 2 << 20
 """Bytes that a peer may send, on all its streams, before somebody reads them."""
 
+_PEER: Final = "peer "
+
 Serve = Callable[[Stream, str], Awaitable[None]]
 """Serves one stream of the peer with this address."""
 
 
-class ApiCaller:
+def is_peer(address: str) -> bool:
+    """Whether the address of an exchange is that of a peer's stream."""
+    return address.startswith(_PEER)
+
+
+class PeerCaller:
     """``run`` holds the connection until it is over; cancelling that closes it."""
 
     def __init__(self, connection: Connection, serve: Serve) -> None:
         self._connection = connection
         self._serve = serve
-        self._address = f"peer {connection.peer}"
+        self._address = f"{_PEER}{connection.peer}"
         self._streams: set[asyncio.Task[None]] = set()
         self._idle_since = 0.0
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from email.utils import formatdate
 from typing import Final
 
@@ -26,16 +27,25 @@ _CUT_S: Final = 2.0
 
 
 class ApiServer:
-    """Serves one application on one TCP socket. ``stop_s``: for requests under way when it stops."""
+    """Serves one application on one TCP socket. ``stop_s``: for requests under way when it stops; ``tls``:
+    its certificate and key, loaded.
+    """
 
     def __init__(
-        self, application: Application, host: str, port: int, stop_s: float, limits: Limits | None = None
+        self,
+        application: Application,
+        host: str,
+        port: int,
+        stop_s: float,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.application = application
         self.limits = limits or Limits()
         self.date = b""
         self.stopping = False
         self.tasks: set[asyncio.Task[None]] = set()
+        self._tls = tls
         self._host = host
         self._port = port
         self._stop_s = stop_s
@@ -60,20 +70,28 @@ class ApiServer:
         """Returns when it listens. Raises ``Misconfigured`` if it cannot."""
         listening = await listen(self._host, self._port)
         host, port = listening.getsockname()[:2]
-        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._set_date()
+        scheme = "http" if self._tls is None else "https"
+        self._url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        self.open_to_streams()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        self._server = await loop.create_server(
+            lambda: Connection(self), sock=listening, backlog=BACKLOG, ssl=self._tls
+        )
+
+    def open_to_streams(self) -> None:
+        """Peers' streams can be served; ``start`` does this, too."""
+        self._set_date()
         self._looking = asyncio.create_task(self._look(), name="api-connections")
 
     async def stop(self) -> None:
         """Takes no more requests, lets those under way end and their answers be taken, closes everything."""
-        if self._server is None or self._looking is None:
+        if self._looking is None:
             return
         loop = asyncio.get_running_loop()
         until = loop.time() + self._stop_s
         self.stopping = True
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         for connection in list(self._connections):
             connection.retire()
         if self.tasks:
@@ -93,7 +111,7 @@ class ApiServer:
         self._looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._looking
-        self._server = None
+        self._server = self._looking = None
 
     async def serve_stream(self, stream: Stream, address: str) -> None:
         """Serves a peer's stream as a connection, to its end. ``address``: the peer's, for people. Breaks it

@@ -103,7 +103,8 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """No settings of whoever runs the tests; caches are shared, since building takes seconds."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MVM_CI_", "XDG_"))}
-        kept.pop("CONTROL_PLANE_TICKET", None)
+        for name in ("CONTROL_PLANE_TICKET", "FLAWLESS_URL"):
+            kept.pop(name, None)
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return kept | {
             "HOME": str(self.directory),

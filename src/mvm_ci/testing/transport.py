@@ -81,7 +81,9 @@ class MemoryEndpoint:
             raise Unavailable("the endpoint is closed")
         return connection
 
-    async def connect(self, ticket: str, timeout_s: float = 10.0) -> "MemoryConnection":
+    async def connect(
+        self, ticket: str, timeout_s: float = 10.0, protocol: bytes | None = None
+    ) -> "MemoryConnection":
         self._network.dials += 1
         if not ticket.startswith(_PREFIX):
             raise BadInput(f"not an endpoint ticket: {ticket!r}")
@@ -89,7 +91,7 @@ class MemoryEndpoint:
         target = self._network.endpoints.get(ticket.removeprefix(_PREFIX))
         if self._closed or target is None or self._network.unreachable:
             raise Unavailable(f"nobody answered at {ticket} within {timeout_s:g} s")
-        protocol = self.alpns[0]
+        protocol = protocol or self.alpns[0]
         if protocol not in target.alpns:
             raise Unavailable(f"cannot connect: {ticket} does not speak {protocol!r}")
         near, far = MemoryConnection(target.id, protocol), MemoryConnection(self._id, protocol)

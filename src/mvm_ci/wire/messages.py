@@ -1,5 +1,5 @@
-"""The messages between a worker and the control plane. Protocol version 2 (1 had no ``Ask``, ``Tell``,
-``Answered``).
+"""The messages between a worker or an engine and the control plane. Protocol version 3 (2 had no ``Redeem``
+and ``Granted``, 1 no ``Ask``, ``Tell``, ``Answered``).
 
 One stream, opened by the worker, carries frames both ways: a length (4 bytes, little-endian) and a
 MessagePack array whose first element is the tag. Tags and fields are never renumbered or removed, only added
@@ -19,12 +19,16 @@ payloads, modules and journals go on streams of their own: ``blobs``.
       │ ◀──────────────────────── Answered │   when it has it
       │ Heartbeat ───────────────────────▶ │   renews the lease
       │ ◀────────── Beat, Stop, Drain, Ping │
+
+A worker whose engine is elsewhere is given ``Granted`` in place of ``Assign``; the engine, a peer of its own,
+gives no credit, but shows grants (``Redeem``) and is given ``Assign``, or ``Drop``, for each.
 """
 
 from typing import Final, TypeAlias
 
 import msgspec
 
+from mvm_ci.domain.grant import Grant, PeerRole
 from mvm_ci.domain.ids import Incarnation, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Outcome
@@ -32,8 +36,10 @@ from mvm_ci.domain.secrets import SecretValue
 from mvm_ci.domain.segment import Append as AppendResult
 from mvm_ci.domain.segment import Segment
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 OLDEST_PROTOCOL: Final = 1
+GRANTS: Final = 3
+"""The first version that has engines elsewhere."""
 ALPN: Final = b"mvm-ci/worker/1"
 MAX_FRAME: Final = 4 << 20
 """Bytes of one frame; a peer that announces more is cut off."""
@@ -69,6 +75,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     ``running``: placements of which this incarnation still has the guest or an end without ``Recorded``
     (after a reconnect). ``ephemeral``: the worker is to be forgotten when its session is over.
     ``previous_over``: the process of ``previous`` is known to be dead: nobody need be asked whether it is.
+    ``grants``: of an engine, one for each of ``running``.
     """
 
     oldest: int
@@ -85,6 +92,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     labels: dict[str, str] = {}
     ephemeral: bool = False
     previous_over: bool = False
+    role: PeerRole = PeerRole.WORKER
+    grants: tuple[Grant, ...] = ()
 
 
 class Credit(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -179,6 +188,14 @@ class Tell(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
     argument: bytes
 
 
+class Redeem(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """An engine shows grants that workers brought; each is answered by its place in an ``Assign``, or a
+    ``Drop``. Sent again after a reconnect until answered.
+    """
+
+    grants: tuple[Grant, ...]
+
+
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The session stands. ``keep``: of ``Hello.running``, those that go on; all others must be dropped
     without a report.
@@ -222,7 +239,9 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Assign(msgspec.Struct, frozen=True, array_like=True, tag=22):
-    """Jobs to run; uses as many credits. What crosses ``Draining`` on the way comes back as ``Released``."""
+    """Jobs to run; uses as many credits, but of an engine. What crosses ``Draining`` on the way comes back as
+    ``Released``.
+    """
 
     items: tuple[Assignment, ...]
 
@@ -286,9 +305,31 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     answer: bytes
 
 
+class Granted(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
+    """Jobs for the engine of a worker that has none itself; uses as many credits as ``Assign``."""
+
+    grants: tuple[Grant, ...]
+
+
+class Resume(msgspec.Struct, frozen=True, array_like=True, tag=32, gc=False):
+    """An operator lets a drained engine take placements again."""
+
+
 FromWorker: TypeAlias = (
-    Hello | Credit | Heartbeat | Started | Append | Ended | Draining | Pong | Goodbye | Ask | Tell
+    Hello | Credit | Heartbeat | Started | Append | Ended | Draining | Pong | Goodbye | Ask | Tell | Redeem
 )
 FromControlPlane: TypeAlias = (
-    Welcome | Refused | Assign | Appended | Recorded | Beat | Stop | Drop | Drain | Ping | Answered
+    Welcome
+    | Refused
+    | Assign
+    | Appended
+    | Recorded
+    | Beat
+    | Stop
+    | Drop
+    | Drain
+    | Ping
+    | Answered
+    | Granted
+    | Resume
 )

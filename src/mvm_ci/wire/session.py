@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Final
 
 from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.wire import messages as m
 
 MAX_CREDIT: Final = 100_000
@@ -56,12 +57,14 @@ class _Shared:
         self._appends: deque[int] = deque()
         self._pings: deque[int] = deque()
         self._goodbye = False
+        self._role = PeerRole.WORKER
 
     def _from_worker(self, message: m.FromWorker) -> None:
         if isinstance(message, m.Hello):
             self._expect(Phase.OPENING, message)
             if not 1 <= message.oldest <= message.newest or message.slots < 0:
                 raise ProtocolError("a Hello with impossible numbers")
+            self._role = message.role
             self.phase = Phase.GREETING
             return
         self._expect(Phase.OPEN, message)
@@ -75,7 +78,13 @@ class _Shared:
             self.heartbeat = message.number
         elif isinstance(message, m.Pong):
             self._ponged(message.number)
-        elif isinstance(message, m.Draining):
+        elif isinstance(message, m.Redeem):
+            self._only(PeerRole.ENGINE, message)
+        else:
+            self._leaves(message)
+
+    def _leaves(self, message: m.FromWorker) -> None:
+        if isinstance(message, m.Draining):
             self.draining = True
         elif isinstance(message, m.Goodbye):
             self._goodbye = True
@@ -89,9 +98,12 @@ class _Shared:
             return  # crossed the Goodbye on its way; nobody acts on it any more
         self._expect(Phase.OPEN, message)
         if isinstance(message, m.Assign):
-            if len(message.items) > self.credit:
-                raise ProtocolError(f"{len(message.items)} jobs assigned with a credit of {self.credit}")
-            self.credit -= len(message.items)
+            if self._role is not PeerRole.ENGINE:
+                self._only(PeerRole.WORKER, message)
+                self._use_credit(len(message.items))
+        elif isinstance(message, m.Granted):
+            self._only(PeerRole.FOLLOWER, message)
+            self._use_credit(len(message.grants))
         elif isinstance(message, m.Appended):
             if not self._appends or self._appends.popleft() != len(message.results):
                 raise ProtocolError("an Appended that answers no Append")
@@ -99,6 +111,15 @@ class _Shared:
             self._beaten(message)
         elif isinstance(message, m.Ping):
             self._pings.append(message.number)
+
+    def _only(self, role: PeerRole, message: m.FromWorker | m.FromControlPlane) -> None:
+        if self._role is not role:
+            raise ProtocolError(f"a {type(message).__name__} on the connection of a {self._role.value}")
+
+    def _use_credit(self, jobs: int) -> None:
+        if jobs > self.credit:
+            raise ProtocolError(f"{jobs} jobs assigned with a credit of {self.credit}")
+        self.credit -= jobs
 
     def _beaten(self, message: m.Beat) -> None:
         if not self.answered < message.number <= self.heartbeat:
@@ -108,6 +129,8 @@ class _Shared:
         self.answered = message.number
 
     def _add_credit(self, credit: m.Credit) -> None:
+        if self._role is PeerRole.ENGINE:
+            raise ProtocolError("a Credit of an engine")
         if credit.more < 1 or self.credit + credit.more > MAX_CREDIT:
             raise ProtocolError(f"a Credit of {credit.more}")
         if not 0 <= credit.extra <= MAX_CREDIT:

@@ -1,13 +1,13 @@
 """A control plane in this process: stores, endpoint, API."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Coroutine
+import hmac
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from secrets import token_bytes
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -32,7 +32,9 @@ from mvm_ci.lifecycle.secrets import open_with
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire import http
 from mvm_ci.wire.messages import ALPN
+from mvm_ci.wiring.joining import join_token
 from mvm_ci.wiring.network import make_transport
+from mvm_ci.wiring.saying import say
 from mvm_ci.wiring.stopping import Stop
 
 _HEARTBEATS: Final = 3
@@ -42,6 +44,8 @@ _RELAY_S: Final = 5.0
 """For a relay to be reached before the ticket is printed; the API serves meanwhile."""
 _TICKET_S: Final = 2.0
 """Between looks at whether this machine's addresses, or its relay, have changed."""
+
+_ALPNS: Final = (ALPN, http.ALPN, http.ENGINE_ALPN)
 
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +96,22 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
             say(f"token: in {config.state_dir / 'admin-token'}")
         say(f"ticket: {ticket}")
         following = _follow_ticket(running, config.ticket_file, ticket)
-        await _first(stop.asked(), running.plane.failed(), following)
+        async with _engine(config, running) as engine:
+            await _first(stop.asked(), running.plane.failed(), following, engine)
+
+
+@asynccontextmanager
+async def _engine(config: ControlPlaneConfig, running: RunningControlPlane) -> AsyncIterator[Awaitable[None]]:
+    """The engine that is asked for, served inside the block; what is given ends only by an error."""
+    if config.engine is None:
+        yield asyncio.get_running_loop().create_future()
+        return
+    from mvm_ci.wiring.engine import embedded_engine  # noqa: PLC0415 - it is large, and few have it here
+
+    token = await join_token(running.registry, "engine")
+    ticket, door = running.endpoint.ticket_here(), running.plane.engine_door
+    async with embedded_engine(config.engine, config.state_dir / "engine", ticket, token, door) as task:
+        yield task
 
 
 def control_plane_settings(
@@ -130,7 +149,7 @@ async def opened_control_plane(
         blobs = await asyncio.to_thread(FileBlobStore, state.blobs)
         token = await ensure_admin_token(state, store.access, clock.now_ms())
         endpoint = await make_transport(p2p).bind(
-            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=[ALPN, http.ALPN]
+            secret_key=state.endpoint_key(), address=state.p2p_address(str(p2p.bind)), alpns=_ALPNS
         )
         stack.push_async_callback(endpoint.close)
         disk = DirectoryDisk(state.path)
@@ -149,7 +168,8 @@ async def opened_control_plane(
             disk=disk,
             figures=store.figures,
         )
-        plane = ControlPlane(settings, stores, endpoint, clock)
+        grant_key = hmac.digest(state.endpoint_key(), b"mvm-ci grants", "sha256")
+        plane = ControlPlane(settings, stores, endpoint, clock, grant_key=grant_key)
         retained = RetainedStores(
             jobs=store.retained,
             artifacts=store.artifacts,
@@ -219,7 +239,7 @@ def _write_ticket(file: Path, ticket: str) -> None:
     write_atomically(file, ticket + "\n", 0o644)
 
 
-async def _first(*waits: Coroutine[Any, Any, None]) -> None:
+async def _first(*waits: Awaitable[None]) -> None:
     """Returns when one of ``waits`` does, or raises what it raises; the others are cancelled."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
@@ -235,9 +255,3 @@ async def _first(*waits: Coroutine[Any, Any, None]) -> None:
 def _local(url: str) -> str:
     """The address for commands on this machine, where the API listens on every interface."""
     return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-
-
-def say(line: str) -> None:
-    """A line of data for whoever started this process, at once, even into a pipe."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

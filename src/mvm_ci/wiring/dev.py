@@ -1,7 +1,6 @@
 """A control plane and a worker in one process, on loopback, to try things."""
 
 import asyncio
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -10,22 +9,20 @@ from mvm_ci.config.credentials import Credentials, read_credentials, write_crede
 from mvm_ci.config.parsers import Address
 from mvm_ci.config.processes import DevConfig, PeerConfig
 from mvm_ci.domain.errors import Misconfigured
-from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
 from mvm_ci.peer.settings import PeerSettings
-from mvm_ci.ports.registry import JoinToken, Registry
 from mvm_ci.wiring.control_plane import (
     RunningControlPlane,
     control_plane_settings,
     opened_control_plane,
-    say,
 )
+from mvm_ci.wiring.joining import join_token
 from mvm_ci.wiring.network import make_transport
+from mvm_ci.wiring.saying import say
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.wiring.worker import make_worker, run_worker
 
 _LOOPBACK: Final = PeerConfig(bind=Address("127.0.0.1", 0))
 _LEASE_S: Final = 15.0
-_JOIN_MS: Final = 60_000
 _GRACE_S: Final = 2.0
 _NAME: Final = "dev"
 
@@ -40,7 +37,7 @@ async def serve_dev(config: DevConfig, stop: Stop) -> None:
             state_dir=state / "worker",
             name=_NAME,
             ticket=running.ticket,
-            join_token=await _join_token(running.registry),
+            join_token=await join_token(running.registry, "dev"),
             bind=str(_LOOPBACK.bind),
             grace_s=_GRACE_S,
         )
@@ -60,22 +57,6 @@ async def serve_dev(config: DevConfig, stop: Stop) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _join_token(registry: Registry) -> str:
-    """Permission for the worker of this process, for a minute; one that has joined does not use it."""
-    secret = format_token(TokenKind.JOIN, secrets.token_bytes(TOKEN_BYTES))
-    now = SystemClock().now_ms()
-    await registry.put_join_token(
-        JoinToken(
-            id=f"dev{secrets.token_hex(6)}",
-            digest=digest(secret),
-            created_ms=now,
-            expires_ms=now + _JOIN_MS,
-            uses_left=1,
-        )
-    )
-    return secret
 
 
 def _write_credentials(config: DevConfig, running: RunningControlPlane) -> Path:

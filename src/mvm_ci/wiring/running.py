@@ -9,16 +9,13 @@ import resource
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
 import uvloop
 
-from mvm_ci.config.parsers import Address
-from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, WorkerConfig
+from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, EngineConfig, WorkerConfig
+from mvm_ci.wiring.saying import warn_of_plain_http
 from mvm_ci.wiring.stopping import Stop
 
-_log = structlog.get_logger(__name__)
 OPEN_FILES: Final = 16_384
-_HERE: Final = ("127.", "localhost", "::1")
 
 Service = Callable[[Stop], Awaitable[None]]
 """Runs until it is asked to stop, then ends in good order; cancelled, it ends at once."""
@@ -41,6 +38,14 @@ def run_worker(config: WorkerConfig) -> None:
     run_service(lambda stop: serve_worker(config, stop))
 
 
+def run_engine(config: EngineConfig) -> None:
+    """Runs an engine until a signal, or the control plane, ends it."""
+    from mvm_ci.wiring.engine import serve_engine
+
+    allow_open_files()
+    run_service(lambda stop: serve_engine(config, stop))
+
+
 def run_dev(config: DevConfig) -> None:
     """Runs both in one process until a signal ends them."""
     from mvm_ci.wiring.dev import serve_dev
@@ -58,16 +63,6 @@ def allow_open_files() -> None:
     allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-
-
-def warn_of_plain_http(bind: Address) -> None:
-    """Says so if the API is to be reached from elsewhere: tokens in plain HTTP can be read on the way."""
-    if not bind.host.startswith(_HERE):
-        _log.warning(
-            "api_is_plain_http",
-            bind=str(bind),
-            hint="tokens cross the network unencrypted: put a TLS proxy before it",
-        )
 
 
 def run_service(service: Service) -> None:

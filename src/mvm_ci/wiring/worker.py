@@ -1,30 +1,16 @@
-"""A worker in this process: its session with the control plane, and its engine."""
+"""A worker in this process: its session with the control plane, and its engine, here or elsewhere."""
 
 import asyncio
-from collections.abc import Awaitable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mvm_ci.adapters.http.client import GuestHttpClient
 from mvm_ci.adapters.system import SystemClock
-from mvm_ci.adapters.wasm.compiler import ChildCompiler
-from mvm_ci.config.processes import GuestConfig, WorkerConfig
+from mvm_ci.config.processes import EngineElsewhere, GuestConfig, WorkerConfig
 from mvm_ci.domain.errors import Misconfigured
-from mvm_ci.domain.network import NetworkPolicy
-from mvm_ci.engine.pool import EnginePool
-from mvm_ci.engine.settings import PoolSettings
+from mvm_ci.domain.grant import PeerRole
+from mvm_ci.peer.parts import Fitted, PeerParts, Surroundings
 from mvm_ci.peer.settings import PeerSettings
-from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import (
-    ArtifactFiles,
-    ControlPlane,
-    Engine,
-    EngineEvents,
-    JournalSink,
-    Lease,
-    PayloadStore,
-)
-from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.ports.engine import EngineEvents
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
@@ -54,20 +40,40 @@ async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
         grace_s=config.grace_s,
         labels=config.labels,
         ephemeral=config.state_dir is None,
+        role=PeerRole.WORKER if config.engine is None else PeerRole.FOLLOWER,
     )
-    await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
+    transport = make_transport(config.p2p)
+    if config.engine is None:
+        worker = make_worker(settings, config.guests, transport)
+    else:
+        worker = make_follower(settings, config.engine, config.guests.slots, transport)
+    await run_worker(worker, stop)
 
 
 def make_worker(settings: PeerSettings, guests: GuestConfig, transport: Transport) -> Worker:
-    """A worker on the real clock and engine."""
+    """A worker on the real clock, with an engine of its own."""
+    # A worker whose engine is elsewhere needs none of this: it is smaller, and sooner there.
+    from mvm_ci.wiring.pool import Compiler, Pools  # noqa: PLC0415
+
     clock = SystemClock()
-    return Worker(
-        settings,
-        transport=transport,
-        engine_factory=_Engines(settings, guests, clock),
-        compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
-        clock=clock,
-    )
+    pools = Pools(guests, clock)
+
+    async def fit(parts: PeerParts, events: EngineEvents) -> Fitted:
+        engine = await pools(parts, parts.lease, events)
+        return Fitted(engine, parts.intake_of_own(engine))
+
+    return Worker(settings, Surroundings(transport, Compiler(guests, settings.state_dir), clock), fit)
+
+
+def make_follower(
+    settings: PeerSettings, engine: EngineElsewhere, slots: int, transport: Transport
+) -> Worker:
+    """A worker on the real clock, whose engine is elsewhere."""
+    from mvm_ci.wiring.remote_engine import NoCompiler, RemoteEngines  # noqa: PLC0415
+
+    clock = SystemClock()
+    fit = RemoteEngines(engine, slots, clock)
+    return Worker(settings, Surroundings(transport, NoCompiler(), clock), fit)
 
 
 async def run_worker(worker: Worker, stop: Stop) -> None:
@@ -87,76 +93,8 @@ async def _pass_on(stop: Stop, worker: Worker) -> None:
     worker.request_stop()
 
 
-class _Engines:
-    """``worker.process.EngineFactory``: the pool of runner processes, inside the worker's state directory."""
-
-    def __init__(self, settings: PeerSettings, guests: GuestConfig, clock: Clock) -> None:
-        self._settings = settings
-        self._guests = guests
-        self._clock = clock
-
-    def __call__(
-        self,
-        *,
-        journal: JournalSink,
-        plane: ControlPlane,
-        lease: Lease,
-        payloads: PayloadStore,
-        artifacts: ArtifactFiles,
-        events: EngineEvents,
-    ) -> Awaitable[Engine]:
-        return self._make(journal, plane, lease, payloads, artifacts, events)
-
-    async def _make(
-        self,
-        journal: JournalSink,
-        plane: ControlPlane,
-        lease: Lease,
-        payloads: PayloadStore,
-        artifacts: ArtifactFiles,
-        events: EngineEvents,
-    ) -> Engine:
-        policy = NetworkPolicy(
-            allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
-        )
-        directory = await asyncio.to_thread(_made, self._settings.state_dir / "runners")
-        http = GuestHttpClient(policy, before_send=lease.wait_valid, spool=directory)
-        return EnginePool(
-            PoolSettings(worker=self._settings.name, directory=directory, slots=self._guests.slots),
-            journal=journal,
-            plane=plane,
-            lease=lease,
-            payloads=payloads,
-            artifacts=artifacts,
-            http=http,
-            events=events,
-            clock=self._clock,
-        )
-
-
-class _Compiler:
-    """``ports.guest.ModuleCompiler``, made at its first use: before, the state directory may not be ours."""
-
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
-        self._compiler: ChildCompiler | None = None
-
-    async def compile(self, source: Path, digest: str) -> CompiledModule:
-        if self._compiler is None:
-            self._compiler = ChildCompiler(_made(self._cache))
-        return await self._compiler.compile(source, digest)
-
-
 def _temporary() -> TemporaryDirectory[str]:
     try:
         return TemporaryDirectory(prefix="mvm-ci-worker-", ignore_cleanup_errors=True)
     except OSError as error:
         raise Misconfigured(f"cannot make a temporary directory: {error.strerror}; set TMPDIR") from None
-
-
-def _made(directory: Path) -> Path:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured(f"cannot make {directory}: {error.strerror}") from None
-    return directory

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Released
 from mvm_ci.peer.outbox import Outbox
 from mvm_ci.ports.clock import Clock
-from mvm_ci.ports.engine import Ended
+from mvm_ci.ports.engine import Ended, Hosted
 from mvm_ci.wire.messages import EndedItem
 
 FIRST_PREFETCH: Final = 2
@@ -49,17 +50,15 @@ class Prefetch:
 class Holdings:
     """``ports.engine.EngineEvents``: one entry for each placement that the engine has.
 
-    ``slots``, ``capacity``, ``extra`` and ``runners`` are the engine's, set once it is there; jobs are asked
-    for once it has started.
+    The engine is ``fitted`` once it is there; jobs are asked for once it has started.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.outbox = Outbox(lambda placed: self.forget((placed,)))
         self.slots = 0
-        self.capacity = 0
-        self.extra: Callable[[], int] = lambda: 0
-        self.runners: Callable[[], int] = lambda: 0
+        self.reachable: Callable[[], bool] = lambda: True
+        self._engine: Hosted | None = None
         self.prefetch = Prefetch()
         self.draining = False
         self._started = False
@@ -91,6 +90,18 @@ class Holdings:
     def slots_freed(self) -> None:
         self.outbox.wake()
 
+    def fitted(self, engine: Hosted, reachable: Callable[[], bool]) -> None:
+        """The engine is made; ``reachable``: whether it takes jobs."""
+        self._engine = engine
+        self.slots = engine.slots
+        self.reachable = reachable
+
+    def runners(self) -> int:
+        return 0 if self._engine is None else self._engine.runners
+
+    def extra(self) -> int:
+        return 0 if self._engine is None else self._engine.extra
+
     def engine_started(self) -> None:
         """Guests can run from here on."""
         self._started = True
@@ -120,12 +131,25 @@ class Holdings:
         self.outbox.wake()
 
     @property
+    def told(self) -> Sequence[Placed]:
+        return self.running
+
+    def grants(self) -> tuple[Grant, ...]:
+        return ()
+
+    def hold(self, *, held: bool) -> None:
+        """It asks for jobs all the same: the control plane knows."""
+
+    def attached(self) -> None:
+        """Credit is asked for at each write."""
+
+    @property
     def running(self) -> Sequence[Placed]:
         """Placements whose guest has started."""
         return tuple(self._running)
 
-    def __contains__(self, placed: Placed) -> bool:
-        return placed in self._waiting or placed in self._running
+    def expects(self, placed: Placed) -> bool:
+        return placed not in self._waiting and placed not in self._running
 
     def all(self) -> tuple[Placed, ...]:
         """Every placement that the control plane must know of after a reconnect."""
@@ -133,7 +157,10 @@ class Holdings:
 
     def wanted(self, credit: int) -> int:
         """How many more jobs to ask for, with ``credit`` asked for and not come yet."""
-        if self.draining or not self._started or self.outbox.full:
+        engine = self._engine
+        if self.draining or not self._started or engine is None or self.outbox.full:
+            return 0
+        if not self.reachable():
             return 0
         held = len(self._waiting) + len(self._running)
         extra, now = self.extra(), self._clock.lease_ms()
@@ -142,7 +169,7 @@ class Holdings:
         most = self.slots + self.prefetch.allowed + extra
         if self._waited_ms is not None and now - self._waited_ms < WAITED_MS:
             # Once the engine is full, jobs would wait for guests that wait, while another worker may be free.
-            most = min(most, self.capacity)
+            most = min(most, engine.capacity)
         return most - held - credit
 
     def release_stuck(self, release: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from mvm_ci.domain.artifact import Artifact
+from mvm_ci.domain.grant import Grant, PeerRole
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
 from mvm_ci.domain.job import Durability, JobSpec, Placed
 from mvm_ci.domain.outcome import (
@@ -44,6 +45,7 @@ SPEC = JobSpec(
     memory_bytes=64 << 20,
 )
 INPUT = Artifact("data/in.csv", DIGEST, 5_000_000_000, "text/csv")
+GRANT = Grant(P, b"\x00\x11" * 12)
 FAILURE = Failure(kind=FailureKind.ERROR, message="boom", detail="Traceback …")
 HELLO = m.Hello(
     1,
@@ -62,6 +64,8 @@ FROM_WORKER: dict[str, m.FromWorker] = {
     "hello": HELLO,
     "hello-labels": replace(HELLO, labels={"os": "linux", "gpu": ""}, ephemeral=True),
     "hello-previous-over": replace(HELLO, previous_over=True),
+    "hello-engine": replace(HELLO, role=PeerRole.ENGINE, running=(P,), grants=(GRANT,)),
+    "redeem": m.Redeem((GRANT,)),
     "hello-first": m.Hello(1, 1, "0.1.0", Incarnation("a" * 32), None, None, "", "", 0, 1),
     "credit": m.Credit(64),
     "credit-extra": m.Credit(64, 500),
@@ -124,6 +128,8 @@ FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "drain": m.Drain(),
     "drain-running": m.Drain(running=True),
     "ping": m.Ping(5),
+    "granted": m.Granted((GRANT,)),
+    "resume": m.Resume(),
     "answered": m.Answered(3, b'{"ok":null}'),
     "assign-grace": m.Assign((m.Assignment(P, 2, replace(SPEC, cancel_grace_ms=10_000), (SEGMENT,), 6),)),
     "assign-none": m.Assign((m.Assignment(Q, 1, replace(SPEC, durability=Durability.NONE)),)),
@@ -161,6 +167,7 @@ SHORTER = frozenset(
         "hello",
         "hello-first",
         "hello-labels",
+        "hello-previous-over",
         "heartbeat",
         "drain",
         "beat",

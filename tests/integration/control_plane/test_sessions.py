@@ -78,7 +78,7 @@ async def test_a_join_token_runs_out(stand: Stand, api: httpx.AsyncClient) -> No
     assert ("expired" in expired.message, expired.final) == (True, True)
 
 
-@pytest.mark.parametrize("change", [{"oldest": 3, "newest": 4}, {"journal_format": 99}])
+@pytest.mark.parametrize("change", [{"oldest": 4, "newest": 5}, {"journal_format": 99}])
 async def test_another_version_is_refused_for_good(stand: Stand, change: dict[str, int]) -> None:
     answer = await refused(await stand.worker(), **change)
     assert (answer.code, answer.final) == (m.REFUSED_VERSION, True)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from mvm_ci.domain.artifact import Artifact
@@ -151,10 +151,7 @@ class Lease:
         self.event.set()
         self.asked = asyncio.Event()
 
-    def valid(self) -> bool:
-        return self.event.is_set()
-
-    async def wait_valid(self) -> None:
+    async def wait_valid(self, placed: Placed) -> None:
         self.asked.set()
         await self.event.wait()
 
@@ -215,6 +212,7 @@ class Http:
         *,
         allow_hosts: tuple[str, ...],
         idempotency_key: str,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         body: FileBody | None = None,
         sink: Sink | None = None,
     ) -> FetchedResponse | HttpFailure:

@@ -5,7 +5,7 @@ guests.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.peer.backoff import Backoff
+from mvm_ci.peer.parts import Fitted, PeerParts, Surroundings
 from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import (
     ArtifactFiles,
@@ -22,7 +23,7 @@ from mvm_ci.ports.engine import (
     Ended,
     EngineEvents,
     JournalSink,
-    Lease,
+    OwnLease,
     PayloadStore,
     Placement,
 )
@@ -110,10 +111,10 @@ class FakeEngine:
     def runners(self) -> int:
         return self.runners_left
 
-    def release_waiting(self) -> None:
+    def release_waiting(self, only: Collection[Placed] | None = None) -> None:
         self.released += 1
 
-    def release_all(self) -> None:
+    def release_all(self, only: Collection[Placed] | None = None) -> None:
         self.end(Released(), *self.placements)
 
     async def drain(self, grace_s: float) -> None:
@@ -198,7 +199,7 @@ class Bench:
         self.engine: FakeEngine = None  # type: ignore[assignment]  # made by the worker
         self.plane: ControlPlane = None  # type: ignore[assignment]
         self.journal: JournalSink = None  # type: ignore[assignment]
-        self.lease: Lease = None  # type: ignore[assignment]
+        self.lease: OwnLease = None  # type: ignore[assignment]
         self.payloads: PayloadStore = None  # type: ignore[assignment]
         self.artifacts: ArtifactFiles = None  # type: ignore[assignment]
         self.running: asyncio.Task[None] = None  # type: ignore[assignment]
@@ -220,31 +221,20 @@ class Bench:
     def start(self, **changes: Any) -> None:
         self.worker = Worker(
             self.settings(**changes),
-            transport=self.transport,
-            engine_factory=self._make_engine,
-            compiler=self.compiler,
-            clock=self.clock,
-            backoff=Backoff(self.chance),
+            Surroundings(self.transport, self.compiler, self.clock, lambda: Backoff(self.chance)),
+            self._make_engine,
         )
         self.ready.clear()
         self.running = asyncio.create_task(self.worker.run())
 
-    async def _make_engine(
-        self,
-        *,
-        journal: JournalSink,
-        plane: ControlPlane,
-        lease: Lease,
-        payloads: PayloadStore,
-        artifacts: ArtifactFiles,
-        events: EngineEvents,
-    ) -> FakeEngine:
-        self.journal, self.lease, self.payloads, self.plane = journal, lease, payloads, plane
-        self.artifacts = artifacts
+    async def _make_engine(self, parts: PeerParts, events: EngineEvents) -> Fitted:
+        outbox = parts.holder.outbox
+        self.journal, self.lease, self.payloads, self.plane = outbox, parts.lease, parts.payloads, outbox.asks
+        self.artifacts = parts.artifacts
         self.engine = FakeEngine(events, self.slots)
         self.engine.can_start = self.engine_can_start
         self.ready.set()  # from here on the worker waits for nothing but its clock and the network
-        return self.engine
+        return Fitted(self.engine, parts.intake_of_own(self.engine))
 
     async def peer(self) -> Peer:
         """The worker's next connection, with its main stream."""

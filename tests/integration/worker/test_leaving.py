@@ -152,7 +152,7 @@ async def test_a_port_in_use_ends_the_worker_and_frees_its_state(desk: Bench) ->
 async def test_an_engine_that_cannot_start_ends_the_worker(
     desk: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(**_: object) -> None:
+    async def broken(*_: object) -> None:
         await asyncio.sleep(0)
         raise Misconfigured("no runner could be started")
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.domain.ids import SessionId
+from mvm_ci.peer.parts import Fitted, PeerParts, Surroundings
 from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import EngineEvents
 from mvm_ci.wire import messages as m
@@ -23,17 +23,16 @@ JOBS = 1000
 
 
 def worker(directory: Path, ticket: str) -> Worker:
-    async def engine(*, events: EngineEvents, **_: Any) -> FakeEngine:
-        return FakeEngine(events, 2, instant=True)
+    async def fit(parts: PeerParts, events: EngineEvents) -> Fitted:
+        engine = FakeEngine(events, 2, instant=True)
+        return Fitted(engine, parts.intake_of_own(engine))
 
     return Worker(
         PeerSettings(
             state_dir=directory / "state", name="w1", ticket=ticket, bind="127.0.0.1:0", grace_s=1.0
         ),
-        transport=IrohTransport(),
-        engine_factory=engine,
-        compiler=FakeCompiler(),
-        clock=SystemClock(),
+        Surroundings(IrohTransport(), FakeCompiler(), SystemClock()),
+        fit,
     )
 
 

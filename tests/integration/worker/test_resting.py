@@ -56,7 +56,7 @@ async def test_its_first_job_makes_it_say_a_word_and_effects_wait_for_the_answer
     await peer.send(m.Assign((assignment(1),)))
     heartbeat = await peer.expect(m.Heartbeat)
     assert list(desk.engine.placements) == [placed(1)]
-    effect = asyncio.create_task(desk.lease.wait_valid())
+    effect = asyncio.create_task(desk.lease.until_valid())
     await settle()
     assert not effect.done()
     await peer.send(m.Beat(heartbeat.number))

@@ -247,10 +247,10 @@ async def test_the_lease_lives_by_answered_heartbeats_and_runs_out_while_guests_
     peer.connection.cut()  # type: ignore[attr-defined]
     await desk.clock.advance(LEASE_MS - LEASE_MS // 10 - 1)
     assert desk.lease.valid()
-    waiting = asyncio.create_task(desk.lease.wait_valid())
+    waiting = asyncio.create_task(desk.lease.until_valid())
     await desk.clock.advance(1)
     assert not desk.lease.valid()
-    parked = asyncio.create_task(desk.lease.wait_valid())
+    parked = asyncio.create_task(desk.lease.until_valid())
     await desk.clock.advance(60_000)
     assert waiting.done()
     assert not parked.done()

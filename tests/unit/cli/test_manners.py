@@ -21,6 +21,7 @@ from tests.unit.cli.reference_page import commands
 
 NO_JSON = {
     ("dev",): "runs until it is stopped; what a script needs stands in the credentials file",
+    ("engine",): "runs until it is stopped; it prints its address, and its API has the rest",
     ("control-plane",): "runs until it is stopped; --ticket-file and --credentials-file are for scripts",
     ("completion",): "prints a script for a shell",
 }

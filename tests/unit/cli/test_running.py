@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from mvm_ci.config.parsers import Address
 from mvm_ci.domain.errors import Misconfigured
-from mvm_ci.wiring.running import run_service, warn_of_plain_http
+from mvm_ci.wiring.running import run_service
+from mvm_ci.wiring.saying import warn_of_plain_http
 from mvm_ci.wiring.stopping import Stop
 
 

@@ -133,7 +133,7 @@ async def test_one_secret_is_looked_up_once_for_many_jobs(rig: Rig, monkeypatch:
 
 def test_a_frame_with_many_secrets_is_no_larger_than_frames_may_be() -> None:
     from mvm_ci.domain.secrets import MAX_BYTES, MAX_OF_JOB
-    from mvm_ci.lifecycle.seats import _LARGEST_JOURNAL, _frames
+    from mvm_ci.lifecycle.seats import _LARGEST_JOURNAL, frames
     from mvm_ci.wire.frames import encode
     from mvm_ci.wire.messages import MAX_FRAME
 
@@ -142,6 +142,6 @@ def test_a_frame_with_many_secrets_is_no_larger_than_frames_may_be() -> None:
     journal = tuple(Segment(0, 1, b"x" * (256 << 10)) for _ in range(_LARGEST_JOURNAL >> 18))
     spec = new_job(1, secrets=names, payload=b"x" * 4096).spec
     items = [Assignment(placed(1), 1, spec, journal, 9, values)] * 3
-    frames = [encode(Assign(tuple(frame))) for frame in _frames(items)]
-    assert len(frames) == 3
-    assert max(map(len, frames)) < MAX_FRAME
+    encoded = [encode(Assign(tuple(frame))) for frame in frames(items)]
+    assert len(encoded) == 3
+    assert max(map(len, encoded)) < MAX_FRAME

@@ -48,7 +48,7 @@ def test_the_worker_s_lease_is_over_before_the_control_plane_s() -> None:
 async def test_an_effect_waits_for_the_renewal() -> None:
     clock = FakeClock()
     lease = SessionLease(clock)
-    waiting = asyncio.create_task(lease.wait_valid())
+    waiting = asyncio.create_task(lease.until_valid())
     await settle()
     assert not waiting.done()
     # An answer that comes when its lease has already run out renews nothing.

@@ -68,7 +68,7 @@ def test_a_second_process_is_told_who_has_it(tmp_path: Path) -> None:
 
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(Misconfigured, match=r"no worker's state directory .*thesis\.txt"):
+    with pytest.raises(Misconfigured, match=r"no state directory of a worker or an engine .*thesis\.txt"):
         StateDirectory(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 

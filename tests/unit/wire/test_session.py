@@ -27,7 +27,7 @@ def open_pair() -> tuple[WorkerSession, ControlSession]:
 
 
 @pytest.mark.parametrize(
-    ("oldest", "newest", "spoken"), [(1, 1, 1), (1, 9, 2), (3, 9, None), (0, 0, None), (0, 1, 1)]
+    ("oldest", "newest", "spoken"), [(1, 1, 1), (1, 9, 3), (4, 9, None), (0, 0, None), (0, 1, 1)]
 )
 def test_the_newest_common_version_is_spoken(oldest: int, newest: int, spoken: int | None) -> None:
     assert negotiate(oldest, newest) == spoken

@@ -1,9 +1,13 @@
 """Which placements a worker has, and how many more it asks for."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Completed, Released
-from mvm_ci.ports.engine import Ended
+from mvm_ci.ports.engine import Ended, Hosted
 from mvm_ci.testing.clock import FakeClock
 from mvm_ci.worker.holdings import FIRST_PREFETCH, MAX_PREFETCH, PREFETCH_MS, STUCK_MS, Holdings, Prefetch
 
@@ -14,10 +18,22 @@ def placed(job: int) -> Placed:
     return Placed(JobId(job), 1)
 
 
-def holdings(slots: int = 4) -> tuple[Holdings, FakeClock]:
+@dataclass
+class Engine:
+    """As much of one as is looked at."""
+
+    slots: int
+    extra: int = 0
+    capacity: int = 256
+    runners: int = 1
+
+
+def holdings(
+    slots: int = 4, engine: Engine | None = None, *, reachable: Callable[[], bool] = lambda: True
+) -> tuple[Holdings, FakeClock]:
     clock = FakeClock()
     made = Holdings(clock)
-    made.slots, made.capacity = slots, 256
+    made.fitted(cast("Hosted", engine or Engine(slots)), reachable)
     made.engine_started()
     return made, clock
 
@@ -36,30 +52,30 @@ def test_it_asks_for_its_slots_and_two_more_less_what_it_has() -> None:
 
 
 def test_guests_that_wait_make_room_for_others_until_the_engine_is_full() -> None:
-    have, _ = holdings(slots=2)
-    extra = 0
-    have.extra = lambda: extra
+    engine = Engine(slots=2)
+    have, _ = holdings(engine=engine)
     have.placed([placed(job) for job in range(200)])
     have.started([placed(job) for job in range(200)])
     assert have.wanted(0) < 0
-    extra = 199
+    engine.extra = 199
     assert have.wanted(0) == 2 + FIRST_PREFETCH - 1
     assert have.wanted(3) == 0
     have.placed([placed(job) for job in range(200, 255)])
-    extra = 254
+    engine.extra = 254
     assert have.wanted(0) == 256 - 255
 
 
 def fetched(computed_ns: int, *, waits: bool) -> int:
     """How many jobs a worker has at most when all of them compute for so long; ``waits``: in place, too."""
-    have, _ = holdings(slots=2)
-    have.extra = lambda: len(have.running) if waits else 0
+    engine = Engine(slots=2)
+    have, _ = holdings(engine=engine)
     job = most = 0
     for _ in range(20):
         jobs = [placed(job + number) for number in range(have.wanted(0))]
         job += len(jobs)
         have.placed(jobs)
         have.started(jobs[:256])
+        engine.extra = len(have.running) if waits else 0
         while waits and (more := have.wanted(0)) > 0:
             jobs += [placed(job + number) for number in range(more)]
             have.placed(jobs[-more:])
@@ -118,9 +134,7 @@ def test_waiting_jobs_are_released_only_behind_long_ones() -> None:
 
 
 def test_jobs_are_stuck_behind_guests_that_compute_not_behind_those_that_wait() -> None:
-    have, clock = holdings(slots=1)
-    extra = 2
-    have.extra = lambda: extra
+    have, clock = holdings(engine=Engine(slots=1, extra=2))
     released: list[bool] = []
     have.placed([placed(job) for job in range(1, 5)])
     have.started([placed(job) for job in range(1, 3)])

@@ -33,6 +33,7 @@ _CONNECT_S: Final = 10.0
 _MAX_ADDRESSES: Final = 32
 MAX_REQUESTS: Final = 256
 
+BeforeSend = Callable[[], Awaitable[None]]
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, for a port. Raises ``OSError`` if there are none."""
 
@@ -40,8 +41,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 class GuestHttpClient:
     """See the module's docstring.
 
-    ``before_send``: awaited when a hop's connection stands and nothing was sent yet: the last moment to hold
-    it back. ``resolve`` and ``tls``: instead of the system's. ``spool``: a directory for large bodies,
+    ``resolve`` and ``tls``: instead of the system's. ``spool``: a directory for large bodies,
     instead of the system's for temporary files. At most 256 requests are under way; further ones wait.
     """
 
@@ -49,13 +49,11 @@ class GuestHttpClient:
         self,
         policy: NetworkPolicy,
         *,
-        before_send: Callable[[], Awaitable[None]] | None = None,
         resolve: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
         spool: Path | None = None,
     ) -> None:
         self._policy = policy
-        self._before_send = before_send
         self._resolve = resolve or SystemResolver()
         self._tls = tls
         self._spool = spool
@@ -68,6 +66,7 @@ class GuestHttpClient:
         *,
         allow_hosts: tuple[str, ...],
         idempotency_key: str,
+        before_send: BeforeSend | None = None,
         body: FileBody | None = None,
         sink: Sink | None = None,
     ) -> FetchedResponse | HttpFailure:
@@ -79,7 +78,7 @@ class GuestHttpClient:
         try:
             first = first_target(request, idempotency_key, f"mvm-ci/{__version__}", body)
             async with asyncio.timeout(limit_ms / 1000), self._room:
-                return await self._follow(first, allow_hosts, sink)
+                return await self._follow(first, allow_hosts, before_send, sink)
         except TimeoutError:
             return HttpFailure("timeout", f"no complete answer within {limit_ms} ms")
         except Failed as error:
@@ -94,10 +93,14 @@ class GuestHttpClient:
             task.cancel()
 
     async def _follow(
-        self, target: Target, allow_hosts: tuple[str, ...], sink: Sink | None
+        self,
+        target: Target,
+        allow_hosts: tuple[str, ...],
+        before_send: BeforeSend | None,
+        sink: Sink | None,
     ) -> FetchedResponse:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._hop(target, allow_hosts, sink)
+            answer = await self._hop(target, allow_hosts, before_send, sink)
             try:
                 following = next_target(target, answer.status, answer.header(b"location"))
             except Failed:
@@ -111,13 +114,19 @@ class GuestHttpClient:
             target = following
         raise Failed("protocol", f"more than {MAX_REDIRECTS} redirects")
 
-    async def _hop(self, target: Target, allow_hosts: tuple[str, ...], sink: Sink | None) -> Answer:
+    async def _hop(
+        self,
+        target: Target,
+        allow_hosts: tuple[str, ...],
+        before_send: BeforeSend | None,
+        sink: Sink | None,
+    ) -> Answer:
         self._check_name(target, allow_hosts)
         addresses = await self._checked_addresses(target)
         reader, writer = await self._connect(target, addresses)
         try:
-            if self._before_send is not None:
-                await self._before_send()
+            if before_send is not None:
+                await before_send()
             return await exchange(reader, writer, target, self._spool, sink)
         finally:
             # Not a polite end: it would wait for a server that may have no manners.

@@ -132,6 +132,13 @@ class IrohEndpoint:
         address = iroh.EndpointAddr(endpoint.id(), relay, sorted(self._reachable(endpoint)))
         return str(iroh.EndpointTicket.from_addr(address))
 
+    def ticket_here(self) -> str:
+        """A ticket for peers on this machine: it stays what it is, whatever networks come and go."""
+        endpoint = self._opened()
+        loopback = "127.0.0.1" if self._host.version == 4 else "[::1]"
+        here = f"{loopback}:{_port(self._address)}" if self._host.is_unspecified else self._address
+        return str(iroh.EndpointTicket.from_addr(iroh.EndpointAddr(endpoint.id(), None, [here])))
+
     async def reach_relay(self, timeout_s: float) -> bool:
         """Whether a relay was reached within ``timeout_s``; there must be one to reach."""
         try:
@@ -162,7 +169,9 @@ class IrohEndpoint:
             raise Unavailable("the endpoint is closed")
         return connection
 
-    async def connect(self, ticket: str, timeout_s: float = HANDSHAKE_S) -> IrohConnection:
+    async def connect(
+        self, ticket: str, timeout_s: float = HANDSHAKE_S, protocol: bytes | None = None
+    ) -> IrohConnection:
         endpoint = self._opened()
         try:
             target = iroh.EndpointTicket.from_string(ticket.strip()).endpoint_addr()
@@ -171,7 +180,7 @@ class IrohEndpoint:
         target, unused = self._permitted(target)
         try:
             async with asyncio.timeout(timeout_s):
-                return IrohConnection(await endpoint.connect(target, self._alpns[0]))
+                return IrohConnection(await endpoint.connect(target, protocol or self._alpns[0]))
         except TimeoutError:
             where = ", ".join([*target.direct_addresses(), *filter(None, [target.relay_url()])])
             where = where or "no address"

@@ -11,6 +11,7 @@ from mvm_ci.adapters.sql.catalogue import SqlCatalogue
 from mvm_ci.adapters.sql.queries import QUERIES
 from mvm_ci.adapters.sql.statements import fetch
 from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.ids import SessionId, WorkerId
 from mvm_ci.ports.registry import Join, JoinToken, Worker, WorkerState
 
@@ -36,7 +37,7 @@ class SqlRegistry(SqlCatalogue):
     async def open_session(self, worker: Worker, now_ms: int) -> None:
         described = (worker.name, worker.version, worker.platform, worker.slots)
         session = (worker.session, worker.incarnation, now_ms)
-        more = (_labels_text(worker), int(worker.ephemeral), worker.protocol)
+        more = (_labels_text(worker), int(worker.ephemeral), worker.protocol, worker.role.value)
         if not await self._write("open_session", worker.id, *described, *session, *more):
             raise NotFound(f"worker {worker.id} never joined")
 
@@ -99,6 +100,7 @@ def _labels_text(worker: Worker) -> str:
 
 def _worker_row(worker: Worker) -> tuple[Any, ...]:
     values = msgspec.structs.asdict(worker) | {"labels": _labels_text(worker)}
+    values["role"] = worker.role.value
     return tuple(int(value) if isinstance(value, int) else value for value in values.values())
 
 
@@ -108,4 +110,5 @@ def _worker(row: tuple[Any, ...]) -> Worker:
     values["session_open"] = bool(values["session_open"])
     values["labels"] = json.loads(values["labels"])
     values["ephemeral"] = bool(values["ephemeral"])
+    values["role"] = PeerRole(values["role"])
     return Worker(**values)

@@ -20,14 +20,14 @@ DELETE FROM join_tokens WHERE id = ?1
 -- name: enter_worker
 INSERT INTO workers
     (id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms, labels,
-    ephemeral, drain_by_ms, protocol)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+    ephemeral, drain_by_ms, protocol, role)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
 ON CONFLICT (id) DO NOTHING
 
 -- name: open_session
 UPDATE workers SET
     name = ?2, version = ?3, platform = ?4, slots = ?5, session = ?6, incarnation = ?7,
-    session_open = 1, seen_ms = ?8, labels = ?9, ephemeral = ?10, protocol = ?11
+    session_open = 1, seen_ms = ?8, labels = ?9, ephemeral = ?10, protocol = ?11, role = ?12
 WHERE id = ?1
 
 -- name: close_session
@@ -50,10 +50,10 @@ SELECT id FROM revoked_keys WHERE id = ?1
 
 -- name: worker
 SELECT id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms, labels,
-    ephemeral, drain_by_ms, protocol
+    ephemeral, drain_by_ms, protocol, role
 FROM workers WHERE id = ?1
 
 -- name: workers
 SELECT id, name, state, joined_ms, version, platform, slots, session, incarnation, session_open, seen_ms, labels,
-    ephemeral, drain_by_ms, protocol
+    ephemeral, drain_by_ms, protocol, role
 FROM workers ORDER BY id

@@ -28,11 +28,24 @@ def list_workers(*, labels: tuple[str, ...], url: str | None, token_file: str | 
         output.print_json({"workers": [output.fields(view) for view in views]})
         return
     output.print_table(
-        ("ID", "NAME", "STATE", "CONNECTED", "PATH", "RUNNING", "SEEN", "VERSION", "PLATFORM", "LABELS"),
+        (
+            "ID",
+            "NAME",
+            "ROLE",
+            "STATE",
+            "CONNECTED",
+            "PATH",
+            "RUNNING",
+            "SEEN",
+            "VERSION",
+            "PLATFORM",
+            "LABELS",
+        ),
         (
             (
                 view.id[:12],
                 view.name,
+                view.role,
                 state_of(view),
                 "yes" if view.connected else "no",
                 view.path or "",

@@ -36,6 +36,7 @@ def show(*, worker: str, url: str | None, token_file: str | None, as_json: bool)
         (
             ("id", view.id),
             ("name", view.name),
+            ("role", view.role),
             ("state", state_of(view)),
             ("drain by", output.when(view.drain_by_ms)),
             ("connected", "yes" if view.connected else "no"),

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.errors import BadInput, NotFound
@@ -12,6 +12,7 @@ from mvm_ci.domain.quota import Quota
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, format_token
 from mvm_ci.lifecycle.grant import covers, grant
 from mvm_ci.ports.access import ALL_NAMESPACES, ApiToken, AuditFilter, Namespace
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 DEFAULT_ENTRIES: Final = 100

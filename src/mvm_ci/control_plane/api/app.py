@@ -13,12 +13,13 @@ import structlog
 
 from mvm_ci.control_plane.api.audit import DONE
 from mvm_ci.control_plane.api.openapi import document
-from mvm_ci.control_plane.api.requests import NOBODY, Request, body_pieces, parse_query, read_body
+from mvm_ci.control_plane.api.requests import NOBODY, Request, parse_query
 from mvm_ci.control_plane.api.routes import Reply, Route, Stream
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.table import ROUTES
 from mvm_ci.domain.errors import MvmCiError, Refused
 from mvm_ci.ports.access import ALL_NAMESPACES
+from mvm_ci.serving.bodies import body_pieces, read_body
 from mvm_ci.serving.exchange import Disconnected, Exchange, Headers
 from mvm_ci.serving.problems import PROBLEM, HttpError, headers_of, problem, status_of
 

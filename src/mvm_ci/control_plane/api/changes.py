@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from mvm_ci.control_plane.api.jobs import find, job_id_of
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Handler, Reply
 from mvm_ci.control_plane.api.selection import job_filter, parse_id
 from mvm_ci.control_plane.api.services import Services
@@ -15,6 +15,7 @@ from mvm_ci.domain.errors import BadInput, Conflict
 from mvm_ci.domain.ids import JobId, format_job_id
 from mvm_ci.domain.job import FINAL, Event, sources
 from mvm_ci.ports.job_queue import Change, Changed
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 MOST: Final = 10_000

@@ -6,12 +6,13 @@ import msgspec
 
 from mvm_ci.control_plane.api.jobs import find, job_id_of
 from mvm_ci.control_plane.api.journal import attempt_of
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import new_view
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.ids import format_job_id
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 _fork: Final = msgspec.json.Decoder(api.ForkJob)

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import msgspec
 
 from mvm_ci.control_plane.api.logs import asked_range, first_position, follow, until_now
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import BYTES, JSON, Reply, Stream
 from mvm_ci.control_plane.api.selection import job_filter, narrowed, parse_id
 from mvm_ci.control_plane.api.services import Services
@@ -15,6 +15,7 @@ from mvm_ci.domain.errors import BadInput, Conflict, NotFound
 from mvm_ci.domain.ids import JobId, format_job_id, job_id_range
 from mvm_ci.domain.job import AT_REST, Job
 from mvm_ci.domain.payload import BlobRef, is_json
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 DEFAULT_LIMIT: Final = 100

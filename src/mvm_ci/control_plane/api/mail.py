@@ -2,11 +2,12 @@
 
 import msgspec
 
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.lifecycle.job_request import check_key
+from mvm_ci.serving.bodies import decode
 from mvm_ci.serving.problems import HttpError
 from mvm_ci.wire import api
 

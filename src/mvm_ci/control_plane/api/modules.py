@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import module_view, version_view
@@ -13,6 +13,7 @@ from mvm_ci.domain.errors import BadInput
 from mvm_ci.domain.ids import Digest, is_digest
 from mvm_ci.domain.module_names import check_name, check_version
 from mvm_ci.ports.catalogue import ModuleVersion
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 MAX_MODULES: Final = 1_000

@@ -11,6 +11,7 @@ from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.workers import shown_worker
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.ports.access import ALL_NAMESPACES
 from mvm_ci.wire import api
 
@@ -26,7 +27,7 @@ async def status(services: Services, request: Request) -> Reply:
     everything = scope == ALL_NAMESPACES
     counts = await (services.counts.get() if everything else services.queue.counts(scope))
     known = await services.registry.workers()
-    views = [shown_worker(services, worker) for worker in known]
+    views = [shown_worker(services, one) for one in known if one.role is not PeerRole.ENGINE]
     connected = [view for view in views if view.connected]
     answer = api.Status(
         version=services.version,

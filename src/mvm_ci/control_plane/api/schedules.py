@@ -4,12 +4,13 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.schedule import Schedule, fire_ms
 from mvm_ci.lifecycle.schedules import job_of
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 DEFAULT_LIMIT: Final = 100

@@ -4,10 +4,11 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.ports.secrets import SecretInfo
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 _set: Final = msgspec.json.Decoder(api.SetSecret)

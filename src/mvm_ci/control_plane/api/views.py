@@ -158,6 +158,7 @@ def worker_view(worker: Worker, session: Session | None, lease_left_ms: int, ver
         outdated=is_older(worker.version, version),
         stalled=session is not None and session.stalled,
         jobs=len(session.placements) if session is not None else 0,
+        role=worker.role.value,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.control_plane.api.requests import Request, decode
+from mvm_ci.control_plane.api.requests import Request
 from mvm_ci.control_plane.api.routes import Reply
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.api.views import worker_view
@@ -13,6 +13,7 @@ from mvm_ci.domain.ids import WorkerId
 from mvm_ci.domain.labels import matches, parse_labels
 from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
 from mvm_ci.ports.registry import JoinToken, Worker
+from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
 MAX_USES: Final = 10_000

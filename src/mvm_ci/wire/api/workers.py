@@ -9,7 +9,8 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``jobs``: what it was given and has not ended; ``running``: what it runs of that. ``stalled``: it is there
     but does nothing. ``outdated``: its version is older than the control plane's. ``drain_by_ms``: when what
-    a draining worker still runs is handed over.
+    a draining worker still runs is handed over. ``role``: worker, follower (its engine is elsewhere) or
+    engine.
     """
 
     id: str
@@ -32,6 +33,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outdated: bool = False
     stalled: bool = False
     jobs: int = 0
+    role: str = ""
 
 
 class WorkerList(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""An engine elsewhere, over its HTTP API: implements ``ports.engine.RemoteEngine``."""

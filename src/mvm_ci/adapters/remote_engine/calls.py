@@ -1,0 +1,112 @@
+"""The calls of an engine's API, and what can become of them."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+
+from mvm_ci.domain.errors import MvmCiError, QueueFull, Refused, Unavailable
+from mvm_ci.domain.grant import Grant
+from mvm_ci.wire import engine as w
+from mvm_ci.wire.api import Problem
+
+T = TypeVar("T")
+Token = Callable[[], Awaitable[str | None]]
+
+CALL_S: Final = 10.0
+SILENT_S: Final = 15.0
+"""An engine asks for the lease more often than that: one that says nothing for so long is gone."""
+MAX_LINE: Final = 64 << 20
+"""Bytes of one event."""
+_encode: Final = msgspec.json.Encoder().encode
+_event: Final = msgspec.json.Decoder(w.Event)
+_room: Final = msgspec.json.Decoder(w.Room)
+_taken: Final = msgspec.json.Decoder(w.Taken)
+_problem: Final = msgspec.json.Decoder(Problem)
+
+
+class Calls:
+    """``token``: what shows that it is us, read anew for each stream; None: our key does. ``client``: how we
+    are called there.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, client: str, token: Token) -> None:
+        self._http = http
+        self._base = f"/v1/clients/{client}"
+        self._token = token
+        self._headers: dict[str, str] = {}
+
+    async def room(self) -> w.Room:
+        """Which engine there is. Raises ``Refused`` (the token), ``Unavailable``."""
+        token = await self._token()
+        self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return _decoded(_room, await self._call("GET", "/v1/engine"))
+
+    async def events(self) -> AsyncGenerator[list[w.Event], None]:
+        """What happens, in portions as they come. Raises ``Refused``, ``Unavailable``: also at its end."""
+        limits = httpx.Timeout(CALL_S, read=SILENT_S)
+        rest = bytearray()
+        try:
+            asking = self._http.stream("GET", f"{self._base}/events", headers=self._headers, timeout=limits)
+            async with asking as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise _explained(answer.status_code, await answer.aread())
+                async for piece in answer.aiter_raw():
+                    rest += piece
+                    if len(rest) > MAX_LINE:
+                        raise Unavailable(f"the engine sent an event of more than {MAX_LINE} bytes")
+                    *lines, last = rest.split(b"\n")
+                    rest = bytearray(last)
+                    if lines:
+                        yield [_decoded(_event, line) for line in lines]
+        except httpx.HTTPError as error:
+            raise Unavailable(_said(error)) from None
+        raise Unavailable("the engine ended the stream of events")
+
+    async def place(self, grants: Sequence[Grant]) -> w.Taken:
+        """Brings grants. Raises ``QueueFull``: there is no room at all; ``Refused``, ``Unavailable``."""
+        body = _encode(w.Place(tuple(grants)))
+        return _decoded(_taken, await self._call("POST", f"{self._base}/executions", body))
+
+    async def order(self, orders: Sequence[w.Order]) -> None:
+        """Raises ``Refused``, ``Unavailable``."""
+        await self._call("POST", f"{self._base}/orders", _encode(tuple(orders)))
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._http.aclose()
+
+    async def _call(self, method: str, path: str, body: bytes = b"") -> bytes:
+        try:
+            answer = await self._http.request(
+                method, path, content=body or None, headers=self._headers, timeout=CALL_S
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable(_said(error)) from None
+        if answer.status_code != httpx.codes.OK:
+            raise _explained(answer.status_code, answer.content)
+        return answer.content
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], data: bytes | bytearray) -> T:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise Unavailable(
+            f"what answers there is no engine of ours, or of another version: {error}"
+        ) from None
+
+
+def _explained(status: int, body: bytes) -> MvmCiError:
+    try:
+        detail = _problem.decode(body).detail
+    except msgspec.DecodeError:
+        return Unavailable(f"what answers there is no engine of ours: status {status}")
+    if status == httpx.codes.UNAUTHORIZED:
+        return Refused(detail)
+    return QueueFull(detail) if status == httpx.codes.TOO_MANY_REQUESTS else Unavailable(detail)
+
+
+def _said(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,37 @@
+"""The way to an engine in this process, for workers that have none of their own."""
+
+from collections.abc import Callable
+
+from mvm_ci.domain.grant import PeerRole
+from mvm_ci.lifecycle.sessions import Sessions
+from mvm_ci.ports.transport import Connection
+from mvm_ci.serving.peer_caller import Serve
+from mvm_ci.wire.http import ENGINE_ALPN
+
+
+class EngineDoor:
+    """``serve``: serves the streams of workers; None: there is no engine here. ``api``: gives what serves
+    those of others.
+    """
+
+    def __init__(self, sessions: Sessions, api: Callable[[], Serve]) -> None:
+        self.serve: Serve | None = None
+        self._sessions = sessions
+        self._api = api
+
+    def served(self, peer: Connection) -> Serve:
+        """What serves the streams of a peer that is not refused."""
+        if peer.protocol == ENGINE_ALPN and self.serve is not None:
+            return self.serve
+        return self._api()
+
+    def refusal(self, peer: Connection) -> str | None:
+        """Why a peer is not served at all."""
+        if peer.protocol != ENGINE_ALPN:
+            return None
+        if self.serve is None:
+            return "there is no engine here; start the control plane with --engine embedded"
+        session = self._sessions.of_worker(peer.peer)
+        if session is None or session.role is not PeerRole.FOLLOWER:
+            return "the engine is for workers that have a session and no engine of their own"
+        return None

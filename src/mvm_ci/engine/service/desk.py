@@ -1,0 +1,166 @@
+"""The engine as its API shows it, and what clients order, carried out."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mvm_ci import __version__
+from mvm_ci.domain.outcome import Stopped
+from mvm_ci.engine.service.client import MAX_UNSEEN, Client
+from mvm_ci.engine.service.guests import Guests, State
+from mvm_ci.peer.intake import Intake
+from mvm_ci.ports.engine import Ended, Hosted
+from mvm_ci.wire import engine as w
+
+ABOUT: Final = {
+    "mvm_ci_engine_build_info": "1; the label is the version.",
+    "mvm_ci_engine_slots": "Guests that compute at once.",
+    "mvm_ci_engine_capacity": "Guests that it has at once at most.",
+    "mvm_ci_engine_guests": "Guests that it has, by state: asked-for, waiting, running.",
+    "mvm_ci_engine_extra": "Guests that it has or may take beyond the slots, because so many wait in place.",
+    "mvm_ci_engine_runners": "Processes that can run guests.",
+    "mvm_ci_engine_clients": "Workers that it serves, by whether their lease is valid.",
+    "mvm_ci_engine_unseen_ends": "Ends that their workers have not seen yet.",
+    "mvm_ci_engine_connected": "1 while its session with the control plane stands.",
+    "mvm_ci_engine_refused": "Requests to place that were refused because there was no room.",
+}
+"""Every metric of ours. A counter's name ends in ``_total`` outside."""
+
+
+class Desk:
+    """``engine``: names this process; ``url``: where this very one is reached, told to workers."""
+
+    def __init__(self, guests: Guests, engine: Hosted, intake: Intake, *, name: str, url: str) -> None:
+        self.guests = guests
+        self.engine = name
+        self._url = url
+        self._engine = engine
+        self._intake = intake
+        self._refused = 0
+        self._registry = CollectorRegistry()
+        self._registry.register(_Figures(self))
+        ProcessCollector(registry=self._registry)
+
+    def whole_room(self) -> w.Room:
+        """The engine as anybody may see it."""
+        return self._room(len(list(self.guests.executions())), self._engine.extra)
+
+    def room_of(self, client: Client) -> w.Room:
+        """The engine as this client sees it: the same until something changes that is of use to it."""
+        return self._room(0, self.guests.extra_of(client))
+
+    def _room(self, guests: int, extra: int) -> w.Room:
+        return w.Room(
+            engine=self.engine,
+            slots=self._engine.slots,
+            capacity=self._engine.capacity,
+            runners=self._engine.runners,
+            guests=guests,
+            extra=extra,
+            draining=self.guests.draining,
+            connected=self.guests.outbox.attached,
+            url=self._url,
+            version=__version__,
+        )
+
+    def unready(self) -> str:
+        """Why it cannot run guests; empty: it can."""
+        if self.guests.draining:
+            return "the engine drains"
+        if not self._engine.runners:
+            return "no runner is ready"
+        if not self.guests.outbox.attached:
+            return "no session with the control plane"
+        return ""
+
+    def full(self, client: Client) -> str:
+        """Why this client can place nothing now; empty: it can."""
+        why = ""
+        if self.guests.draining:
+            why = "the engine drains: it takes nothing more"
+        elif client.full:
+            why = f"{MAX_UNSEEN} ends wait until this worker has seen them"
+        if why:
+            self._refused += 1
+        return why
+
+    def no_room(self) -> str:
+        """Some found no room: what is full."""
+        self._refused += 1
+        return f"the engine has {self._engine.capacity} guests, as many as its runners can have"
+
+    def obey(self, client: Client, order: w.Order) -> None:
+        """Carries out an order of a client; what is not its own is left alone."""
+        match order:
+            case w.Seen(number):
+                client.seen(number)
+            case w.Lease(number, left_ms):
+                client.answered(number, left_ms)
+            case w.Drop(placements):
+                self.guests.drop(self.guests.of(client, placements))
+            case w.Stop(placements, cancel):
+                mine = self.guests.of(client, placements)
+                unknown = self.guests.unstarted(mine)
+                self.guests.ended([Ended(placed=placed, outcome=Stopped()) for placed in unknown])
+                self._intake.stop([placed for placed in mine if placed not in unknown], cancel=cancel)
+            case w.GiveBack(placements, running):
+                mine = self.guests.of(client, placements)
+                self.guests.give_back(self.guests.unstarted(mine))
+                if running:
+                    self._engine.release_all(mine)
+                else:
+                    self._engine.release_waiting(mine)
+
+    def drain(self, *, running: bool) -> None:
+        """Nothing more is taken, what has not started is given back."""
+        self._intake.give_back(running=running)
+
+    def metrics(self) -> bytes:
+        """All figures, for Prometheus."""
+        return generate_latest(self._registry)
+
+    def figures(self) -> Iterable[Metric]:
+        """Ours."""
+        build = GaugeMetricFamily(
+            "mvm_ci_engine_build_info", ABOUT["mvm_ci_engine_build_info"], labels=["version"]
+        )
+        build.add_metric([__version__], 1)
+        yield build
+        yield _gauge("mvm_ci_engine_slots", self._engine.slots)
+        yield _gauge("mvm_ci_engine_capacity", self._engine.capacity)
+        yield _gauge("mvm_ci_engine_extra", self._engine.extra)
+        yield _gauge("mvm_ci_engine_runners", self._engine.runners)
+        yield _gauge("mvm_ci_engine_connected", int(self.guests.outbox.attached))
+        clients = self.guests.clients.values()
+        yield _gauge("mvm_ci_engine_unseen_ends", sum(client.unseen for client in clients))
+        valid = sum(client.valid() for client in clients)
+        yield _by("mvm_ci_engine_clients", "lease", {"valid": valid, "over": len(clients) - valid})
+        states = dict.fromkeys(State, 0)
+        for _, _, state in self.guests.executions():
+            states[state] += 1
+        yield _by("mvm_ci_engine_guests", "state", {state.value: count for state, count in states.items()})
+        refused = CounterMetricFamily("mvm_ci_engine_refused", ABOUT["mvm_ci_engine_refused"])
+        refused.add_metric([], self._refused)
+        yield refused
+
+
+class _Figures(Collector):
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def collect(self) -> Iterable[Metric]:
+        return self._desk.figures()
+
+
+def _gauge(name: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, ABOUT[name], value=value)
+
+
+def _by(name: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, ABOUT[name], labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family

@@ -1,0 +1,256 @@
+"""What the engine has of its clients, from when a grant is brought until its end is told.
+
+::
+
+    grant ── Redeem ──▶ asked for ── Assign ──▶ waiting ──▶ running ──▶ over
+                            └── Drop ──────────────────────────────────▶ over, as Released
+
+The worker that brought it holds the placement, and reports its start and its end; nothing but journal,
+questions and blobs goes to the control plane from here.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.grant import Grant
+from mvm_ci.domain.job import Placed
+from mvm_ci.domain.outcome import Released
+from mvm_ci.engine.service.client import Client
+from mvm_ci.peer.outbox import Outbox
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.engine import Ended, Hosted
+from mvm_ci.wire.messages import Redeem
+
+MAX_CLIENTS: Final = 1_024
+FORGET_MS: Final = 30_000
+"""A client whose lease is over, and that follows nothing for so long, is gone: what it had is dropped."""
+REAP_MS: Final = 1_000
+
+log = structlog.get_logger()
+
+
+class State(StrEnum):
+    """Of an execution here."""
+
+    ASKED = "asked-for"
+    WAITING = "waiting"
+    RUNNING = "running"
+
+
+class Guest:
+    """One placement here."""
+
+    __slots__ = ("client", "grant", "state")
+
+    def __init__(self, client: Client, grant: Grant) -> None:
+        self.client = client
+        self.grant = grant
+        self.state = State.ASKED
+
+
+class Guests:
+    """The service's ``peer.holder.Holder``, and its engine's ``EngineEvents`` and ``Lease``.
+
+    The engine is ``fitted`` once it is there.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.outbox = Outbox(lambda placed: self.forget((placed,)))
+        self.slots = 0
+        self.draining = False
+        self._engine: Hosted | None = None
+        self._guests: dict[Placed, Guest] = {}
+        self._clients: dict[str, Client] = {}
+        self._seen = asyncio.Event()
+
+    def fitted(self, engine: Hosted) -> None:
+        """The engine is made."""
+        self._engine = engine
+        self.slots = engine.slots
+
+    # ------------------------------------------------------------------ for its clients
+
+    def client(self, name: str) -> Client:
+        """The client of this name. Raises ``NotFound``: it has to follow first."""
+        client = self._clients.get(name)
+        if client is None:
+            raise NotFound(f"no client {name[:40]!r} here; it has to follow its events first")
+        return client
+
+    def welcome(self, name: str) -> Client | None:
+        """The same, made if it is not there; None: there are too many."""
+        client = self._clients.get(name)
+        if client is None and len(self._clients) < MAX_CLIENTS:
+            client = self._clients[name] = Client(name, self._clock, self._seen.set)
+            log.info("client_came", client=name)
+        return client
+
+    def take(self, client: Client, grants: Sequence[Grant]) -> int:
+        """Asks the control plane for what these grant; how many of them there is room for."""
+        engine = self._engine
+        if engine is None:
+            return 0
+        room = max(0, engine.capacity - len(self._guests))
+        taken, new = 0, []
+        for grant in grants:
+            if grant.placed not in self._guests:
+                if not room:
+                    break
+                room -= 1
+                self._guests[grant.placed] = Guest(client, grant)
+                client.placements.add(grant.placed)
+                new.append(grant)
+            taken += 1
+        if new:
+            self.outbox.post(Redeem(tuple(new)))
+            if not client.valid():
+                client.ask_soon()
+        return taken
+
+    def of(self, client: Client, placements: Iterable[Placed]) -> list[Placed]:
+        """Those of ``placements`` that are the client's."""
+        guests = self._guests
+        return [
+            one for one in placements if (guest := guests.get(one)) is not None and guest.client is client
+        ]
+
+    def unstarted(self, placements: Sequence[Placed]) -> list[Placed]:
+        """Those of them that are not at the engine yet."""
+        return [placed for placed in placements if self._guests[placed].state is State.ASKED]
+
+    def executions(self) -> Iterator[tuple[Placed, str, State]]:
+        """All of them, oldest first, each with its client's name."""
+        for placed, guest in self._guests.items():
+            yield placed, guest.client.name, guest.state
+
+    def extra_of(self, client: Client) -> int:
+        """The client's share of what the engine may have beyond its slots."""
+        extra = self.extra()
+        return extra * len(client.placements) // len(self._guests) if extra and self._guests else 0
+
+    @property
+    def clients(self) -> Mapping[str, Client]:
+        """By name."""
+        return self._clients
+
+    def drop(self, placements: Iterable[Placed]) -> None:
+        """Their clients want no word about them any more."""
+        gone = list(placements)
+        for placed in gone:
+            guest = self._guests.pop(placed, None)
+            if guest is not None:
+                guest.client.placements.discard(placed)
+        if self._engine is not None:
+            self._engine.drop(gone)
+        self.outbox.forget(gone)
+
+    async def reap(self) -> None:
+        """Drops what clients that are gone have left behind, until it is cancelled."""
+        while True:
+            await self._clock.sleep(REAP_MS)
+            now = self._clock.lease_ms()
+            for client in list(self._clients.values()):
+                if not client.followed and not client.valid() and now - client.silent_since >= FORGET_MS:
+                    log.info("client_gone", client=client.name, placements=len(client.placements))
+                    del self._clients[client.name]
+                    self.drop(client.placements.copy())
+
+    async def until_seen(self) -> None:
+        """Returns when every end was seen."""
+        while any(client.unseen for client in self._clients.values()):
+            self._seen.clear()
+            await self._seen.wait()
+
+    # ------------------------------------------------------------------ the lease
+
+    async def wait_valid(self, placed: Placed) -> None:
+        guest = self._guests.get(placed)
+        if guest is None:
+            # It is being dropped: nothing of it leaves any more.
+            await asyncio.get_running_loop().create_future()
+        else:
+            await guest.client.wait_valid()
+
+    # ------------------------------------------------------------------ from the engine
+
+    def started(self, placements: Sequence[Placed]) -> None:
+        told: dict[Client, list[Placed]] = {}
+        for placed in placements:
+            guest = self._guests.get(placed)
+            if guest is not None:
+                guest.state = State.RUNNING
+                told.setdefault(guest.client, []).append(placed)
+        for client, begun in told.items():
+            client.started(begun)
+
+    def ended(self, ended: Sequence[Ended]) -> None:
+        told: dict[Client, list[Ended]] = {}
+        for end in ended:
+            guest = self._guests.pop(end.placed, None)
+            if guest is not None:
+                told.setdefault(guest.client, []).append(end)
+        for client, ends in told.items():
+            client.ended(ends)
+
+    def slots_freed(self) -> None:
+        for client in self._clients.values():
+            if client.placements:
+                client.look()
+
+    # ------------------------------------------------------------------ from the link
+
+    @property
+    def running(self) -> Sequence[Placed]:
+        return [placed for placed, guest in self._guests.items() if guest.state is State.RUNNING]
+
+    @property
+    def told(self) -> Sequence[Placed]:
+        return ()
+
+    def all(self) -> tuple[Placed, ...]:
+        return tuple(placed for placed, guest in self._guests.items() if guest.state is not State.ASKED)
+
+    def grants(self) -> tuple[Grant, ...]:
+        return tuple(guest.grant for guest in self._guests.values() if guest.state is not State.ASKED)
+
+    def attached(self) -> None:
+        asked = [guest.grant for guest in self._guests.values() if guest.state is State.ASKED]
+        if asked:
+            self.outbox.post(Redeem(tuple(asked)))
+
+    def expects(self, placed: Placed) -> bool:
+        guest = self._guests.get(placed)
+        return guest is not None and guest.state is State.ASKED
+
+    def runners(self) -> int:
+        return 0 if self._engine is None else self._engine.runners
+
+    def extra(self) -> int:
+        return 0 if self._engine is None else self._engine.extra
+
+    def wanted(self, credit: int) -> int:  # noqa: ARG002 - it is given what its clients bring, and no more
+        return 0
+
+    def placed(self, placements: Iterable[Placed]) -> None:
+        for placed in placements:
+            self._guests[placed].state = State.WAITING
+
+    def hold(self, *, held: bool) -> None:
+        self.draining = held
+        for client in self._clients.values():
+            client.look()
+
+    def give_back(self, placements: Iterable[Placed]) -> None:
+        self.ended([Ended(placed=placed, outcome=Released()) for placed in placements])
+
+    def forget(self, placements: Iterable[Placed]) -> None:
+        # If somebody else has them by now, the worker's report of this is refused, and that is all.
+        gone = list(placements)
+        self.outbox.forget(gone)
+        self.give_back(gone)

@@ -1,0 +1,81 @@
+"""An engine elsewhere, reached over TCP, or at the control plane over P2P."""
+
+import asyncio
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from mvm_ci.adapters.remote_engine.calls import Calls
+from mvm_ci.adapters.remote_engine.engine import RemoteEngine
+from mvm_ci.client.by_ticket import PeerTransport
+from mvm_ci.config.processes import EngineElsewhere, SecretSource
+from mvm_ci.domain.errors import Misconfigured, Unavailable
+from mvm_ci.peer.parts import Fitted, PeerParts
+from mvm_ci.ports.clock import Clock
+from mvm_ci.ports.engine import EngineEvents
+from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.wire.http import ENGINE_ALPN
+
+_P2P: Final = "http://engine.p2p"
+_CONNECTIONS: Final = 4
+
+
+class RemoteEngines:
+    """``worker.process.Fit``. ``slots``: jobs that this worker has computed there at once."""
+
+    def __init__(self, elsewhere: EngineElsewhere, slots: int, clock: Clock) -> None:
+        self._elsewhere = elsewhere
+        self._slots = slots
+        self._clock = clock
+
+    async def __call__(self, parts: PeerParts, events: EngineEvents) -> Fitted:
+        elsewhere = self._elsewhere
+        trust = await asyncio.to_thread(_trust, elsewhere.authority)
+
+        def connect(url: str) -> Calls:
+            if elsewhere.url is None:
+                transport: httpx.AsyncBaseTransport = PeerTransport(partial(parts.link.dial, ENGINE_ALPN))
+            else:
+                limits = httpx.Limits(max_connections=_CONNECTIONS)
+                transport = httpx.AsyncHTTPTransport(verify=trust, limits=limits)
+            base = url or elsewhere.url or _P2P
+            http = httpx.AsyncClient(base_url=base, transport=transport, trust_env=False)
+            return Calls(http, parts.link.incarnation, lambda: _read(elsewhere.token))
+
+        engine = RemoteEngine(
+            connect,
+            slots=self._slots,
+            where=elsewhere.url or "the control plane",
+            lease=parts.lease,
+            events=events,
+            clock=self._clock,
+        )
+        return Fitted(engine, parts.intake_of_remote(engine), lambda: engine.reachable)
+
+
+class NoCompiler:
+    """``ports.guest.ModuleCompiler`` of a worker that runs no guests."""
+
+    async def compile(self, source: Path, digest: str) -> CompiledModule:  # noqa: ARG002
+        raise Unavailable("this worker's engine is elsewhere")
+
+
+async def _read(token: SecretSource) -> str | None:
+    try:
+        return await asyncio.to_thread(token.read)
+    except Misconfigured as error:
+        # It may be there the next time.
+        raise Unavailable(str(error)) from None
+
+
+def _trust(authority: Path | None) -> ssl.SSLContext:
+    """Raises ``Misconfigured``."""
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise Misconfigured(f"--engine-ca-file: cannot read {authority}: {error}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
