@@ -98,6 +98,11 @@ class Cluster:
     directory: Path
     processes: list[Process] = field(default_factory=list)
     lease: str = "5s"
+    option: int = 1
+    """Where the engine is: 1: in each worker; 2: in the control plane, reached by P2P; 4: there, reached by
+    TCP; 3: in a process of its own, reached by TCP.
+    """
+    engine_url: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -182,10 +187,44 @@ class Cluster:
             "control-plane",
             *("--bind", "127.0.0.1:0", "--p2p-bind", "127.0.0.1:0", "--lease", self.lease),
             *("--state-dir", str(self.directory / "control-plane"), "--ticket-file", str(self.ticket)),
-            *("--credentials-file", str(self.credentials), *more),
+            *("--credentials-file", str(self.credentials), *self._embedded(), *more),
         )
         process.line("ticket: ")
+        if self.option == 4:
+            self.engine_url = process.line("engine: ")
         return process
+
+    def engine(self, *more: str) -> Process:
+        """An engine in a process of its own, which serves workers; as at its last start, where that was."""
+        process = self.start(
+            "engine",
+            *("--bind", self.engine_url.removeprefix("http://") or "127.0.0.1:0", "--grace", "2s"),
+            *("--state-dir", str(self.directory / "engine"), "--ticket-file", str(self.ticket)),
+            *("--slots", "2", "--p2p-bind", "127.0.0.1:0", *more),
+            environ={"MVM_CI_JOIN_TOKEN": self.ok("join-token", "create")},
+        )
+        self.engine_url = process.line("engine: ")
+        return process
+
+    @property
+    def engine_token(self) -> Path:
+        """The file with the token of the engine that is reached by TCP."""
+        state = self.directory / "engine" if self.option == 3 else self.directory / "control-plane" / "engine"
+        return state / "engine-token"
+
+    def _embedded(self) -> tuple[str, ...]:
+        if self.option not in {2, 4}:
+            return ()
+        bind = self.engine_url.removeprefix("http://") or "127.0.0.1:0"
+        listens = ("--engine-bind", bind) if self.option == 4 else ()
+        return ("--engine", "embedded", "--slots", "2", *listens)
+
+    def _reaches(self) -> tuple[str, ...]:
+        if self.option == 1:
+            return ()
+        if self.option == 2:
+            return ("--engine", "p2p")
+        return ("--engine", self.engine_url, "--engine-token-file", str(self.engine_token))
 
     def worker(self, name: str, *more: str, token: str | None = None) -> Process:
         """A worker that is connected."""
@@ -206,7 +245,8 @@ class Cluster:
         return self.start(
             "worker",
             *("--name", name, "--slots", "1", "--state-dir", str(self.directory / name)),
-            *("--ticket-file", str(self.ticket), "--p2p-bind", "127.0.0.1:0", "--grace", "2s", *more),
+            *("--ticket-file", str(self.ticket), "--p2p-bind", "127.0.0.1:0", "--grace", "2s"),
+            *(*self._reaches(), *more),
             environ={"MVM_CI_JOIN_TOKEN": token},
             name=name,
         )
