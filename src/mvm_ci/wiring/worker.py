@@ -25,25 +25,26 @@ from mvm_ci.ports.engine import (
     PayloadStore,
 )
 from mvm_ci.ports.guest import CompiledModule
+from mvm_ci.ports.supervisor import Supervisor
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 
 
-async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
+async def serve_worker(config: WorkerConfig, stop: Stop, supervisor: Supervisor) -> None:
     """Works until it is asked to stop, by whomever. Raises ``Misconfigured`` or ``Refused``."""
     if config.state_dir is not None:
-        await _serve(config, config.state_dir, stop)
+        await _serve(config, config.state_dir, stop, supervisor)
         return
     directory = await asyncio.to_thread(_temporary)
     try:
-        await _serve(config, Path(directory.name), stop)
+        await _serve(config, Path(directory.name), stop, supervisor)
     finally:
         await asyncio.to_thread(directory.cleanup)
 
 
-async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
+async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop, supervisor: Supervisor) -> None:
     settings = PeerSettings(
         state_dir=state_dir,
         name=config.name,
@@ -55,10 +56,13 @@ async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
         labels=config.labels,
         ephemeral=config.state_dir is None,
     )
-    await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
+    worker = make_worker(settings, config.guests, make_transport(config.p2p), supervisor)
+    await run_worker(worker, stop)
 
 
-def make_worker(settings: PeerSettings, guests: GuestConfig, transport: Transport) -> Worker:
+def make_worker(
+    settings: PeerSettings, guests: GuestConfig, transport: Transport, supervisor: Supervisor | None = None
+) -> Worker:
     """A worker on the real clock and engine."""
     clock = SystemClock()
     return Worker(
@@ -67,6 +71,7 @@ def make_worker(settings: PeerSettings, guests: GuestConfig, transport: Transpor
         engine_factory=_Engines(settings, guests, clock),
         compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
         clock=clock,
+        supervisor=supervisor,
     )
 
 

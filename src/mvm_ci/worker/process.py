@@ -32,14 +32,18 @@ from mvm_ci.ports.engine import (
     PayloadStore,
 )
 from mvm_ci.ports.guest import ModuleCompiler
+from mvm_ci.ports.supervisor import Supervisor, Unsupervised
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wire.messages import Draining, Goodbye
 from mvm_ci.worker.holdings import Holdings
+from mvm_ci.worker.progress import WorkerProgress
 
 TICK_MS: Final = 500
 HAND_OVER_MS: Final = 10_000
 """Beyond the grace: time for guests to be handed over, and for their ends to be recorded."""
 GOODBYE_MS: Final = 2_000
+LEAVE_S: Final = 10.0
+"""For runners and endpoint to be closed."""
 _GC_THRESHOLD: Final = 50_000
 
 log = structlog.get_logger()
@@ -65,7 +69,8 @@ class EngineFactory(Protocol):
 class Worker:
     """A worker. ``run`` once.
 
-    ``backoff``: between attempts to connect; tests give one without chance.
+    ``supervisor``: who is told how it does. ``backoff``: between attempts to connect; tests give one without
+    chance.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Worker:
         engine_factory: EngineFactory,
         compiler: ModuleCompiler,
         clock: Clock,
+        supervisor: Supervisor | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._settings = settings
@@ -83,6 +89,7 @@ class Worker:
         self._engine_factory = engine_factory
         self._compiler = compiler
         self._clock = clock
+        self._supervisor = supervisor or Unsupervised()
         self._backoff = backoff or Backoff()
         self._leave = asyncio.Event()
         self._quit = asyncio.Event()
@@ -147,6 +154,9 @@ class Worker:
             starting = await stack.enter_async_context(_background(self._start(engine, holdings)))
             linked = await stack.enter_async_context(_background(link.run(intake)))
             ticking = await stack.enter_async_context(_background(self._tick(engine, holdings)))
+            progress = WorkerProgress(engine, link, holdings, self._clock)
+            await stack.enter_async_context(_background(self._supervisor.follow(progress)))
+            await stack.enter_async_context(_background(self._tell_ready(starting, link, progress)))
             await _first(starting, linked, ticking, self._leave.wait())
             if starting.done():
                 await starting
@@ -170,12 +180,19 @@ class Worker:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
 
+    async def _tell_ready(self, starting: asyncio.Task[None], link: Link, progress: WorkerProgress) -> None:
+        await asyncio.shield(starting)
+        await link.connection()
+        self._supervisor.ready(progress.status)
+
     async def _hand_over(self, engine: Engine, holdings: Holdings, linked: asyncio.Task[None]) -> None:
         log.info("worker_draining", grace_s=self._settings.grace_s, running=len(holdings.running))
         outbox = holdings.outbox
         holdings.draining = True
         outbox.post(Draining())
         limit_ms = self._settings.grace_s * 1000 + HAND_OVER_MS
+        running = f"draining, {len(holdings.running)} jobs run or wait here"
+        self._supervisor.stopping(running, (limit_ms + HAND_OVER_MS + GOODBYE_MS) / 1000 + LEAVE_S)
         async with _background(engine.drain(self._settings.grace_s)) as draining:
             await _first(draining, linked, self._quit.wait(), self._clock.sleep(limit_ms))
             if draining.done():
