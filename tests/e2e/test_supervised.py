@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-import socket
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from mvm_ci.adapters.service_manager import VARIABLES
 from mvm_ci.testing.cluster import Cluster, Process
+from tests.e2e.manager import EVERY_S, Manager, supervised_control_plane
 
-EVERY_S = 0.2
 JOB = "def run(input):\n    return input\n"
 TELLS = """
 import json, os, pathlib, sys
@@ -26,70 +22,11 @@ told.write_text(json.dumps([sys.orig_argv, dict(os.environ)]))
 """As ``sitecustomize.py``: each Python process writes down how it was started."""
 
 
-@dataclass
-class Manager:
-    """Stands for systemd: keeps what one process says."""
-
-    path: Path
-    said: list[dict[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(self.path))
-        self.socket.settimeout(0.05)
-
-    @property
-    def environ(self) -> dict[str, str]:
-        return {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(round(EVERY_S * 2e6))}
-
-    def listen(self) -> None:
-        """Keeps what is there, or comes in a moment."""
-        with contextlib.suppress(TimeoutError):
-            while True:
-                lines = self.socket.recv(4096).decode().splitlines()
-                self.said.append(dict(line.split("=", 1) for line in lines))
-
-    def until(self, fact: Callable[[dict[str, str]], bool], what: str) -> None:
-        """Returns when something said is so: of what comes from now on."""
-        heard = len(self.said)
-        deadline = time.monotonic() + 60
-        while not any(fact(fields) for fields in self.said[heard:]):
-            assert time.monotonic() < deadline, f"{what}: {self.said[-5:]}"
-            self.listen()
-
-    def pings(self, number: int) -> None:
-        """Returns after so many more."""
-        for _ in range(number):
-            self.until(lambda fields: "WATCHDOG" in fields, "a ping")
-
-    def silent(self) -> bool:
-        """Whether nothing comes for many times as long as a ping takes."""
-        self.listen()
-        before = len(self.said)
-        time.sleep(EVERY_S * 6)
-        self.listen()
-        return len(self.said) == before
-
-    def index(self, name: str) -> int:
-        """When this was said."""
-        return next(number for number, fields in enumerate(self.said) if name in fields)
-
-
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
     made = Manager(tmp_path / "notify")
     yield made
     made.socket.close()
-
-
-def supervised_control_plane(cluster: Cluster, manager: Manager) -> Process:
-    return cluster.start(
-        "control-plane",
-        *("--bind", "127.0.0.1:0", "--p2p-bind", "127.0.0.1:0", "--lease", cluster.lease),
-        *("--state-dir", str(cluster.directory / "control-plane"), "--ticket-file", str(cluster.ticket)),
-        *("--credentials-file", str(cluster.credentials)),
-        environ=manager.environ,
-    )
 
 
 def supervised_worker(cluster: Cluster, manager: Manager, token: str, **more: str) -> Process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -96,7 +95,9 @@ class Machine:
     def ok(self, *command: str, stdin: str = "") -> str:
         """What a command that must succeed printed."""
         done = self.run(*command, stdin=stdin)
-        assert done.returncode == 0, f"{command}: {done.returncode}: {done.stdout}{done.stderr}{self.journal()}"
+        assert done.returncode == 0, (
+            f"{command}: {done.returncode}: {done.stdout}{done.stderr}{self.journal()}"
+        )
         return done.stdout.strip()
 
     def write(self, path: str, text: str, mode: str = "0644") -> None:
@@ -204,11 +205,3 @@ def install(machine: Machine) -> None:
     for unit in UNITS.glob("*.service"):
         machine.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
     machine.ok("systemctl", "daemon-reload")
-
-
-def tool(name: str) -> str:
-    """The path of a program of systemd's, which must be there."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is missing: install Debian's systemd", pytrace=False)
-    return found
