@@ -202,8 +202,11 @@ class ControlPlane:
             Transfers(queue, blobs, artifacts),
             self._grants,
         )
-        self.engine_door = EngineDoor(self.sessions, lambda: self._server.serve_stream)
-        self._links = PeerLinks(endpoint, lambda peer: WorkerLink(peer, *conversing), self.engine_door)
+        self._links = PeerLinks(
+            endpoint,
+            lambda peer: WorkerLink(peer, *conversing),
+            EngineDoor(self.sessions, lambda: self._server.serve_stream),
+        )
         counts = JobCounts(queue)
         self._superseder = Superseder(queue, clock, changer.supersede)
         self._firing = Firing(
@@ -279,6 +282,11 @@ class ControlPlane:
     def api_url(self) -> str:
         """Where the API listens, once started."""
         return self._server.url
+
+    @property
+    def engine_door(self) -> EngineDoor:
+        """Where an engine in this process is served to workers."""
+        return self._links.door
 
     def add_duty(self, name: str, run: Duty) -> None:
         """One more part, which runs from ``start`` on; if it ends, the control plane fails."""

@@ -39,7 +39,10 @@ log = structlog.get_logger()
 
 
 class Link:
-    """The worker's way to the control plane. ``run`` once; ``connection`` gives the present one."""
+    """The worker's way to the control plane. ``run`` once; ``connection`` gives the present one.
+
+    ``turns``: how often it has begun to connect.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Link:
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._open_since: int | None = None
+        self.turns = 0
         self._remembering: asyncio.Task[None] | None = None
 
     @property
@@ -110,6 +114,7 @@ class Link:
         Raises ``Refused`` or ``Misconfigured``.
         """
         while True:
+            self.turns += 1
             self._open_since = None
             try:
                 await self._once(intake)

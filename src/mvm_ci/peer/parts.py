@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mvm_ci.domain.errors import Misconfigured
 from mvm_ci.peer.artifact_files import WorkerArtifacts
@@ -19,16 +19,20 @@ from mvm_ci.peer.state import StateDirectory
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Engine, Hosted, RemoteEngine
 from mvm_ci.ports.guest import ModuleCompiler
+from mvm_ci.ports.supervisor import Supervisor, Unsupervised
 from mvm_ci.ports.transport import Transport
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a peer runs in. ``backoff``: between attempts to connect; tests give one without chance."""
+    """What a peer runs in. ``supervisor``: who is told how it does. ``backoff``: between attempts to connect;
+    tests give one without chance.
+    """
 
     transport: Transport
     compiler: ModuleCompiler
     clock: Clock
+    supervisor: Supervisor = field(default_factory=Unsupervised)
     backoff: Callable[[], Backoff] = Backoff
 
 
@@ -54,12 +58,15 @@ class PeerParts:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """An engine that is made, and not started; ``intake``: what gives it to do. Whoever has it closes it."""
+    """An engine that is made, and not started; ``intake``: what gives it to do; ``runs_here``: whether its
+    guests are in this process. Whoever has it closes it.
+    """
 
     engine: Hosted
     intake: Intake
     reachable: Callable[[], bool] = lambda: True
     """Whether it takes jobs."""
+    runs_here: bool = True
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -25,11 +25,12 @@ from mvm_ci.control_plane.secret_keys import FILE, read_keys
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.state import StateDirectory, ensure_admin_token
 from mvm_ci.control_plane.stores import Stores
-from mvm_ci.domain.errors import Misconfigured
+from mvm_ci.domain.errors import Misconfigured, MvmCiError
 from mvm_ci.domain.retention import RetentionPolicy
 from mvm_ci.lifecycle.retention import RetainedStores, Retention
 from mvm_ci.lifecycle.secrets import open_with
 from mvm_ci.ports.registry import Registry
+from mvm_ci.ports.supervisor import Supervisor
 from mvm_ci.wire import http
 from mvm_ci.wire.messages import ALPN
 from mvm_ci.wiring.joining import join_token
@@ -42,6 +43,8 @@ _HEARTBEATS: Final = 3
 _KEEP: Final = RetentionPolicy()
 _RELAY_S: Final = 5.0
 """For a relay to be reached before the ticket is printed; the API serves meanwhile."""
+_STOP_S: Final = 60.0
+"""To end: requests have a few seconds, and what workers reported is stored."""
 _TICKET_S: Final = 2.0
 """Between looks at whether this machine's addresses, or its relay, have changed."""
 
@@ -51,13 +54,16 @@ _log = structlog.get_logger(__name__)
 
 
 class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
-    """A control plane that serves. ``token``: of its administrator; ``endpoint``: where workers find it."""
+    """A control plane that serves. ``token``: of its administrator; ``endpoint``: where workers find it;
+    ``probe``: returns when its store has written; raises ``Unavailable`` if that cannot.
+    """
 
     url: str
     token: str
     endpoint: IrohEndpoint
     registry: Registry
     plane: ControlPlane
+    probe: Callable[[], Awaitable[None]]
 
     @property
     def ticket(self) -> str:
@@ -68,7 +74,7 @@ class RunningControlPlane(msgspec.Struct, frozen=True, kw_only=True):
         return f"RunningControlPlane(url={self.url!r})"
 
 
-async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
+async def serve_control_plane(config: ControlPlaneConfig, stop: Stop, supervisor: Supervisor) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured`` or ``Unavailable`` if it cannot."""
     settings = control_plane_settings(
         config.bind,
@@ -95,9 +101,14 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         if config.credentials_file is None:
             say(f"token: in {config.state_dir / 'admin-token'}")
         say(f"ticket: {ticket}")
+        supervisor.ready(_status(running))
         following = _follow_ticket(running, config.ticket_file, ticket)
+        supervised = supervisor.follow(partial(_progress, running))
         async with _engine(config, running) as engine:
-            await _first(stop.asked(), running.plane.failed(), following, engine)
+            try:
+                await _first(stop.asked(), running.plane.failed(), following, supervised, engine)
+            finally:
+                supervisor.stopping("stopping: requests under way end", _STOP_S)
 
 
 @asynccontextmanager
@@ -187,7 +198,12 @@ async def opened_control_plane(
         stack.push_async_callback(plane.stop)
         await plane.start()
         yield RunningControlPlane(
-            url=plane.api_url, token=token, endpoint=endpoint, registry=store.registry, plane=plane
+            url=plane.api_url,
+            token=token,
+            endpoint=endpoint,
+            registry=store.registry,
+            plane=plane,
+            probe=store.probe,
         )
 
 
@@ -216,6 +232,21 @@ def _policy(keep: KeepConfig) -> RetentionPolicy:
 
 def _age_ms(age_s: float | None) -> int | None:
     return None if age_s is None else max(1, round(age_s * 1000))
+
+
+async def _progress(running: RunningControlPlane) -> str:
+    """``ports.supervisor.Progress``: the event loop runs, and what is to be stored gets stored."""
+    try:
+        await running.probe()
+    except MvmCiError as error:
+        # An answer, too: a full disk is told to whoever asks, and a restart would not empty it.
+        return f"the store cannot write: {error}"
+    return _status(running)
+
+
+def _status(running: RunningControlPlane) -> str:
+    seats = list(running.plane.services.dispatcher.seats)
+    return f"serving {running.url}: {len(seats)} workers, {sum(seat.sent for seat in seats)} jobs at them"
 
 
 async def _follow_ticket(running: RunningControlPlane, file: Path | None, written: str) -> None:

@@ -20,6 +20,7 @@ from mvm_ci.domain.grant import PeerRole
 from mvm_ci.engine.service.host import EngineHost, ServiceSettings
 from mvm_ci.peer.parts import Surroundings
 from mvm_ci.peer.settings import PeerSettings
+from mvm_ci.ports.supervisor import Supervisor, Unsupervised
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.pool import Compiler, Pools
 from mvm_ci.wiring.saying import say, warn_of_plain_http
@@ -31,7 +32,7 @@ _EMBEDDED_GRACE_S: Final = 5.0
 _TOKEN_BYTES: Final = 32
 
 
-async def serve_engine(config: EngineConfig, stop: Stop) -> None:
+async def serve_engine(config: EngineConfig, stop: Stop, supervisor: Supervisor) -> None:
     """Serves until it is asked to stop. Raises ``Misconfigured``, ``Refused`` or ``Unavailable``."""
     settings = PeerSettings(
         state_dir=config.state_dir,
@@ -43,7 +44,7 @@ async def serve_engine(config: EngineConfig, stop: Stop) -> None:
         grace_s=config.grace_s,
         role=PeerRole.ENGINE,
     )
-    host = await _host(settings, config.served, config.p2p)
+    host = await _host(settings, config.served, config.p2p, supervisor)
     running = asyncio.create_task(host.run(), name="engine")
     stopping = asyncio.create_task(stop.asked(), name="stop")
     try:
@@ -79,7 +80,7 @@ async def embedded_engine(
         grace_s=_EMBEDDED_GRACE_S,
         role=PeerRole.ENGINE,
     )
-    host = await _host(settings, served, loopback)
+    host = await _host(settings, served, loopback, Unsupervised())
     task = asyncio.create_task(host.run(), name="engine")
     try:
         await _first(task, host.serving)
@@ -105,9 +106,11 @@ async def _first(*waits: asyncio.Future[Any]) -> None:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _host(settings: PeerSettings, served: ServedEngineConfig, p2p: PeerConfig) -> EngineHost:
+async def _host(
+    settings: PeerSettings, served: ServedEngineConfig, p2p: PeerConfig, supervisor: Supervisor
+) -> EngineHost:
     clock = SystemClock()
-    around = Surroundings(make_transport(p2p), Compiler(served.guests, settings.state_dir), clock)
+    around = Surroundings(make_transport(p2p), Compiler(served.guests, settings.state_dir), clock, supervisor)
     service = ServiceSettings(
         token=partial(_token, served, settings.state_dir),
         host=None if served.bind is None else served.bind.host,

@@ -53,7 +53,8 @@ class RemoteEngines:
             events=events,
             clock=self._clock,
         )
-        return Fitted(engine, parts.intake_of_remote(engine), lambda: engine.reachable)
+        intake = parts.intake_of_remote(engine)
+        return Fitted(engine, intake, lambda: engine.reachable, runs_here=False)
 
 
 class NoCompiler:

@@ -5,12 +5,14 @@ Each process loads its own parts alone: a worker that comes back is sooner there
 
 import asyncio
 import contextlib
+import os
 import resource
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import uvloop
 
+from mvm_ci.adapters.service_manager import take_supervisor
 from mvm_ci.config.processes import ControlPlaneConfig, DevConfig, EngineConfig, WorkerConfig
 from mvm_ci.wiring.saying import warn_of_plain_http
 from mvm_ci.wiring.stopping import Stop
@@ -25,25 +27,28 @@ def run_control_plane(config: ControlPlaneConfig) -> None:
     """Runs a control plane until a signal ends it."""
     from mvm_ci.wiring.control_plane import serve_control_plane
 
+    supervisor = take_supervisor(os.environ)
     warn_of_plain_http(config.bind)
     allow_open_files()
-    run_service(lambda stop: serve_control_plane(config, stop))
+    run_service(lambda stop: serve_control_plane(config, stop, supervisor))
 
 
 def run_worker(config: WorkerConfig) -> None:
     """Runs a worker until a signal, or the control plane, ends it."""
     from mvm_ci.wiring.worker import serve_worker
 
+    supervisor = take_supervisor(os.environ)
     allow_open_files()
-    run_service(lambda stop: serve_worker(config, stop))
+    run_service(lambda stop: serve_worker(config, stop, supervisor))
 
 
 def run_engine(config: EngineConfig) -> None:
     """Runs an engine until a signal, or the control plane, ends it."""
     from mvm_ci.wiring.engine import serve_engine
 
+    supervisor = take_supervisor(os.environ)
     allow_open_files()
-    run_service(lambda stop: serve_engine(config, stop))
+    run_service(lambda stop: serve_engine(config, stop, supervisor))
 
 
 def run_dev(config: DevConfig) -> None:

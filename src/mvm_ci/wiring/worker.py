@@ -11,25 +11,26 @@ from mvm_ci.domain.grant import PeerRole
 from mvm_ci.peer.parts import Fitted, PeerParts, Surroundings
 from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import EngineEvents
+from mvm_ci.ports.supervisor import Supervisor, Unsupervised
 from mvm_ci.ports.transport import Transport
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
 
 
-async def serve_worker(config: WorkerConfig, stop: Stop) -> None:
+async def serve_worker(config: WorkerConfig, stop: Stop, supervisor: Supervisor) -> None:
     """Works until it is asked to stop, by whomever. Raises ``Misconfigured`` or ``Refused``."""
     if config.state_dir is not None:
-        await _serve(config, config.state_dir, stop)
+        await _serve(config, config.state_dir, stop, supervisor)
         return
     directory = await asyncio.to_thread(_temporary)
     try:
-        await _serve(config, Path(directory.name), stop)
+        await _serve(config, Path(directory.name), stop, supervisor)
     finally:
         await asyncio.to_thread(directory.cleanup)
 
 
-async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
+async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop, supervisor: Supervisor) -> None:
     settings = PeerSettings(
         state_dir=state_dir,
         name=config.name,
@@ -44,13 +45,15 @@ async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
     )
     transport = make_transport(config.p2p)
     if config.engine is None:
-        worker = make_worker(settings, config.guests, transport)
+        worker = make_worker(settings, config.guests, transport, supervisor)
     else:
-        worker = make_follower(settings, config.engine, config.guests.slots, transport)
+        worker = make_follower(settings, config.engine, config.guests.slots, transport, supervisor)
     await run_worker(worker, stop)
 
 
-def make_worker(settings: PeerSettings, guests: GuestConfig, transport: Transport) -> Worker:
+def make_worker(
+    settings: PeerSettings, guests: GuestConfig, transport: Transport, supervisor: Supervisor | None = None
+) -> Worker:
     """A worker on the real clock, with an engine of its own."""
     # A worker whose engine is elsewhere needs none of this: it is smaller, and sooner there.
     from mvm_ci.wiring.pool import Compiler, Pools  # noqa: PLC0415
@@ -62,18 +65,19 @@ def make_worker(settings: PeerSettings, guests: GuestConfig, transport: Transpor
         engine = await pools(parts, parts.lease, events)
         return Fitted(engine, parts.intake_of_own(engine))
 
-    return Worker(settings, Surroundings(transport, Compiler(guests, settings.state_dir), clock), fit)
+    compiler = Compiler(guests, settings.state_dir)
+    return Worker(settings, Surroundings(transport, compiler, clock, supervisor or Unsupervised()), fit)
 
 
 def make_follower(
-    settings: PeerSettings, engine: EngineElsewhere, slots: int, transport: Transport
+    settings: PeerSettings, engine: EngineElsewhere, slots: int, transport: Transport, supervisor: Supervisor
 ) -> Worker:
     """A worker on the real clock, whose engine is elsewhere."""
     from mvm_ci.wiring.remote_engine import NoCompiler, RemoteEngines  # noqa: PLC0415
 
     clock = SystemClock()
     fit = RemoteEngines(engine, slots, clock)
-    return Worker(settings, Surroundings(transport, NoCompiler(), clock), fit)
+    return Worker(settings, Surroundings(transport, NoCompiler(), clock, supervisor), fit)
 
 
 async def run_worker(worker: Worker, stop: Stop) -> None:

@@ -11,7 +11,9 @@ import structlog
 
 from mvm_ci.adapters.system import spare_collections
 from mvm_ci.peer.background import background, first
+from mvm_ci.peer.link import Link
 from mvm_ci.peer.parts import Fitted, PeerParts, Surroundings, opened_parts, opened_state
+from mvm_ci.peer.progress import PeerProgress
 from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import EngineEvents, Hosted
 from mvm_ci.wire.messages import Draining, Goodbye
@@ -21,6 +23,8 @@ TICK_MS: Final = 500
 HAND_OVER_MS: Final = 10_000
 """Beyond the grace: time for guests to be handed over, and for their ends to be recorded."""
 GOODBYE_MS: Final = 2_000
+LEAVE_S: Final = 10.0
+"""For runners and endpoint to be closed."""
 
 log = structlog.get_logger()
 
@@ -36,6 +40,7 @@ class Worker:
         self._settings = settings
         self._around = around
         self._clock = around.clock
+        self._supervisor = around.supervisor
         self._fit = fit
         self._leave = asyncio.Event()
         self._quit = asyncio.Event()
@@ -72,6 +77,9 @@ class Worker:
             starting = await stack.enter_async_context(background(self._start(engine, holdings)))
             linked = await stack.enter_async_context(background(parts.link.run(intake)))
             ticking = await stack.enter_async_context(background(self._tick(engine, holdings)))
+            progress = PeerProgress(engine, parts.link, holdings, self._clock, runs=fitted.runs_here)
+            await stack.enter_async_context(background(self._supervisor.follow(progress)))
+            await stack.enter_async_context(background(self._tell_ready(starting, parts.link, progress)))
             await first(starting, linked, ticking, self._leave.wait())
             if starting.done():
                 await starting
@@ -92,12 +100,19 @@ class Worker:
         holdings.engine_started()
         spare_collections()
 
+    async def _tell_ready(self, starting: asyncio.Task[None], link: Link, progress: PeerProgress) -> None:
+        await asyncio.shield(starting)
+        await link.connection()
+        self._supervisor.ready(progress.status)
+
     async def _hand_over(self, engine: Hosted, holdings: Holdings, linked: asyncio.Task[None]) -> None:
         log.info("worker_draining", grace_s=self._settings.grace_s, running=len(holdings.running))
         outbox = holdings.outbox
         holdings.draining = True
         outbox.post(Draining())
         limit_ms = self._settings.grace_s * 1000 + HAND_OVER_MS
+        running = f"draining, {len(holdings.running)} jobs run or wait here"
+        self._supervisor.stopping(running, (limit_ms + HAND_OVER_MS + GOODBYE_MS) / 1000 + LEAVE_S)
         async with background(engine.drain(self._settings.grace_s)) as draining:
             await first(draining, linked, self._quit.wait(), self._clock.sleep(limit_ms))
             if draining.done():

@@ -221,7 +221,7 @@ class Bench:
     def start(self, **changes: Any) -> None:
         self.worker = Worker(
             self.settings(**changes),
-            Surroundings(self.transport, self.compiler, self.clock, lambda: Backoff(self.chance)),
+            Surroundings(self.transport, self.compiler, self.clock, backoff=lambda: Backoff(self.chance)),
             self._make_engine,
         )
         self.ready.clear()

@@ -36,6 +36,7 @@ _FILES: Final = (
     "mail.sql",
     "secrets.sql",
     "artifacts.sql",
+    "probe.sql",
 )
 _COLUMNS: Final = (
     "jobs.id, jobs.state, created_ms, attempt, epoch, session, losses, journal_length, started_ms, "

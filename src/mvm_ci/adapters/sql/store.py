@@ -22,6 +22,7 @@ from mvm_ci.adapters.sql.registry import SqlRegistry
 from mvm_ci.adapters.sql.retention import SqlRetainedJobs
 from mvm_ci.adapters.sql.schedules import SqlScheduleStore
 from mvm_ci.adapters.sql.secrets import SqlSecretStore
+from mvm_ci.adapters.sql.statements import execute
 from mvm_ci.adapters.sql.writer import Writer
 
 
@@ -60,6 +61,13 @@ class SqlStore:
         except BaseException:
             os.close(descriptor)
             raise
+
+    async def probe(self) -> None:
+        """Returns when a write that nobody needs is durable, and with it all that was called before.
+
+        Raises ``Unavailable``: the store answers, but cannot write.
+        """
+        await self._writer.call(execute, ("probe", ()))
 
     async def close(self) -> None:
         """Finishes what was called, then closes the file and lets others use it. Safe to repeat."""

@@ -14,7 +14,9 @@ from mvm_ci.engine.service.api import EngineApi
 from mvm_ci.engine.service.desk import Desk
 from mvm_ci.engine.service.guests import Guests
 from mvm_ci.peer.background import background, first
+from mvm_ci.peer.link import Link
 from mvm_ci.peer.parts import PeerParts, Surroundings, opened_parts, opened_state
+from mvm_ci.peer.progress import PeerProgress
 from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import Engine, EngineEvents, Lease
 from mvm_ci.ports.transport import Stream
@@ -25,6 +27,8 @@ from mvm_ci.wire.messages import Draining, Goodbye
 HAND_OVER_MS: Final = 10_000
 """Beyond the grace: time for guests to be handed over, and for workers to see their ends."""
 GOODBYE_MS: Final = 2_000
+LEAVE_S: Final = 10.0
+"""For runners and endpoint to be closed."""
 _STOP_S: Final = 2.0
 
 log = structlog.get_logger()
@@ -57,6 +61,7 @@ class EngineHost:
         self._service = service
         self._around = around
         self._clock = around.clock
+        self._supervisor = around.supervisor
         self._make = make
         self._leave = asyncio.Event()
         self._server: ApiServer | None = None
@@ -103,6 +108,9 @@ class EngineHost:
             linked = await stack.enter_async_context(background(parts.link.run(intake)))
             reaping = await stack.enter_async_context(background(guests.reap()))
             await stack.enter_async_context(self._served(desk, token))
+            progress = PeerProgress(engine, parts.link, guests, self._clock)
+            await stack.enter_async_context(background(self._supervisor.follow(progress)))
+            await stack.enter_async_context(background(self._tell_ready(starting, parts.link, progress)))
             await first(starting, linked, reaping, self._leave.wait())
             if starting.done():
                 await starting
@@ -116,6 +124,11 @@ class EngineHost:
             if linked.done():
                 await linked
         log.info("engine_stopped")
+
+    async def _tell_ready(self, starting: asyncio.Task[None], link: Link, progress: PeerProgress) -> None:
+        await asyncio.shield(starting)
+        await link.connection()
+        self._supervisor.ready(progress.status)
 
     @contextlib.asynccontextmanager
     async def _served(self, desk: Desk, token: str) -> AsyncIterator[None]:
@@ -142,6 +155,8 @@ class EngineHost:
         guests.hold(held=True)
         outbox.post(Draining())
         limit_ms = self._settings.grace_s * 1000 + HAND_OVER_MS
+        running = f"draining, {len(guests.running)} guests run or wait here"
+        self._supervisor.stopping(running, (limit_ms + HAND_OVER_MS + GOODBYE_MS) / 1000 + LEAVE_S)
         async with background(engine.drain(self._settings.grace_s)) as draining:
             await first(draining, linked, self._clock.sleep(limit_ms))
             if draining.done():
