@@ -202,7 +202,7 @@ class ControlPlane:
             Transfers(queue, blobs, artifacts),
             self._grants,
         )
-        self._links = PeerLinks(
+        self.links = PeerLinks(
             endpoint,
             lambda peer: WorkerLink(peer, *conversing),
             EngineDoor(self.sessions, lambda: self._server.serve_stream),
@@ -283,11 +283,6 @@ class ControlPlane:
         """Where the API listens, once started."""
         return self._server.url
 
-    @property
-    def engine_door(self) -> EngineDoor:
-        """Where an engine in this process is served to workers."""
-        return self._links.door
-
     def add_duty(self, name: str, run: Duty) -> None:
         """One more part, which runs from ``start`` on; if it ends, the control plane fails."""
         self._duties[name] = run
@@ -318,7 +313,7 @@ class ControlPlane:
             "dispatcher": self.services.dispatcher.run,
             "schedules": self._firing.run,
             "keeper of leases": self.sessions.keeper.run,
-            "endpoint": self._links.run,
+            "endpoint": self.links.run,
             "loop lag": self._lag.run,
             **self._duties,
         }
@@ -362,7 +357,7 @@ class ControlPlane:
         """
         self.services.waiters.close()
         await self._server.stop()
-        await self._links.stop()
+        await self.links.stop()
         await self._grants.close()
         await self.services.submitter.settle()
         await self._dependencies.close()

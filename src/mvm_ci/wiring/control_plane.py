@@ -120,7 +120,7 @@ async def _engine(config: ControlPlaneConfig, running: RunningControlPlane) -> A
     from mvm_ci.wiring.engine import embedded_engine  # noqa: PLC0415 - it is large, and few have it here
 
     token = await join_token(running.registry, "engine")
-    ticket, door = running.endpoint.ticket_here(), running.plane.engine_door
+    ticket, door = running.endpoint.ticket_here(), running.plane.links.door
     async with embedded_engine(config.engine, config.state_dir / "engine", ticket, token, door) as task:
         yield task
 
