@@ -65,6 +65,7 @@ class Link:
         self._ticket = TicketSource(settings)
         self._endpoint: Endpoint | None = None
         self._connection: Connection | None = None
+        self._beside: list[Connection] = []
         self._connected = asyncio.Event()
         self._open_since: int | None = None
         self.turns = 0
@@ -97,9 +98,12 @@ class Link:
         if self._endpoint is None:
             raise Unavailable("the endpoint is being made anew")
         try:
-            return await self._endpoint.connect(await self._ticket.read(), timeout_s or DIAL_S[0], protocol)
+            made = await self._endpoint.connect(await self._ticket.read(), timeout_s or DIAL_S[0], protocol)
         except BadInput as error:
             raise Unavailable(str(error)) from error
+        self._beside = [one for one in self._beside if one.path() is not None]
+        self._beside.append(made)
+        return made
 
     async def connection(self) -> Connection:
         """The connection of the present session; waits for one."""
@@ -179,6 +183,10 @@ class Link:
         finally:
             self._connection = None
             await connection.close(code, reason)
+            # Those beside it lead to the same process: a peer that died is noticed by its heartbeats alone.
+            beside, self._beside = self._beside, []
+            for other in beside:
+                await other.close(m.CLOSE_SILENT, "the session's connection is over")
 
     async def _dial(self) -> Connection:
         if self._endpoint is None:

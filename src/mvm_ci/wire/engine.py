@@ -24,6 +24,12 @@ from mvm_ci.domain.job import Placed
 from mvm_ci.wire.messages import EndedItem
 
 ENGINE_PORT: Final = 27_288
+SAY_MS: Final = 5_000
+"""A client hears something at least so often."""
+SAY_BUSY_MS: Final = 2_000
+"""The same of one that has something here."""
+SILENCES: Final = 3
+"""So many of these without a word, and the engine counts as gone."""
 MAX_ORDERS: Final = 4 << 20
 """Bytes of one request."""
 MAX_GRANTS: Final = 1_024

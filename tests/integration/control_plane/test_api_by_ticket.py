@@ -74,7 +74,7 @@ async def test_many_requests_share_the_connection(there: Stand, client: AsyncCli
     await client.submit([JOB] * 1_000)
     pages = await asyncio.gather(*(client.jobs(limit=1_000) for _ in range(20)))
     assert {len(page.jobs) for page in pages} == {1_000}
-    assert len(there.plane._links._callers) == 1
+    assert len(there.plane.links._callers) == 1
 
 
 async def test_bodies_of_any_size_go_both_ways(client: AsyncClient) -> None:

@@ -14,9 +14,7 @@ from mvm_ci.wire.api import Problem
 T = TypeVar("T")
 Token = Callable[[], Awaitable[str | None]]
 
-CALL_S: Final = 10.0
-SILENT_S: Final = 15.0
-"""An engine asks for the lease more often than that: one that says nothing for so long is gone."""
+CALL_S: Final = 5.0
 MAX_LINE: Final = 64 << 20
 """Bytes of one event."""
 _encode: Final = msgspec.json.Encoder().encode
@@ -44,8 +42,10 @@ class Calls:
         return _decoded(_room, await self._call("GET", "/v1/engine"))
 
     async def events(self) -> AsyncGenerator[list[w.Event], None]:
-        """What happens, in portions as they come. Raises ``Refused``, ``Unavailable``: also at its end."""
-        limits = httpx.Timeout(CALL_S, read=SILENT_S)
+        """What happens, in portions as they come; how long that may take is the caller's to say. Raises
+        ``Refused``, ``Unavailable``: also at its end.
+        """
+        limits = httpx.Timeout(CALL_S, read=None)
         rest = bytearray()
         try:
             asking = self._http.stream("GET", f"{self._base}/events", headers=self._headers, timeout=limits)

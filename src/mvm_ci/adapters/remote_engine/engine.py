@@ -71,6 +71,7 @@ class RemoteEngine:
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
         self._said = ""
+        self._silence: asyncio.Timeout | None = None
 
     # ------------------------------------------------------------------ as its worker sees it
 
@@ -213,12 +214,7 @@ class RemoteEngine:
     async def _follow(self) -> None:
         while True:
             try:
-                calls = await self._reach()
-                async with contextlib.aclosing(calls.events()) as coming:
-                    async for events in coming:
-                        self._said = ""
-                        for event in events:
-                            self._hear(event)
+                await self._listen(await self._reach())
             except Refused as error:
                 self._say("engine_refuses_us", error)
             except Unavailable as error:
@@ -226,6 +222,28 @@ class RemoteEngine:
             self._room = None
             await self._judge()
             await self._clock.sleep(AGAIN_MS if self._there or self._waiting else REST_MS)
+
+    async def _listen(self, calls: Calls) -> None:
+        """Until the stream ends, or has been silent for too long. Always raises."""
+        try:
+            async with asyncio.timeout(None) as silence, contextlib.aclosing(calls.events()) as coming:
+                self._silence = silence
+                self._heard()
+                async for events in coming:
+                    self._said = ""
+                    for event in events:
+                        self._hear(event)
+                    self._heard()
+        except TimeoutError:
+            raise Unavailable("it says nothing any more") from None
+        finally:
+            self._silence = None
+
+    def _heard(self) -> None:
+        """It lives; or it has more to say from now on."""
+        if self._silence is not None:
+            every_ms = w.SAY_BUSY_MS if self._there else w.SAY_MS
+            self._silence.reschedule(self._loop.time() + w.SILENCES * every_ms / 1000)
 
     async def _reach(self) -> Calls:
         """The calls of an engine: the one that has what we brought, if any."""
@@ -360,6 +378,7 @@ class RemoteEngine:
                 self._there.add(grant.placed)
         if taken.engine != self._engine:
             self._lose("another one took what we brought")
+        self._heard()
         if taken.full:
             raise QueueFull(taken.full)
         self._changed()

@@ -16,8 +16,6 @@ MAX_UNSEEN: Final = 4_096
 """Ends that may wait until their client has seen them; it can place nothing more then."""
 ASK_MS: Final = 250
 """Between two questions for a lease, at least."""
-SAY_MS: Final = 5_000
-"""A client hears something at least so often: one that does not takes the engine for gone."""
 _QUESTIONS: Final = 16
 """Of those without an answer, the newest so many count."""
 
@@ -70,7 +68,7 @@ class Client:
             return
         self._questions = {later: at for later, at in self._questions.items() if later > number}
         self._until = asked_at + left_ms
-        self._ask_at = self._clock.lease_ms() + max(ASK_MS, min(left_ms // 2, SAY_MS))
+        self._ask_at = self._clock.lease_ms() + max(ASK_MS, min(left_ms // 2, self._say_ms))
         if self.valid():
             self._renewed.set()
 
@@ -84,6 +82,10 @@ class Client:
         self._until = None
         self.followed = False
         self._ready.set()
+
+    @property
+    def _say_ms(self) -> int:
+        return w.SAY_BUSY_MS if self.placements else w.SAY_MS
 
     # ------------------------------------------------------------------ what it is told
 
@@ -172,6 +174,6 @@ class Client:
             self._questions[self._number] = now
             if len(self._questions) > _QUESTIONS:
                 del self._questions[min(self._questions)]
-            self._asked_ms, self._ask_at = now, now + SAY_MS
+            self._asked_ms, self._ask_at = now, now + self._say_ms
             told.append(w.LeaseWanted(self._number))
         return told
