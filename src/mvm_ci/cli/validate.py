@@ -1,6 +1,8 @@
 """``mvm-ci validate``."""
 
+import asyncio
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -110,6 +112,7 @@ def validate(  # noqa: PLR0913 - one parameter per option
             rate=rate,
             kill=kill,
         )
+        _cancel_when_asked()
         with shown_progress(sys.stderr) as progress:
             return await Validation(client, plan, progress).run()
 
@@ -124,6 +127,18 @@ def validate(  # noqa: PLR0913 - one parameter per option
         ctx.exit(exits.INTERRUPTED)
     if report.failed:
         ctx.exit(exits.JOB_FAILED)
+
+
+def _cancel_when_asked() -> None:
+    """SIGTERM does what Ctrl-C does; a second one ends the process."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, cancel)
 
 
 def _check_role(caller: "WhoAmI") -> None:

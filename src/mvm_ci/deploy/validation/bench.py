@@ -24,7 +24,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 GONE_S: Final = 60.0
 """A control plane that does not answer for so long is gone."""
-_AGAIN_S: Final = 0.5
+_AGAIN_S: Final = 1.0
 _JOB_S: Final = 600.0
 """Time limit of a placement of a job of ours."""
 _LOOKERS: Final = 8
@@ -74,12 +74,13 @@ class Bench:
     async def patiently(self, ask: Callable[P, Awaitable[T]], *args: P.args, **named: P.kwargs) -> T:
         """Asks until there is an answer. Raises ``Gone``, and what the API answers, a full queue included."""
         while True:
+            asked_s = self.now_s()
             try:
                 return await ask(*args, **named)
             except (QueueFull, QuotaExceeded, DiskFull):
                 raise
             except Unavailable as error:
-                if self.fleet.silent(str(error), self.now_s()) > GONE_S:
+                if self.fleet.silent(str(error), asked_s, self.now_s()) > GONE_S:
                     raise Gone(f"no answer for {GONE_S:.0f} s: {error}") from None
                 await asyncio.sleep(_AGAIN_S)
 
@@ -196,7 +197,7 @@ class Bench:
         result = _result(view)
         found = self.ledger.settled(view, result, at_s)
         entry = self.ledger.entries[job]
-        if view.started_ms is not None and view.epoch == 1:
+        if view.started_ms is not None and not view.losses and not self.ledger.seen[job, "suspended"]:
             self.delays.add(kinds.START, at_s, view.started_ms - view.created_ms)
         self._ended[entry.program.kind] += 1
         if found is None and self._ended[entry.program.kind] % _JOURNALS == 1:

@@ -58,10 +58,10 @@ class Fleet:
                 loss.back_s = at_s
         self.workers = now
 
-    def silent(self, reason: str, at_s: float) -> float:
-        """The control plane does not answer; since how many seconds."""
+    def silent(self, reason: str, asked_s: float, at_s: float) -> float:
+        """What was asked for at ``asked_s`` was not answered; since how many seconds nothing is."""
         if not self.outages or self.outages[-1].over_s is not None:
-            self.outages.append(Outage(at_s=at_s, reason=reason))
+            self.outages.append(Outage(at_s=asked_s, reason=reason))
         return at_s - self.outages[-1].at_s
 
     def moments(self) -> list[tuple[float, str]]:

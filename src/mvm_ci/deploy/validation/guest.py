@@ -114,7 +114,9 @@ def journal_problem(program: Program, result: str, entries: Sequence[JournalEntr
         return "its journal does not go from its beginning to its end"
     written = [str(entry.fields.get("text", "")).strip() for entry in entries if entry.kind == "Logged"]
     told = [entry.fields["value_ns"] // 1_000_000 for entry in entries if entry.kind == "ClockRead"]
-    started = sum(entry.kind == "Called" and "child.start" in entry.summary for entry in entries)
+    started = sum(
+        entry.kind == "Called" and "child.start" in str(entry.fields.get("summary")) for entry in entries
+    )
     slept = sum(entry.kind == "Slept" for entry in entries)
     epochs = [entry.epoch for entry in entries]
     wrong = {

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from mvm_ci.deploy.validation import leaks
 from mvm_ci.deploy.validation.delays import REPORT, Delays
 from mvm_ci.deploy.validation.fleet import Fleet, Loss
@@ -114,6 +116,18 @@ def fleet(losses: Sequence[Loss], workers: int) -> Check:
             FLEET, Outcome.FAILED, f"{len(unwanted)} sessions ended: workers left or were lost", told
         )
     return check(FLEET, Outcome.PASSED, f"{workers} workers, no session ended by itself", told)
+
+
+def with_return(loss: Check, losses: Sequence[Loss]) -> Check:
+    """The check of the loss, with what became of the killed worker until the end."""
+    told = [
+        f"{one.name} has not joined again"
+        if one.back_s is None
+        else f"{one.name} joined again {one.back_s - one.at_s:.0f} s after its session was over"
+        for one in losses
+        if one.wanted
+    ]
+    return msgspec.structs.replace(loss, details=(*loss.details, *told))
 
 
 def growths(points: Mapping[str, Sequence[Point]]) -> list[Growth]:

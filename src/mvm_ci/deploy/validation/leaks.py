@@ -58,11 +58,9 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True):
         known = LIMITS[self.name]
         unit = f" {known.unit}" if known.unit else ""
         spans = " → ".join(f"{value:.4g}" for value in self.lowest)
-        verdict = "LEAKS" if self.leak else "does not leak"
-        return (
-            f"{known.title} {verdict}: {spans}{unit}, {self.per_hour:+.3g}{unit} an hour "
-            f"(a leak: {self.limit / 2:.3g}{unit} more in each span)"
-        )
+        growing = "LEAK: " if self.leak else ""
+        limit = f"a leak grows by {self.limit / 2:.3g}{unit} from span to span"
+        return f"{growing}{known.title}: {spans}{unit}, {self.per_hour:+.3g}{unit} an hour; {limit}"
 
 
 def growth(name: str, points: Sequence[Point]) -> Growth | None:

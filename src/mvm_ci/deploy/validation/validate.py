@@ -230,6 +230,8 @@ class Validation:
             judge.jobs(ledger, self._load.held_s, self._load.refused),
             leaking,
         )
+        if judge.LOSS in self._checks:
+            self._checks[judge.LOSS] = judge.with_return(self._checks[judge.LOSS], fleet.losses)
         for check in found:
             passed = check.outcome is Outcome.PASSED and not self._whole
             text = f"until then: {check.text}"
