@@ -22,7 +22,7 @@ def worker(name: str, session: int | None = 1, *, path: str | None = "direct") -
 
 def one_job(*kinds: str) -> Ledger:
     ledger = Ledger()
-    ledger.submitted("a", PROGRAM, 10.0)
+    ledger.submitted("a", PROGRAM, 9.5, 10.0)
     for seq, kind in enumerate(kinds):
         ledger.happened(EventView(seq=seq, at_ms=0, kind=kind, job="a"), 11.0)
     ledger.settled(JobView(id="a", state="completed"), computed(7), 12.0)

@@ -30,7 +30,7 @@ def texts(ledger: Ledger) -> list[str]:
 def test_a_job_that_ended_as_it_must_is_no_problem() -> None:
     ledger = Ledger()
     ledger.happened(event("a", "submitted"), 0.9)  # may come before the answer to the submission
-    ledger.submitted("a", PROGRAM, 1.0)
+    ledger.submitted("a", PROGRAM, 0.5, 1.0)
     ledger.happened(event("a", "ended"), 2.0)
     assert ledger.settled(view("a"), RIGHT, 2.1) is None
     ledger.listed(view("a"), 3.0)
@@ -40,7 +40,7 @@ def test_a_job_that_ended_as_it_must_is_no_problem() -> None:
 
 def test_a_job_that_never_ends_is_lost() -> None:
     ledger = Ledger()
-    ledger.submitted("a", PROGRAM, 1.0)
+    ledger.submitted("a", PROGRAM, 0.5, 1.0)
     assert ledger.open == ["a"]
     ledger.close(4.0)
     assert texts(ledger) == ["compute: lost, it has not ended"]
@@ -59,7 +59,7 @@ def test_a_job_that_never_ends_is_lost() -> None:
 )
 def test_a_wrong_end_is_found(more: dict[str, Any], result: object, text: str) -> None:
     ledger = Ledger()
-    ledger.submitted("a", PROGRAM, 1.0)
+    ledger.submitted("a", PROGRAM, 0.5, 1.0)
     found = ledger.settled(view("a", **more), result, 2.0)
     assert found is not None
     assert text in found
@@ -68,21 +68,21 @@ def test_a_wrong_end_is_found(more: dict[str, Any], result: object, text: str) -
 
 def test_a_submission_that_was_done_twice_is_found() -> None:
     ledger = Ledger()
-    ledger.submitted("a", PROGRAM, 1.0)
+    ledger.submitted("a", PROGRAM, 0.5, 1.0)
     ledger.listed(view("b"), 2.0)
     assert texts(ledger) == ["nobody submitted it: a submission was done twice"]
 
 
 def test_an_id_that_two_jobs_have_is_found() -> None:
     ledger = Ledger()
-    ledger.submitted("a", PROGRAM, 1.0)
-    ledger.submitted("a", PROGRAM, 1.1)
+    ledger.submitted("a", PROGRAM, 0.5, 1.0)
+    ledger.submitted("a", PROGRAM, 0.5, 1.1)
     assert texts(ledger) == ["its id was given to two jobs"]
 
 
 def test_an_end_that_is_told_twice_is_found() -> None:
     ledger = Ledger()
-    ledger.submitted("a", PROGRAM, 1.0)
+    ledger.submitted("a", PROGRAM, 0.5, 1.0)
     ledger.happened(event("a", "started", 1), 1.1)
     ledger.happened(event("a", "started", 2), 1.2)  # a new placement starts anew
     ledger.happened(event("a", "ended", 3), 1.3)
@@ -96,7 +96,7 @@ def test_an_end_that_is_told_twice_is_found() -> None:
 )
 def test_each_child_is_there_once(children: int, text: list[str]) -> None:
     ledger = Ledger()
-    ledger.submitted("a", FAMILY, 1.0)
+    ledger.submitted("a", FAMILY, 0.5, 1.0)
     assert ledger.settled(view("a"), computed(1) + computed(2), 2.0) is None
     for number in range(children):
         child = view(f"child{number}", parent="a")

@@ -61,15 +61,17 @@ class Bench:
         self._numbers = 0
         self._settled: dict[str, asyncio.Event] = {}
         self._looked: set[str] = set()
+        self._early: dict[str, float] = {}
+        """Submissions that were seen before they were answered, and children."""
         self._ended: Counter[str] = Counter()
 
     def now_s(self) -> float:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
 
-    def clock_ms(self) -> float:
-        """Unix time by the clock that was right at the beginning: it makes no steps."""
-        return self.began_ms + self.now_s() * 1000
+    def clock_ms(self, at_s: float) -> float:
+        """The Unix time of ``at_s`` by a clock that was right at the beginning: it makes no steps."""
+        return self.began_ms + at_s * 1000
 
     async def patiently(self, ask: Callable[P, Awaitable[T]], *args: P.args, **named: P.kwargs) -> T:
         """Asks until there is an answer. Raises ``Gone``, and what the API answers, a full queue included."""
@@ -87,11 +89,11 @@ class Bench:
     async def submit(self, programs: Sequence[Program]) -> list[str]:
         """Submits jobs, each once whatever becomes of the request; their ids."""
         jobs = [self._job(program) for program in programs]
-        sent = self.clock_ms()
+        sent_s = self.now_s()
         first = True
 
         async def ask() -> tuple[api.JobView, ...]:
-            nonlocal first, sent
+            nonlocal first
             try:
                 return await self.client.submit(jobs)
             except NotFound:
@@ -105,15 +107,17 @@ class Bench:
                 raise
 
         views = await self.patiently(ask)
-        answered = self.clock_ms()
+        at_s = self.now_s()
         if first:
-            self.delays.add(kinds.SUBMIT, self.now_s(), answered - sent)
-            self.delays.exchanged(views[0].id, sent, answered)
+            self.delays.add(kinds.SUBMIT, at_s, (at_s - sent_s) * 1000)
+            self.delays.exchanged(views[0].id, self.clock_ms(sent_s), self.clock_ms(at_s))
         for view, program in zip(views, programs, strict=True):
-            self.ledger.submitted(view.id, program, self.now_s())
+            self.ledger.submitted(view.id, program, sent_s, at_s)
             self._settled[view.id] = asyncio.Event()
             if self.ledger.seen[view.id, "ended"]:
                 self.looks.put_nowait(view.id)
+            if view.id in self._early:
+                self.delays.add(kinds.SEEN, at_s, (self._early.pop(view.id) - sent_s) * 1000)
         return [view.id for view in views]
 
     async def tell(self, job: str) -> None:
@@ -135,8 +139,13 @@ class Bench:
         at_s = self.now_s()
         self.ledger.happened(event, at_s)
         if event.kind != "submitted":
-            self.delays.add(kinds.REPORT, at_s, self.clock_ms() + self.delays.ahead_ms - event.at_ms)
+            self.delays.add(kinds.REPORT, at_s, self.clock_ms(at_s) + self.delays.ahead_ms - event.at_ms)
         entry = self.ledger.entries.get(event.job)
+        if event.kind == "submitted":
+            if entry is None:
+                self._early[event.job] = at_s
+            else:
+                self.delays.add(kinds.SEEN, at_s, (at_s - entry.sent_s) * 1000)
         if entry is not None and event.kind == "ended":
             entry.ended_s = at_s
             if entry.told_s is not None:

@@ -18,12 +18,14 @@ _EXCHANGES: Final = 100
 """How many of the last requests the clocks are compared by: they may drift."""
 
 SUBMIT: Final = "submit"
+SEEN: Final = "seen"
 START: Final = "start"
 REPORT: Final = "report"
 ROUND_TRIP: Final = "round_trip"
 WAKE: Final = "wake"
 ABOUT: Final = {
     SUBMIT: "request sent → answered: the job is durable",
+    SEEN: "submission sent → a watcher of the events has it",
     START: "job submitted → its guest runs (control plane's clock)",
     REPORT: "control plane has a worker's report → a watcher of the events has it",
     ROUND_TRIP: "message sent to a waiting job → its end seen: all the way to the guest and back",

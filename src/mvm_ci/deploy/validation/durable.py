@@ -9,7 +9,7 @@ from mvm_ci.deploy.validation.guest import Program, journal_problem, words
 from mvm_ci.deploy.validation.ledger import Entry
 from mvm_ci.deploy.validation.load import KINDS, program
 from mvm_ci.deploy.validation.report import Outcome
-from mvm_ci.wire.api import JobView, JournalEntry
+from mvm_ci.wire.api import JournalEntry
 
 _WITHIN_S: Final = 90.0
 _SLEEPER: Final = Program(kind="suspended", steps="trz6000c100000tr")
@@ -33,10 +33,10 @@ async def durable(bench: Bench) -> Found:
         if entry is None:
             return _late(bench.ledger.entries[job])
     entry = await bench.settled(sleeper, _WITHIN_S)
-    if entry is None or entry.view is None:
+    if entry is None:
         return _late(bench.ledger.entries[sleeper])
     wrong = [f"{problem.job}: {problem.text}" for problem in bench.ledger.problems]
-    found = _went_on(entry, entry.view, before, await bench.journal(sleeper))
+    found = _went_on(entry, before, await bench.journal(sleeper))
     if isinstance(found, str):
         wrong.append(f"{sleeper}: {found}")
     if wrong:
@@ -57,12 +57,10 @@ async def _suspended(bench: Bench, job: str) -> list[JournalEntry]:
     return await bench.journal(job)
 
 
-def _went_on(
-    entry: Entry, view: JobView, before: list[JournalEntry], after: list[JournalEntry]
-) -> str | list[str]:
-    if view.epoch < 2 or not before or before[-1].kind != "Slept":
+def _went_on(entry: Entry, before: list[JournalEntry], after: list[JournalEntry]) -> str | list[str]:
+    if entry.epoch < 2 or not before or before[-1].kind != "Slept":
         last = before[-1].kind if before else "nothing"
-        return f"it was not suspended: epoch {view.epoch}, and the last entry of its journal was {last}"
+        return f"it was not suspended: epoch {entry.epoch}, and the last entry of its journal was {last}"
     if [_told(one) for one in after[: len(before)]] != [_told(one) for one in before]:
         return "what was in its journal while it slept has changed"
     result = str(entry.result)
@@ -75,7 +73,7 @@ def _went_on(
     places = sorted({one.place for one in after})
     parts = f"{len(before)} entries are of before its sleep, {len(after) - len(before)} of after it"
     return [
-        f"{entry.job}: {parts}, in epoch {view.epoch}; at {', '.join(places)}",
+        f"{entry.job}: {parts}, in epoch {entry.epoch}; at {', '.join(places)}",
         f"recorded before its sleep, and in its result: clock {recorded[0]}, random bytes {recorded[1]}",
     ]
 

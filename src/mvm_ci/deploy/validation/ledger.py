@@ -22,17 +22,19 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """One job. Times are seconds since the beginning; ``ended_s``: its event came; ``settled_s``: its end was
-    looked at.
+    """One job. Times are seconds since the beginning; ``sent_s``: of the request; ``ended_s``: its event
+    came; ``settled_s``: its end was looked at.
     """
 
     job: str
     program: Program
+    sent_s: float
     submitted_s: float
     told_s: float | None = None
     ended_s: float | None = None
     settled_s: float | None = None
-    view: JobView | None = None
+    epoch: int = 0
+    losses: int = 0
     result: object = None
     children: set[str] = msgspec.field(default_factory=set)
 
@@ -49,11 +51,11 @@ class Ledger:
         """Events by job and kind; they may come before the answer to the submission."""
         self._open: set[str] = set()
 
-    def submitted(self, job: str, program: Program, at_s: float) -> Entry:
-        """A submission was answered. The same id twice is a problem."""
+    def submitted(self, job: str, program: Program, sent_s: float, at_s: float) -> Entry:
+        """A submission was answered that was sent at ``sent_s``. The same id twice is a problem."""
         if job in self.entries:
             self.problem(at_s, job, "its id was given to two jobs")
-        entry = self.entries[job] = Entry(job=job, program=program, submitted_s=at_s)
+        entry = self.entries[job] = Entry(job=job, program=program, sent_s=sent_s, submitted_s=at_s)
         self._open.add(job)
         return entry
 
@@ -69,7 +71,8 @@ class Ledger:
         result.
         """
         entry = self.entries[view.id]
-        entry.settled_s, entry.view, entry.result = at_s, view, result
+        entry.settled_s, entry.result = at_s, result
+        entry.epoch, entry.losses = view.epoch, view.losses
         self._open.discard(view.id)
         found = _ending(view) or result_problem(entry.program, result)
         if found is not None:

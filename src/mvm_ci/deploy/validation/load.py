@@ -95,7 +95,9 @@ async def sweep_always(bench: Bench) -> None:
 
 async def sweep(bench: Bench, *, older_s: float = 0.0) -> None:
     """Compares the list of jobs that are older with the books; removes those that are settled."""
-    before = round(bench.clock_ms() + bench.delays.ahead_ms - older_s * 1000) if older_s else None
+    before = (
+        round(bench.clock_ms(bench.now_s()) + bench.delays.ahead_ms - older_s * 1000) if older_s else None
+    )
     which = api.JobSelection(queue=bench.queue, created_before_ms=before)
 
     async def ask() -> list[api.JobView]:

@@ -9,6 +9,7 @@ from typing import Final
 from mvm_ci.deploy.validation.bench import Bench
 from mvm_ci.deploy.validation.durable import Found
 from mvm_ci.deploy.validation.guest import Program, journal_problem
+from mvm_ci.deploy.validation.ledger import Entry
 from mvm_ci.deploy.validation.report import Outcome
 from mvm_ci.wire.api import JobView, JournalEntry, WorkerView
 
@@ -115,17 +116,17 @@ class Killed:
         hit = 0
         for view in held:
             entry = await self._bench.settled(view.id, _ENDED_S)
-            if entry is None or entry.view is None:
+            if entry is None:
                 return (
                     Outcome.FAILED,
                     f"the job {view.id} of {name} has not ended within {_ENDED_S:.0f} s",
                     told,
                 )
             after = await self._bench.journal(view.id)
-            if entry.view.epoch == view.epoch:
+            if entry.epoch == view.epoch:
                 told.append(f"{view.id} had ended before the worker was lost")
                 continue
-            problem = _wrong(entry.view, view, before[view.id], after) or journal_problem(
+            problem = _wrong(entry, view, before[view.id], after) or journal_problem(
                 entry.program, str(entry.result), after
             )
             if problem is not None:
@@ -134,7 +135,7 @@ class Killed:
             places = dict.fromkeys(one.place for one in after if one.epoch > view.epoch)
             kept = sum(one.epoch <= view.epoch for one in after)
             where = f"{kept} entries at {name}, then {len(after) - kept} at {', '.join(places)}"
-            told.append(f"{view.id}: {where} in epoch {entry.view.epoch}; each effect once")
+            told.append(f"{view.id}: {where} in epoch {entry.epoch}; each effect once")
         if not hit:
             return (
                 Outcome.FAILED,
@@ -150,10 +151,10 @@ class Killed:
 
 
 def _wrong(
-    view: JobView, before: JobView, written: list[JournalEntry], after: list[JournalEntry]
+    entry: Entry, before: JobView, written: list[JournalEntry], after: list[JournalEntry]
 ) -> str | None:
-    if view.epoch <= before.epoch or view.losses != before.losses + 1:
-        return f"it lost its worker {view.losses - before.losses} times, and not once; epoch {view.epoch}"
+    if entry.epoch <= before.epoch or entry.losses != before.losses + 1:
+        return f"it lost its worker {entry.losses - before.losses} times, and not once; epoch {entry.epoch}"
     if [(one.index, one.kind, one.fields) for one in after[: len(written)]] != [
         (one.index, one.kind, one.fields) for one in written
     ]:

@@ -50,7 +50,7 @@ class Progress(Protocol):
     """Whoever wants to know how far it is."""
 
     def phase(self, text: str, seconds: float) -> None:
-        """Something begins that takes so long, or about so long."""
+        """Something begins that takes so long at most; 0: nobody knows how long."""
 
     def goes_on(self, for_s: float, text: str) -> None:
         """The phase has gone on ``for_s``."""
@@ -91,6 +91,9 @@ class Validation:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
+        except Exception:
+            await self._tidy.clean()  # a mistake of ours leaves nothing of theirs behind either
+            raise
         self._progress.phase("cleaning up", 0)
         took_s = self._bench.now_s()
         left = await self._tidy.clean()
@@ -113,7 +116,7 @@ class Validation:
         await look_at_fleet(bench)
         if not self._check(judge.WORKERS, await self._workers()):
             return
-        self._progress.phase("jobs on the durable engine", 10)
+        self._progress.phase("jobs on the durable engine", 0)
         if not await arrive(bench):
             self._check(judge.UPDATES, (Outcome.FAILED, "no event comes of a job that was submitted", []))
             return
