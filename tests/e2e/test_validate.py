@@ -154,6 +154,22 @@ def test_a_restart_of_the_control_plane_fails_the_cluster_and_loses_no_job(contr
     nothing_is_left(control)
 
 
+def test_a_token_that_is_revoked_meanwhile_ends_it_with_a_report(control: Cluster) -> None:
+    control.worker("one")
+    token = control.ok("token", "create", "brief", "--role", "operator", "--all-namespaces")
+    url = json.loads(control.credentials.read_text())["url"]
+    environ = {"MVM_CI_TOKEN": token, "MVM_CI_URL": url}
+    running = control.start("validate", "--duration", "10m", environ=environ)
+    said(control, running, "load of 5 jobs a second")
+    control.ok("token", "revoke", "brief")
+    assert running.wait() == 1, running.stderr
+    told = "".join(running.lines)
+    assert "the validation could not go on: " in told
+    assert "unfinished  The control plane stays up" in told
+    assert "left behind: jobs of the queue validate-" in told
+    assert "PARTIAL" in running.lines[-1]
+
+
 def test_a_cluster_without_workers_is_told_how_to_get_one(control: Cluster) -> None:
     done = control.run("validate", "--join-timeout", "1s", "--duration", "10s")
     assert done.returncode == 1, done.stderr

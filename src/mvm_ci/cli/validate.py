@@ -97,7 +97,7 @@ def validate(  # noqa: PLR0913 - one parameter per option
         )
     address = credentials(url, token_file).url
     if html is not None:
-        _write(html, "")  # what cannot be written should be said now, not in half an hour
+        _write(html, "", mode="a")  # what cannot be written should be said now, not in half an hour
 
     async def work(client: "ApiClient") -> "Report":
         caller = await client.whoami()
@@ -159,10 +159,11 @@ def _shown(address: str) -> str:
     return f"ticket {address[:12]}…" if is_ticket(address) else address
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, mode: str = "w") -> None:
     from mvm_ci.domain.errors import BadInput
 
     try:
-        file.write_text(text, encoding="utf-8")
+        with file.open(mode, encoding="utf-8") as opened:
+            opened.write(text)
     except OSError as error:
         raise BadInput(f"--html {file}: {error.strerror}") from None

@@ -28,6 +28,8 @@ _AGAIN_S: Final = 1.0
 _JOB_S: Final = 600.0
 """Time limit of a placement of a job of ours."""
 _LOOKERS: Final = 8
+_SINCE_MS: Final = 600_000
+"""Before the beginning; much more than clocks are apart that work together."""
 _JOURNALS: Final = 5
 """Of so many jobs of a kind the journal of one is read."""
 _TOLD_AFTER_S: Final = 1.0
@@ -72,6 +74,11 @@ class Bench:
     def clock_ms(self, at_s: float) -> float:
         """The Unix time of ``at_s`` by a clock that was right at the beginning: it makes no steps."""
         return self.began_ms + at_s * 1000
+
+    def selection(self, before_ms: int | None = None) -> api.JobSelection:
+        """All jobs of this validation, or older ones. Its beginning bounds what is looked at."""
+        since_ms = round(self.began_ms + self.delays.ahead_ms - _SINCE_MS)
+        return api.JobSelection(queue=self.queue, created_from_ms=since_ms, created_before_ms=before_ms)
 
     async def patiently(self, ask: Callable[P, Awaitable[T]], *args: P.args, **named: P.kwargs) -> T:
         """Asks until there is an answer. Raises ``Gone``, and what the API answers, a full queue included."""

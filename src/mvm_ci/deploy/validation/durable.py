@@ -9,6 +9,7 @@ from mvm_ci.deploy.validation.guest import Program, journal_problem, words
 from mvm_ci.deploy.validation.ledger import Entry
 from mvm_ci.deploy.validation.load import KINDS, program
 from mvm_ci.deploy.validation.report import Outcome
+from mvm_ci.domain.errors import NotFound
 from mvm_ci.wire.api import JournalEntry
 
 _WITHIN_S: Final = 90.0
@@ -24,6 +25,11 @@ async def durable(bench: Bench) -> Found:
     """Runs them."""
     programs = [program(kind) for kind in sorted(set(KINDS))]
     (sleeper, *others) = await bench.submit([_SLEEPER, *programs])
+    for job in (sleeper, *others):
+        try:
+            await bench.patiently(bench.client.job, job)
+        except NotFound:
+            return Outcome.FAILED, f"{job} was submitted, and is not there", []
     for job, one in zip(others, programs, strict=True):
         if one.waits:
             await bench.tell_later(job)

@@ -98,7 +98,7 @@ async def sweep(bench: Bench, *, older_s: float = 0.0) -> None:
     before = (
         round(bench.clock_ms(bench.now_s()) + bench.delays.ahead_ms - older_s * 1000) if older_s else None
     )
-    which = api.JobSelection(queue=bench.queue, created_before_ms=before)
+    which = bench.selection(before)
 
     async def ask() -> list[api.JobView]:
         return [view async for view in bench.client.all_jobs(which)]

@@ -16,11 +16,10 @@ _AGAIN_S: Final = 0.2
 
 
 class Tidy:
-    """``queue``: that of all its jobs."""
+    """Of one validation."""
 
-    def __init__(self, client: ApiClient, queue: str) -> None:
+    def __init__(self, client: ApiClient) -> None:
         self._client = client
-        self._which = api.JobSelection(queue=queue)
         self._digest = ""
         self._ours = False
 
@@ -33,15 +32,15 @@ class Tidy:
         self._digest = digest
         return (await self._client.push_module(data, NAME)).digest
 
-    async def clean(self) -> tuple[str, ...]:
-        """Ends and removes all jobs, and the module if it was not there before; what is left."""
+    async def clean(self, which: api.JobSelection) -> tuple[str, ...]:
+        """Ends and removes these jobs, and the module if it was not there before; what is left."""
         left: list[str] = []
         try:
             async with asyncio.timeout(_CLEAN_S):
-                await self._jobs()
+                await self._jobs(which)
         except (MvmCiError, TimeoutError) as error:
             why = str(error) or f"they have not ended within {_CLEAN_S:.0f} s"
-            left.append(f"jobs of the queue {self._which.queue}: {why}")
+            left.append(f"jobs of the queue {which.queue}: {why}")
         if self._ours:
             try:
                 async with asyncio.timeout(_CLEAN_S):
@@ -52,11 +51,11 @@ class Tidy:
                 left.append(f"the module {NAME} {self._digest[:12]}: {str(error) or 'no answer'}")
         return tuple(left)
 
-    async def _jobs(self) -> None:
-        while not (await self._client.cancel_jobs(self._which)).complete:
+    async def _jobs(self, which: api.JobSelection) -> None:
+        while not (await self._client.cancel_jobs(which)).complete:
             pass
         while True:
-            await self._client.delete_jobs(self._which)
-            if not (await self._client.jobs(self._which, limit=1)).jobs:
+            await self._client.delete_jobs(which)
+            if not (await self._client.jobs(which, limit=1)).jobs:
                 return
             await asyncio.sleep(_AGAIN_S)

@@ -9,7 +9,7 @@ import msgspec
 
 from mvm_ci.client import ApiClient
 from mvm_ci.deploy.validation import judge
-from mvm_ci.deploy.validation.bench import Bench
+from mvm_ci.deploy.validation.bench import Bench, Gone
 from mvm_ci.deploy.validation.durable import Found, durable
 from mvm_ci.deploy.validation.events import arrive, follow
 from mvm_ci.deploy.validation.figures import figures, series
@@ -67,11 +67,11 @@ class Validation:
         self._progress = progress
         self._checks: dict[str, Check] = {}
         self._version = ""
-        self._given_up = ""
-        """Why there was no going on."""
+        self._given_up = self._gone = ""
+        """Why there was no going on; why the control plane is taken to be gone."""
         self._loaded_s = 0.0
         self._whole = False
-        self._tidy = Tidy(client, plan.queue)
+        self._tidy = Tidy(client)
         self._bench = Bench(client, plan.queue, self._tidy.push)
         self._load = Load(self._bench, plan.rate)
         # So many in all, if that is not more often than every second, nor less often than every five.
@@ -92,11 +92,13 @@ class Validation:
             if task is not None:
                 task.uncancel()
         except Exception:
-            await self._tidy.clean()  # a mistake of ours leaves nothing of theirs behind either
+            await self._tidy.clean(
+                self._bench.selection()
+            )  # a mistake of ours leaves nothing of theirs behind either
             raise
         self._progress.phase("cleaning up", 0)
         took_s = self._bench.now_s()
-        left = await self._tidy.clean()
+        left = await self._tidy.clean(self._bench.selection())
         return self._report(ended_by or self._given_up, took_s, left)
 
     async def _phases(self) -> None:
@@ -108,8 +110,12 @@ class Validation:
                 await self._work()
                 for task in tasks:
                     task.cancel()
+        except* Gone as errors:
+            self._gone = self._given_up = _first(errors)
         except* MvmCiError as errors:
+            # A quota that is used up, a token that was revoked.
             self._given_up = _first(errors)
+            bench.ledger.problem(bench.now_s(), "", f"the validation could not go on: {self._given_up}")
 
     async def _work(self) -> None:
         bench = self._bench
@@ -227,7 +233,7 @@ class Validation:
         bench = self._bench
         ledger, fleet = bench.ledger, bench.fleet
         found = (
-            judge.control_plane(fleet, self._version, took_s, self._given_up),
+            judge.control_plane(fleet, self._version, took_s, self._gone),
             judge.updates(ledger, bench.delays, bench.watched_s, bench.holes),
             judge.fleet(fleet.losses, len(fleet.workers)),
             judge.jobs(ledger, self._load.held_s, self._load.refused),
