@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mvm_ci.deploy.validation.fleet import SILENCE_S
 from mvm_ci.testing.cluster import ROOT, Cluster, Process
 from tests.e2e.test_tutorial import MARK
 
@@ -150,6 +152,23 @@ def test_a_restart_of_the_control_plane_fails_the_cluster_and_loses_no_job(contr
     assert report["complete"]
     assert checks(report)["control-plane"] == "failed"
     assert "restarted" in report["checks"][0]["text"]
+    assert checks(report)["jobs"] == "passed", report["problems"]
+    nothing_is_left(control)
+
+
+def test_a_control_plane_that_is_frozen_for_a_while_fails_the_cluster(control: Cluster) -> None:
+    control.worker("one")
+    plane = process_of(control, "control-plane").popen
+    running = control.start("validate", "--duration", "10s", "--json")
+    said(control, running, "load of 5 jobs a second")
+    plane.send_signal(signal.SIGSTOP)
+    time.sleep(SILENCE_S + 2)  # that is what the check is about
+    plane.send_signal(signal.SIGCONT)
+    assert running.wait(150) == 1, running.stderr
+    report = json.loads("".join(running.lines))
+    found = report["checks"][0]
+    assert (found["name"], found["outcome"]) == ("control-plane", "failed")
+    assert "it did not answer for 10 s or more" in found["text"]
     assert checks(report)["jobs"] == "passed", report["problems"]
     nothing_is_left(control)
 

@@ -7,6 +7,8 @@ import msgspec
 
 from mvm_ci.wire.api import WorkerView
 
+SILENCE_S: Final = 10.0
+"""A control plane that did not answer for less is up: a network may hiccup."""
 P2P_PATHS: Final = frozenset({"direct", "relayed"})
 
 

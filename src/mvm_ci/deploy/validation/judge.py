@@ -7,7 +7,7 @@ import msgspec
 
 from mvm_ci.deploy.validation import leaks
 from mvm_ci.deploy.validation.delays import REPORT, Delays
-from mvm_ci.deploy.validation.fleet import Fleet, Loss
+from mvm_ci.deploy.validation.fleet import SILENCE_S, Fleet, Loss
 from mvm_ci.deploy.validation.leaks import Growth, Point
 from mvm_ci.deploy.validation.ledger import Ledger
 from mvm_ci.deploy.validation.report import Check, Outcome
@@ -25,8 +25,6 @@ TITLES: Final = {
     LEAKS: "The control plane leaks nothing",
 }
 """Every check, in the order in which a report has them."""
-SILENCE_S: Final = 10.0
-"""A control plane that did not answer for less is still up: a network may hiccup."""
 UPDATE_MS: Final = 2_000.0
 """How late 99 of 100 status updates may be."""
 _SHOWN: Final = 20

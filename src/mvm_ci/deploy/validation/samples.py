@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from mvm_ci.deploy.validation.bench import Bench
+from mvm_ci.deploy.validation.fleet import SILENCE_S
 from mvm_ci.deploy.validation.leaks import Point
 from mvm_ci.domain.errors import Refused
 
@@ -83,9 +84,13 @@ class Samples:
 
 async def look_at_fleet(bench: Bench) -> None:
     """Looks once at the workers and at the control plane's start."""
+    asked_s = bench.now_s()
     status = await bench.patiently(bench.client.status)
     workers = await bench.patiently(bench.client.workers)
-    bench.fleet.look(workers, status.started_ms, bench.now_s())
+    at_s = bench.now_s()
+    if at_s - asked_s >= SILENCE_S:
+        bench.fleet.silent("its answer came, but late", asked_s, at_s)  # a process that was frozen
+    bench.fleet.look(workers, status.started_ms, at_s)
 
 
 def _values(text: str) -> Iterable[tuple[str, float]]:
