@@ -57,6 +57,7 @@ MAIL: Final = "tests/contract/test_mail.py"
 MESSAGES: Final = "tests/integration/control_plane/test_messages.py"
 CHILDREN: Final = "tests/integration/control_plane/test_children.py"
 FILES: Final = "tests/unit/files/test_system.py"
+VALIDATION: Final = "tests/unit/deploy"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
 
 MUTANTS: Final = (
@@ -651,5 +652,27 @@ MUTANTS: Final = (
         "await surroundings.store(bytes(asked.value)))\n    surroundings.files.undo(name)\n",
         "await surroundings.store(bytes(asked.value)))\n",
         ("tests/unit/test_host_calls.py::test_what_is_done_to_files_for_a_value_is_undone",),
+    ),
+    # ---------------------------------------------------------------- validation
+    Mutant(
+        "what fills up once is a leak",
+        "deploy/validation/leaks.py",
+        "second - first >= limit / 2 and third - second >= limit / 2",
+        "second - first >= limit / 2 or third - second >= limit / 2",
+        (f"{VALIDATION}/test_leaks.py::test_neither_is_what_fills_up_and_then_stays",),
+    ),
+    Mutant(
+        "a job that never ends is not missed",
+        "deploy/validation/ledger.py",
+        "        for job in self.open:\n            self.problem(",
+        "        for job in ():\n            self.problem(",
+        (f"{VALIDATION}/test_ledger.py::test_a_job_that_never_ends_is_lost",),
+    ),
+    Mutant(
+        "a validation takes any effects for each effect once",
+        "deploy/validation/guest.py",
+        "written != words(result),",
+        "not written,",
+        (f"{VALIDATION}/test_guest.py::test_effects_that_are_missing_repeated_or_changed_are_found",),
     ),
 )

@@ -30,6 +30,9 @@ COMMANDS = {
     "module": Lazy("mvm_ci.cli.module.group", "module", "Push modules, publish versions, list them."),
     "secret": Lazy("mvm_ci.cli.secret.group", "secret", "Keep secrets, and say whose jobs may read them."),
     "status": Lazy("mvm_ci.cli.status", "status", "Show the control plane at a glance."),
+    "validate": Lazy(
+        "mvm_ci.cli.validate", "validate", "Check a running cluster with jobs of its own, and report."
+    ),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),
     "engine": Lazy("mvm_ci.cli.engine", "engine", "Run an engine, for workers that have none of their own."),

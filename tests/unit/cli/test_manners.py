@@ -26,7 +26,7 @@ NO_JSON = {
     ("completion",): "prints a script for a shell",
 }
 DURATIONS = re.compile(
-    r"--(.*-)?(timeout|time-limit|ttl|lease|grace|deadline|delay|backoff|jitter|interval|expires-in|start-within|backoff-longest|"
+    r"--(.*-)?(timeout|time-limit|duration|ttl|lease|grace|deadline|delay|backoff|jitter|interval|expires-in|start-within|backoff-longest|"
     r"older-than|max-age)$"
 )
 DESTROYS = {"delete", "remove", "forget", "purge", "prune"}

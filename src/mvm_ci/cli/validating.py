@@ -1,0 +1,78 @@
+"""How far a validation is: a bar on a terminal, elsewhere lines now and then."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from mvm_ci.deploy.validation.report import Check
+    from mvm_ci.deploy.validation.validate import Progress
+
+_LINE_EVERY_S: Final = 30.0
+
+
+@contextlib.contextmanager
+def shown_progress(stream: TextIO) -> Iterator["Progress"]:
+    """Shows it on ``stream`` while the block lasts."""
+    if not stream.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[more]}"),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as bars:
+        yield _Bar(bars)
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._phase = ""
+        self._next_s = 0.0
+
+    def phase(self, text: str, seconds: float) -> None:
+        about = f" ({seconds:.0f} s)" if seconds else ""
+        self._phase, self._next_s = text, _LINE_EVERY_S
+        click.echo(f"{text}{about}", err=True)
+
+    def goes_on(self, for_s: float, text: str) -> None:
+        if for_s >= self._next_s:
+            self._next_s += _LINE_EVERY_S
+            click.echo(f"{self._phase}: {for_s:.0f} s, {text}", err=True)
+
+    def checked(self, check: "Check") -> None:
+        click.echo(_told(check), err=True)
+
+
+class _Bar:
+    def __init__(self, bars: "Bars") -> None:
+        self._bars = bars
+        self._task = bars.add_task("beginning", total=None, more="")
+
+    def phase(self, text: str, seconds: float) -> None:
+        self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(text, total=seconds or None, more="")
+
+    def goes_on(self, for_s: float, text: str) -> None:
+        self._bars.update(self._task, completed=for_s, more=text)
+
+    def checked(self, check: "Check") -> None:
+        from rich.text import Text
+
+        self._bars.console.print(Text(_told(check)))
+
+
+def _told(check: "Check") -> str:
+    from mvm_ci.cli.output import safe_line
+    from mvm_ci.deploy.validation.text import line
+
+    return safe_line(line(check))

@@ -1,0 +1,1 @@
+"""Tools for whoever sets up a cluster."""
