@@ -123,9 +123,10 @@ Order: TypeAlias = Stop | Drop | GiveBack | Lease | Seen
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``POST /v1/clients/{client}/executions``: placements, oldest first."""
+    """``POST /v1/clients/{client}/executions``: placements, oldest first. ``seen``: as ``Seen`` says it."""
 
     grants: tuple[Grant, ...]
+    seen: int = 0
 
 
 class Taken(msgspec.Struct, frozen=True):

@@ -64,9 +64,11 @@ class Calls:
             raise Unavailable(_said(error)) from None
         raise Unavailable("the engine ended the stream of events")
 
-    async def place(self, grants: Sequence[Grant]) -> w.Taken:
-        """Brings grants. Raises ``QueueFull``: there is no room at all; ``Refused``, ``Unavailable``."""
-        body = _encode(w.Place(tuple(grants)))
+    async def place(self, grants: Sequence[Grant], seen: int) -> w.Taken:
+        """Brings grants, and says which ends were seen. Raises ``QueueFull``: there is no room at all;
+        ``Refused``, ``Unavailable``.
+        """
+        body = _encode(w.Place(tuple(grants), seen))
         return _decoded(_taken, await self._call("POST", f"{self._base}/executions", body))
 
     async def order(self, orders: Sequence[w.Order]) -> None:

@@ -29,6 +29,8 @@ AGAIN_MS: Final = 500
 """Between two tries to reach the engine, or to bring more to one that was full."""
 REST_MS: Final = 3_000
 """The same when nothing waits for it."""
+SEEN_S: Final = 0.25
+"""Until the engine is told which ends were seen, if nothing was brought to it meanwhile."""
 CLOSE_S: Final = 1.0
 """For the last orders to leave."""
 
@@ -72,6 +74,8 @@ class RemoteEngine:
         self._tasks: list[asyncio.Task[None]] = []
         self._said = ""
         self._silence: asyncio.Timeout | None = None
+        self._seen = self._seen_told = 0
+        self._seeing: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------ as its worker sees it
 
@@ -113,13 +117,10 @@ class RemoteEngine:
                 self._waiting[grant.placed] = grant
         self._changed()
 
-    def stop(self, placed: Placed) -> None:
-        self._stop(placed, cancel=False)
-
     def cancel(self, placed: Placed) -> None:
-        self._stop(placed, cancel=True)
+        self.stop(placed, cancel=True)
 
-    def _stop(self, placed: Placed, *, cancel: bool) -> None:
+    def stop(self, placed: Placed, *, cancel: bool = False) -> None:
         if self._unbrought(placed):
             self._over((placed,), Stopped())
         elif self._has(placed):
@@ -160,6 +161,7 @@ class RemoteEngine:
         for task in (*tasks, *filter(None, [self._answering])):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._tell_seen()
         if self._calls is not None:
             orders, self._orders = self._orders, []
             with contextlib.suppress(MvmCiError, TimeoutError):
@@ -258,19 +260,17 @@ class RemoteEngine:
         if room.engine != self._engine:
             self._lose("another process answers in its place")
             self._engine = room.engine
+            self._seen = self._seen_told = 0
         return self._calls
 
     def _say(self, event: str, error: Exception) -> None:
-        """The same only once, until the engine was there again."""
         text = str(error)
         if text != self._said:
             self._said = text
             log.warning(event, engine=self._url or self._where, error=text, placements=len(self._there))
 
     async def _judge(self) -> None:
-        """An engine that is not reached lets nothing leave any more once our last word on the lease is over:
-        then what it had can go on elsewhere.
-        """
+        """Once our last word on the lease is over it lets nothing leave: what it had can go on elsewhere."""
         if self._clock.lease_ms() < self._permitted_until:
             return
         self._lose("it is not reached")
@@ -308,7 +308,7 @@ class RemoteEngine:
                 self._events.started(begun)
             case w.Ended(number):
                 self._hear_ends(event)
-                self._order(w.Seen(number))
+                self._see(number)
 
     def _hear_ends(self, event: w.Ended) -> None:
         ends = [
@@ -318,6 +318,20 @@ class RemoteEngine:
         ]
         self._forget(end.placed for end in ends)
         self._events.ended(ends)
+
+    def _see(self, number: int) -> None:
+        """What is brought next says so, too: an order of its own is for when nothing is."""
+        self._seen = number
+        if self._seeing is None:
+            self._seeing = self._loop.call_later(SEEN_S, self._tell_seen)
+
+    def _tell_seen(self) -> None:
+        if self._seeing is not None:
+            self._seeing.cancel()
+            self._seeing = None
+        if self._seen > self._seen_told:
+            self._seen_told = self._seen
+            self._order(w.Seen(self._seen))
 
     def _compare(self, placements: Collection[Placed]) -> None:
         """What it has, and what we think it has: either may have been away."""
@@ -369,7 +383,9 @@ class RemoteEngine:
         grants = list(self._waiting.values())[: w.MAX_GRANTS]
         self._bringing = {grant.placed for grant in grants}
         try:
-            taken = await calls.place(grants)
+            seen = self._seen
+            taken = await calls.place(grants, seen)
+            self._seen_told = max(self._seen_told, seen)
         finally:
             self._bringing = set()
         for grant in grants[: taken.taken]:

@@ -159,10 +159,12 @@ class EngineApi:
             client.left(follower)
 
     async def _take(self, exchange: Exchange, name: str) -> None:
-        grants = decode(_place, await read_body(exchange, w.MAX_ORDERS)).grants
+        asked = decode(_place, await read_body(exchange, w.MAX_ORDERS))
+        grants = asked.grants
         if len(grants) > w.MAX_GRANTS:
             raise BadInput(f"{len(grants)} grants; at most {w.MAX_GRANTS} are taken in one request")
         client = self._desk.guests.client(name)
+        client.seen(asked.seen)
         full = self._desk.full(client)
         taken = 0 if full else self._desk.guests.take(client, grants)
         if not full and taken < len(grants):
