@@ -13,7 +13,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from benchmarks import durable, engine, idle, python_job, rss, sleepers, w1, w1_single, w2, w3, w4, w5
+from benchmarks import (
+    durable,
+    engine,
+    idle,
+    options,
+    python_job,
+    rss,
+    sleepers,
+    w1,
+    w1_single,
+    w2,
+    w3,
+    w4,
+    w5,
+)
 from benchmarks.client import RequestFailed
 from benchmarks.report import conditions, markdown
 from benchmarks.workload import ROOT, Measured, cluster
@@ -36,6 +50,7 @@ ALONE: Final[dict[str, Callable[..., Measured]]] = {
     "idle": idle.measure,
     "sleepers": sleepers.measure,
     "engine": engine.measure,
+    "options": options.measure,
 }
 """Workloads with clusters of their own."""
 RUNS: Final = 3

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.options_table import PREFIX, number, table
 from benchmarks.workload import Measured
 
 GOALS: Final = {
@@ -69,8 +70,15 @@ def markdown(found: Mapping[str, Measured], machine: Mapping[str, Any]) -> str:
     ]
     for measured in found.values():
         for key, values in measured.figures.items():
-            spread = f"{_number(min(values))} to {_number(max(values))}" if len(values) > 1 else ""
-            lines.append(f"| `{key}` | {_number(measured.medians[key])} | {spread} | {GOALS.get(key, '')} |")
+            if key.startswith(PREFIX):
+                continue  # side by side, below
+            spread = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else ""
+            lines.append(f"| `{key}` | {number(measured.medians[key])} | {spread} | {GOALS.get(key, '')} |")
+    options = {
+        key: value for one in found.values() for key, value in one.medians.items() if key.startswith(PREFIX)
+    }
+    if options:
+        lines += ["", *table(options)]
     lines += ["", "| workload | measured on |", "|---|---|"]
     lines += [f"| `{name}` | {measured.conditions} |" for name, measured in found.items()]
     profile = {part: us for measured in found.values() for part, us in measured.profile.items()}
@@ -78,7 +86,3 @@ def markdown(found: Mapping[str, Measured], machine: Mapping[str, Any]) -> str:
         lines += ["", "| part | µs of CPU for one no-op job |", "|---|---|"]
         lines += [f"| {part} | {us:.1f} |" for part, us in sorted(profile.items(), key=lambda item: -item[1])]
     return "\n".join(lines)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}".rstrip("0").rstrip(".") or "0"
