@@ -73,6 +73,7 @@ class ControlPlaneConfig:
     stall_s: float
     public_url: str
     """Empty: where it listens."""
+    join_token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class WorkerConfig:
     guests: GuestConfig
     grace_s: float
     labels: Mapping[str, str]
+    health_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         keep=_keep(source),
         stall_s=source.value(settings.STALL),
         public_url=source.get(settings.PUBLIC_URL) or "",
+        join_token_file=source.get(settings.JOIN_TOKEN_OUT),
     )
 
 
@@ -167,6 +170,7 @@ def worker_config(source: Source) -> WorkerConfig:
         guests=_guests(source),
         grace_s=source.value(settings.GRACE),
         labels=_labels(source),
+        health_file=source.get(settings.HEALTH_OUT),
     )
 
 

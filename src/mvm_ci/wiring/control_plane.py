@@ -32,6 +32,7 @@ from mvm_ci.lifecycle.secrets import open_with
 from mvm_ci.ports.registry import Registry
 from mvm_ci.wire import http
 from mvm_ci.wire.messages import ALPN
+from mvm_ci.wiring.join_token import keep_join_token, write_join_token
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 
@@ -83,6 +84,11 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         ):
             _log.warning("relay_not_reached", seconds=_RELAY_S)
         ticket = running.ticket
+        waits = [stop.asked(), running.plane.failed()]
+        if config.join_token_file is not None:
+            kept = (config.join_token_file, running.registry, SystemClock())
+            await write_join_token(*kept)
+            waits.append(keep_join_token(*kept))
         if config.credentials_file is not None:
             write_credentials(config.credentials_file, Credentials(_local(running.url), running.token))
         if config.ticket_file is not None:
@@ -91,8 +97,7 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop) -> None:
         if config.credentials_file is None:
             say(f"token: in {config.state_dir / 'admin-token'}")
         say(f"ticket: {ticket}")
-        following = _follow_ticket(running, config.ticket_file, ticket)
-        await _first(stop.asked(), running.plane.failed(), following)
+        await _first(*waits, _follow_ticket(running, config.ticket_file, ticket))
 
 
 def control_plane_settings(

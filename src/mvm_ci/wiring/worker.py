@@ -25,6 +25,7 @@ from mvm_ci.ports.engine import (
 )
 from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.ports.transport import Transport
+from mvm_ci.wiring.health import showing_health
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
@@ -55,7 +56,9 @@ async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop) -> None:
         labels=config.labels,
         ephemeral=config.state_dir is None,
     )
-    await run_worker(make_worker(settings, config.guests, make_transport(config.p2p)), stop)
+    worker = make_worker(settings, config.guests, make_transport(config.p2p))
+    async with showing_health(lambda: worker.connected, config.health_file):
+        await run_worker(worker, stop)
 
 
 def make_worker(settings: WorkerSettings, guests: GuestConfig, transport: Transport) -> Worker:

@@ -84,8 +84,14 @@ class Worker:
         self._compiler = compiler
         self._clock = clock
         self._backoff = backoff or Backoff()
+        self._holdings = Holdings(clock)
         self._leave = asyncio.Event()
         self._quit = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether its session has a connection to the control plane now."""
+        return self._holdings.outbox.attached
 
     def request_stop(self) -> None:
         """The first time: drain and leave. The second time: leave now; the control plane hands the jobs
@@ -109,7 +115,7 @@ class Worker:
             state.close()
 
     async def _run(self, state: StateDirectory) -> None:
-        lease, holdings = SessionLease(self._clock), Holdings(self._clock)
+        lease, holdings = SessionLease(self._clock), self._holdings
         link = Link(
             self._settings,
             state,
