@@ -15,8 +15,7 @@ usage: start-cluster.sh [--option 1|4] [--workers N]   build, start, wait until 
 
 A second run is safe: it changes only what is different. What the start fails to bring up it removes again.
 Variables, all with defaults: PYTHON_IMAGE and BUILDER_IMAGE (base images), API_PORT (3020), IMAGE_TAG (local),
-WORKER_SLOTS, WORKER_CPUS, WORKER_MEMORY, WORKER_TMP, WORKER_ALLOW_HOST, WORKER_ALLOW_NETWORK, CONTROL_PLANE_CPUS,
-CONTROL_PLANE_MEMORY, COMPOSE_PROJECT_NAME (mvm-ci).
+COMPOSE_PROJECT_NAME (mvm-ci); for limits and what jobs may reach see docs/deployment/.
 EOF
 }
 

@@ -1,6 +1,7 @@
 """A worker in this process: its session with the control plane, and its engine."""
 
 import asyncio
+import os
 from collections.abc import Awaitable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,7 +69,7 @@ def make_worker(settings: WorkerSettings, guests: GuestConfig, transport: Transp
         settings,
         transport=transport,
         engine_factory=_Engines(settings, guests, clock),
-        compiler=_Compiler(guests.module_cache or settings.state_dir / "compiled"),
+        compiler=_Compiler(_module_cache(settings, guests)),
         clock=clock,
     )
 
@@ -123,6 +124,7 @@ class _Engines:
             allow_hosts=self._guests.allow_hosts, allow_networks=self._guests.allow_networks
         )
         directory = await asyncio.to_thread(_made, self._settings.state_dir / "runners")
+        await asyncio.to_thread(_check_executable, _module_cache(self._settings, self._guests))
         http = GuestHttpClient(policy, before_send=lease.wait_valid, spool=directory)
         return EnginePool(
             PoolSettings(worker=self._settings.name, directory=directory, slots=self._guests.slots),
@@ -148,6 +150,19 @@ class _Compiler:
         if self._compiler is None:
             self._compiler = ChildCompiler(_made(self._cache))
         return await self._compiler.compile(source, digest)
+
+
+def _module_cache(settings: WorkerSettings, guests: GuestConfig) -> Path:
+    return guests.module_cache or settings.state_dir / "compiled"
+
+
+def _check_executable(directory: Path) -> None:
+    """Raises ``Misconfigured`` if nothing there can be mapped as code: each job would fail."""
+    if os.statvfs(_made(directory)).f_flag & os.ST_NOEXEC:
+        raise Misconfigured(
+            f"compiled modules cannot be run from {directory}: its file system is mounted noexec; "
+            "set MVM_CI_MODULE_CACHE to a directory that is not, or mount it with exec"
+        )
 
 
 def _temporary() -> TemporaryDirectory[str]:
