@@ -30,12 +30,13 @@ trap 'rm -rf "$work"' EXIT
 
 if [ ! -f "$archive" ]; then
     echo "Making the base image from Debian's packages ($suite, $architecture); this takes a minute"
-    debootstrap --variant=minbase --include="$packages" "$suite" "$work/root" >"$work/log" 2>&1 ||
+    debootstrap --variant=minbase --include="$packages" "$suite" "$work/tree" >"$work/log" 2>&1 ||
         die "debootstrap failed: $(tail -n 20 "$work/log")"
     # As Debian's own images have it: no package lists, no manuals, no translations.
-    rm -rf "$work"/root/var/{cache,lib/apt/lists,log}/* "$work"/root/usr/share/{doc,info,locale,man}/*
-    find "$work/root" -name __pycache__ -prune -exec rm -rf {} +
-    tar --create --file "$work/tar" --numeric-owner --sort=name --directory "$work/root" .
+    rm -rf "$work"/tree/var/{cache,lib/apt/lists,log}/* "$work"/tree/usr/share/{doc,info,locale,man}/*
+    find "$work/tree" -name __pycache__ -prune -exec rm -rf {} +
+    tar --create --file "$work/tar" --numeric-owner --sort=name --directory "$work/tree" .
+    rm -f "$cache/base-$suite-$architecture-"*.tar # of earlier versions of this script
     mv "$work/tar" "$archive"
 fi
 

@@ -14,7 +14,7 @@ import pytest
 
 from mvm_ci.testing.cluster import cluster
 from tests.deploy.docker.daemon import daemon
-from tests.deploy.docker.fleet import ROOT, Fleet
+from tests.deploy.docker.fleet import ROOT, Fleet, doing
 from tests.faults.conftest import STEPS, Web, counting_web
 
 PACKAGES: Final = {
@@ -28,6 +28,7 @@ PACKAGES: Final = {
 OPTIONS: Final = ("1",)
 WORKERS: Final = 5
 BASE_S: Final = 300
+COMPILE_S: Final = 300
 PRIVATE: Final = "172.16.0.0/12,192.168.0.0/16"
 """Where Docker places the networks of containers."""
 
@@ -102,6 +103,9 @@ def fleet(request: pytest.FixtureRequest, new_fleet: Maker, steps: bytes) -> Fle
     one.said = one.start(WORKERS)
     with one.client() as client:
         one.module = client.push_module(steps).digest
+        # Each worker compiles it, all on the same few cores: the tests need not wait for that.
+        for job in client.submit([doing(one.module, "127.0.0.1", ("bytes", 1))] * (4 * WORKERS)):
+            assert client.wait(job.id, timeout_s=COMPILE_S).state == "completed", one.logs()
     return one
 
 

@@ -22,6 +22,10 @@ STOP_S: Final = 60.0
 COMMAND_S: Final = 300
 KEPT: Final = "72h"
 """How long layers that no image has any more are kept for the next build."""
+_EMPTY_TABLES: Final = {
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+}
 _BRIDGE: Final = Path("/sys/class/net/docker0")
 _FORWARD: Final = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -117,6 +121,9 @@ def _network_as_it_was() -> Iterator[None]:
     """What a daemon leaves behind in this machine's network is undone."""
     bridge, forward = _BRIDGE.exists(), _FORWARD.read_text()
     rules = _run("iptables-save")
+    for table, chains in _EMPTY_TABLES.items():
+        if f"*{table}\n" not in rules:  # nobody had used it
+            rules += "".join([f"*{table}\n", *(f":{chain} ACCEPT [0:0]\n" for chain in chains), "COMMIT\n"])
     try:
         yield
     finally:

@@ -52,6 +52,23 @@ def test_compose_files(name: str) -> None:
     assert ran("docker-compose", "--file", name, "config", "--quiet") == ""
 
 
+def test_every_variable_is_in_the_docs() -> None:
+    page = (ROOT / "docs" / "deployment" / "option-1-containers.md").read_text()
+    told = set(re.findall(r"`([A-Z][A-Z_]+)`", page.partition("## Variables")[2].partition("##")[0]))
+    used = {name for file in COMPOSE for name in re.findall(r"\$\{([A-Z_]+)", (ROOT / file).read_text())}
+    assert told == used | {"COMPOSE_PROJECT_NAME"}
+
+
+def test_option_4_differs_from_option_1_by_its_engine_alone() -> None:
+    """What locks the containers down is the same in both."""
+    first, second = ((ROOT / name).read_text().partition("x-hardened")[2] for name in COMPOSE)
+    hardened = [text.partition("services:")[0] for text in (first, second)]
+    assert hardened[0] == hardened[1]
+    others = {line.strip() for line in first.splitlines()} ^ {line.strip() for line in second.splitlines()}
+    words = r"ENGINE|SLOTS|ALLOW_|tmpfs|/tmp|/var/cache|# |CPUS|MEMORY|stop_grace"
+    assert [line for line in others if not re.search(words, line)] == []
+
+
 def test_both_images_are_built_from_the_same_lines() -> None:
     """So that the layers, and the wheel in them, are the same ones."""
     same = [
