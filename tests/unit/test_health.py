@@ -17,7 +17,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not await asyncio.to_thread(fact):
+        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 (files have no events)
             await asyncio.sleep(0.005)
 
 
