@@ -19,7 +19,7 @@ demo: venv ## kill a worker at KILL=sleep or KILL=request and watch its job go o
 test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a part, ARGS="-k name")
 	@.ci/test $(if $(filter-out tests,$(TESTS))$(ARGS),$(TESTS) $(ARGS))
 
-deploy: venv ## the tests that need root and Debian packages: peers behind NATs, disks, systemd (builds a relay once: minutes)
+deploy: venv ## the tests that need root and Debian packages: NATs, disks, systemd, containers (the first run builds: minutes)
 	@mkdir -p build
 	@$(BIN)/python -m tests.deploy.nat.relay
 	@status=0; $(BIN)/python -m pytest tests/deploy --junit-xml=build/junit-deploy.xml $(ARGS) || status=$$?; \
@@ -35,7 +35,7 @@ lint: venv ## ruff, mypy --strict, the import contracts
 	@bad=0; \
 	 .ci/timed "ruff check" $(BIN)/ruff check --quiet . || bad=1; \
 	 .ci/timed "ruff format" $(BIN)/ruff format --quiet --check . || bad=1; \
-	 .ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks .ci/suites.py) || bad=1; \
+	 .ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks deploy .ci/suites.py) || bad=1; \
 	 .ci/timed "import contracts" $(BIN)/lint-imports --no-logo || bad=1; exit $$bad
 
 format: venv ## let ruff format the code and fix what it can

@@ -22,7 +22,7 @@ BUDGETS = {
     "programs": 240,
     "hostile": 240,
     "e2e": 900,
-    "deploy": 720,
+    "deploy": 1400,
 }
 OTHER = 60
 

@@ -62,8 +62,8 @@ def measure(runs: int, *, quick: bool) -> Measured:
     return Measured(
         figures,
         f"{', '.join(map(str, counts))} workers of 1 slot; the engine of options 2 and 4 has 2 runners, one "
-        f"a core. Rates: batches of 100 no-op jobs, of 100 that wait {WAIT_MS} ms, of 20 that compute "
-        f"{CPU_MS} ms. p99: 4 callers, each one job at a time. Memory: proportional set size, 2 workers, idle. "
+        f"a core. Rates: batches of 100 no-op jobs, of 100 that wait {WAIT_MS} ms, 20 that compute "
+        f"{CPU_MS} ms. p99: 4 callers, a job at a time each. Memory: proportional set size, 2 workers, idle. "
         "Cold start: from the start of a worker with new state to the end of its first job. Recovery: "
         f"{IN_FLIGHT} jobs sleep for 1 s; from kill -9 of a part, started again at once, to the last end; "
         f"lease {LEASE}",

@@ -10,7 +10,6 @@ from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
 from mvm_ci.adapters.wasm.preview1_files import MAX_TRANSFER
 from mvm_ci.control_plane import links, transfers
-from mvm_ci.control_plane.api import workers
 from mvm_ci.control_plane.api.changes import MOST
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.domain import artifact, labels, module_names, secrets
@@ -33,6 +32,7 @@ from mvm_ci.lifecycle import (
     family,
     host_calls,
     job_request,
+    join_tokens,
     promises,
     recordings,
     report_checks,
@@ -185,8 +185,8 @@ def _expected() -> dict[str, str]:
         "label of a promise": f"{promises.MAX_LABEL} characters",
         "text of a job's progress": f"{MAX_TEXT} characters",
         "labels of a worker": f"{labels.MAX_LABELS}, of {labels.MAX_KEY} characters each side",
-        "uses of a join token": f"{workers.MAX_USES:,}",
-        "life of a join token": f"{workers.MAX_TTL_S // 86_400} days",
+        "uses of a join token": f"{join_tokens.MAX_USES:,}",
+        "life of a join token": f"{join_tokens.MAX_TTL_S // 86_400} days",
         "a runner that has work and does not answer": f"{crew.HANG_S:.0f} s",
         "a job that its worker does not start": f"{plane.stall_ms // 60_000} min",
         "job of a schedule": f"{api.MAX_SCHEDULED_JOB >> 10} KiB",

@@ -115,6 +115,7 @@ class ControlPlaneConfig:
     public_url: str
     """Empty: where it listens."""
     engine: ServedEngineConfig | None
+    join_token_file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class WorkerConfig:
     grace_s: float
     labels: Mapping[str, str]
     engine: EngineElsewhere | None
+    health_file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ def control_plane_config(source: Source) -> ControlPlaneConfig:
         stall_s=source.value(settings.STALL),
         public_url=source.get(settings.PUBLIC_URL) or "",
         engine=_embedded_engine(source),
+        join_token_file=source.get(settings.JOIN_TOKEN_OUT),
     )
 
 
@@ -226,6 +229,7 @@ def worker_config(source: Source) -> WorkerConfig:
         grace_s=source.value(settings.GRACE),
         labels=_labels(source),
         engine=_engine_elsewhere(source),
+        health_file=source.get(settings.HEALTH_OUT),
     )
 
 

@@ -104,6 +104,14 @@ CREDENTIALS_OUT = Setting(
     "Write address and admin token to this file (0600).",
     _FILE,
 )
+JOIN_TOKEN_OUT = Setting(
+    "--join-token-file",
+    "MVM_CI_JOIN_TOKEN_FILE",
+    parsers.path,
+    "none",
+    "Keep a join token for workers in this file (0600), renewed in time.",
+    _FILE,
+)
 LEASE = Setting(
     "--lease",
     "MVM_CI_LEASE",
@@ -245,6 +253,14 @@ EPHEMERAL = Setting(
     "0",
     "No state directory: a new key each start, forgotten when it leaves.",
 )
+HEALTH_OUT = Setting(
+    "--health-file",
+    "MVM_CI_HEALTH_FILE",
+    parsers.path,
+    "none",
+    "Touch this file every few seconds while it is connected.",
+    _FILE,
+)
 BUILD_CACHE = Setting(
     None,
     "MVM_CI_BUILD_CACHE",
@@ -297,6 +313,7 @@ CONTROL_PLANE: Final = (
     KEEP_AUDIT,
     STALL,
     PUBLIC_URL,
+    JOIN_TOKEN_OUT,
     engines.PLANE_ENGINE,
     engines.PLANE_ENGINE_BIND,
     engines.SERVED_TOKEN,
@@ -323,6 +340,7 @@ WORKER: Final = (
     MODULE_CACHE,
     LABEL,
     EPHEMERAL,
+    HEALTH_OUT,
     engines.WORKER_ENGINE,
     engines.FLAWLESS_URL,
     engines.ENGINE_TOKEN,

@@ -33,7 +33,7 @@ from mvm_ci.ports.registry import Registry
 from mvm_ci.ports.supervisor import Supervisor
 from mvm_ci.wire import http
 from mvm_ci.wire.messages import ALPN
-from mvm_ci.wiring.joining import join_token
+from mvm_ci.wiring.join_token import join_token, keep_join_token, write_join_token
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.saying import say
 from mvm_ci.wiring.stopping import Stop
@@ -93,6 +93,11 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop, supervisor
         ):
             _log.warning("relay_not_reached", seconds=_RELAY_S)
         ticket = running.ticket
+        waits = [stop.asked(), running.plane.failed()]
+        if config.join_token_file is not None:
+            kept = (config.join_token_file, running.registry, SystemClock())
+            await write_join_token(*kept)
+            waits.append(keep_join_token(*kept))
         if config.credentials_file is not None:
             write_credentials(config.credentials_file, Credentials(_local(running.url), running.token))
         if config.ticket_file is not None:
@@ -106,7 +111,7 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop, supervisor
         supervised = supervisor.follow(partial(_progress, running))
         async with _engine(config, running) as engine:
             try:
-                await _first(stop.asked(), running.plane.failed(), following, supervised, engine)
+                await _first(*waits, following, supervised, engine)
             finally:
                 supervisor.stopping("stopping: requests under way end", _STOP_S)
 

@@ -15,7 +15,7 @@ from mvm_ci.wiring.control_plane import (
     control_plane_settings,
     opened_control_plane,
 )
-from mvm_ci.wiring.joining import join_token
+from mvm_ci.wiring.join_token import join_token
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.saying import say
 from mvm_ci.wiring.stopping import Stop

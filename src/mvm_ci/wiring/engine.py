@@ -125,10 +125,10 @@ async def _host(
 
 def _token(served: ServedEngineConfig, state_dir: Path) -> str:
     """The token that workers must show; made once if none is given. Raises ``Misconfigured``."""
-    given = served.token.read()
-    if given is not None:
-        return given
-    file = state_dir / TOKEN_FILE
+    if served.token.text is not None:
+        return served.token.text
+    # A file that is named is made, too, if it is not there: whoever starts workers beside this waits for it.
+    file = served.token.file or state_dir / TOKEN_FILE
     try:
         if file.exists():
             return secret_in(str(file), "the engine's token")

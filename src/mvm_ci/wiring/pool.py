@@ -1,6 +1,7 @@
 """An engine in this process: runners, what guests may reach, and what compiles their modules."""
 
 import asyncio
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Pools:
         settings, outbox = parts.settings, parts.holder.outbox
         policy = NetworkPolicy(allow_hosts=self.guests.allow_hosts, allow_networks=self.guests.allow_networks)
         directory = await asyncio.to_thread(made_directory, settings.state_dir / "runners")
+        await asyncio.to_thread(_check_executable, module_cache(self.guests, settings.state_dir))
         return EnginePool(
             PoolSettings(worker=settings.name, directory=directory, slots=self.guests.slots),
             journal=outbox,
@@ -45,13 +47,27 @@ class Compiler:
     """``ports.guest.ModuleCompiler``, made at its first use: before, the state directory may not be ours."""
 
     def __init__(self, guests: GuestConfig, state_dir: Path) -> None:
-        self._cache = guests.module_cache or state_dir / "compiled"
+        self._cache = module_cache(guests, state_dir)
         self._compiler: ChildCompiler | None = None
 
     async def compile(self, source: Path, digest: str) -> CompiledModule:
         if self._compiler is None:
             self._compiler = ChildCompiler(made_directory(self._cache))
         return await self._compiler.compile(source, digest)
+
+
+def module_cache(guests: GuestConfig, state_dir: Path) -> Path:
+    """Where compiled modules are kept."""
+    return guests.module_cache or state_dir / "compiled"
+
+
+def _check_executable(directory: Path) -> None:
+    """Raises ``Misconfigured`` if nothing there can be mapped as code: each job would fail."""
+    if os.statvfs(made_directory(directory)).f_flag & os.ST_NOEXEC:
+        raise Misconfigured(
+            f"compiled modules cannot be run from {directory}: its file system is mounted noexec; "
+            "set MVM_CI_MODULE_CACHE to a directory that is not, or mount it with exec"
+        )
 
 
 def made_directory(directory: Path) -> Path:

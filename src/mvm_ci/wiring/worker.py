@@ -13,6 +13,7 @@ from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import EngineEvents
 from mvm_ci.ports.supervisor import Supervisor, Unsupervised
 from mvm_ci.ports.transport import Transport
+from mvm_ci.wiring.health import showing_health
 from mvm_ci.wiring.network import make_transport
 from mvm_ci.wiring.stopping import Stop
 from mvm_ci.worker.process import Worker
@@ -48,7 +49,8 @@ async def _serve(config: WorkerConfig, state_dir: Path, stop: Stop, supervisor: 
         worker = make_worker(settings, config.guests, transport, supervisor)
     else:
         worker = make_follower(settings, config.engine, config.guests.slots, transport, supervisor)
-    await run_worker(worker, stop)
+    async with showing_health(lambda: worker.connected, config.health_file):
+        await run_worker(worker, stop)
 
 
 def make_worker(

@@ -42,8 +42,14 @@ class Worker:
         self._clock = around.clock
         self._supervisor = around.supervisor
         self._fit = fit
+        self._holdings = Holdings(self._clock)
         self._leave = asyncio.Event()
         self._quit = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether its session has a connection to the control plane now."""
+        return self._holdings.outbox.attached
 
     def request_stop(self) -> None:
         """The first time: drain and leave. The second time: leave now; the control plane hands the jobs
@@ -61,9 +67,8 @@ class Worker:
         """
         async with opened_state(self._settings) as state:
             with self._signals():
-                holdings = Holdings(self._clock)
-                async with opened_parts(self._settings, state, holdings, self._around) as parts:
-                    await self._run(parts, holdings)
+                async with opened_parts(self._settings, state, self._holdings, self._around) as parts:
+                    await self._run(parts, self._holdings)
 
     async def _run(self, parts: PeerParts, holdings: Holdings) -> None:
         async with contextlib.AsyncExitStack() as stack:

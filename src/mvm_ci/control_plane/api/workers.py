@@ -11,13 +11,11 @@ from mvm_ci.control_plane.api.views import worker_view
 from mvm_ci.domain.errors import BadInput, NotFound
 from mvm_ci.domain.ids import WorkerId
 from mvm_ci.domain.labels import matches, parse_labels
-from mvm_ci.domain.tokens import TOKEN_BYTES, TokenKind, digest, format_token
+from mvm_ci.lifecycle.join_tokens import MAX_TTL_S, MAX_USES, new_join_token
 from mvm_ci.ports.registry import JoinToken, Worker
 from mvm_ci.serving.bodies import decode
 from mvm_ci.wire import api
 
-MAX_USES: Final = 10_000
-MAX_TTL_S: Final = 30 * 86_400
 MAX_TOKEN_NAME: Final = 100
 
 _create_join_token = msgspec.json.Decoder(api.CreateJoinToken)
@@ -77,16 +75,8 @@ async def create_join_token(services: Services, request: Request) -> Reply:
         raise BadInput(f"ttl_s: {asked.ttl_s} is not between 1 and {MAX_TTL_S}")
     if len(asked.name) > MAX_TOKEN_NAME or not asked.name.isprintable():
         raise BadInput(f"name: not printable, or over {MAX_TOKEN_NAME} characters")
-    secret = format_token(TokenKind.JOIN, services.random(TOKEN_BYTES))
-    now = services.clock.now_ms()
-    token = JoinToken(
-        id=f"jt{services.random(6).hex()}",
-        digest=digest(secret),
-        created_ms=now,
-        expires_ms=now + asked.ttl_s * 1000,
-        uses_left=asked.uses,
-        name=asked.name,
-        uses=asked.uses,
+    token, secret = new_join_token(
+        services.random, services.clock.now_ms(), uses=asked.uses, ttl_s=asked.ttl_s, name=asked.name
     )
     request.target = f"{token.id} ({token.uses_left} uses)"
     await services.registry.put_join_token(token)
