@@ -8,9 +8,9 @@ from typing import Final
 
 import httpx
 
+from mvm_ci.adapters.peer_http.transport import PeerTransport
 from mvm_ci.adapters.remote_engine.calls import Calls
 from mvm_ci.adapters.remote_engine.engine import RemoteEngine
-from mvm_ci.client.by_ticket import PeerTransport
 from mvm_ci.config.processes import EngineElsewhere, SecretSource
 from mvm_ci.domain.errors import Misconfigured, Unavailable
 from mvm_ci.peer.parts import Fitted, PeerParts

@@ -25,7 +25,7 @@ PACKAGES: Final = {
     "iptables-save": "iptables",
     "shellcheck": "shellcheck",
 }
-OPTIONS: Final = ("1",)
+OPTIONS: Final = ("1", "4")
 WORKERS: Final = 5
 BASE_S: Final = 300
 COMPILE_S: Final = 300

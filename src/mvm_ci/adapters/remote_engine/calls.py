@@ -9,10 +9,16 @@ import msgspec
 from mvm_ci.domain.errors import MvmCiError, QueueFull, Refused, Unavailable
 from mvm_ci.domain.grant import Grant
 from mvm_ci.wire import engine as w
-from mvm_ci.wire.api import Problem
 
 T = TypeVar("T")
 Token = Callable[[], Awaitable[str | None]]
+
+
+class _Problem(msgspec.Struct):
+    """As much of ``wire.api.Problem`` as is looked at; all of that would be loaded for it."""
+
+    detail: str
+
 
 CALL_S: Final = 5.0
 MAX_LINE: Final = 64 << 20
@@ -21,7 +27,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _event: Final = msgspec.json.Decoder(w.Event)
 _room: Final = msgspec.json.Decoder(w.Room)
 _taken: Final = msgspec.json.Decoder(w.Taken)
-_problem: Final = msgspec.json.Decoder(Problem)
+_problem: Final = msgspec.json.Decoder(_Problem)
 
 
 class Calls:

@@ -1,0 +1,1 @@
+"""HTTP for ``httpx`` on the streams of a connection between peers."""
