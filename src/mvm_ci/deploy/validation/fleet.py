@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.wire.api import WorkerView
 
 SILENCE_S: Final = 10.0
@@ -77,5 +78,6 @@ class Fleet:
         return sorted(found)
 
     def connected(self) -> list[WorkerView]:
-        """Workers that are connected over the peers' network."""
-        return [view for view in self.workers.values() if view.connected and view.path in P2P_PATHS]
+        """Workers that are connected over the peers' network. (Engines are listed, too, and may be lost.)"""
+        workers = [view for view in self.workers.values() if view.role != PeerRole.ENGINE]
+        return [view for view in workers if view.connected and view.path in P2P_PATHS]
