@@ -22,7 +22,8 @@ BUDGETS = {
     "programs": 240,
     "hostile": 240,
     "e2e": 900,
-    "deploy": 1400,
+    "acceptance": 600,
+    "deploy": 1800,
 }
 OTHER = 60
 

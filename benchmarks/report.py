@@ -56,13 +56,19 @@ def conditions(*, quick: bool, runs: int) -> dict[str, Any]:
     }
 
 
+def described(machine: Mapping[str, Any]) -> str:
+    """Date, machine and versions in one line."""
+    packages = machine["packages"]
+    return (
+        f"{machine['at'][:10]}, {machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}, "
+        f"Python {machine['python']}, wasmtime {packages['wasmtime']}, iroh {packages['iroh']}"
+    )
+
+
 def markdown(found: Mapping[str, Measured], machine: Mapping[str, Any]) -> str:
     """Two or three tables: figures, what they were measured on, where a no-op job's time goes."""
-    packages = machine["packages"]
     lines = [
-        f"{machine['at'][:10]}, {machine['cores']} cores ({machine['cpu']}), Linux {machine['kernel']}, "
-        f"Python {machine['python']}, wasmtime {packages['wasmtime']}, iroh {packages['iroh']}; "
-        f"median of {machine['runs']} runs (lowest to highest)"
+        f"{described(machine)}; median of {machine['runs']} runs (lowest to highest)"
         + ("; QUICK, so these figures mean nothing" if machine["quick"] else ""),
         "",
         "| figure | value | runs | goal |",

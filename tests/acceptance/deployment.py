@@ -104,13 +104,16 @@ class Deployment(ABC):
 
 
 class Processes(Deployment):
-    """Processes on this machine, on loopback."""
+    """Processes on this machine, on loopback. ``plane_flags``, ``worker_flags``: after those of all tests."""
 
+    kind = "processes"
     host = "127.0.0.1"
+    plane_flags: tuple[str, ...] = ()
+    worker_flags: tuple[str, ...] = ()
 
     def __init__(self, directory: Path, option: int, workers: int) -> None:
         self.option = option
-        self.name = f"option {option}, processes"
+        self.name = f"option {option}, {self.kind}"
         self.commands = Cluster(directory, lease=LEASE, option=option)
         self._network = ("--allow-host", "127.0.0.1:*", "--allow-network", "127.0.0.0/8")
         self._address = "127.0.0.1:0"
@@ -137,7 +140,8 @@ class Processes(Deployment):
         cluster = self.commands
         if part == "control-plane":
             hosts_engine = self.option in {2, 4}
-            cluster.control_plane("--bind", self._address, *(self._network if hosts_engine else ()))
+            network = self._network if hosts_engine else ()
+            cluster.control_plane("--bind", self._address, *network, *self.plane_flags)
             known = json.loads(cluster.credentials.read_text())
             self._address = known["url"].removeprefix("http://")
         elif part == "engine":
@@ -155,7 +159,7 @@ class Processes(Deployment):
 
     def _worker(self, name: str, token: str) -> None:
         more: Sequence[str] = self._network if self.option == 1 else ()
-        self.commands.worker_process(name, *more, token=token)
+        self.commands.worker_process(name, *more, *self.worker_flags, token=token)
 
     def _process(self, part: str) -> Process:
         return next(one for one in reversed(self.commands.processes) if one.name == part)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Record
 from tests.acceptance.deployment import Deployment
+from tests.acceptance.fixtures import Record
 from tests.faults.conftest import Web
 
 pytestmark = pytest.mark.timeout(240)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Record
 from tests.acceptance.deployment import Deployment
+from tests.acceptance.fixtures import Record
 from tests.faults.conftest import Web, counting_web
 
 pytestmark = pytest.mark.timeout(600)

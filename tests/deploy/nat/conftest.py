@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +14,10 @@ import pytest
 from mvm_ci.client.waiting import ENDED
 from mvm_ci.testing.cluster import Process, cluster
 from tests.deploy.nat import relay as relays
-from tests.deploy.nat.internet import Internet, inside, internet
+from tests.deploy.nat.internet import Internet, internet
+from tests.deploy.network import demand_tools, inside
 from tests.faults.conftest import NETWORK, STEPS, Rig, Web, counting_web
 
-PACKAGES: Final = {"nft": "nftables", "ip": "iproute2"}
 PLANE_PORT: Final = 4500
 WORKER_PORT: Final = 4600
 LEASE: Final = "20s"
@@ -29,14 +26,7 @@ PATH_S: Final = 300
 
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
-    """Says what is missing, at once; it is never skipped."""
-    if os.geteuid() != 0:
-        pytest.fail("these tests make network namespaces: run them as root", pytrace=False)
-    missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
-    if missing:
-        pytest.fail(f"missing: apt-get install {' '.join(missing)}", pytrace=False)
-    # A run over its budget is ended by this signal: what was made is removed all the same.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    demand_tools()
 
 
 @pytest.fixture(scope="session")

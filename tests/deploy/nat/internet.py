@@ -10,24 +10,30 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
-import signal
 import socket
-import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-CLONE_NEWNET: Final = 0x40000000
+from tests.deploy.network import (
+    PREFIX,
+    Key,
+    add,
+    cable,
+    elements,
+    forward,
+    inside,
+    ip,
+    nft,
+    remove,
+    remove_stale,
+)
+
 ETH_P_ALL: Final = 3
 SO_RCVBUFFORCE: Final = 33
-PREFIX: Final = "mvm-ci-nat"
 PUBLIC: Final = "192.0.2.1"
-_COMMAND_S: Final = 30
 _NAT: Final = """
 table ip nat {
     chain forwarded { type nat hook prerouting priority dstnat; }
@@ -79,15 +85,14 @@ class Internet:
     def make(self) -> None:
         """Makes and connects everything."""
         for namespace in self.all():
-            ip("netns", "add", namespace)
-            ip("-n", namespace, "link", "set", "lo", "up")
+            add(namespace)
         ip("-n", self.public, "address", "add", f"{PUBLIC}/32", "dev", "lo")
-        _forward(self.public)
+        forward(self.public)
         nft(self.public, _PUBLIC)
         for name, site in (("left", self.left), ("right", self.right)):
-            _cable(self.public, name, site.nat, "outside", site.outer)
-            _cable(site.nat, "inside", site.host, "eth0", site.inner)
-            _forward(site.nat)
+            cable(self.public, name, site.nat, "outside", site.outer)
+            cable(site.nat, "inside", site.host, "eth0", site.inner)
+            forward(site.nat)
             nft(site.nat, _NAT)
 
     def all(self) -> tuple[str, ...]:
@@ -96,7 +101,7 @@ class Internet:
 
     def remove(self) -> None:
         """Removes what is there of it, and ends what still runs in it."""
-        _remove(self.all())
+        remove(self.all())
 
     def block_direct(self) -> None:
         """No UDP passes between the two sites; each still reaches the public part."""
@@ -149,16 +154,9 @@ class Internet:
             thread.join(timeout=10)
             listener.close()
 
-    def seen(self, site: Site) -> set[tuple[str, str, int]]:
+    def seen(self, site: Site) -> set[Key]:
         """To where the site's host has opened conversations: address, protocol, port."""
-        listed = run("ip", "netns", "exec", site.nat, "nft", "-j", "list", "set", "ip", "filter", "seen")
-        (elements,) = [one["set"].get("elem", []) for one in json.loads(listed)["nftables"] if "set" in one]
-        return {_triple(one) for one in elements}
-
-
-def _triple(element: dict[str, list[str | int]]) -> tuple[str, str, int]:
-    address, protocol, port = element["concat"]
-    return str(address), str(protocol), int(port)
+        return elements(site.nat, "seen")
 
 
 @contextlib.contextmanager
@@ -171,82 +169,3 @@ def internet() -> Iterator[Internet]:
         yield made
     finally:
         made.remove()
-
-
-def remove_stale() -> None:
-    """Removes the namespaces of test runs that are no more."""
-    listed = run("ip", "netns", "list")
-    names = [line.split()[0] for line in listed.splitlines() if line.startswith(PREFIX)]
-    _remove([name for name in names if not _runs(name.split("-")[3])])
-
-
-def _runs(pid: str) -> bool:
-    """Whether there is such a process, other than one that ended and was not waited for."""
-    try:
-        return Path("/proc", pid, "cmdline").read_bytes() != b""
-    except FileNotFoundError:
-        return False
-
-
-@contextlib.contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """This thread, the sockets it makes and the processes it starts live in ``namespace`` meanwhile."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with (
-        Path("/proc/thread-self/ns/net").open("rb") as home,
-        Path("/run/netns", namespace).open("rb") as there,
-    ):
-        _enter(libc, there.fileno())
-        try:
-            yield
-        finally:
-            _enter(libc, home.fileno())
-
-
-def _enter(libc: ctypes.CDLL, descriptor: int) -> None:
-    if libc.setns(descriptor, CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
-
-
-def ip(*args: str) -> None:
-    """``ip`` with these arguments; it must succeed."""
-    run("ip", *args)
-
-
-def nft(namespace: str, script: str) -> None:
-    """Runs a script of ``nft`` in a namespace; it must succeed."""
-    run("ip", "netns", "exec", namespace, "nft", "-f", "-", stdin=script)
-
-
-def run(*command: str, stdin: str = "") -> str:
-    """What the command printed; it must succeed."""
-    done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=_COMMAND_S, check=False
-    )
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
-    return done.stdout
-
-
-def _cable(near: str, near_end: str, far: str, far_end: str, network: str) -> None:
-    """Connects two namespaces; the near end is .1 and the far one's way to everything else."""
-    ip("link", "add", near_end, "netns", near, "type", "veth", "peer", "name", far_end, "netns", far)
-    for namespace, end, number in ((near, near_end, 1), (far, far_end, 2)):
-        ip("-n", namespace, "address", "add", f"{network}.{number}/24", "dev", end)
-        ip("-n", namespace, "link", "set", end, "up")
-    ip("-n", far, "route", "add", "default", "via", f"{network}.1")
-
-
-def _forward(namespace: str) -> None:
-    with inside(namespace):
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-
-
-def _remove(namespaces: Iterable[str]) -> None:
-    for namespace in namespaces:
-        if not Path("/run/netns", namespace).exists():
-            continue
-        for pid in run("ip", "netns", "pids", namespace).split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        ip("netns", "del", namespace)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.deploy.nat.internet import PUBLIC, inside
+from tests.deploy.nat.internet import PUBLIC
+from tests.deploy.network import inside
 
 VERSION: Final = "1.4.1"
 OLDEST_CARGO: Final = (1, 91)

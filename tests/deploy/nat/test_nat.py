@@ -7,11 +7,12 @@ import pytest
 from tests.deploy.nat.conftest import PLANE_PORT, WORKER_PORT, Far
 from tests.deploy.nat.internet import PUBLIC, Site
 from tests.deploy.nat.relay import PORT, URL, Relay
+from tests.deploy.network import Key
 
 # iroh looks for a direct path once a minute, and for another relay only now and then.
 pytestmark = pytest.mark.timeout(500)
 RELAY = ("--relay", URL)
-GATEWAY_SEARCH = {("239.255.255.250", "udp", 1900)}
+GATEWAY_SEARCH: set[Key] = {("239.255.255.250", "udp", 1900)}
 """iroh looks for a gateway that maps ports (UPnP), in the local network only; that cannot be switched off."""
 
 
@@ -141,7 +142,11 @@ def test_nobody_is_asked_but_the_relay_and_the_peer(far: Far, relay: Relay) -> N
     far.web.gate.set()
     far.went_on(job)
     # The relay: its protocol, a look whether a portal stands in between, and what it sees our address as.
-    relay_itself = {(PUBLIC, "tcp", PORT), (PUBLIC, "tcp", 80), (PUBLIC, "udp", 7842)}
+    relay_itself: set[Key] = {
+        (PUBLIC, "tcp", PORT),
+        (PUBLIC, "tcp", 80),
+        (PUBLIC, "udp", 7842),
+    }
     for site in (far.net.left, far.net.right):
         assert (PUBLIC, "tcp", PORT) in far.net.seen(site)
         assert beyond_peers(far, site) <= relay_itself | GATEWAY_SEARCH
@@ -158,7 +163,7 @@ def test_without_a_relay_nobody_is_asked_at_all(far: Far) -> None:
         assert beyond_peers(far, site) <= GATEWAY_SEARCH
 
 
-def beyond_peers(far: Far, site: Site) -> set[tuple[str, str, int]]:
+def beyond_peers(far: Far, site: Site) -> set[Key]:
     """To where the site's host opened conversations, but for addresses of the two peers."""
     peers = {f"{one.inner}.2" for one in (far.net.left, far.net.right)}
     peers |= {one.address for one in (far.net.left, far.net.right)}
