@@ -26,6 +26,7 @@ export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-mvm-ci}
 export PYTHON_IMAGE=${PYTHON_IMAGE:-python:3.13-slim-bookworm}
 export BUILDER_IMAGE=${BUILDER_IMAGE:-$PYTHON_IMAGE}
 export API_PORT=${API_PORT:-3020} IMAGE_TAG=${IMAGE_TAG:-local}
+export PUBLIC_URL=${PUBLIC_URL:-http://127.0.0.1:$API_PORT}
 state=${XDG_STATE_HOME:-$HOME/.local/state}/mvm-ci/clusters/$COMPOSE_PROJECT_NAME
 credentials=$state/credentials.json
 

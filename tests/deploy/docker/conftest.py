@@ -13,10 +13,13 @@ from typing import Final
 import pytest
 
 from mvm_ci.testing.cluster import cluster
+from tests.acceptance.fixtures import built, modules, pytest_runtest_makereport, record, web
 from tests.deploy.docker.daemon import daemon
+from tests.deploy.docker.deployment import Containers
 from tests.deploy.docker.fleet import ROOT, Fleet, doing
-from tests.faults.conftest import STEPS, Web, counting_web
+from tests.faults.conftest import STEPS
 
+__all__ = ["built", "modules", "pytest_runtest_makereport", "record", "web"]  # found here by their names
 PACKAGES: Final = {
     "dockerd": "docker.io",
     "docker": "docker.io",
@@ -99,7 +102,7 @@ def fleet(request: pytest.FixtureRequest, new_fleet: Maker, steps: bytes) -> Fle
         for place in ("WORKER", "ENGINE")
         for name, value in (("ALLOW_HOST", "*:*"), ("ALLOW_NETWORK", PRIVATE))
     }
-    one = new_fleet(request.param, **networks)
+    one = new_fleet(request.param, LEASE="5s", **networks)
     one.said = one.start(WORKERS)
     with one.client() as client:
         one.module = client.push_module(steps).digest
@@ -109,11 +112,10 @@ def fleet(request: pytest.FixtureRequest, new_fleet: Maker, steps: bytes) -> Fle
     return one
 
 
-@pytest.fixture
-def web(fleet: Fleet) -> Iterator[Web]:
-    """A web server on this machine that only the containers reach."""
-    with counting_web(fleet.gateway()) as made:
-        yield made
+@pytest.fixture(scope="module")
+def deployment(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Containers:
+    """The same for the acceptance suite."""
+    return Containers(fleet, tmp_path_factory.mktemp("commands"))
 
 
 def free_port() -> int:
