@@ -20,10 +20,7 @@ test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a p
 	@.ci/test $(if $(filter-out tests,$(TESTS))$(ARGS),$(TESTS) $(ARGS))
 
 deploy: venv ## the tests that need root and Debian packages: NATs, disks, systemd, containers (the first run builds: minutes)
-	@mkdir -p build
-	@$(BIN)/python -m tests.deploy.nat.relay
-	@status=0; $(BIN)/python -m pytest tests/deploy --junit-xml=build/junit-deploy.xml $(ARGS) || status=$$?; \
-	 $(BIN)/python .ci/suites.py build/junit-deploy.xml || true; exit $$status
+	@.ci/deploy $(ARGS)
 
 mutants: venv ## make each mistake of tests/mutants in a copy of the code: its tests must fail
 	@$(BIN)/python -m tests.mutants
