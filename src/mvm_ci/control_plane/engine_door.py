@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mvm_ci.domain.grant import PeerRole
 from mvm_ci.lifecycle.sessions import Sessions
-from mvm_ci.ports.transport import Connection
+from mvm_ci.ports.transport import Connection, Stream
 from mvm_ci.serving.peer_caller import Serve
 from mvm_ci.wire.http import ENGINE_ALPN
 
@@ -21,9 +21,17 @@ class EngineDoor:
 
     def served(self, peer: Connection) -> Serve:
         """What serves the streams of a peer that is not refused."""
-        if peer.protocol == ENGINE_ALPN and self.serve is not None:
-            return self.serve
-        return self._api()
+        if peer.protocol != ENGINE_ALPN:
+            return self._api()
+
+        async def serve(stream: Stream, address: str) -> None:
+            # Its session may have ended since it dialled.
+            if self.serve is None or self.refusal(peer) is not None:
+                await stream.reset()
+            else:
+                await self.serve(stream, address)
+
+        return serve
 
     def refusal(self, peer: Connection) -> str | None:
         """Why a peer is not served at all."""

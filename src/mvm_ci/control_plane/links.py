@@ -11,7 +11,6 @@ import structlog
 from mvm_ci.control_plane.engine_door import EngineDoor
 from mvm_ci.control_plane.worker_link import WorkerLink
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.domain.ids import WorkerId
 from mvm_ci.ports.transport import Connection, Endpoint
 from mvm_ci.serving.peer_caller import PeerCaller
 from mvm_ci.wire import http
@@ -22,10 +21,10 @@ log = structlog.get_logger(__name__)
 MAX_WORKERS: Final = 10_000
 MAX_CALLERS: Final = 250
 """Connections of peers that call the API; anybody with a ticket can have one, and workers are not to pay for
-it.
+it: those that call the engine, which have a session, are counted apart.
 """
 MAX_OF_PEER: Final = 4
-"""Of these, with one key."""
+"""Connections of one key that are no worker's."""
 STOP_S: Final = 5.0
 """For the connections to end when the control plane stops."""
 
@@ -43,7 +42,7 @@ class PeerLinks:
         self._worker = worker
         self.door = door
         self._workers: dict[asyncio.Task[None], WorkerLink] = {}
-        self._callers: dict[asyncio.Task[None], WorkerId] = {}
+        self._callers: dict[asyncio.Task[None], Connection] = {}
 
     async def run(self) -> None:
         """Accepts until the endpoint is closed or this is cancelled."""
@@ -82,8 +81,11 @@ class PeerLinks:
     def _full(self, connection: Connection, *, calls: bool) -> bool:
         if not calls:
             return len(self._workers) >= MAX_WORKERS
-        own = list(self._callers.values()).count(connection.peer)
-        return len(self._callers) >= MAX_CALLERS or own >= MAX_OF_PEER
+        callers = self._callers.values()
+        if sum(caller.peer == connection.peer for caller in callers) >= MAX_OF_PEER:
+            return True
+        alike = sum(caller.protocol == connection.protocol for caller in callers)
+        return connection.protocol == http.ALPN and alike >= MAX_CALLERS
 
     def _serve_worker(self, connection: Connection) -> None:
         link = self._worker(connection)
@@ -93,7 +95,7 @@ class PeerLinks:
 
     def _serve_caller(self, connection: Connection) -> None:
         task = asyncio.create_task(PeerCaller(connection, self.door.served(connection)).run())
-        self._callers[task] = connection.peer
+        self._callers[task] = connection
         task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:

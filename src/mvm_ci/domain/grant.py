@@ -16,6 +16,7 @@ from mvm_ci.domain.job import Placed
 _NUMBER: Final = 8
 _SEAL: Final = 16
 GRANT_BYTES: Final = _NUMBER + _SEAL
+_LARGEST: Final = (1 << 63) - 1
 
 
 class PeerRole(StrEnum):
@@ -39,8 +40,16 @@ def seal(key: bytes, placed: Placed, session: SessionId) -> Grant:
     return Grant(placed, number + _mac(key, placed, number))
 
 
+def well_formed(grant: Grant) -> bool:
+    """Whether it has the form of a grant; who made it only the control plane can tell."""
+    numbers = (grant.placed.job, grant.placed.epoch)
+    return len(grant.seal) == GRANT_BYTES and all(0 <= number <= _LARGEST for number in numbers)
+
+
 def opened(key: bytes, grant: Grant) -> SessionId | None:
     """The session that holds the placement, if it is: None: nobody with this key made that grant."""
+    if not well_formed(grant):
+        return None
     number, mac = grant.seal[:_NUMBER], grant.seal[_NUMBER:]
     if not hmac.compare_digest(mac, _mac(key, grant.placed, number)):
         return None

@@ -49,8 +49,9 @@ def check(hello: m.Hello) -> m.Refused | None:
         raise ProtocolError(f"a Hello with {hello.slots} slots")
     if not all(0 <= placed.job <= _LARGEST and 0 <= placed.epoch <= _LARGEST for placed in hello.running):
         raise ProtocolError("a Hello with a placement that nobody was given")
-    if hello.role is PeerRole.ENGINE and [grant.placed for grant in hello.grants] != list(hello.running):
-        raise ProtocolError("a Hello of an engine whose grants are not for what it runs")
+    granted = [grant.placed for grant in hello.grants]
+    if granted != (list(hello.running) if hello.role is PeerRole.ENGINE else []):
+        raise ProtocolError("a Hello whose grants are not those of what an engine runs")
     return None
 
 

@@ -9,7 +9,8 @@ does, and for what the guest needs of us: its journal, its questions, its blobs.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -54,6 +55,8 @@ class EngineGrants:
         self._clock = clock
         self.find: Callable[[SessionId], Session | None] = lambda _: None
         self._at: dict[Placed, Session] = {}
+        self._looks: list[set[Placed]] = []
+        """Of each look at what is held: what was over before it had its answer."""
         self._tasks: set[asyncio.Task[None]] = set()
         dispatcher.when_unplaced(self.unplaced)
 
@@ -69,32 +72,63 @@ class EngineGrants:
 
     async def readmit(self, engine: Session, grants: Sequence[Grant]) -> tuple[Placed, ...]:
         """An engine connected anew: which of the placements that it runs it keeps. Raises ``Unavailable``."""
-        holders = self._holders(grants)
-        kept = tuple(await self._held(holders))
-        for placed in kept:
-            self._at[placed] = engine
+        with self._look() as over:
+            held = await self._held(self._holders(grants))
+            kept = tuple(placed for placed in held if placed not in over)
+            self._settle(engine, kept)
         return kept
 
     def unplaced(self, placements: Sequence[Placed]) -> None:
         """These are over: their engines let go of them."""
+        for over in self._looks:
+            over.update(placements)
         gone: dict[Session, list[Placed]] = {}
         for placed in placements:
             engine = self._at.pop(placed, None)
-            if engine is not None and engine.placements.taken((placed,)):
+            if engine is not None:
                 gone.setdefault(engine, []).append(placed)
-        for engine, over in gone.items():
-            if engine.link is not None:
-                engine.link.send(m.Drop(tuple(over)))
+        for engine, lost in gone.items():
+            _take(engine, lost)
 
     def where(self, placed: Placed) -> Session | None:
         """The engine that has it, if one does."""
         return self._at.get(placed)
+
+    def take_from_engines(self, placements: Sequence[Placed]) -> list[Session]:
+        """Tells the engines that have these to let go of them. Which ones those are."""
+        engines: dict[Session, list[Placed]] = {}
+        for placed in placements:
+            engine = self._at.get(placed)
+            if engine is not None:
+                engines.setdefault(engine, []).append(placed)
+        for engine, lost in engines.items():
+            _take(engine, lost)
+        return list(engines)
 
     async def close(self) -> None:
         """Gives up what is under way: engines show their grants again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def _look(self) -> Iterator[set[Placed]]:
+        """Fills with what comes to its end inside the block: whatever was read before may say otherwise."""
+        over: set[Placed] = set()
+        self._looks.append(over)
+        try:
+            yield over
+        finally:
+            self._looks = [look for look in self._looks if look is not over]
+
+    def _settle(self, engine: Session, placements: Sequence[Placed]) -> None:
+        """They run at this engine from now on, and at no other: a worker that is not sure whether one has
+        them may bring them to the next.
+        """
+        for placed in placements:
+            before, self._at[placed] = self._at.get(placed), engine
+            if before is not None and before is not engine:
+                _take(before, (placed,))
 
     def _holders(self, grants: Sequence[Grant]) -> dict[Placed, Session]:
         """The sessions that these were granted to, as far as they are open."""
@@ -107,6 +141,12 @@ class EngineGrants:
         return found
 
     async def _redeem(self, engine: Session, link: Link, grants: Sequence[Grant]) -> None:
+        with self._look() as over:
+            await self._redeem_unless(over, engine, link, grants)
+
+    async def _redeem_unless(
+        self, over: set[Placed], engine: Session, link: Link, grants: Sequence[Grant]
+    ) -> None:
         try:
             assigned = await self._assigned(grants)
         except Unavailable as error:
@@ -119,9 +159,9 @@ class EngineGrants:
             return
         if engine.link is not link:
             return  # it shows them again on its newer connection
+        assigned = [item for item in assigned if item.placed not in over]
         given = [item.placed for item in assigned]
-        for placed in given:
-            self._at[placed] = engine
+        self._settle(engine, given)
         engine.placements.given(given)
         # Its start is the worker's to tell: nobody waits for the engine to do so.
         engine.placements.started(given)
@@ -152,17 +192,13 @@ class EngineGrants:
 
     async def _held(self, holders: Mapping[Placed, Session]) -> list[Placed]:
         """Those that their sessions hold."""
-        held = [placed for placed, session in holders.items() if placed in session.placements]
-        # Of a session that has not come back since our own start only the queue knows.
+        # Of a session that is away only the queue knows: it may not have come back since our own start, and
+        # one that comes back just now may have lost some of what it had.
         away = {session for session in holders.values() if session.link is None}
-        for session in away:
-            known = set(await self._queue.held(session.id))
-            held += [
-                placed
-                for placed, holder in holders.items()
-                if holder is session and placed in known and placed not in session.placements
-            ]
-        return held
+        known = {session: frozenset(await self._queue.held(session.id)) for session in away}
+        return [
+            placed for placed, session in holders.items() if placed in known.get(session, session.placements)
+        ]
 
     async def _from_store(
         self, placements: Sequence[Placed], holders: Mapping[Placed, Session]
@@ -182,6 +218,13 @@ class EngineGrants:
         for namespace, jobs in fresh.items():
             items += await self._assignments.fresh(namespace, jobs)
         return items
+
+
+def _take(engine: Session, placements: Sequence[Placed]) -> None:
+    """They are not the engine's any more, and it learns so."""
+    gone = tuple(placed for placed in placements if engine.placements.taken((placed,)))
+    if gone and engine.link is not None:
+        engine.link.send(m.Drop(gone))
 
 
 def _claimed(job: Job) -> ClaimedJob:

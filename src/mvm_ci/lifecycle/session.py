@@ -13,7 +13,8 @@ class Session:
     """One worker process, connected (``link``) or not.
 
     ``running``: guests, as of its last heartbeat. It gets no jobs while it is ``leaving`` (its own word),
-    ``draining`` (an operator's) or ``stalled`` (see ``lifecycle.watch``). ``drain_by_ms``: when it must hand
+    ``draining`` (an operator's) or ``stalled`` (see ``lifecycle.watch``). ``restored``: it is from before the
+    control plane's start. ``drain_by_ms``: when it must hand
     over what it still runs; ``handed_over_ms``: when it was told so. ``now``: the lease clock; ``roused`` is
     called when it held nothing and is given something.
     """
@@ -33,6 +34,7 @@ class Session:
         "pings",
         "placements",
         "probed_ms",
+        "restored",
         "role",
         "running",
         "seen_ms",
@@ -61,6 +63,7 @@ class Session:
         self.drain_by_ms = worker.drain_by_ms
         self.handed_over_ms: int | None = None
         self.leaving = False
+        self.restored = False
         self.stalled = False
         self.probed_ms = 0
         self.lame_since_ms: int | None = None

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import structlog
 from msgspec.structs import replace
 
-from mvm_ci.domain.errors import Unavailable
+from mvm_ci.domain.errors import ProtocolError, Unavailable
 from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.ids import IdSequence, Incarnation, SessionId, WorkerId
 from mvm_ci.domain.job import JobState, Placed
@@ -85,7 +85,9 @@ class Sessions:
         self._ids = IdSequence(max((worker.session or 0 for worker in workers), default=0))
         for worker in workers:
             if worker.session_open and worker.session is not None and worker.incarnation is not None:
-                self._enter(self._session(worker, worker.session, worker.incarnation))
+                session = self._session(worker, worker.session, worker.incarnation)
+                session.restored = True
+                self._enter(session)
             elif worker.ephemeral:
                 # Its end was written, but we ended before it was forgotten.
                 await self._registry.forget_worker(worker.id)
@@ -181,12 +183,16 @@ class Sessions:
             await self.end(open_one, m.CLOSE_SILENT, "the lease has run out")
             open_one = None
         if open_one is not None and open_one.incarnation == hello.incarnation:
+            if open_one.role is not hello.role:
+                raise ProtocolError(
+                    f"a process whose role was {open_one.role.value} and is now {hello.role.value}"
+                )
             return await self._resume(open_one, hello, link)
         if open_one is not None:
             replaces = hello.previous == open_one.incarnation and (
                 hello.previous_over or not await self._answers(open_one)
             )
-            if not replaces:
+            if not replaces or not await self._stand_still(open_one):
                 return admission.key_in_use(self.lease_left_ms(open_one))
             log.info("session_taken_over", worker=peer, session=open_one.id)
             await self.end(open_one, m.CLOSE_REPLACED, "another process with this key took over")
@@ -286,6 +292,20 @@ class Sessions:
         if session.draining:
             session.handed_over_ms = None
             link.send(m.Drain())
+
+    async def _stand_still(self, session: Session) -> bool:
+        """Whether nothing of a session whose process is gone has effects any more. The guests of an engine
+        elsewhere outlive it, with what is left of its lease: that engine must have heard of it, or the lease
+        be over.
+        """
+        if session.role is not PeerRole.FOLLOWER:
+            return True
+        held = {*session.placements.all(), *await self._queue.held(session.id)}
+        if session.restored and any(self._grants.where(placed) is None for placed in held):
+            return False
+        # An engine acts on what it is told in order: when it answers, it has let go.
+        engines = self._grants.take_from_engines(list(held))
+        return all(await asyncio.gather(*map(self._answers, engines)))
 
     async def _answers(self, session: Session) -> bool:
         """Whether the session's own process is alive on its connection."""

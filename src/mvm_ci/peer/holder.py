@@ -15,8 +15,11 @@ class Holder(Protocol):
     outbox: Outbox
     slots: int
     """Guests that compute at once; 0: not known yet."""
-    draining: bool
-    """Nothing more is taken."""
+
+    @property
+    def draining(self) -> bool:
+        """Nothing more is taken."""
+        ...
 
     @property
     def running(self) -> Sequence[Placed]:

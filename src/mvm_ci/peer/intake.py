@@ -91,17 +91,26 @@ class Intake:
         else:
             self._engine.release_waiting()
 
+    def release(self, placements: Sequence[Placed], *, running: bool) -> None:
+        """The same for these alone, by whoever brought them."""
+        self._holdings.give_back(self._stop_fetching(placements))
+        if running:
+            self._engine.release_all(placements)
+        else:
+            self._engine.release_waiting(placements)
+
+    def let_go(self, placements: Sequence[Placed]) -> None:
+        """The engine ends them with no report."""
+        self._stop_fetching(placements)
+        self._engine.drop(placements)
+
     def resume(self) -> None:
         """An operator lets the peer go on."""
         self._holdings.hold(held=False)
 
     def drop(self, placements: Sequence[Placed]) -> None:
         """They belong to somebody else: not a word about them any more."""
-        for placed in placements:
-            task = self._fetching.pop(placed, None)
-            if task is not None:
-                task.cancel()
-        self._engine.drop(placements)
+        self.let_go(placements)
         self._holdings.forget(placements)
 
     async def close(self) -> None:
@@ -111,6 +120,13 @@ class Intake:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _stop_fetching(self, placements: Sequence[Placed]) -> list[Placed]:
+        """Those of them whose journals were on their way."""
+        found = [placed for placed in placements if placed in self._fetching]
+        for placed in found:
+            self._fetching.pop(placed).cancel()
+        return found
 
     async def _place_later(self, item: Assignment) -> None:
         if self._fetch_journal is None or self._place is None:

@@ -138,7 +138,9 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """``GET /v1/executions``: one that the engine has. ``state``: asked-for, waiting or running."""
+    """``GET /v1/executions``: one that the engine has. ``client``: the first digits of its name; ``state``:
+    asked-for, waiting or running.
+    """
 
     job: str
     epoch: int

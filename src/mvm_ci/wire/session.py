@@ -22,6 +22,18 @@ MAX_CREDIT: Final = 100_000
 """Credits a worker may have open: a bound against mistakes, far above any use."""
 
 
+_NAMES: Final = {
+    PeerRole.WORKER: "a worker",
+    PeerRole.FOLLOWER: "a worker whose engine is elsewhere",
+    PeerRole.ENGINE: "an engine",
+}
+_NEVER_SAID: Final[dict[PeerRole, tuple[type[m.FromWorker], ...]]] = {
+    PeerRole.WORKER: (m.Redeem,),
+    PeerRole.FOLLOWER: (m.Redeem, m.Append, m.Ask, m.Tell),  # what its guests need, their engine asks for
+    PeerRole.ENGINE: (m.Credit, m.Started, m.Ended),  # the follower holds the placements
+}
+
+
 class Phase(Enum):
     """Where a connection is in its life."""
 
@@ -68,6 +80,8 @@ class _Shared:
             self.phase = Phase.GREETING
             return
         self._expect(Phase.OPEN, message)
+        if isinstance(message, _NEVER_SAID[self._role]):
+            raise self._misplaced(message)
         if isinstance(message, m.Credit):
             self._add_credit(message)
         elif isinstance(message, m.Append):
@@ -78,8 +92,6 @@ class _Shared:
             self.heartbeat = message.number
         elif isinstance(message, m.Pong):
             self._ponged(message.number)
-        elif isinstance(message, m.Redeem):
-            self._only(PeerRole.ENGINE, message)
         else:
             self._leaves(message)
 
@@ -112,9 +124,14 @@ class _Shared:
         elif isinstance(message, m.Ping):
             self._pings.append(message.number)
 
-    def _only(self, role: PeerRole, message: m.FromWorker | m.FromControlPlane) -> None:
+    def _only(self, role: PeerRole, message: m.FromControlPlane) -> None:
         if self._role is not role:
-            raise ProtocolError(f"a {type(message).__name__} on the connection of a {self._role.value}")
+            raise self._misplaced(message)
+
+    def _misplaced(self, message: m.FromWorker | m.FromControlPlane) -> ProtocolError:
+        name = type(message).__name__
+        article = "an" if name[0] in "AE" else "a"
+        return ProtocolError(f"{article} {name} on the connection of {_NAMES[self._role]}")
 
     def _use_credit(self, jobs: int) -> None:
         if jobs > self.credit:
@@ -129,8 +146,6 @@ class _Shared:
         self.answered = message.number
 
     def _add_credit(self, credit: m.Credit) -> None:
-        if self._role is PeerRole.ENGINE:
-            raise ProtocolError("a Credit of an engine")
         if credit.more < 1 or self.credit + credit.more > MAX_CREDIT:
             raise ProtocolError(f"a Credit of {credit.more}")
         if not 0 <= credit.extra <= MAX_CREDIT:

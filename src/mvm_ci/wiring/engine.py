@@ -92,7 +92,6 @@ async def embedded_engine(
                     say(f"engine token: in {state_dir / TOKEN_FILE}")
             yield task
     finally:
-        door.serve = None
         host.request_stop()
         try:
             await asyncio.shield(task)
@@ -100,6 +99,8 @@ async def embedded_engine(
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             raise
+        finally:
+            door.serve = None  # until then workers hear what becomes of what they brought
 
 
 async def _first(*waits: asyncio.Future[Any]) -> None:

@@ -93,6 +93,7 @@ class Stand:
         self.blobs = MemoryBlobStore()
         self.plane: ControlPlane
         self.endpoint: Any
+        self.grant_key = b"g" * 32
         self._keys = 0
 
     async def prepare(self) -> None:
@@ -142,6 +143,7 @@ class Stand:
             self.endpoint,
             self.clock,
             jitter=lambda: 0.0,
+            grant_key=self.grant_key,
         )
         await self.plane.start()
 

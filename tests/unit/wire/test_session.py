@@ -1,10 +1,13 @@
 """The legal order of messages, from both sides."""
 
 import pytest
+from msgspec.structs import replace
 
 from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.grant import Grant, PeerRole
 from mvm_ci.domain.ids import Digest, Incarnation, JobId, SessionId
 from mvm_ci.domain.job import JobSpec, Placed
+from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.wire import messages as m
 from mvm_ci.wire.session import MAX_CREDIT, ControlSession, Phase, WorkerSession, negotiate
@@ -176,3 +179,84 @@ def test_after_refused_or_goodbye_all_is_said() -> None:
     with pytest.raises(ProtocolError):
         control.received(m.Credit(1))
     assert control.assignable == 0
+
+
+# -------------------------------------------------------------------- what each role may say
+
+GRANT = Grant(PLACED, bytes(24))
+ENDED = m.Ended((m.EndedItem(PLACED, Released(), None),))
+SAID: dict[str, m.FromWorker] = {
+    "credit": m.Credit(1),
+    "started": m.Started((PLACED,)),
+    "append": APPEND,
+    "ended": ENDED,
+    "ask": m.Ask(1, PLACED, "job.spawn", "k", b"{}"),
+    "tell": m.Tell(PLACED, "progress", b"{}"),
+    "redeem": m.Redeem((GRANT,)),
+    "draining": m.Draining(),
+    "heartbeat": m.Heartbeat(1, 0),
+}
+TOLD: dict[str, m.FromControlPlane] = {"assign": ASSIGN, "granted": m.Granted((GRANT,))}
+MAY = {
+    PeerRole.WORKER: {"credit", "started", "append", "ended", "ask", "tell", "assign"},
+    PeerRole.FOLLOWER: {"credit", "started", "ended", "granted"},
+    PeerRole.ENGINE: {"append", "ask", "tell", "redeem", "assign"},
+}
+
+
+def open_as(role: PeerRole) -> tuple[WorkerSession, ControlSession]:
+    worker, control = WorkerSession(), ControlSession()
+    hello, welcome = replace(HELLO, newest=3, role=role), replace(WELCOME, protocol=3)
+    worker.sent(hello)
+    control.received(hello)
+    control.sent(welcome)
+    worker.received(welcome)
+    return worker, control
+
+
+@pytest.mark.parametrize("role", PeerRole)
+@pytest.mark.parametrize("what", SAID)
+def test_a_peer_says_what_its_role_may(role: PeerRole, what: str) -> None:
+    worker, control = open_as(role)
+    if what in MAY[role] | {"draining", "heartbeat"}:
+        worker.sent(SAID[what])
+        control.received(SAID[what])
+    else:
+        for takes in (worker.sent, control.received):
+            with pytest.raises(ProtocolError, match="on the connection of"):
+                takes(SAID[what])
+
+
+@pytest.mark.parametrize("role", PeerRole)
+@pytest.mark.parametrize("what", TOLD)
+def test_a_peer_is_given_what_is_for_its_role(role: PeerRole, what: str) -> None:
+    worker, control = open_as(role)
+    if role is not PeerRole.ENGINE:
+        worker.sent(m.Credit(1))
+        control.received(m.Credit(1))
+    if what in MAY[role]:
+        control.sent(TOLD[what])
+        worker.received(TOLD[what])
+    else:
+        for takes in (control.sent, worker.received):
+            with pytest.raises(ProtocolError, match="on the connection of"):
+                takes(TOLD[what])
+
+
+def test_grants_use_credit_as_jobs_do() -> None:
+    worker, control = open_as(PeerRole.FOLLOWER)
+    with pytest.raises(ProtocolError, match="credit of 0"):
+        control.sent(TOLD["granted"])
+    control.received(m.Credit(1))
+    worker.sent(m.Credit(1))
+    control.sent(TOLD["granted"])
+    worker.received(TOLD["granted"])
+    assert worker.credit == control.assignable == 0
+
+
+def test_an_engine_is_given_what_it_asked_for_without_credit() -> None:
+    worker, control = open_as(PeerRole.ENGINE)
+    worker.sent(SAID["redeem"])
+    control.received(SAID["redeem"])
+    control.sent(ASSIGN)
+    worker.received(ASSIGN)

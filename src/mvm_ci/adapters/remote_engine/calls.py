@@ -40,6 +40,7 @@ class Calls:
         self._base = f"/v1/clients/{client}"
         self._token = token
         self._headers: dict[str, str] = {}
+        self._closed = False
 
     async def room(self) -> w.Room:
         """Which engine there is. Raises ``Refused`` (the token), ``Unavailable``."""
@@ -82,10 +83,13 @@ class Calls:
         await self._call("POST", f"{self._base}/orders", _encode(tuple(orders)))
 
     async def close(self) -> None:
-        """Closes its connections."""
+        """Closes its connections. Whoever calls meanwhile, or later, hears ``Unavailable``."""
+        self._closed = True
         await self._http.aclose()
 
     async def _call(self, method: str, path: str, body: bytes = b"") -> bytes:
+        if self._closed:
+            raise Unavailable("the connection was given up")
         try:
             answer = await self._http.request(
                 method, path, content=body or None, headers=self._headers, timeout=CALL_S

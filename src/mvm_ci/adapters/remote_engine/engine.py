@@ -17,6 +17,8 @@ from typing import Final
 import structlog
 
 from mvm_ci.adapters.remote_engine.calls import Calls
+from mvm_ci.adapters.remote_engine.hearing import Seen, Silence
+from mvm_ci.adapters.remote_engine.held import Held
 from mvm_ci.domain.errors import MvmCiError, QueueFull, Refused, Unavailable
 from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.job import Placed
@@ -29,8 +31,8 @@ AGAIN_MS: Final = 500
 """Between two tries to reach the engine, or to bring more to one that was full."""
 REST_MS: Final = 3_000
 """The same when nothing waits for it."""
-SEEN_S: Final = 0.25
-"""Until the engine is told which ends were seen, if nothing was brought to it meanwhile."""
+CUT_OFF_MS: Final = 20_000
+"""An engine that has no session with the control plane for so long, while we have, keeps nothing of ours."""
 CLOSE_S: Final = 1.0
 """For the last orders to leave."""
 
@@ -59,23 +61,20 @@ class RemoteEngine:
         self._engine = ""
         self._url = ""
         self._room: w.Room | None = None
-        self._waiting: dict[Placed, Grant] = {}
-        self._bringing: set[Placed] = set()
-        self._there: set[Placed] = set()
-        self._started: set[Placed] = set()
+        self._held = Held()
+        self._there_before: frozenset[Placed] = frozenset()
+        """What it had before it was asked what it has."""
+        self._cut_off_since: int | None = None
         self._orders: list[w.Order] = []
         self._permitted_until = clock.lease_ms()
         self._answering: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._reached = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
         self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
         self._said = ""
-        self._silence: asyncio.Timeout | None = None
-        self._seen = self._seen_told = 0
-        self._seeing: asyncio.TimerHandle | None = None
+        self._silence = Silence()
+        self._seen = Seen(self._order)
 
     # ------------------------------------------------------------------ as its worker sees it
 
@@ -112,98 +111,90 @@ class RemoteEngine:
         if self._draining:
             self._report([grant.placed for grant in grants], Released())
             return
-        for grant in grants:
-            if grant.placed not in self._there:
-                self._waiting[grant.placed] = grant
-        self._changed()
+        self._held.add(grants)
+        self._wake.set()
 
     def cancel(self, placed: Placed) -> None:
         self.stop(placed, cancel=True)
 
     def stop(self, placed: Placed, *, cancel: bool = False) -> None:
-        if self._unbrought(placed):
-            self._over((placed,), Stopped())
-        elif self._has(placed):
+        if placed not in self._held:
+            return
+        if self._held.unbrought(placed):
+            self._over_here((placed,), Stopped())
+        elif placed in self._held.there:
             self._order(w.Stop((placed,), cancel))
+        else:
+            self._held.wish_stop(placed, cancel=cancel)
 
     def drop(self, placements: Sequence[Placed]) -> None:
-        known = [placed for placed in placements if self._has(placed)]
-        brought = [placed for placed in known if not self._unbrought(placed)]
+        known = [placed for placed in placements if placed in self._held]
+        doubtful = self._held.doubtful
+        brought = [placed for placed in known if placed in doubtful or not self._held.unbrought(placed)]
         self._forget(known)
         if brought:
             self._order(w.Drop(tuple(brought)))
 
     def release_waiting(self, only: Collection[Placed] | None = None) -> None:
-        self._give_back(
-            [placed for placed in self._among(only) if placed not in self._started], running=False
-        )
+        waiting = [placed for placed in self._held.among(only) if placed not in self._held.started]
+        self._give_back(waiting, running=False)
 
     def release_all(self, only: Collection[Placed] | None = None) -> None:
-        self._give_back(self._among(only), running=True)
+        self._give_back(self._held.among(only), running=True)
 
     def _give_back(self, placements: Sequence[Placed], *, running: bool) -> None:
-        self._over([placed for placed in placements if self._unbrought(placed)], Released())
-        brought = tuple(placed for placed in placements if self._has(placed))
-        if brought:
-            self._order(w.GiveBack(brought, running))
+        self._over_here([placed for placed in placements if self._held.unbrought(placed)], Released())
+        there = tuple(placed for placed in placements if placed in self._held.there)
+        for placed in self._held.waiting.keys() & placements:
+            self._held.wish_back(placed, running=running)
+        if there:
+            self._order(w.GiveBack(there, running))
 
     async def drain(self, grace_s: float) -> None:
         self._draining = True
         self.release_waiting()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                await self._empty.wait()
+                await self._held.empty.wait()
         self.release_all()
-        await self._empty.wait()
+        await self._held.empty.wait()
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []
         for task in (*tasks, *filter(None, [self._answering])):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._tell_seen()
+        self._seen.tell()
         if self._calls is not None:
             orders, self._orders = self._orders, []
             with contextlib.suppress(MvmCiError, TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
                     if orders and self._room is not None:
                         await self._calls.order(orders)
-            await self._calls.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._calls.close()
 
     # ------------------------------------------------------------------ what it has
-
-    def _has(self, placed: Placed) -> bool:
-        return placed in self._there or placed in self._waiting
-
-    def _unbrought(self, placed: Placed) -> bool:
-        """Whether the engine does not know of it, and will not."""
-        return placed in self._waiting and placed not in self._bringing
-
-    def _among(self, only: Collection[Placed] | None) -> list[Placed]:
-        mine = [*self._there, *self._waiting]
-        return mine if only is None else [placed for placed in only if self._has(placed)]
-
-    def _changed(self) -> None:
-        if self._there or self._waiting:
-            self._empty.clear()
-        else:
-            self._empty.set()
-        self._wake.set()
 
     def _order(self, order: w.Order) -> None:
         self._orders.append(order)
         self._wake.set()
 
     def _forget(self, placements: Iterable[Placed]) -> None:
-        for placed in placements:
-            self._waiting.pop(placed, None)
-            self._there.discard(placed)
-            self._started.discard(placed)
-        self._changed()
+        self._held.forget(placements)
+        self._wake.set()
 
     def _over(self, placements: Sequence[Placed], outcome: Outcome) -> None:
         self._forget(placements)
         self._report(placements, outcome)
+
+    def _over_here(self, placements: Sequence[Placed], outcome: Outcome) -> None:
+        """The same for what the engine does not have, as far as we know."""
+        doubtful = tuple(placed for placed in placements if placed in self._held.doubtful)
+        self._over(placements, outcome)
+        if doubtful:
+            self._order(w.Drop(doubtful))
 
     def _report(self, placements: Sequence[Placed], outcome: Outcome) -> None:
         if placements:
@@ -216,36 +207,24 @@ class RemoteEngine:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._listen(await self._reach())
+                calls = await self._reach()
+                self._there_before = frozenset(self._held.there)
+                async with self._silence.limited(), contextlib.aclosing(calls.events()) as coming:
+                    async for events in coming:
+                        self._said = ""
+                        for event in events:
+                            self._hear(event)
+                        self._silence.heard(busy=bool(self._held.there))
+                        await self._leave_cut_off(calls)
             except Refused as error:
                 self._say("engine_refuses_us", error)
             except Unavailable as error:
                 self._say("engine_not_reached", error)
+            except Exception:  # else nobody would ever try again
+                log.exception("engine_not_followed", engine=self._url or self._where)
             self._room = None
             await self._judge()
-            await self._clock.sleep(AGAIN_MS if self._there or self._waiting else REST_MS)
-
-    async def _listen(self, calls: Calls) -> None:
-        """Until the stream ends, or has been silent for too long. Always raises."""
-        try:
-            async with asyncio.timeout(None) as silence, contextlib.aclosing(calls.events()) as coming:
-                self._silence = silence
-                self._heard()
-                async for events in coming:
-                    self._said = ""
-                    for event in events:
-                        self._hear(event)
-                    self._heard()
-        except TimeoutError:
-            raise Unavailable("it says nothing any more") from None
-        finally:
-            self._silence = None
-
-    def _heard(self) -> None:
-        """It lives; or it has more to say from now on."""
-        if self._silence is not None:
-            every_ms = w.SAY_BUSY_MS if self._there else w.SAY_MS
-            self._silence.reschedule(self._loop.time() + w.SILENCES * every_ms / 1000)
+            await self._clock.sleep(AGAIN_MS if self._held else REST_MS)
 
     async def _reach(self) -> Calls:
         """The calls of an engine: the one that has what we brought, if any."""
@@ -257,32 +236,53 @@ class RemoteEngine:
             await self._calls.close()
             self._calls, self._url = self._connect(room.url), room.url
             room = await self._calls.room()
-        if room.engine != self._engine:
-            self._lose("another process answers in its place")
-            self._engine = room.engine
-            self._seen = self._seen_told = 0
+        self._is(room.engine)
         return self._calls
 
+    def _is(self, engine: str) -> None:
+        """This process answers now."""
+        if engine != self._engine:
+            self._lose("another process answers in its place")
+            self._engine = engine
+            self._seen.begin()
+
+    async def _leave_cut_off(self, calls: Calls) -> None:
+        """What an engine has that reached no control plane for long, while we did, can go on elsewhere."""
+        now = self._clock.lease_ms()
+        if self._room is None or self._room.connected or not self._lease.valid():
+            self._cut_off_since = None
+        elif self._cut_off_since is None:
+            self._cut_off_since = now
+        elif now - self._cut_off_since >= CUT_OFF_MS and self._held.there:
+            log.warning("engine_cut_off", engine=self._url or self._where, placements=len(self._held.there))
+            lost = list(self._held.there)
+            await calls.order([w.Drop(tuple(lost))])
+            # From its answer on it lets nothing of them leave.
+            self._over([placed for placed in lost if placed in self._held.there], Released())
+
     def _say(self, event: str, error: Exception) -> None:
+        """The same only once, until the engine was there again."""
         text = str(error)
         if text != self._said:
             self._said = text
-            log.warning(event, engine=self._url or self._where, error=text, placements=len(self._there))
+            log.warning(event, engine=self._url or self._where, error=text, placements=len(self._held.there))
 
     async def _judge(self) -> None:
         """Once our last word on the lease is over it lets nothing leave: what it had can go on elsewhere."""
         if self._clock.lease_ms() < self._permitted_until:
             return
         self._lose("it is not reached")
-        self._over([placed for placed in self._waiting if placed not in self._bringing], Released())
+        self._over_here(self._held.all_unbrought, Released())
         if self._url and self._calls is not None:
             await self._calls.close()
             self._calls, self._url = None, ""
 
     def _lose(self, why: str) -> None:
-        if self._there:
-            log.warning("engine_lost", engine=self._url or self._where, why=why, placements=len(self._there))
-            self._over(list(self._there), Released())
+        if self._held.there:
+            log.warning(
+                "engine_lost", engine=self._url or self._where, why=why, placements=len(self._held.there)
+            )
+            self._over(list(self._held.there), Released())
         self._orders.clear()
         self._permitted_until = self._clock.lease_ms()
 
@@ -290,6 +290,7 @@ class RemoteEngine:
         match event:
             case w.Room():
                 first = self._room is None
+                self._is(event.engine)
                 self._room = event
                 if first:
                     log.info("engine_reached", engine=self._url or self._where, version=event.version)
@@ -303,41 +304,31 @@ class RemoteEngine:
                     self._answering.cancel()
                 self._answering = asyncio.create_task(self._answer(number), name="engine-lease")
             case w.Started(placements):
-                begun = [placed for placed in placements if self._has(placed)]
-                self._started.update(begun)
+                begun = [placed for placed in placements if placed in self._held]
+                self._held.started.update(begun)
+                for placed in begun:
+                    self._held.came(placed)
                 self._events.started(begun)
             case w.Ended(number):
                 self._hear_ends(event)
-                self._see(number)
+                self._seen.end(number)
 
     def _hear_ends(self, event: w.Ended) -> None:
         ends = [
             Ended(placed=item.placed, outcome=item.outcome, tail=item.tail, run_ns=run_ns)
             for item, run_ns in zip(event.items, event.run_ns, strict=True)
-            if self._has(item.placed)
+            if item.placed in self._held
         ]
         self._forget(end.placed for end in ends)
         self._events.ended(ends)
 
-    def _see(self, number: int) -> None:
-        """What is brought next says so, too: an order of its own is for when nothing is."""
-        self._seen = number
-        if self._seeing is None:
-            self._seeing = self._loop.call_later(SEEN_S, self._tell_seen)
-
-    def _tell_seen(self) -> None:
-        if self._seeing is not None:
-            self._seeing.cancel()
-            self._seeing = None
-        if self._seen > self._seen_told:
-            self._seen_told = self._seen
-            self._order(w.Seen(self._seen))
-
     def _compare(self, placements: Collection[Placed]) -> None:
         """What it has, and what we think it has: either may have been away."""
         has = set(placements)
-        self._over([placed for placed in self._there if placed not in has], Released())
-        foreign = [placed for placed in placements if not self._has(placed)]
+        self._over(
+            [placed for placed in self._held.there & self._there_before if placed not in has], Released()
+        )
+        foreign = [placed for placed in placements if placed not in self._held]
         if foreign:
             self._order(w.Drop(tuple(foreign)))
 
@@ -358,43 +349,52 @@ class RemoteEngine:
                 continue  # it is woken once the engine is there
             try:
                 await self._send_orders(self._calls)
-                if self._waiting and self.reachable:
+                if self._held.waiting and self.reachable:
                     await self._bring(self._calls)
+                elif self._held.waiting and self._room is not None:
+                    # It takes nothing now: elsewhere they need not wait.
+                    self._over_here(self._held.all_unbrought, Released())
+                continue
             except QueueFull as error:
                 log.info("engine_full", engine=self._url or self._where, reason=str(error))
-                self._loop.call_later(AGAIN_MS / 1000, self._wake.set)
             except (Refused, Unavailable) as error:
                 self._say("engine_call_failed", error)
-                self._loop.call_later(AGAIN_MS / 1000, self._wake.set)
+            except Exception:  # else nothing would ever be sent again
+                log.exception("engine_not_told", engine=self._url or self._where)
+            self._loop.call_later(AGAIN_MS / 1000, self._wake.set)
 
     async def _send_orders(self, calls: Calls) -> None:
         while self._orders:
-            orders = self._orders
+            orders, engine = self._orders, self._engine
             self._orders = []
             try:
                 await calls.order(orders)
             except (Refused, Unavailable):
-                # An answer about the lease is of no use later.
+                # An answer about the lease is of no use later; nothing is, to another process.
                 kept: list[w.Order] = [order for order in orders if not isinstance(order, w.Lease)]
-                self._orders = kept + self._orders
+                self._orders = (kept if engine == self._engine else []) + self._orders
                 raise
 
     async def _bring(self, calls: Calls) -> None:
-        grants = list(self._waiting.values())[: w.MAX_GRANTS]
-        self._bringing = {grant.placed for grant in grants}
+        grants = self._held.bring(w.MAX_GRANTS)
+        taken: Sequence[Grant] | None = None
         try:
-            seen = self._seen
-            taken = await calls.place(grants, seen)
-            self._seen_told = max(self._seen_told, seen)
+            seen = self._seen.number
+            answer = await calls.place(grants, seen)
+            self._seen.told(seen)
+            taken = grants[: answer.taken]
+        except QueueFull:
+            taken = ()
+            raise
         finally:
-            self._bringing = set()
-        for grant in grants[: taken.taken]:
-            # It may have ended, or been dropped, meanwhile.
-            if self._waiting.pop(grant.placed, None) is not None:
-                self._there.add(grant.placed)
-        if taken.engine != self._engine:
+            for placed, wish in self._held.brought(taken):
+                if placed in self._held.there:
+                    self._order(wish)
+                else:
+                    self._over_here((placed,), Stopped() if isinstance(wish, w.Stop) else Released())
+        if answer.engine != self._engine:
             self._lose("another one took what we brought")
-        self._heard()
-        if taken.full:
-            raise QueueFull(taken.full)
-        self._changed()
+        self._silence.heard(busy=bool(self._held.there))
+        if answer.full:
+            raise QueueFull(answer.full)
+        self._wake.set()  # there may be more

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from mvm_ci.domain.errors import BadInput, MvmCiError, NotFound, QueueFull, Unavailable
+from mvm_ci.domain.grant import well_formed
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.engine.service.client import Client
 from mvm_ci.engine.service.desk import Desk
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 _CLIENT: Final = re.compile(r"[0-9a-f]{32}")
 _JSON: Final = b"application/json"
 _LINES: Final = b"application/x-ndjson"
+_CLIENTS: Final = "/v1/clients/"
 _SCHEME: Final = b"bearer "
 _CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="mvm-ci engine"'),)
 _encode: Final = msgspec.json.Encoder().encode
@@ -60,6 +62,7 @@ class EngineApi:
         try:
             if exchange.path not in _OPEN:
                 self._authorize(exchange)
+                self._permit(exchange)
             await self._answer(exchange)
         except Disconnected:
             return
@@ -83,6 +86,12 @@ class EngineApi:
         given = header[len(_SCHEME) :].strip() if header[: len(_SCHEME)].lower() == _SCHEME else b""
         if not hmac.compare_digest(given, self._token):
             raise _refusal("the token is not this engine's")
+
+    def _permit(self, exchange: Exchange) -> None:
+        # A peer is a worker: it may use the engine, but what becomes of it, and of others, is not its affair.
+        own = exchange.path == "/v1/engine" or exchange.path.startswith(_CLIENTS)
+        if is_peer(exchange.address) and not own:
+            raise HttpError(403, "refused", "this is for holders of the engine's token, over TCP")
 
     async def _answer(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method
@@ -138,9 +147,7 @@ class EngineApi:
     # ------------------------------------------------------------------ its clients
 
     async def _events(self, exchange: Exchange, name: str) -> None:
-        client = self._desk.guests.welcome(name)
-        if client is None:
-            raise QueueFull("the engine has as many clients as it takes")
+        client = self._desk.guests.welcome(name, _owner(exchange))
         async with aclosing(self._lines(client)) as lines:
             exchange.begin(_LINES)
             async for piece in lines:
@@ -163,22 +170,29 @@ class EngineApi:
         grants = asked.grants
         if len(grants) > w.MAX_GRANTS:
             raise BadInput(f"{len(grants)} grants; at most {w.MAX_GRANTS} are taken in one request")
-        client = self._desk.guests.client(name)
+        if not all(map(well_formed, grants)):
+            raise BadInput("a grant that no control plane made")
+        client = self._desk.guests.client(name, _owner(exchange))
         client.seen(asked.seen)
         full = self._desk.full(client)
         taken = 0 if full else self._desk.guests.take(client, grants)
         if not full and taken < len(grants):
-            full = self._desk.no_room()
+            full = self._desk.no_room(grants[taken])
         if not taken and grants:
             raise QueueFull(full)
         exchange.reply(200, _encode(w.Taken(self._desk.engine, taken, full)), _JSON)
 
     async def _obey(self, exchange: Exchange, name: str) -> None:
         orders = decode(_orders, await read_body(exchange, w.MAX_ORDERS))
-        client = self._desk.guests.client(name)
+        client = self._desk.guests.client(name, _owner(exchange))
         for order in orders:
             self._desk.obey(client, order)
         exchange.reply(200, b"{}", _JSON)
+
+
+def _owner(exchange: Exchange) -> str:
+    """Whose clients the caller may act for: those of its key, or of the token."""
+    return exchange.address if is_peer(exchange.address) else ""
 
 
 def _refusal(detail: str) -> HttpError:

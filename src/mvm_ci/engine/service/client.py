@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from mvm_ci.domain.job import Placed
@@ -16,19 +16,25 @@ MAX_UNSEEN: Final = 4_096
 """Ends that may wait until their client has seen them; it can place nothing more then."""
 ASK_MS: Final = 250
 """Between two questions for a lease, at least."""
+_SHOWN: Final = 8
+_ENDS: Final = 64
+"""In one event: each with its journal's tail, it is far below what a client reads as one line."""
 _QUESTIONS: Final = 16
 """Of those without an answer, the newest so many count."""
 
 
 class Client:
-    """What is told to it, what it has here, and its lease: not valid before the first answer. ``all_seen`` is
-    called when it has seen every end.
+    """What is told to it, what it has here, and its lease: not valid before the first answer. ``owner``: the
+    peer whose client it is; empty: of whoever shows the token. ``all_seen`` is called when it has seen every
+    end.
     """
 
-    def __init__(self, name: str, clock: Clock, all_seen: Callable[[], object]) -> None:
+    def __init__(self, name: str, owner: str, clock: Clock, all_seen: Callable[[], object]) -> None:
         self.name = name
+        self.owner = owner
         self._all_seen = all_seen
         self.placements: set[Placed] = set()
+        self._running: set[Placed] = set()
         self.followed = False
         """Whether a stream is there that tells it what happens."""
         self._follower = 0
@@ -47,6 +53,11 @@ class Client:
         self._asked_ms = 0
         self._until: int | None = None
         self._renewed = asyncio.Event()
+
+    @property
+    def shown(self) -> str:
+        """Its name for people: who knows all of it may act for it."""
+        return self.name[:_SHOWN]
 
     # ------------------------------------------------------------------ the lease
 
@@ -96,22 +107,31 @@ class Client:
 
     def started(self, placements: Sequence[Placed]) -> None:
         """Guests of it run."""
+        self._running.update(placements)
         self._out.append(w.Started(tuple(placements)))
         self._ready.set()
 
     def ended(self, ends: Sequence[Ended]) -> None:
         """Placements of it are over."""
-        self._ends += 1
-        event = w.Ended(
-            self._ends,
-            tuple(EndedItem(end.placed, end.outcome, end.tail) for end in ends),
-            tuple(end.run_ns for end in ends),
-        )
-        self._unseen.append(event)
+        for at in range(0, len(ends), _ENDS):
+            part = ends[at : at + _ENDS]
+            self._ends += 1
+            event = w.Ended(
+                self._ends,
+                tuple(EndedItem(end.placed, end.outcome, end.tail) for end in part),
+                tuple(end.run_ns for end in part),
+            )
+            self._unseen.append(event)
+            self._out.append(event)
         self._unseen_count += len(ends)
-        self.placements.difference_update(end.placed for end in ends)
-        self._out.append(event)
+        self.gone(end.placed for end in ends)
         self._ready.set()
+
+    def gone(self, placements: Iterable[Placed]) -> None:
+        """It has them here no longer."""
+        for placed in placements:
+            self.placements.discard(placed)
+            self._running.discard(placed)
 
     def seen(self, number: int) -> None:
         """It reports these ends from here on."""
@@ -136,7 +156,10 @@ class Client:
         self._follower += 1
         self.followed = True
         ends = [placed for event in self._unseen for placed in (item.placed for item in event.items)]
+        # What was told on a stream before may be lost with it.
         self._out = [w.Has((*self.placements, *ends)), *self._unseen]
+        if self._running:
+            self._out.insert(1, w.Started(tuple(self._running)))
         self._room = None
         self._questions.clear()
         self._ask_at = 0
@@ -158,10 +181,10 @@ class Client:
         wait_ms = self._ask_at - self._clock.lease_ms()
         if wait_ms > 0:
             await first_of(self._clock, wait_ms, self._ready)
-        self._ready.clear()
 
     def take(self, room: w.Room) -> list[w.Event]:
-        """All there is to tell now."""
+        """All there is to tell now; only for the newest stream."""
+        self._ready.clear()
         told: list[w.Event] = []
         if room != self._room:
             self._room = room

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from mvm_ci import __version__
+from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.outcome import Stopped
 from mvm_ci.engine.service.client import MAX_UNSEEN, Client
 from mvm_ci.engine.service.guests import Guests, State
@@ -87,9 +88,11 @@ class Desk:
             self._refused += 1
         return why
 
-    def no_room(self) -> str:
-        """Some found no room: what is full."""
+    def no_room(self, grant: Grant) -> str:
+        """This one, and what came after it, found no room: why."""
         self._refused += 1
+        if self.guests.has(grant.placed):
+            return "another worker brought the same placement"
         return f"the engine has {self._engine.capacity} guests, as many as its runners can have"
 
     def obey(self, client: Client, order: w.Order) -> None:
@@ -109,13 +112,11 @@ class Desk:
             case w.GiveBack(placements, running):
                 mine = self.guests.of(client, placements)
                 self.guests.give_back(self.guests.unstarted(mine))
-                if running:
-                    self._engine.release_all(mine)
-                else:
-                    self._engine.release_waiting(mine)
+                self._intake.release(mine, running=running)
 
     def drain(self, *, running: bool) -> None:
         """Nothing more is taken, what has not started is given back."""
+        self.guests.drain()
         self._intake.give_back(running=running)
 
     def metrics(self) -> bytes:

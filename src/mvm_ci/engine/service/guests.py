@@ -16,14 +16,16 @@ from typing import Final
 
 import structlog
 
-from mvm_ci.domain.errors import NotFound
+from mvm_ci.domain.errors import NotFound, QueueFull, Refused
 from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Released
 from mvm_ci.engine.service.client import Client
+from mvm_ci.peer.intake import Intake
 from mvm_ci.peer.outbox import Outbox
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Ended, Hosted
+from mvm_ci.wire.engine import MAX_GRANTS
 from mvm_ci.wire.messages import Redeem
 
 MAX_CLIENTS: Final = 1_024
@@ -63,43 +65,64 @@ class Guests:
         self._clock = clock
         self.outbox = Outbox(lambda placed: self.forget((placed,)))
         self.slots = 0
-        self.draining = False
+        self._leaving = False
+        self._drained = False
+        """By a call of the API."""
+        self._held = False
+        """By an operator, at the control plane, which says so on each connection."""
         self._engine: Hosted | None = None
+        self._intake: Intake | None = None
         self._guests: dict[Placed, Guest] = {}
         self._clients: dict[str, Client] = {}
         self._seen = asyncio.Event()
 
-    def fitted(self, engine: Hosted) -> None:
-        """The engine is made."""
+    def fitted(self, engine: Hosted, intake: Intake) -> None:
+        """The engine is made; ``intake``: what gives it to do."""
         self._engine = engine
+        self._intake = intake
         self.slots = engine.slots
 
     # ------------------------------------------------------------------ for its clients
 
-    def client(self, name: str) -> Client:
-        """The client of this name. Raises ``NotFound``: it has to follow first."""
+    def client(self, name: str, owner: str) -> Client:
+        """The owner's client of this name. Raises ``NotFound``: it has to follow first."""
+        client = self._clients.get(name)
+        if client is None or client.owner != owner:
+            raise NotFound("no such client here; it has to follow its events first")
+        return client
+
+    def welcome(self, name: str, owner: str) -> Client:
+        """The same, made if it is not there. Raises ``QueueFull``: there are too many; ``Refused``: somebody
+        else has one of this name.
+        """
         client = self._clients.get(name)
         if client is None:
-            raise NotFound(f"no client {name[:40]!r} here; it has to follow its events first")
+            if len(self._clients) >= MAX_CLIENTS:
+                raise QueueFull(f"the engine has {MAX_CLIENTS} clients, as many as it takes")
+            client = self._clients[name] = Client(name, owner, self._clock, self._seen.set)
+            log.info("client_came", client=client.shown, owner=owner)
+        if client.owner != owner:
+            raise Refused("the client of this name is somebody else's")
         return client
 
-    def welcome(self, name: str) -> Client | None:
-        """The same, made if it is not there; None: there are too many."""
-        client = self._clients.get(name)
-        if client is None and len(self._clients) < MAX_CLIENTS:
-            client = self._clients[name] = Client(name, self._clock, self._seen.set)
-            log.info("client_came", client=name)
-        return client
+    def has(self, placed: Placed) -> bool:
+        """Whether somebody brought it."""
+        return placed in self._guests
 
     def take(self, client: Client, grants: Sequence[Grant]) -> int:
-        """Asks the control plane for what these grant; how many of them there is room for."""
+        """Asks the control plane for what these grant; how many of them there is room for. One that somebody
+        else brought has none.
+        """
         engine = self._engine
         if engine is None:
             return 0
         room = max(0, engine.capacity - len(self._guests))
         taken, new = 0, []
         for grant in grants:
-            if grant.placed not in self._guests:
+            guest = self._guests.get(grant.placed)
+            if guest is not None and guest.client is not client:
+                break
+            if guest is None:
                 if not room:
                     break
                 room -= 1
@@ -108,7 +131,7 @@ class Guests:
                 new.append(grant)
             taken += 1
         if new:
-            self.outbox.post(Redeem(tuple(new)))
+            self._redeem(new)
             if not client.valid():
                 client.ask_soon()
         return taken
@@ -127,7 +150,7 @@ class Guests:
     def executions(self) -> Iterator[tuple[Placed, str, State]]:
         """All of them, oldest first, each with its client's name."""
         for placed, guest in self._guests.items():
-            yield placed, guest.client.name, guest.state
+            yield placed, guest.client.shown, guest.state
 
     def extra_of(self, client: Client) -> int:
         """The client's share of what the engine may have beyond its slots."""
@@ -145,9 +168,9 @@ class Guests:
         for placed in gone:
             guest = self._guests.pop(placed, None)
             if guest is not None:
-                guest.client.placements.discard(placed)
-        if self._engine is not None:
-            self._engine.drop(gone)
+                guest.client.gone((placed,))
+        if self._intake is not None:
+            self._intake.let_go(gone)
         self.outbox.forget(gone)
 
     async def reap(self) -> None:
@@ -157,7 +180,7 @@ class Guests:
             now = self._clock.lease_ms()
             for client in list(self._clients.values()):
                 if not client.followed and not client.valid() and now - client.silent_since >= FORGET_MS:
-                    log.info("client_gone", client=client.name, placements=len(client.placements))
+                    log.info("client_gone", client=client.shown, placements=len(client.placements))
                     del self._clients[client.name]
                     self.drop(client.placements.copy())
 
@@ -221,8 +244,14 @@ class Guests:
 
     def attached(self) -> None:
         asked = [guest.grant for guest in self._guests.values() if guest.state is State.ASKED]
-        if asked:
-            self.outbox.post(Redeem(tuple(asked)))
+        self._redeem(asked)
+        # If the control plane still holds it, it says so next. It may have been let go on while it was away.
+        self._held = False
+        self._look()
+
+    def _redeem(self, grants: Sequence[Grant]) -> None:
+        for at in range(0, len(grants), MAX_GRANTS):
+            self.outbox.post(Redeem(tuple(grants[at : at + MAX_GRANTS])))
 
     def expects(self, placed: Placed) -> bool:
         guest = self._guests.get(placed)
@@ -241,8 +270,28 @@ class Guests:
         for placed in placements:
             self._guests[placed].state = State.WAITING
 
+    @property
+    def draining(self) -> bool:
+        return self._leaving or self._drained or self._held
+
     def hold(self, *, held: bool) -> None:
-        self.draining = held
+        self._held = held
+        if not held:
+            self._drained = False
+        self._look()
+
+    def drain(self) -> None:
+        """Nothing more is taken until an operator lets it go on, whatever becomes of the connection."""
+        self._drained = True
+        self._look()
+
+    def leave(self) -> None:
+        """Nothing more is taken for good; what the control plane has not answered goes back."""
+        self._leaving = True
+        self.give_back([placed for placed, guest in self._guests.items() if guest.state is State.ASKED])
+        self._look()
+
+    def _look(self) -> None:
         for client in self._clients.values():
             client.look()
 

@@ -99,8 +99,8 @@ class EngineHost:
                     await engine.close()
 
     async def _serve(self, parts: PeerParts, guests: Guests, engine: Engine, token: str) -> None:
-        guests.fitted(engine)
         intake = parts.intake_of_own(engine)
+        guests.fitted(engine, intake)
         desk = Desk(guests, engine, intake, name=parts.link.incarnation, url=self._service.url)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(intake.close)
@@ -152,7 +152,7 @@ class EngineHost:
         """What runs has the grace; then workers are given it back, with its journal."""
         log.info("engine_draining", grace_s=self._settings.grace_s, running=len(guests.running))
         outbox = guests.outbox
-        guests.hold(held=True)
+        guests.leave()
         outbox.post(Draining())
         limit_ms = self._settings.grace_s * 1000 + HAND_OVER_MS
         running = f"draining, {len(guests.running)} guests run or wait here"
