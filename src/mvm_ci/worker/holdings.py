@@ -59,6 +59,7 @@ class Holdings:
         self.slots = 0
         self.reachable: Callable[[], bool] = lambda: True
         self._engine: Hosted | None = None
+        self._shared = False
         self.prefetch = Prefetch()
         self.draining = False
         self._started = False
@@ -90,9 +91,12 @@ class Holdings:
     def slots_freed(self) -> None:
         self.outbox.wake()
 
-    def fitted(self, engine: Hosted, reachable: Callable[[], bool]) -> None:
-        """The engine is made; ``reachable``: whether it takes jobs."""
+    def fitted(self, engine: Hosted, reachable: Callable[[], bool], *, shared: bool = False) -> None:
+        """The engine is made; ``reachable``: whether it takes jobs; ``shared``: with other workers, so that no
+        job of ours waits for the room of theirs.
+        """
         self._engine = engine
+        self._shared = shared
         self.slots = engine.slots
         self.reachable = reachable
 
@@ -167,7 +171,8 @@ class Holdings:
         if extra:
             self._waited_ms = now
         most = self.slots + self.prefetch.allowed + extra
-        if self._waited_ms is not None and now - self._waited_ms < WAITED_MS:
+        waited = self._waited_ms is not None and now - self._waited_ms < WAITED_MS
+        if waited or self._shared:
             # Once the engine is full, jobs would wait for guests that wait, while another worker may be free.
             most = min(most, engine.capacity)
         return most - held - credit

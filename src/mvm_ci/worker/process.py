@@ -75,7 +75,7 @@ class Worker:
             fitted = await self._fit(parts, holdings)
             engine, intake = fitted.engine, fitted.intake
             stack.push_async_callback(engine.close)
-            holdings.fitted(engine, fitted.reachable)
+            holdings.fitted(engine, fitted.reachable, shared=not fitted.runs_here)
             # Beside the link: jobs of a process before this one are given back by its Hello, and a start of
             # many runners must not keep them waiting.
             stack.push_async_callback(intake.close)

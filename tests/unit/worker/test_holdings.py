@@ -156,3 +156,23 @@ def test_what_was_dropped_is_not_reported() -> None:
     assert set(have.all()) == {placed(2), placed(3)}
     have.started([placed(1)])
     assert have.running == ()
+
+
+def test_of_a_shared_engine_no_more_is_held_than_the_share_of_it() -> None:
+    engine = Engine(slots=2, capacity=5)
+    clock = FakeClock()
+    have = Holdings(clock)
+    have.fitted(cast(Hosted, engine), lambda: True, shared=True)
+    have.engine_started()
+    have.prefetch.allowed = MAX_PREFETCH
+    assert have.wanted(0) == 5
+    engine.capacity = 2
+    assert have.wanted(0) == 2
+
+
+def test_of_an_engine_that_is_not_reached_nothing_is_wanted() -> None:
+    reached = False
+    have, _ = holdings(reachable=lambda: reached)
+    assert have.wanted(0) == 0
+    reached = True
+    assert have.wanted(0) > 0

@@ -156,6 +156,7 @@ class EngineApi:
 
     async def _lines(self, client: Client) -> AsyncGenerator[bytes, None]:
         follower = client.follow()
+        self._desk.guests.recount()
         try:
             while client.follows(follower):
                 told = client.take(self._desk.room_of(client))
@@ -164,6 +165,7 @@ class EngineApi:
                 await client.ready()
         finally:
             client.left(follower)
+            self._desk.guests.recount()
 
     async def _take(self, exchange: Exchange, name: str) -> None:
         asked = decode(_place, await read_body(exchange, w.MAX_ORDERS))

@@ -47,17 +47,18 @@ class Desk:
 
     def whole_room(self) -> w.Room:
         """The engine as anybody may see it."""
-        return self._room(len(list(self.guests.executions())), self._engine.extra)
+        guests = len(list(self.guests.executions()))
+        return self._room(guests, self._engine.extra, self._engine.capacity)
 
     def room_of(self, client: Client) -> w.Room:
         """The engine as this client sees it: the same until something changes that is of use to it."""
-        return self._room(0, self.guests.extra_of(client))
+        return self._room(0, self.guests.extra_of(client), self.guests.share())
 
-    def _room(self, guests: int, extra: int) -> w.Room:
+    def _room(self, guests: int, extra: int, capacity: int) -> w.Room:
         return w.Room(
             engine=self.engine,
             slots=self._engine.slots,
-            capacity=self._engine.capacity,
+            capacity=capacity,
             runners=self._engine.runners,
             guests=guests,
             extra=extra,

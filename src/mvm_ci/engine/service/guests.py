@@ -157,6 +157,17 @@ class Guests:
         extra = self.extra()
         return extra * len(client.placements) // len(self._guests) if extra and self._guests else 0
 
+    def share(self) -> int:
+        """How many guests each client may have here, so that none takes the room of the others."""
+        engine = self._engine
+        clients = sum(client.followed for client in self._clients.values())
+        return 0 if engine is None else max(1, engine.capacity // max(1, clients))
+
+    def recount(self) -> None:
+        """A client came or left: the others have another share."""
+        for client in self._clients.values():
+            client.look()
+
     @property
     def clients(self) -> Mapping[str, Client]:
         """By name."""
