@@ -59,6 +59,10 @@ CHILDREN: Final = "tests/integration/control_plane/test_children.py"
 FILES: Final = "tests/unit/files/test_system.py"
 VALIDATION: Final = "tests/unit/deploy"
 RESTING: Final = "tests/integration/control_plane/test_resting.py"
+GRANTS: Final = "tests/integration/control_plane/test_engine_grants.py"
+CLIENT: Final = "tests/unit/engine/service/test_client.py"
+GUESTS: Final = "tests/unit/engine/service/test_guests.py"
+REMOTE: Final = "tests/integration/remote_engine/test_remote_engine.py"
 
 MUTANTS: Final = (
     # ---------------------------------------------------------------- a dropped flush
@@ -674,5 +678,97 @@ MUTANTS: Final = (
         "written != words(result),",
         "not written,",
         (f"{VALIDATION}/test_guest.py::test_effects_that_are_missing_repeated_or_changed_are_found",),
+    ),
+    # ---------------------------------------------------------------- an engine elsewhere
+    Mutant(
+        "an engine counts the lease from the answer",
+        "engine/service/client.py",
+        "self._until = asked_at + left_ms",
+        "self._until = self._clock.lease_ms() + left_ms",
+        ("tests/property/test_engine_lease.py::test_an_engine_lets_nothing_leave_that_its_worker_could_not",),
+    ),
+    Mutant(
+        "an answer to a question of another stream counts",
+        "engine/service/client.py",
+        "        self._questions.clear()\n",
+        "",
+        (f"{CLIENT}::test_a_question_of_a_stream_before_is_not_answered",),
+    ),
+    Mutant(
+        "an end is forgotten when it is told",
+        "engine/service/client.py",
+        "            self._unseen.append(event)\n",
+        "",
+        (f"{CLIENT}::test_ends_are_told_again_until_they_are_seen",),
+    ),
+    Mutant(
+        "a start is told once",
+        "engine/service/client.py",
+        "        if self._running:\n",
+        "        if not self._running:\n",
+        (f"{CLIENT}::test_a_start_that_was_told_on_a_lost_stream_is_told_again",),
+    ),
+    Mutant(
+        "clients are everybody s",
+        "engine/service/guests.py",
+        "if client is None or client.owner != owner:",
+        "if client is None:",
+        (f"{GUESTS}::test_a_client_is_one_owner_s",),
+    ),
+    Mutant(
+        "orders reach the guests of others",
+        "engine/service/guests.py",
+        "is not None and guest.client is client\n",
+        "is not None\n",
+        (f"{GUESTS}::test_orders_about_what_is_another_client_s_change_nothing",),
+    ),
+    Mutant(
+        "a worker that is gone leaves its guests",
+        "engine/service/guests.py",
+        "                    self.drop(client.placements.copy())\n",
+        "",
+        (f"{GUESTS}::test_a_client_that_is_gone_leaves_nothing_behind",),
+    ),
+    Mutant(
+        "a grant is for any epoch",
+        "domain/grant.py",
+        'placed.epoch.to_bytes(_NUMBER, "big") + number',
+        "number",
+        ("tests/unit/test_engine_grant.py::test_a_grant_is_of_no_use_for_another_placement",),
+    ),
+    Mutant(
+        "a placement that is over stays at its engine",
+        "lifecycle/engine_grants.py",
+        "            _take(engine, lost)\n\n    def where",
+        "            pass\n\n    def where",
+        (f"{GRANTS}::test_a_grant_is_worth_nothing_once_its_placement_is_over",),
+    ),
+    Mutant(
+        "what ended while it was looked at is given",
+        "lifecycle/engine_grants.py",
+        "assigned = [item for item in assigned if item.placed not in over]",
+        "assigned = list(assigned)",
+        (f"{GRANTS}::test_what_ends_while_its_grant_is_looked_at_is_not_given",),
+    ),
+    Mutant(
+        "a follower takes over while its guests run",
+        "lifecycle/sessions.py",
+        "if not replaces or not await self._stand_still(open_one):",
+        "if not replaces:",
+        (f"{GRANTS}::test_a_follower_started_again_takes_over_once_the_engine_has_let_go",),
+    ),
+    Mutant(
+        "an engine that is not reached loses all at once",
+        "adapters/remote_engine/engine.py",
+        "if self._clock.lease_ms() < self._permitted_until:",
+        "if self._clock.lease_ms() < 0:",
+        (f"{REMOTE}::test_what_an_engine_has_that_is_not_reached_is_its_own_until_the_lease_is_over",),
+    ),
+    Mutant(
+        "a stop is lost while its job is brought",
+        "adapters/remote_engine/engine.py",
+        "            self._held.wish_stop(placed, cancel=cancel)\n",
+        "            pass\n",
+        (f"{REMOTE}::test_what_is_stopped_meanwhile_and_finds_no_room_is_stopped",),
     ),
 )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mvm_ci.adapters.componentize import wheels
 from mvm_ci.adapters.http import client, exchange, target
+from mvm_ci.adapters.remote_engine import calls
+from mvm_ci.adapters.remote_engine.engine import CUT_OFF_MS
 from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
 from mvm_ci.adapters.wasm.component_host import MAX_RESOURCES
@@ -22,6 +24,8 @@ from mvm_ci.domain.schedule import MAX_CATCH_UP, MAX_JITTER_MS
 from mvm_ci.domain.shown import MAX_TEXT
 from mvm_ci.engine import crew
 from mvm_ci.engine.live import MAX_GUESTS
+from mvm_ci.engine.service import client as client_at_engine
+from mvm_ci.engine.service import guests
 from mvm_ci.files import paths
 from mvm_ci.files.system import FileLimits
 from mvm_ci.journal.codec import MAX_SEGMENT
@@ -47,6 +51,7 @@ from mvm_ci.ports.guest import GuestLimits
 from mvm_ci.serving import limits as http
 from mvm_ci.serving import peer_caller
 from mvm_ci.wire import api, messages
+from mvm_ci.wire import engine as engine_api
 from mvm_ci.wire.http import STREAMS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
@@ -196,6 +201,13 @@ def _expected() -> dict[str, str]:
         "streams of events": str(MAX_LISTENERS),
         "lease of a worker's session": f"{plane.lease_ms // 1000} s",
         "rest of a worker that holds nothing, between two heartbeats": f"{REST_LEASES} leases",
+        "workers of an engine that serves them": f"{guests.MAX_CLIENTS:,}",
+        "grants in one request to an engine": f"{engine_api.MAX_GRANTS:,}",
+        "body of a request to an engine": _mib(engine_api.MAX_ORDERS),
+        "ends at an engine that their worker has not seen": f"{client_at_engine.MAX_UNSEEN:,}",
+        "silence of a worker whose lease is over, at its engine": f"{guests.FORGET_MS // 1000} s",
+        "silence of an engine": f"{calls.SILENT_S:g} s",
+        "an engine without the control plane, while its worker has it": f"{CUT_OFF_MS // 1000} s",
     }
 
 

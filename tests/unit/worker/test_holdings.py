@@ -162,7 +162,7 @@ def test_of_a_shared_engine_no_more_is_held_than_the_share_of_it() -> None:
     engine = Engine(slots=2, capacity=5)
     clock = FakeClock()
     have = Holdings(clock)
-    have.fitted(cast(Hosted, engine), lambda: True, shared=True)
+    have.fitted(cast("Hosted", engine), lambda: True, shared=True)
     have.engine_started()
     have.prefetch.allowed = MAX_PREFETCH
     assert have.wanted(0) == 5

@@ -258,7 +258,7 @@ class Guests:
         self._redeem(asked)
         # If the control plane still holds it, it says so next. It may have been let go on while it was away.
         self._held = False
-        self._look()
+        self.look()
 
     def _redeem(self, grants: Sequence[Grant]) -> None:
         for at in range(0, len(grants), MAX_GRANTS):
@@ -289,20 +289,21 @@ class Guests:
         self._held = held
         if not held:
             self._drained = False
-        self._look()
+        self.look()
 
     def drain(self) -> None:
         """Nothing more is taken until an operator lets it go on, whatever becomes of the connection."""
         self._drained = True
-        self._look()
+        self.look()
 
     def leave(self) -> None:
         """Nothing more is taken for good; what the control plane has not answered goes back."""
         self._leaving = True
         self.give_back([placed for placed, guest in self._guests.items() if guest.state is State.ASKED])
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Its room may be another one than clients were told."""
         for client in self._clients.values():
             client.look()
 

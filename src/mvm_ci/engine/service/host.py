@@ -114,6 +114,7 @@ class EngineHost:
             await first(starting, linked, reaping, self._leave.wait())
             if starting.done():
                 await starting
+                guests.look()
                 spare_collections()
                 log.info("engine_started", name=self._settings.name, slots=engine.slots)
                 await first(linked, reaping, self._leave.wait())
