@@ -748,7 +748,9 @@ MUTANTS: Final = (
         "lifecycle/engine_grants.py",
         "assigned = [item for item in assigned if item.placed not in over]",
         "assigned = list(assigned)",
-        (f"{GRANTS}::test_what_ends_while_its_grant_is_looked_at_is_not_given",),
+        (
+            f"{GRANTS}::test_what_is_lost_by_a_follower_that_comes_back_while_its_grant_is_looked_at_is_not_given",
+        ),
     ),
     Mutant(
         "a follower takes over while its guests run",

@@ -121,7 +121,7 @@ class Stand:
 
     async def start(self, **settings: Any) -> None:
         self.endpoint = await self.transport.bind(
-            secret_key=b"c" * 32, address=self.address, alpns=[ALPN, http.ALPN]
+            secret_key=b"c" * 32, address=self.address, alpns=[ALPN, http.ALPN, http.ENGINE_ALPN]
         )
         self.plane = ControlPlane(
             ControlPlaneSettings(**{"port": 0, **settings}),

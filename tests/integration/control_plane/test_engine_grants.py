@@ -280,6 +280,25 @@ async def test_what_ends_while_its_grant_is_looked_at_is_not_given(
     assert not [one for one in pair.engine.received if isinstance(one, m.Assign)]
 
 
+async def test_what_is_lost_by_a_follower_that_comes_back_while_its_grant_is_looked_at_is_not_given(
+    stand: Stand, pair: Pair, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = await submit(api)
+    await pair.follower.send(m.Credit(1))
+    (grant,) = await pair.granted()
+    pair.follower.connection.cut()  # type: ignore[attr-defined] # a fault of the network in memory
+    await settle()
+    held = Held(monkeypatch, stand.queue, "held")
+    await pair.engine.send(m.Redeem((grant,)))
+    await held.under_way.wait()
+    back = asyncio.create_task(pair.follower.welcome())  # it has forgotten the job
+    await becomes(api, job["id"], "pending")
+    held.go_on.set()
+    await back
+    assert (await pair.engine.next(m.Drop)).placements == (grant.placed,)
+    assert not [one for one in pair.engine.received if isinstance(one, m.Assign)]
+
+
 async def test_what_ends_while_an_engine_comes_back_is_not_kept(
     stand: Stand, pair: Pair, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

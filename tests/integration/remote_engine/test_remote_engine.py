@@ -185,12 +185,15 @@ async def test_an_engine_that_is_cut_off_from_the_control_plane_loses_what_it_ha
     one.clock.jump(CUT_OFF_MS - 1)
     one.stream.say(w.LeaseWanted(1))
     await one.order(w.Lease)
+    # What has not been brought waits: the engine may be about to connect.
+    one.remote.entrust([grant(2)])
+    await settle()
     assert one.told.over == {}
     one.clock.jump(1)
     one.stream.say(w.LeaseWanted(2))
     orders = [await one.soon(one.engine.orders.get()) for _ in range(2)]
     assert w.Drop((placed(1),)) in orders
-    assert await one.ended(1) == {placed(1): Released()}
+    assert await one.ended(1, 2) == {placed(1): Released(), placed(2): Released()}
 
 
 async def test_an_engine_that_is_cut_off_as_we_are_keeps_what_it_has(one: Way) -> None:

@@ -160,8 +160,8 @@ class RemoteEngine:
         await self._held.empty.wait()
 
     async def close(self) -> None:
-        tasks, self._tasks = self._tasks, []
-        for task in (*tasks, *filter(None, [self._answering])):
+        tasks = [*self._tasks, *filter(None, [self._answering])]
+        for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._seen.tell()
@@ -253,17 +253,17 @@ class RemoteEngine:
             self._cut_off_since = None
         elif self._cut_off_since is None:
             self._cut_off_since = now
-        elif now - self._cut_off_since >= CUT_OFF_MS and self._held.there:
-            log.warning("engine_cut_off", engine=self._url or self._where, placements=len(self._held.there))
+        elif now - self._cut_off_since >= CUT_OFF_MS and self._held:
             lost = list(self._held.there)
+            log.warning("engine_cut_off", engine=self._url or self._where, placements=len(lost))
+            self._over_here(self._held.all_unbrought, Released())
             await calls.order([w.Drop(tuple(lost))])
             # From its answer on it lets nothing of them leave.
             self._over([placed for placed in lost if placed in self._held.there], Released())
 
     def _say(self, event: str, error: Exception) -> None:
         """The same only once, until the engine was there again."""
-        text = str(error)
-        if text != self._said:
+        if (text := str(error)) != self._said:
             self._said = text
             log.warning(event, engine=self._url or self._where, error=text, placements=len(self._held.there))
 
@@ -351,9 +351,8 @@ class RemoteEngine:
                 await self._send_orders(self._calls)
                 if self._held.waiting and self.reachable:
                     await self._bring(self._calls)
-                elif self._held.waiting and self._room is not None:
-                    # It takes nothing now: elsewhere they need not wait.
-                    self._over_here(self._held.all_unbrought, Released())
+                elif self._held.waiting and _drains(self._room):
+                    self._over_here(self._held.all_unbrought, Released())  # elsewhere they need not wait
                 continue
             except QueueFull as error:
                 log.info("engine_full", engine=self._url or self._where, reason=str(error))
@@ -398,3 +397,7 @@ class RemoteEngine:
         if answer.full:
             raise QueueFull(answer.full)
         self._wake.set()  # there may be more
+
+
+def _drains(room: w.Room | None) -> bool:
+    return room is not None and room.draining
