@@ -27,7 +27,7 @@ async def serve(stream: Stream, address: str) -> None:
 @pytest.fixture
 def door(stand: Stand) -> Stand:
     """A control plane with an engine."""
-    stand.plane.engine_door.serve = serve
+    stand.plane.links.door.serve = serve
     return stand
 
 

@@ -128,7 +128,9 @@ class Service:
             role=PeerRole.ENGINE,
         )
         service = ServiceSettings(lambda: TOKEN, host="127.0.0.1", tls=tls)
-        around = Surroundings(self.transport, FakeCompiler(), SystemClock(), lambda: Backoff(lambda: 0.0))
+        around = Surroundings(
+            self.transport, FakeCompiler(), SystemClock(), backoff=lambda: Backoff(lambda: 0.0)
+        )
 
         async def pool(parts: PeerParts, lease: Lease, events: EngineEvents) -> Engine:
             runners = self.directory / "runners"
