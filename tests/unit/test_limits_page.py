@@ -5,7 +5,6 @@ from pathlib import Path
 
 from mvm_ci.adapters.componentize import wheels
 from mvm_ci.adapters.http import client, exchange, target
-from mvm_ci.adapters.remote_engine import calls
 from mvm_ci.adapters.remote_engine.engine import CUT_OFF_MS
 from mvm_ci.adapters.wasm import core_host, http_json
 from mvm_ci.adapters.wasm.compiler import CompileLimits
@@ -67,6 +66,10 @@ def _gib(size: int) -> str:
 
 def _minutes(ms: int) -> str:
     return f"{ms // 60_000} min"
+
+
+def _silence(say_ms: int) -> str:
+    return f"{engine_api.SILENCES * say_ms // 1000} s"
 
 
 def _quota(most: int | None) -> str:
@@ -206,7 +209,8 @@ def _expected() -> dict[str, str]:
         "body of a request to an engine": _mib(engine_api.MAX_ORDERS),
         "ends at an engine that their worker has not seen": f"{client_at_engine.MAX_UNSEEN:,}",
         "silence of a worker whose lease is over, at its engine": f"{guests.FORGET_MS // 1000} s",
-        "silence of an engine": f"{calls.SILENT_S:g} s",
+        "silence of an engine": _silence(engine_api.SAY_MS),
+        "silence of an engine that has something of the worker's": _silence(engine_api.SAY_BUSY_MS),
         "an engine without the control plane, while its worker has it": f"{CUT_OFF_MS // 1000} s",
     }
 

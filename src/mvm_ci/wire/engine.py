@@ -39,9 +39,9 @@ MAX_GRANTS: Final = 1_024
 class Room(msgspec.Struct, frozen=True, tag="room"):
     """The engine as it is now. ``engine``: its process; ``url``: where that very one is reached, if it says.
 
-    ``slots``: guests that compute at once; ``guests``: what it has; ``capacity``: how many of this client's it
-    has at most, its share of all that it can have; ``extra``: how many of them it has or may take beyond the
-    slots; ``runners``: processes that can run guests.
+    ``slots``: guests that compute at once; ``guests``: what it has; ``capacity``: how many of this client's
+    it has at most, its share of all that it can have; ``extra``: how many of them it has or may take beyond
+    the slots; ``runners``: processes that can run guests.
     ``draining``: it takes nothing more.
     """
 

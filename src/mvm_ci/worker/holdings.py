@@ -92,8 +92,8 @@ class Holdings:
         self.outbox.wake()
 
     def fitted(self, engine: Hosted, reachable: Callable[[], bool], *, shared: bool = False) -> None:
-        """The engine is made; ``reachable``: whether it takes jobs; ``shared``: with other workers, so that no
-        job of ours waits for the room of theirs.
+        """The engine is made; ``reachable``: whether it takes jobs; ``shared``: with other workers, so that
+        no job of ours waits for the room of theirs.
         """
         self._engine = engine
         self._shared = shared

@@ -324,10 +324,7 @@ class RemoteEngine:
 
     def _compare(self, placements: Collection[Placed]) -> None:
         """What it has, and what we think it has: either may have been away."""
-        has = set(placements)
-        self._over(
-            [placed for placed in self._held.there & self._there_before if placed not in has], Released()
-        )
+        self._over(list((self._held.there & self._there_before).difference(placements)), Released())
         foreign = [placed for placed in placements if placed not in self._held]
         if foreign:
             self._order(w.Drop(tuple(foreign)))
