@@ -19,7 +19,7 @@ demo: venv ## kill a worker at KILL=sleep or KILL=request and watch its job go o
 test: lint ## lint, then every test that needs no root (TESTS=tests/unit for a part, ARGS="-k name")
 	@.ci/test $(if $(filter-out tests,$(TESTS))$(ARGS),$(TESTS) $(ARGS))
 
-deploy: venv ## the tests that need root and Debian packages: peers behind NATs, disks, systemd (builds a relay once: minutes)
+deploy: venv ## the tests that need root and Debian packages: NATs, firewalls, disks, systemd (builds a relay once: minutes)
 	@mkdir -p build
 	@$(BIN)/python -m tests.deploy.nat.relay
 	@status=0; $(BIN)/python -m pytest tests/deploy --junit-xml=build/junit-deploy.xml $(ARGS) || status=$$?; \

@@ -23,7 +23,7 @@ BUDGETS = {
     "hostile": 240,
     "e2e": 900,
     "acceptance": 600,
-    "deploy": 1200,
+    "deploy": 1100,
 }
 OTHER = 60
 
