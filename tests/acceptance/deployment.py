@@ -148,7 +148,8 @@ class Processes(Deployment):
             cluster.engine(*self._network)
         else:
             self._worker(part, "unused: it has joined")
-            self.until(lambda: part in {one["name"] for one in self.workers()}, f"{part} is connected")
+            # Its earlier process may still be shown as connected.
+            self.until(lambda: "session_open" in self._process(part).stderr, f"{part} is connected")
 
     def logs(self) -> str:
         return self.commands.logs()

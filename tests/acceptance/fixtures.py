@@ -1,6 +1,7 @@
 """What the tests of the suite need besides a ``deployment``.
 
-A ``conftest.py`` that has these, and a fixture ``deployment`` of scope ``module``, can run the suite.
+To run the suite on another deployment: a ``conftest.py`` that imports these and has a fixture ``deployment``
+of scope ``module``, and a test file with ``globals().update(checks())`` (``suite``).
 """
 
 from __future__ import annotations
@@ -56,10 +57,12 @@ def record(deployment: Deployment, request: pytest.FixtureRequest) -> Iterator[R
 
     def note(found: object) -> None:
         plain = json.loads(json.dumps(found))
-        noted.append(plain)
         others = kept.others(deployment.name, check)
+        if noted:
+            others[f"what it found before ({deployment.name})"] = noted[-1]
         for name, other in others.items():
             assert plain == other, f"{deployment.name} differs from {name}"
+        noted.append(plain)
 
     yield note
     if request.node.stash[_PASSED]:

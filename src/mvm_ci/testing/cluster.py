@@ -288,8 +288,9 @@ class Cluster:
         return "".join(f"\n--- {process.name}\n{process.stderr[-4000:]}" for process in self.processes)
 
     def close(self) -> None:
-        """Ends what still runs: the last one first, each by its id."""
-        for process in reversed(self.processes):
+        """Ends what still runs, each by its id: first whoever would wait for what it is connected to."""
+        rank = {"engine": 1, "control-plane": 2}
+        for process in sorted(self.processes, key=lambda one: rank.get(one.name, 0)):
             try:
                 process.end(seconds=20)
             except subprocess.TimeoutExpired:

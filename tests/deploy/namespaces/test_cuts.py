@@ -128,14 +128,13 @@ def requeued(deployment: Namespaces, job: str) -> list[int]:
 
 
 def used_again(deployment: Namespaces, module: str, worker: str) -> None:
-    """It gets jobs: as many as there are slots run at once, so each worker has one."""
-    jobs = deployment.submit(module, *[[["sleep", 3]]] * len(deployment.lan.workers))
-    holders: set[str] = set()
-
-    def seen() -> bool:
-        holders.update(deployment.job(job).get("worker") or "" for job in jobs)
-        return worker in holders
-
-    deployment.until(seen, f"{worker} is used again")
-    for job in jobs:
-        deployment.result(job)
+    """It gets a job when no other worker may."""
+    others = [one["id"] for one in deployment.workers() if one["name"] != worker]
+    for other in others:
+        deployment.ask("POST", f"/v1/workers/{other}/drain", {})
+    try:
+        [job] = deployment.submit(module, [["compute", 5]])
+        assert deployment.result(job) == [10]
+    finally:
+        for other in others:
+            deployment.ask("POST", f"/v1/workers/{other}/resume", {})

@@ -45,7 +45,7 @@ def test_jobs_run_while_nothing_but_the_port_is_reached(
 
 
 def between(home: str, other: str, address: str) -> bool:
-    """Whether a datagram to a worker's own P2P port, or any other, arrives from another worker."""
+    """Whether a worker, whose ``home`` and ``address`` these are, gets a datagram of another one."""
     with inside(home), listening(address, P2P_PORT) as listener, inside(other):
         return udp(listener, P2P_PORT)
 
