@@ -10,6 +10,7 @@ _SOURCE_PLACE = re.compile(r"\s*\(/[^)]*:\d+:\d+\)")
 _CLOSED_BY_PEER = re.compile(
     r"closed by peer: (?:(?P<reason>.*) \(code (?P<code>\d+)\)|(?P<bare>\d+))", re.DOTALL
 )
+_TOLD = re.compile(r'ApplicationClose \{ error_code: (?P<code>\d+), reason: b"(?P<reason>.*)" \}')
 _ADDRESS_IN_USE = "os error 98"
 _LONGEST = 200
 
@@ -23,6 +24,9 @@ def cause(error: iroh.IrohError) -> str:
 
 def gone(error: iroh.IrohError) -> Unavailable:
     """A connection or stream that does not work any more."""
+    told = _TOLD.search(error.message())
+    if told is not None and told["reason"]:
+        return Unavailable(f"the other side closed the connection: {told['reason']} ({told['code']})")
     return Unavailable(f"the connection is gone: {cause(error)}")
 
 

@@ -184,7 +184,10 @@ class IrohEndpoint:
         except TimeoutError:
             where = ", ".join([*target.direct_addresses(), *filter(None, [target.relay_url()])])
             where = where or "no address"
-            raise Unavailable(f"nobody answered at {where} within {timeout_s:g} s{unused}") from None
+            raise Unavailable(
+                f"nobody answered at {where} within {timeout_s:g} s{unused}; is the control plane of this "
+                "ticket running, and does UDP reach it?"
+            ) from None
         except iroh.IrohError as error:
             raise Unavailable(f"cannot connect: {failures.cause(error)}{unused}") from None
 
