@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import iroh
 import pytest
 
 from mvm_ci.testing.loopback import serving
@@ -81,11 +82,18 @@ def test_a_ticket_file_that_is_missing_wrong_stale_and_mended(setup: Setup) -> N
     )
     stale = other.line("ticket: ")
     assert other.end() == 0
+    moved = iroh.EndpointAddr(_address(stale).id(), None, _address(right).direct_addresses())
+    ticket.write_text(str(iroh.EndpointTicket.from_addr(moved)))
+    setup.says(worker, "not_connected", "another key than the ticket names", "take the ticket of")
     ticket.write_text(stale + "\n")
     setup.says(worker, "not_connected", "nobody answered at 127.0.0.1:", "running", "UDP")
     ticket.write_text(right)
     setup.completes(job)
     setup.alive(plane, worker)
+
+
+def _address(ticket: str) -> iroh.EndpointAddr:
+    return iroh.EndpointTicket.from_string(ticket.strip()).endpoint_addr()
 
 
 @PEERS
@@ -167,6 +175,24 @@ def test_a_state_directory_that_cannot_be_written(setup: Setup, kind: str, place
 def test_an_engine_s_address_without_a_token(setup: Setup) -> None:
     process = setup.peer("worker", "one", "--engine", "http://127.0.0.1:9", environ={})
     ended(process, 2, "http://127.0.0.1:9", "wants a token", "--engine-token-file", "engine-token")
+
+
+@pytest.mark.parametrize("content", [None, "", "two\nlines\n"])
+@pytest.mark.parametrize("kind", ["engine", "control-plane"])
+def test_an_engine_whose_own_token_file_is_no_token(setup: Setup, kind: str, content: str | None) -> None:
+    setup.plane()
+    file = setup.directory / "served-token"
+    if content is not None:
+        file.write_text(content)
+    served = ("--engine-token-file", str(file))
+    if kind == "engine":
+        process = setup.peer("engine", "one", "--bind", "127.0.0.1:0", *served, environ=setup.token())
+    else:
+        state = ("--state-dir", str(setup.directory / "fresh"), "--p2p-bind", "127.0.0.1:0")
+        embedded = ("--bind", "127.0.0.1:0", "--engine", "embedded")
+        process = setup.cluster.start("control-plane", *state, *embedded, *served)
+    ended(process, 2, "--engine-token-file", str(file))
+    assert "lines" not in process.stderr.replace("does not hold one line", "")
 
 
 def test_p2p_at_a_control_plane_without_an_engine(setup: Setup) -> None:

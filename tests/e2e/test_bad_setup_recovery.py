@@ -75,6 +75,24 @@ def test_a_control_plane_that_dies_with_its_engine_and_comes_back(setup: Setup, 
     setup.alive(worker, again)
 
 
+@pytest.mark.parametrize("option", [1, 2, 4])
+def test_a_worker_that_starts_while_the_control_plane_is_down(setup: Setup, option: int) -> None:
+    first = setup.plane(option=option)
+    environ, url = setup.token(), setup.cluster.engine_url
+    reach = {
+        1: (),
+        2: ("--engine", "p2p"),
+        4: ("--engine", url, "--engine-token-file", str(setup.cluster.engine_token)),
+    }
+    job = setup.submit("once")
+    assert first.end() == 0
+    worker = setup.peer("worker", "one", *reach[option], environ=environ)
+    setup.says(worker, "not_connected", "nobody answered at 127.0.0.1:", "running", "UDP")
+    again = setup.plane(option=option)
+    setup.completes(job)
+    setup.alive(worker, again)
+
+
 # ---------------------------------------------------------------------- certificates
 
 
@@ -197,9 +215,9 @@ def test_an_engine_cut_off_from_its_worker_for_longer_than_a_lease(setup: Setup,
     setup.alive(plane, engine, worker)
 
 
-@pytest.mark.parametrize("cut_off", ["worker", "follower", "engine"])
+@pytest.mark.parametrize("cut_off", ["worker", "by-p2p", "follower", "engine"])
 def test_a_peer_cut_off_from_the_control_plane_for_longer_than_a_lease(setup: Setup, cut_off: str) -> None:
-    plane = setup.plane(option=3)
+    plane = setup.plane(option=2 if cut_off == "by-p2p" else 3)
     known = iroh.EndpointTicket.from_string(setup.cluster.ticket.read_text().strip()).endpoint_addr()
     (address,) = [one for one in known.direct_addresses() if one.startswith("127.0.0.1:")]
     with forwarding(("127.0.0.1", int(address.rpartition(":")[2]))) as between:
@@ -217,6 +235,8 @@ def test_a_peer_cut_off_from_the_control_plane_for_longer_than_a_lease(setup: Se
 
         if cut_off == "worker":
             there = [peer("worker", "worker")]
+        elif cut_off == "by-p2p":
+            there = [peer("worker", "by-p2p", "--engine", "p2p")]
         else:
             there = [peer("engine", "engine", "--bind", "127.0.0.1:0")]
             url = there[0].line("engine: ")
