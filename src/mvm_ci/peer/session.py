@@ -61,7 +61,7 @@ class Session:
         self._greeted = Pulse(sent_at, welcome.lease_ms, welcome.heartbeat_ms)
         self._lease.renew(sent_at, welcome.lease_ms)
         if welcome.clock_ms:
-            _compare_clocks(sent_ms, welcome.clock_ms, self._clock.now_ms())
+            compare_clocks(sent_ms, welcome.clock_ms, self._clock.now_ms())
         return welcome
 
     async def run(self, intake: Intake) -> None:
@@ -217,7 +217,7 @@ def _joined(frames: list[bytes]) -> list[bytes]:
     return writes
 
 
-def _compare_clocks(sent_ms: int, plane_ms: int, received_ms: int) -> None:
+def compare_clocks(sent_ms: int, plane_ms: int, received_ms: int) -> None:
     """Says so if the wall clocks differ: sleeps are longer or shorter by that, leases are not."""
     ahead_ms = max(sent_ms - plane_ms, 0) + min(received_ms - plane_ms, 0)
     if abs(ahead_ms) < CLOCKS_DIFFER_MS:

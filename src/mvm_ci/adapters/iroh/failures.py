@@ -27,7 +27,9 @@ def gone(error: iroh.IrohError) -> Unavailable:
     """A connection or stream that does not work any more."""
     told = _TOLD.search(error.message())
     if told is not None and told["reason"]:
-        return Unavailable(f"the other side closed the connection: {told['reason']} ({told['code']})")
+        # As Rust shows bytes: quotes are escaped.
+        reason = re.sub(r"\\(['\"])", r"\1", told["reason"])
+        return Unavailable(f"the other side closed the connection: {reason} ({told['code']})")
     return Unavailable(f"the connection is gone: {cause(error)}")
 
 
