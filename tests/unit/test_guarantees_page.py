@@ -11,7 +11,7 @@ PAGE: Final = ROOT / "docs" / "guarantees.md"
 HEADER: Final = ["promise", "fault", "what is not promised", "test"]
 SUITES: Final = {
     *("unit", "contract", "integration", "property", "golden", "faults", "hostile", "programs"),
-    *("e2e", "deploy"),
+    *("e2e", "acceptance", "deploy"),
 }
 
 

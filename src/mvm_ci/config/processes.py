@@ -58,10 +58,11 @@ class PeerConfig:
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """A secret, or the file that holds it."""
+    """A secret, or the file that holds it. ``where``: the setting that names the file."""
 
     text: str | None = field(default=None, repr=False)
     file: Path | None = None
+    where: str = ""
 
     @property
     def given(self) -> bool:
@@ -69,7 +70,7 @@ class SecretSource:
 
     def read(self) -> str | None:
         """As it is now. Blocks. Raises ``Misconfigured``."""
-        return self.text if self.file is None else secret_in(str(self.file), "the file")
+        return self.text if self.file is None else secret_in(str(self.file), self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +346,7 @@ def _secret(source: Source, setting: Setting[str]) -> SecretSource:
     if found is None:
         return SecretSource()
     if found.names_file and found.text != STDIN:
-        return SecretSource(file=path(found.text))
+        return SecretSource(file=path(found.text), where=found.where)
     return SecretSource(text=reveal(setting, found))
 
 

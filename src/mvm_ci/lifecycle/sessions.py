@@ -277,6 +277,7 @@ class Sessions:
                 heartbeat_ms=self._heartbeat_ms,
                 version=self._version,
                 keep=keep,
+                clock_ms=session.seen_ms,
             )
         )
         session.placements.only(keep)

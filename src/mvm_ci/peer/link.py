@@ -32,6 +32,7 @@ STABLE_MS: Final = 5_000
 """A session that stood for so long ends the back-off; else a peer that greets and hangs up would be
 hammered.
 """
+_WHOSE_TICKET: Final = "take the one that 'mvm-ci control-plane' prints, or writes to its --ticket-file"
 REBUILD_AFTER: Final = 10
 """Failures in a row after which the endpoint is made anew: endpoints are known to get stuck after hours."""
 
@@ -205,8 +206,8 @@ class Link:
             return await within(self._clock, (timeout_s + 1) * 1000, dialling, "dialling")
         except BadInput as error:
             if self._ticket.fixed:
-                raise Misconfigured(str(error)) from error
-            raise Unavailable(str(error)) from error
+                raise Misconfigured(f"{error}; {_WHOSE_TICKET}") from error
+            raise Unavailable(f"{self._ticket.file}: {error}; {_WHOSE_TICKET}") from error
 
     async def _rebuild(self) -> None:
         log.warning("endpoint_rebuilt", failures=self._backoff.failures)

@@ -20,6 +20,8 @@ from mvm_ci.wire.session import Phase, WorkerSession
 
 WELCOME_MS: Final = 10_000
 """Longest wait for the answer to ``Hello``."""
+CLOCKS_DIFFER_MS: Final = 2_000
+"""By so much the wall clock may differ from the control plane's before that is told."""
 WRITE_BYTES: Final = 1 << 20
 """Frames are joined into writes of about this size."""
 
@@ -53,11 +55,13 @@ class Session:
         """
         self._wire.sent(hello)
         # The lease counts from before the Hello leaves: what the control plane counts begins later.
-        sent_at = self._clock.lease_ms()
+        sent_at, sent_ms = self._clock.lease_ms(), self._clock.now_ms()
         welcome = await within(self._clock, WELCOME_MS, self._exchange(hello), "the control plane's welcome")
         self._kept = frozenset(welcome.keep)
         self._greeted = Pulse(sent_at, welcome.lease_ms, welcome.heartbeat_ms)
         self._lease.renew(sent_at, welcome.lease_ms)
+        if welcome.clock_ms:
+            compare_clocks(sent_ms, welcome.clock_ms, self._clock.now_ms())
         return welcome
 
     async def run(self, intake: Intake) -> None:
@@ -211,3 +215,16 @@ def _joined(frames: list[bytes]) -> list[bytes]:
     if batch:
         writes.append(b"".join(batch))
     return writes
+
+
+def compare_clocks(sent_ms: int, plane_ms: int, received_ms: int) -> None:
+    """Says so if the wall clocks differ: sleeps are longer or shorter by that, leases are not."""
+    ahead_ms = max(sent_ms - plane_ms, 0) + min(received_ms - plane_ms, 0)
+    if abs(ahead_ms) < CLOCKS_DIFFER_MS:
+        return
+    way = "ahead of" if ahead_ms > 0 else "behind"
+    error = (
+        f"this machine's clock is {abs(ahead_ms) / 1000:.0f} s {way} the control plane's: a guest that "
+        "sleeps long wakes too late or too early; set both clocks (NTP), leases are not affected"
+    )
+    log.warning("clocks_differ", error=error)

@@ -106,7 +106,10 @@ class StateDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            raise Misconfigured(f"the state directory {self._path} is in use by process {holder}") from None
+            raise Misconfigured(
+                f"the state directory {self._path} is in use by process {holder}; "
+                "stop it, or give each process a directory of its own"
+            ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 

@@ -27,6 +27,11 @@ class TicketSource:
         """Whether a bad ticket stays bad."""
         return self._file is None
 
+    @property
+    def file(self) -> Path | None:
+        """Where it is read anew."""
+        return self._file
+
     async def read(self) -> str:
         """The ticket. Raises ``Unavailable`` if its file cannot be read now."""
         if self._file is None:
@@ -34,7 +39,10 @@ class TicketSource:
         try:
             return await asyncio.to_thread(_read, self._file)
         except (OSError, ValueError) as error:
-            raise Unavailable(f"the ticket file {self._file} cannot be read: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise Unavailable(
+                f"the ticket file {self._file} cannot be read: {reason}; it is read again for each dial"
+            ) from None
 
 
 def _read(file: Path) -> str:

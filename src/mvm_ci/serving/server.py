@@ -22,13 +22,14 @@ log = structlog.get_logger(__name__)
 BACKLOG: Final = 2_048
 LOOK_S: Final = 1.0
 """Between two looks at what is overdue."""
+_API: Final = "the API"
 _CUT_S: Final = 2.0
 """For requests that were cut off to notice, and for answers to leave when no time is left."""
 
 
 class ApiServer:
     """Serves one application on one TCP socket. ``stop_s``: for requests under way when it stops; ``tls``:
-    its certificate and key, loaded.
+    its certificate and key, loaded; ``what``: how messages call it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ApiServer:
         stop_s: float,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        what: str = _API,
     ) -> None:
         self.application = application
         self.limits = limits or Limits()
@@ -46,6 +48,7 @@ class ApiServer:
         self.stopping = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._tls = tls
+        self._what = what
         self._host = host
         self._port = port
         self._stop_s = stop_s
@@ -68,7 +71,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Returns when it listens. Raises ``Misconfigured`` if it cannot."""
-        listening = await listen(self._host, self._port)
+        listening = await listen(self._host, self._port, self._what)
         host, port = listening.getsockname()[:2]
         scheme = "http" if self._tls is None else "https"
         self._url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
@@ -171,13 +174,13 @@ class ApiServer:
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
 
 
-async def listen(host: str, port: int) -> socket.socket:
+async def listen(host: str, port: int, what: str = _API) -> socket.socket:
     """A listening socket. Raises ``Misconfigured``, naming the address, if there can be none."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise Misconfigured(f"the API cannot listen on {host}:{port}: {error.strerror}") from None
+        raise Misconfigured(f"{what} cannot listen on {host}:{port}: {error.strerror}") from None
     family, kind, protocol, _, address = found[0]
     listening = socket.socket(family, kind, protocol)
     try:
@@ -188,7 +191,5 @@ async def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
-        raise Misconfigured(
-            f"the API cannot listen on {host}:{port}: {reason}; choose another port"
-        ) from None
+        raise Misconfigured(f"{what} cannot listen on {host}:{port}: {reason}; choose another port") from None
     return listening

@@ -198,7 +198,7 @@ class Redeem(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """The session stands. ``keep``: of ``Hello.running``, those that go on; all others must be dropped
-    without a report.
+    without a report. ``clock_ms``: the control plane's wall clock (Unix milliseconds); 0: not told.
     """
 
     protocol: int
@@ -207,6 +207,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=20):
     heartbeat_ms: int
     version: str
     keep: tuple[Placed, ...]
+    clock_ms: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=21):

@@ -111,13 +111,16 @@ async def serve_control_plane(config: ControlPlaneConfig, stop: Stop, supervisor
         supervised = supervisor.follow(partial(_progress, running))
         async with _engine(config, running) as engine:
             try:
-                await _first(*waits, following, supervised, engine)
+                # The engine outlives this: it hands over what it runs.
+                await _first(*waits, following, supervised, asyncio.shield(engine))
             finally:
                 supervisor.stopping("stopping: requests under way end", _STOP_S)
 
 
 @asynccontextmanager
-async def _engine(config: ControlPlaneConfig, running: RunningControlPlane) -> AsyncIterator[Awaitable[None]]:
+async def _engine(
+    config: ControlPlaneConfig, running: RunningControlPlane
+) -> AsyncIterator[asyncio.Future[None]]:
     """The engine that is asked for, served inside the block; what is given ends only by an error."""
     if config.engine is None:
         yield asyncio.get_running_loop().create_future()

@@ -101,6 +101,7 @@ FROM_WORKER: dict[str, m.FromWorker] = {
 }
 FROM_CONTROL_PLANE: dict[str, m.FromControlPlane] = {
     "welcome": m.Welcome(1, SessionId(99), 15_000, 3_000, "0.1.0", (P,)),
+    "welcome-clock": m.Welcome(1, SessionId(99), 15_000, 3_000, "0.1.0", (P,), 1_800_000_000_000),
     "refused": m.Refused(m.REFUSED_KEY_IN_USE, "another process holds this key", final=False),
     "assign": m.Assign(
         (
@@ -171,6 +172,7 @@ SHORTER = frozenset(
         "heartbeat",
         "drain",
         "beat",
+        "welcome",
     }
 )
 """From before fields were added at the end of the message: read, with defaults for what they lack."""

@@ -116,6 +116,37 @@ async def test_a_cancelled_read_gives_the_stream_up_but_not_the_connection() -> 
         await server.close()
 
 
+async def test_whoever_reads_learns_why_the_other_side_hung_up() -> None:
+    transport = IrohTransport()
+    server = await transport.bind(secret_key=KEY, address="127.0.0.1:0", alpns=[b"a"])
+    client = await transport.bind(secret_key=b"\x02" * 32, address="127.0.0.1:0", alpns=[b"a"])
+    try:
+        there, here = await asyncio.gather(server.accept(), client.connect(server.ticket()))
+        stream = await here.open()
+        await there.close(403, 'it\'s "over": ask again')
+        told = r"""closed the connection: it's "over": ask again \(403\)"""
+        with pytest.raises(Unavailable, match=told):
+            await stream.read()
+    finally:
+        await client.close()
+        await server.close()
+
+
+async def test_a_ticket_of_another_key_says_so() -> None:
+    transport = IrohTransport()
+    server = await transport.bind(secret_key=KEY, address="127.0.0.1:0", alpns=[b"a"])
+    client = await transport.bind(secret_key=b"\x02" * 32, address="127.0.0.1:0", alpns=[b"a"])
+    ticket = server.ticket()
+    await server.close()
+    other = await transport.bind(secret_key=b"\x03" * 32, address=server.address, alpns=[b"a"])
+    try:
+        with pytest.raises(Unavailable, match=f"who answers at {server.address} has another key"):
+            await client.connect(ticket)
+    finally:
+        await client.close()
+        await other.close()
+
+
 def test_close_reasons_are_read_whatever_they_contain() -> None:
     assert parse_close("closed by peer: 0") == (0, "")
     assert parse_close("closed by peer: a (code 3) b (code 403)") == (403, "a (code 3) b")

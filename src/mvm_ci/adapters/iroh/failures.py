@@ -10,6 +10,8 @@ _SOURCE_PLACE = re.compile(r"\s*\(/[^)]*:\d+:\d+\)")
 _CLOSED_BY_PEER = re.compile(
     r"closed by peer: (?:(?P<reason>.*) \(code (?P<code>\d+)\)|(?P<bare>\d+))", re.DOTALL
 )
+_TOLD = re.compile(r'ApplicationClose \{ error_code: (?P<code>\d+), reason: b"(?P<reason>.*)" \}')
+_ANOTHER_KEY = "invalid peer certificate"
 _ADDRESS_IN_USE = "os error 98"
 _LONGEST = 200
 
@@ -23,7 +25,22 @@ def cause(error: iroh.IrohError) -> str:
 
 def gone(error: iroh.IrohError) -> Unavailable:
     """A connection or stream that does not work any more."""
+    told = _TOLD.search(error.message())
+    if told is not None and told["reason"]:
+        # As Rust shows bytes: quotes are escaped.
+        reason = re.sub(r"\\(['\"])", r"\1", told["reason"])
+        return Unavailable(f"the other side closed the connection: {reason} ({told['code']})")
     return Unavailable(f"the connection is gone: {cause(error)}")
+
+
+def cannot_connect(error: iroh.IrohError, where: str, more: str) -> Unavailable:
+    """A connection that does not come to be. ``where``: the addresses tried; ``more``: is added."""
+    if _ANOTHER_KEY in error.message():
+        return Unavailable(
+            f"who answers at {where} has another key than the ticket names{more}; "
+            "take the ticket of the control plane that runs there now"
+        )
+    return Unavailable(f"cannot connect to {where}: {cause(error)}{more}")
 
 
 def cannot_bind(error: iroh.IrohError, address: str) -> Misconfigured:

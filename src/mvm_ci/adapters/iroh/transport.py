@@ -182,11 +182,12 @@ class IrohEndpoint:
             async with asyncio.timeout(timeout_s):
                 return IrohConnection(await endpoint.connect(target, protocol or self._alpns[0]))
         except TimeoutError:
-            where = ", ".join([*target.direct_addresses(), *filter(None, [target.relay_url()])])
-            where = where or "no address"
-            raise Unavailable(f"nobody answered at {where} within {timeout_s:g} s{unused}") from None
+            raise Unavailable(
+                f"nobody answered at {_where(target)} within {timeout_s:g} s{unused}; "
+                "is the control plane of this ticket running, and does UDP reach it?"
+            ) from None
         except iroh.IrohError as error:
-            raise Unavailable(f"cannot connect: {failures.cause(error)}{unused}") from None
+            raise failures.cannot_connect(error, _where(target), unused) from None
 
     def _permitted(self, target: iroh.EndpointAddr) -> tuple[iroh.EndpointAddr, str]:
         """``target`` without a relay that this process was not told to use, and words about that relay."""
@@ -261,6 +262,11 @@ class IrohEndpoint:
     def _failed(self, why: str) -> None:
         self.failed_handshakes += 1
         log.info("handshake_failed", reason=why, count=self.failed_handshakes)
+
+
+def _where(target: iroh.EndpointAddr) -> str:
+    addresses = [*target.direct_addresses(), *filter(None, [target.relay_url()])]
+    return ", ".join(addresses) or "no address"
 
 
 def _host(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -23,11 +23,19 @@ class _Problem(msgspec.Struct):
 CALL_S: Final = 5.0
 MAX_LINE: Final = 64 << 20
 """Bytes of one event."""
+_NOBODY: Final = "All connection attempts failed"
+_HUNG_UP: Final = "Server disconnected without sending a response."
+_NO_ENGINE: Final = "no engine of ours; --engine is to name the address that 'mvm-ci engine' prints"
+_WHOSE_TOKEN: Final = "--engine-token-file names a copy of engine-token in the engine's state directory"  # noqa: S105
 _encode: Final = msgspec.json.Encoder().encode
 _event: Final = msgspec.json.Decoder(w.Event)
 _room: Final = msgspec.json.Decoder(w.Room)
 _taken: Final = msgspec.json.Decoder(w.Taken)
 _problem: Final = msgspec.json.Decoder(_Problem)
+
+
+class _NotThere(Unavailable):
+    """What answers has no such thing."""
 
 
 class Calls:
@@ -46,7 +54,10 @@ class Calls:
         """Which engine there is. Raises ``Refused`` (the token), ``Unavailable``."""
         token = await self._token()
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        return _decoded(_room, await self._call("GET", "/v1/engine"))
+        try:
+            return _decoded(_room, await self._call("GET", "/v1/engine"))
+        except _NotThere as error:
+            raise Unavailable(f"what answers there is {_NO_ENGINE}: {error}") from None
 
     async def events(self) -> AsyncGenerator[list[w.Event], None]:
         """What happens, in portions as they come; how long that may take is the caller's to say. Raises
@@ -105,20 +116,37 @@ def _decoded(decoder: msgspec.json.Decoder[T], data: bytes | bytearray) -> T:
     try:
         return decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise Unavailable(
-            f"what answers there is no engine of ours, or of another version: {error}"
-        ) from None
+        raise Unavailable(f"what answers there is {_NO_ENGINE}, or one of another version: {error}") from None
 
 
 def _explained(status: int, body: bytes) -> MvmCiError:
     try:
         detail = _problem.decode(body).detail
     except msgspec.DecodeError:
-        return Unavailable(f"what answers there is no engine of ours: status {status}")
+        return Unavailable(f"what answers there is {_NO_ENGINE}: status {status}")
     if status == httpx.codes.UNAUTHORIZED:
-        return Refused(detail)
+        return Refused(f"{detail}; {_WHOSE_TOKEN}")
+    if status == httpx.codes.NOT_FOUND:
+        return _NotThere(detail)
     return QueueFull(detail) if status == httpx.codes.TOO_MANY_REQUESTS else Unavailable(detail)
 
 
 def _said(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__
+    """What happened, and what to do."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer within {CALL_S:g} s ({type(error).__name__}); is it the engine that listens there?"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        reason = text.partition("CERTIFICATE_VERIFY_FAILED] ")[2].partition(" (_ssl")[0]
+        return (
+            f"{reason}; --engine-ca-file names the certificates to trust, --engine the name that it must have"
+        )
+    if "[SSL" in text:
+        return (
+            f"TLS fails: {text}; does the engine have a certificate? If not, its address begins with http://"
+        )
+    if text == _HUNG_UP:
+        return f"{text} If the engine has a certificate, its address begins with https://"
+    if text == _NOBODY:
+        return "nobody listens there; start the engine, or correct the address"
+    return text

@@ -134,7 +134,14 @@ class EngineHost:
     @contextlib.asynccontextmanager
     async def _served(self, desk: Desk, token: str) -> AsyncIterator[None]:
         service = self._service
-        server = ApiServer(EngineApi(desk, token), service.host or "", service.port, _STOP_S, tls=service.tls)
+        server = ApiServer(
+            EngineApi(desk, token),
+            service.host or "",
+            service.port,
+            _STOP_S,
+            tls=service.tls,
+            what="the engine's API",
+        )
         if service.host is None:
             server.open_to_streams()
         else:
