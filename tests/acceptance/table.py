@@ -24,7 +24,8 @@ deployments found. `python -m tests.acceptance.table` makes this page from the f
 _DEPLOYMENTS: Final = """
 *Processes* are on one machine: `make test TESTS=tests/acceptance`. *Namespaces*: control plane and workers
 have a network of their own each, and five workers reach nothing but the control plane's UDP port:
-`make deploy ARGS="-k namespaces"`, as root.
+`make deploy ARGS="-k namespaces"`, as root. *Containers*: Docker and Compose, five workers, started by
+`scripts/start-cluster.sh`: `make deploy ARGS="-k docker"`, as root.
 """
 
 
