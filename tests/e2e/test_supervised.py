@@ -122,3 +122,30 @@ def test_no_process_that_runs_guests_can_speak_for_its_worker(empty: Cluster, ma
         environments = [environ for argv, environ in told.values() if part in argv]
         assert environments
         assert not any(name in environ for environ in environments for name in VARIABLES)
+
+
+def test_an_engine_is_ready_with_its_session_and_drains(empty: Cluster, manager: Manager) -> None:
+    empty.option = 3
+    empty.control_plane()
+    engine = empty.engine(environ=manager.environ)
+    manager.until(lambda fields: "READY" in fields, "it is ready")
+    assert "session_open" in engine.stderr
+    manager.pings(5)
+    assert engine.end() == 0, engine.stderr
+    manager.listen()
+    assert manager.index("READY") < manager.index("WATCHDOG") < manager.index("STOPPING")
+    assert "draining" in manager.said[manager.index("STOPPING")]["STATUS"]
+
+
+def test_a_worker_whose_engine_is_away_is_not_killed_for_it(empty: Cluster, manager: Manager) -> None:
+    empty.option = 3
+    empty.control_plane()
+    engine = empty.engine()
+    worker = empty.worker_process("one", token=empty.ok("join-token", "create"), environ=manager.environ)
+    manager.until(lambda fields: "READY" in fields, "it is ready")
+    engine.end(signal.SIGKILL)
+    manager.until(status("the engine is not reached"), "it says so")
+    manager.pings(5)
+    empty.engine()
+    manager.until(status("connected"), "the engine is back")
+    assert worker.end() == 0, worker.stderr

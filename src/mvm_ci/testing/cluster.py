@@ -194,14 +194,14 @@ class Cluster:
             self.engine_url = process.line("engine: ")
         return process
 
-    def engine(self, *more: str) -> Process:
+    def engine(self, *more: str, environ: Mapping[str, str] | None = None) -> Process:
         """An engine in a process of its own, which serves workers; as at its last start, where that was."""
         process = self.start(
             "engine",
             *("--bind", self.engine_url.removeprefix("http://") or "127.0.0.1:0", "--grace", "2s"),
             *("--state-dir", str(self.directory / "engine"), "--ticket-file", str(self.ticket)),
             *("--slots", "2", "--p2p-bind", "127.0.0.1:0", *more),
-            environ={"MVM_CI_JOIN_TOKEN": self.ok("join-token", "create")},
+            environ={"MVM_CI_JOIN_TOKEN": self.ok("join-token", "create"), **(environ or {})},
         )
         self.engine_url = process.line("engine: ")
         return process
@@ -240,14 +240,16 @@ class Cluster:
         for name, process in zip(names, started, strict=True):
             self.connected(name, process)
 
-    def worker_process(self, name: str, *more: str, token: str) -> Process:
+    def worker_process(
+        self, name: str, *more: str, token: str, environ: Mapping[str, str] | None = None
+    ) -> Process:
         """A worker that may or may not connect."""
         return self.start(
             "worker",
             *("--name", name, "--slots", "1", "--state-dir", str(self.directory / name)),
             *("--ticket-file", str(self.ticket), "--p2p-bind", "127.0.0.1:0", "--grace", "2s"),
             *(*self._reaches(), *more),
-            environ={"MVM_CI_JOIN_TOKEN": token},
+            environ={"MVM_CI_JOIN_TOKEN": token, **(environ or {})},
             name=name,
         )
 
