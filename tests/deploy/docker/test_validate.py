@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.acceptance.validating import validated
 
+from tests.acceptance.validating import validated
 from tests.deploy.docker.conftest import WORKERS
 from tests.deploy.docker.deployment import Containers
 from tests.deploy.docker.fleet import Fleet
