@@ -1,21 +1,18 @@
 """The deployment options on one machine: rate, latency, memory, cold start, recovery; ratios to option 1."""
 
-import contextlib
 import json
 import signal
 import statistics
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 from benchmarks.client import Client, check_completed
 from benchmarks.processes import family, memory_mb
-from benchmarks.workload import EXAMPLES, GUESTS, Bench, Measured, until
+from benchmarks.workload import EXAMPLES, GUESTS, Bench, Measured, cluster, until
 from guest.build_c import build_c
-from mvm_ci.testing.cluster import Cluster
 
 OPTIONS: Final = (1, 2, 4)
 WORKERS: Final = (1, 2, 5, 10)
@@ -70,21 +67,11 @@ def measure(runs: int, *, quick: bool) -> Measured:
     )
 
 
-@contextlib.contextmanager
-def started(option: int, workers: int) -> Iterator[Bench]:
+def started(option: int, workers: int) -> AbstractContextManager[Bench]:
     """A cluster of this option; all ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="mvm-ci-bench-") as directory:
-        made = Cluster(Path(directory), lease=LEASE, option=option)
-        try:
-            made.control_plane()
-            if workers:
-                made.workers([f"worker-{number}" for number in range(1, workers + 1)])
-            yield Bench(made)
-        except Exception as error:
-            error.add_note(made.logs())
-            raise
-        finally:
-            made.close()
+    return cluster(
+        lease=LEASE, workers=[f"worker-{number}" for number in range(1, workers + 1)], option=option
+    )
 
 
 def _loads(bench: Bench, runs: int, turns: int, *, quick: bool) -> dict[str, list[float]]:

@@ -94,11 +94,17 @@ class Bench:
 
 @contextlib.contextmanager
 def cluster(
-    *, lease: str = "15s", workers: Sequence[str] = WORKERS, worker_options: Sequence[str] = ()
+    *,
+    lease: str = "15s",
+    workers: Sequence[str] = WORKERS,
+    worker_options: Sequence[str] = (),
+    option: int = 1,
 ) -> Iterator[Bench]:
-    """A control plane and workers in a directory of their own; all end with the block."""
+    """A control plane and workers in a directory of their own; all end with the block. ``option``: see
+    ``Cluster``.
+    """
     with tempfile.TemporaryDirectory(prefix="mvm-ci-bench-") as directory:
-        made = Cluster(Path(directory), lease=lease)
+        made = Cluster(Path(directory), lease=lease, option=option)
         try:
             made.control_plane()
             if workers:
