@@ -177,13 +177,12 @@ def test_an_engine_s_address_without_a_token(setup: Setup) -> None:
     ended(process, 2, "http://127.0.0.1:9", "wants a token", "--engine-token-file", "engine-token")
 
 
-@pytest.mark.parametrize("content", [None, "", "two\nlines\n"])
+@pytest.mark.parametrize("content", ["", "two\nlines\n"])
 @pytest.mark.parametrize("kind", ["engine", "control-plane"])
-def test_an_engine_whose_own_token_file_is_no_token(setup: Setup, kind: str, content: str | None) -> None:
+def test_an_engine_whose_own_token_file_is_no_token(setup: Setup, kind: str, content: str) -> None:
     setup.plane()
     file = setup.directory / "served-token"
-    if content is not None:
-        file.write_text(content)
+    file.write_text(content)
     served = ("--engine-token-file", str(file))
     if kind == "engine":
         process = setup.peer("engine", "one", "--bind", "127.0.0.1:0", *served, environ=setup.token())
@@ -193,6 +192,17 @@ def test_an_engine_whose_own_token_file_is_no_token(setup: Setup, kind: str, con
         process = setup.cluster.start("control-plane", *state, *embedded, *served)
     ended(process, 2, "--engine-token-file", str(file))
     assert "lines" not in process.stderr.replace("does not hold one line", "")
+
+
+def test_an_engine_whose_own_token_file_is_not_there_makes_it(setup: Setup) -> None:
+    setup.plane()
+    file = setup.directory / "shared" / "engine-token"
+    served = ("--engine-token-file", str(file))
+    engine = setup.peer("engine", "one", "--bind", "127.0.0.1:0", *served, environ=setup.token())
+    url = engine.line("engine: ")
+    assert file.stat().st_mode & 0o777 == 0o600
+    worker = setup.peer("worker", "two", "--engine", url, *served, environ=setup.token())
+    setup.says(worker, "engine_reached")
 
 
 def test_p2p_at_a_control_plane_without_an_engine(setup: Setup) -> None:

@@ -130,11 +130,12 @@ def _token(served: ServedEngineConfig, state_dir: Path) -> str:
         return served.token.text
     # A file that is named is made, too, if it is not there: whoever starts workers beside this waits for it.
     file = served.token.file or state_dir / TOKEN_FILE
+    where = "the engine's token" if served.token.file is None else "--engine-token-file"
     try:
         if file.exists():
-            return secret_in(str(file), "the engine's token")
+            return secret_in(str(file), where)
     except OSError as error:
-        raise Misconfigured(f"cannot read {file}: {error.strerror}") from None
+        raise Misconfigured(f"{where}: cannot read {file}: {error.strerror}") from None
     made = secrets.token_urlsafe(_TOKEN_BYTES)
     write_atomically(file, made + "\n", 0o600)
     return made
