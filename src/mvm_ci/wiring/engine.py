@@ -130,7 +130,7 @@ def _token(served: ServedEngineConfig, state_dir: Path) -> str:
         return served.token.text
     # A file that is named is made, too, if it is not there: whoever starts workers beside this waits for it.
     file = served.token.file or state_dir / TOKEN_FILE
-    where = "the engine's token" if served.token.file is None else "--engine-token-file"
+    where = served.token.where or "the engine's token"
     try:
         if file.exists():
             return secret_in(str(file), where)
