@@ -77,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         # A worker that was killed cannot take its answer any more: nobody is there to be told.
         with contextlib.suppress(ConnectionError):
             self.send_response(status)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
+            kind = "application/json" if path.endswith(".json") else "text/html; charset=utf-8"
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -101,6 +102,8 @@ def render(docs: Path) -> dict[str, bytes]:
     """The pages by path. The start page links to all of them, to the slow one and to the broken ones."""
     sources = sorted(docs.rglob("*.md"))
     pages = {f"/{path.relative_to(docs).with_suffix('.html')}": _render(path, docs) for path in sources}
+    for data in sorted({*docs.rglob("*.html"), *docs.rglob("*.json")}):  # reports that pages link to
+        pages[f"/{data.relative_to(docs)}"] = data.read_bytes()
     pages[SLOW] = b'<!doctype html><title>slow</title><p>Worth the wait. <a href="index.html">Home</a></p>'
     links = "".join(f'<li><a href="{path[1:]}">{path[1:]}</a></li>' for path in [*pages, *BROKEN])
     start = pages.get("/index.html", b"<main></main>")
