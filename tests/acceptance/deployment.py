@@ -44,15 +44,7 @@ class Deployment(ABC):
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """One request to the API. Raises ``OSError`` while nobody answers."""
-        known = json.loads(self.commands.credentials.read_text())
-        headers = {"authorization": f"Bearer {known['token']}", "content-type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(known["url"] + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            lines = answer.read().splitlines()
-            if answer.headers["content-type"] == "application/x-ndjson":
-                return [json.loads(line) for line in lines]
-            return json.loads(b"".join(lines))
+        return self.commands.ask(method, path, body)
 
     def submit(self, module: str, *inputs: object, **fields: object) -> list[str]:
         """Jobs with these inputs."""

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from guest.build_c import build_c
-from mvm_ci.testing.cluster import ROOT, cluster
+from mvm_ci.testing.cluster import ROOT, build_module
 from tests.acceptance import findings
 from tests.acceptance.deployment import Deployment
 from tests.faults.conftest import Web, counting_web
@@ -28,9 +28,7 @@ Record = Callable[[object], None]
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The modules, by name."""
-    target = tmp_path_factory.mktemp("modules") / "acceptance.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(GUEST), "-o", str(target))
+    target = build_module(GUEST, tmp_path_factory.mktemp("modules"))
     examples = ROOT / "guest" / "examples"
     return {"steps": target, **{name: build_c(examples / f"{name}.c") for name in ("noop", "five_steps")}}
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from mvm_ci.client.waiting import ENDED
-from mvm_ci.testing.cluster import Cluster, Process, cluster
+from mvm_ci.testing.cluster import Cluster, Process, build_module, cluster
 from tests.faults.conftest import NETWORK, STEPS, Web, counting_web
 
 LEASE: Final = "3s"
@@ -164,10 +164,7 @@ class TcpForwarder:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The module that does what its input says."""
-    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(STEPS), "-o", str(target))
-    return target
+    return build_module(STEPS, tmp_path_factory.mktemp("modules"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from guest.build_c import build_c
-from mvm_ci.testing.cluster import ROOT, Cluster, cluster
+from mvm_ci.testing.cluster import ROOT, Cluster, build_module, cluster
 from mvm_ci.testing.loopback import serving
 
 GUESTS = Path(__file__).parent / "guest"
@@ -56,10 +56,7 @@ def noop() -> str:
 @pytest.fixture(scope="session")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A module in Python that does what its input says."""
-    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(GUESTS / "steps.py"), "-o", str(target))
-    return str(target)
+    return str(build_module(GUESTS / "steps.py", tmp_path_factory.mktemp("modules")))
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mvm_ci.testing.cluster import ROOT, Cluster, cluster
+from mvm_ci.testing.cluster import ROOT, Cluster, build_module
 from mvm_ci.testing.loopback import serving
 from tests.e2e.conftest import NETWORK
 
@@ -22,10 +22,9 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> str:
-    target = tmp_path_factory.mktemp("modules") / "family.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(ROOT / "guest" / "tests" / "family" / "job.py"), "-o", str(target))
-    return str(target)
+    return str(
+        build_module(ROOT / "guest" / "tests" / "family" / "job.py", tmp_path_factory.mktemp("modules"))
+    )
 
 
 @dataclass

@@ -7,7 +7,6 @@ import http.server
 import json
 import shutil
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from mvm_ci.client.waiting import ENDED
-from mvm_ci.testing.cluster import Cluster, Process, cluster
+from mvm_ci.testing.cluster import Cluster, Process, build_module, cluster
 from mvm_ci.testing.loopback import serving
 
 STEPS: Final = Path(__file__).parent / "guest" / "steps.py"
@@ -114,15 +113,7 @@ class Rig:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """One request to the API."""
-        known = json.loads(self.cluster.credentials.read_text())
-        headers = {"authorization": f"Bearer {known['token']}", "content-type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(known["url"] + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            lines = answer.read().splitlines()
-            if answer.headers["content-type"] == "application/x-ndjson":
-                return [json.loads(line) for line in lines]
-            return json.loads(b"".join(lines))
+        return self.cluster.ask(method, path, body)
 
     def worker(self, name: str, *more: str, environ: Mapping[str, str] | None = None) -> Process:
         """A worker that is connected."""
@@ -175,10 +166,7 @@ class Rig:
 @pytest.fixture(scope="session")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The module that does what its input says."""
-    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(STEPS), "-o", str(target))
-    return target
+    return build_module(STEPS, tmp_path_factory.mktemp("modules"))
 
 
 @pytest.fixture

@@ -53,11 +53,7 @@ def check(rig: Rig, job: str, epoch: int) -> None:
     result = rig.ask("GET", f"/v1/jobs/{job}/result")["ok"]
     [artifact] = rig.ask("GET", f"/v1/jobs/{job}/artifacts")["artifacts"]
     assert (artifact["name"], artifact["digest"]) == ("dir/big.bin", result["digest"])
-    known = json.loads(rig.cluster.credentials.read_text())
-    request = urllib.request.Request(
-        f"{known['url']}/v1/jobs/{job}/artifacts/dir%2Fbig.bin",
-        headers={"authorization": f"Bearer {known['token']}"},
-    )
+    request = rig.cluster.request("GET", f"/v1/jobs/{job}/artifacts/dir%2Fbig.bin")
     with urllib.request.urlopen(request, timeout=60) as answer:
         whole = answer.read()
     assert (len(whole), sha256(whole).hexdigest()) == (MEGABYTES << 20, artifact["digest"])

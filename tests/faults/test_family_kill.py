@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from mvm_ci.testing.cluster import Process, cluster
+from mvm_ci.testing.cluster import Process, build_module
 from tests.faults.conftest import Rig, Web
 
 FAMILY: Final = Path(__file__).parent / "guest" / "family.py"
@@ -22,10 +22,7 @@ CHILDREN: Final = 12
 
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("modules") / "family.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(FAMILY), "-o", str(target))
-    return target
+    return build_module(FAMILY, tmp_path_factory.mktemp("modules"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from mvm_ci.client.waiting import ENDED
-from mvm_ci.testing.cluster import ROOT, cluster
+from mvm_ci.testing.cluster import ROOT, build_module, cluster
 from tests.faults.conftest import Rig, Web, counting_web
 from tests.programs.chaos import Chaos
 from tests.programs.generate import Author, Program
@@ -30,10 +30,9 @@ SEEDS: Final = [*KEPT, *range(1, 1 + int(os.environ.get("SEEDS", "5")))]
 
 @pytest.fixture(scope="session")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("modules") / "interpreter.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(ROOT / "guest" / "tests" / "interpreter" / "job.py"), "-o", str(target))
-    return target
+    return build_module(
+        ROOT / "guest" / "tests" / "interpreter" / "job.py", tmp_path_factory.mktemp("modules")
+    )
 
 
 @pytest.fixture

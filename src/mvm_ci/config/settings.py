@@ -324,12 +324,7 @@ CONTROL_PLANE: Final = (
     ALLOW_NETWORK,
     MODULE_CACHE,
 )
-WORKER: Final = (
-    TICKET,
-    TICKET_IN,
-    JOIN_TOKEN,
-    WORKER_NAME,
-    WORKER_STATE,
+_PEER: Final = (
     WORKER_P2P_BIND,
     WORKER_P2P_EXTERNAL,
     RELAY,
@@ -338,6 +333,15 @@ WORKER: Final = (
     ALLOW_NETWORK,
     GRACE,
     MODULE_CACHE,
+)
+"""Of a worker and of an engine."""
+WORKER: Final = (
+    TICKET,
+    TICKET_IN,
+    JOIN_TOKEN,
+    WORKER_NAME,
+    WORKER_STATE,
+    *_PEER,
     LABEL,
     EPHEMERAL,
     HEALTH_OUT,
@@ -357,14 +361,7 @@ ENGINE: Final = (
     JOIN_TOKEN,
     engines.ENGINE_NAME,
     engines.ENGINE_STATE,
-    WORKER_P2P_BIND,
-    WORKER_P2P_EXTERNAL,
-    RELAY,
-    SLOTS,
-    ALLOW_HOST,
-    ALLOW_NETWORK,
-    GRACE,
-    MODULE_CACHE,
+    *_PEER,
 )
 DEV: Final = (BIND, DEV_STATE, SLOTS, ALLOW_HOST, ALLOW_NETWORK, MODULE_CACHE)
 BUILD: Final = (BUILD_CACHE,)

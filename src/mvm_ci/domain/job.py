@@ -4,7 +4,7 @@ The diagram in ``docs/reference/job-states.md`` is generated from ``TRANSITIONS`
 """
 
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -243,3 +243,16 @@ class ClaimedJob(msgspec.Struct, frozen=True, kw_only=True):
     cancelling: bool = False
     """It is placed to clean up."""
     deadline_ms: int | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Of a job that is placed."""
+        return cls(
+            id=job.id,
+            epoch=job.epoch,
+            attempt=job.attempt,
+            spec=job.spec,
+            journal_length=job.journal_length,
+            cancelling=job.state is JobState.CANCELLING,
+            deadline_ms=job.options.deadline_ms,
+        )

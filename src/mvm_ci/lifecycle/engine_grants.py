@@ -18,7 +18,7 @@ import structlog
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.grant import Grant, opened, seal
 from mvm_ci.domain.ids import JobId, SessionId
-from mvm_ci.domain.job import PLACED, ClaimedJob, Job, JobState, NewJob, Placed
+from mvm_ci.domain.job import PLACED, ClaimedJob, NewJob, Placed
 from mvm_ci.lifecycle.assignments import left_ms
 from mvm_ci.lifecycle.dispatch import Dispatcher
 from mvm_ci.lifecycle.link import Link
@@ -212,9 +212,9 @@ class EngineGrants:
             namespace = job.options.lane.namespace
             if job.journal_length:
                 session = holders[placed].id
-                items += await self._assignments.resumed(namespace, _claimed(job), session)
+                items += await self._assignments.resumed(namespace, ClaimedJob.of(job), session)
             else:
-                fresh.setdefault(namespace, []).append(_claimed(job))
+                fresh.setdefault(namespace, []).append(ClaimedJob.of(job))
         for namespace, jobs in fresh.items():
             items += await self._assignments.fresh(namespace, jobs)
         return items
@@ -225,15 +225,3 @@ def _take(engine: Session, placements: Sequence[Placed]) -> None:
     gone = tuple(placed for placed in placements if engine.placements.taken((placed,)))
     if gone and engine.link is not None:
         engine.link.send(m.Drop(gone))
-
-
-def _claimed(job: Job) -> ClaimedJob:
-    return ClaimedJob(
-        id=job.id,
-        epoch=job.epoch,
-        attempt=job.attempt,
-        spec=job.spec,
-        journal_length=job.journal_length,
-        cancelling=job.state is JobState.CANCELLING,
-        deadline_ms=job.options.deadline_ms,
-    )

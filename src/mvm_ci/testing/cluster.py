@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 SOURCE: Final = ROOT / "src"
 START_S: Final = 60.0
 COMMAND_S: Final = 120.0
+ASK_S: Final = 60.0
 _LOOK_S: Final = 0.02
 
 
@@ -154,6 +156,21 @@ class Cluster:
     def json(self, *args: str) -> Any:  # noqa: ANN401 (JSON)
         """The same as JSON."""
         return json.loads(self.ok(*args, "--json"))
+
+    def request(self, method: str, path: str, data: bytes | None = None) -> urllib.request.Request:
+        """A request to the API, with the credentials and JSON ``data``."""
+        known = json.loads(self.credentials.read_text())
+        headers = {"authorization": f"Bearer {known['token']}", "content-type": "application/json"}
+        return urllib.request.Request(known["url"] + path, data, headers, method=method)  # noqa: S310 (ours)
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 (JSON)
+        """Its answer: JSON, or the list of its lines. Raises ``OSError`` while nobody answers."""
+        request = self.request(method, path, None if body is None else json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=ASK_S) as answer:  # noqa: S310 (ours)
+            lines = answer.read().splitlines()
+            if answer.headers["content-type"] == "application/x-ndjson":
+                return [json.loads(line) for line in lines]
+            return json.loads(b"".join(lines))
 
     def journal(self, job: str) -> list[dict[str, Any]]:
         """The entries of a job's journal."""
@@ -307,3 +324,11 @@ def cluster(directory: Path) -> Iterator[Cluster]:
         yield made
     finally:
         made.close()
+
+
+def build_module(source: Path, directory: Path) -> Path:
+    """The module of a Python job, built into ``directory`` under the source's name."""
+    target = directory / f"{source.stem}.wasm"
+    with cluster(directory) as made:
+        made.ok("build", str(source), "-o", str(target))
+    return target

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from mvm_ci.testing.cluster import cluster
+from mvm_ci.testing.cluster import build_module
 from tests.acceptance.fixtures import built, modules, pytest_runtest_makereport, record, web
 from tests.deploy.docker.daemon import daemon
 from tests.deploy.docker.deployment import Containers
@@ -67,10 +67,7 @@ def docker_host(tools: None) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The module that does what its input says."""
-    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(STEPS), "-o", str(target))
-    return target.read_bytes()
+    return build_module(STEPS, tmp_path_factory.mktemp("modules")).read_bytes()
 
 
 Maker = Callable[..., Fleet]

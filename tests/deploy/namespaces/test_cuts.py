@@ -116,11 +116,7 @@ def stopped_in_time(deployment: Namespaces, job: str, asked: list[list[int]]) ->
 
 def requeued(deployment: Namespaces, job: str) -> list[int]:
     """When it lost its worker, in ms since 1970."""
-    known = json.loads(deployment.commands.credentials.read_text())
-    request = urllib.request.Request(
-        f"{known['url']}/v1/events?after=0&follow=0&kind=requeued&job={job}",
-        headers={"authorization": f"Bearer {known['token']}"},
-    )
+    request = deployment.commands.request("GET", f"/v1/events?after=0&follow=0&kind=requeued&job={job}")
     with urllib.request.urlopen(request, timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]

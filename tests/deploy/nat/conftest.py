@@ -12,7 +12,7 @@ import iroh
 import pytest
 
 from mvm_ci.client.waiting import ENDED
-from mvm_ci.testing.cluster import Process, cluster
+from mvm_ci.testing.cluster import Process, build_module, cluster
 from tests.deploy.nat import relay as relays
 from tests.deploy.nat.internet import Internet, internet
 from tests.deploy.network import demand_tools, inside
@@ -32,10 +32,7 @@ def tools() -> None:
 @pytest.fixture(scope="session")
 def steps(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The module that does what its input says."""
-    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(STEPS), "-o", str(target))
-    return target
+    return build_module(STEPS, tmp_path_factory.mktemp("modules"))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mvm_ci.testing.cluster import cluster
+from mvm_ci.testing.cluster import build_module
 from tests.deploy.systemd.machine import PROGRAM, UNITS, Machine, booted, install
 from tests.faults.conftest import STEPS
 
@@ -60,10 +60,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("modules") / "steps.wasm"
-    with cluster(target.parent) as made:
-        made.ok("build", str(STEPS), "-o", str(target))
-    return target
+    return build_module(STEPS, tmp_path_factory.mktemp("modules"))
 
 
 @pytest.fixture

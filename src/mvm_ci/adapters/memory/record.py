@@ -150,16 +150,7 @@ class Record:
         self.move(Event.CLAIM, session=session, epoch=self.job.epoch + 1, expires_ms=None, awaits=())
         if cancelling:
             self.move(Event.CANCEL)
-        job = self.job
-        return ClaimedJob(
-            id=job.id,
-            epoch=job.epoch,
-            attempt=job.attempt,
-            spec=job.spec,
-            journal_length=job.journal_length,
-            cancelling=cancelling,
-            deadline_ms=job.options.deadline_ms,
-        )
+        return ClaimedJob.of(self.job)
 
     def cancel(self, now_ms: int, why: Failure | None) -> None:
         """Its end is asked for; a guest that has begun, is at no worker and has a grace cleans up first."""
