@@ -85,7 +85,7 @@ def validate(  # noqa: PLR0913 - one parameter per option
     """
     from mvm_ci.cli import exits, output
     from mvm_ci.cli.options import credentials
-    from mvm_ci.cli.validating import shown_progress
+    from mvm_ci.cli.progress import shown_progress
     from mvm_ci.deploy.validation.page import page
     from mvm_ci.deploy.validation.text import text
     from mvm_ci.deploy.validation.validate import INTERRUPTED, SHORTEST_S, Plan, Validation

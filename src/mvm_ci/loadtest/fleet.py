@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from mvm_ci.capacity.results import Loss, Step
+from mvm_ci.capacity.results import Loss
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,5 +87,5 @@ class Progress(Protocol):
     def goes_on(self, for_s: float, text: str) -> None:
         """The phase has gone on ``for_s``."""
 
-    def measured(self, step: Step) -> None:
-        """A step is over."""
+    def told(self, text: str) -> None:
+        """One line on something that is over."""

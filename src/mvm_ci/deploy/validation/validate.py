@@ -17,6 +17,7 @@ from mvm_ci.deploy.validation.load import Load, sweep, sweep_always
 from mvm_ci.deploy.validation.loss import Killed
 from mvm_ci.deploy.validation.report import Check, Moment, Outcome, Report
 from mvm_ci.deploy.validation.samples import Samples, look_at_fleet
+from mvm_ci.deploy.validation.text import line
 from mvm_ci.deploy.validation.tidying import Tidy
 from mvm_ci.domain.errors import MvmCiError
 
@@ -55,8 +56,8 @@ class Progress(Protocol):
     def goes_on(self, for_s: float, text: str) -> None:
         """The phase has gone on ``for_s``."""
 
-    def checked(self, check: Check) -> None:
-        """A check is over."""
+    def told(self, text: str) -> None:
+        """One line on something that is over."""
 
 
 class Validation:
@@ -198,7 +199,7 @@ class Validation:
     def _check(self, name: str, found: Found) -> bool:
         outcome, text, details = found
         self._checks[name] = check = judge.check(name, outcome, text, details)
-        self._progress.checked(check)
+        self._progress.told(line(check))
         return outcome is Outcome.PASSED
 
     def _report(self, ended_by: str, took_s: float, left: tuple[str, ...]) -> Report:

@@ -1,22 +1,34 @@
-"""How far a validation is: a bar on a terminal, elsewhere lines now and then."""
+"""How far a long command is: a bar on a terminal, elsewhere lines now and then."""
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 import click
+
+from mvm_ci.cli.output import safe_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-    from mvm_ci.deploy.validation.report import Check
-    from mvm_ci.deploy.validation.validate import Progress
-
 _LINE_EVERY_S: Final = 30.0
 
 
+class Progress(Protocol):
+    """What shows it."""
+
+    def phase(self, text: str, seconds: float) -> None:
+        """Something begins that takes so long; 0: nobody knows how long."""
+
+    def goes_on(self, for_s: float, text: str) -> None:
+        """The phase has gone on ``for_s``."""
+
+    def told(self, text: str) -> None:
+        """One line on something that is over."""
+
+
 @contextlib.contextmanager
-def shown_progress(stream: TextIO) -> Iterator["Progress"]:
+def shown_progress(stream: TextIO) -> Iterator[Progress]:
     """Shows it on ``stream`` while the block lasts."""
     if not stream.isatty():
         yield _Lines()
@@ -49,8 +61,8 @@ class _Lines:
             self._next_s += _LINE_EVERY_S
             click.echo(f"{self._phase}: {for_s:.0f} s, {text}", err=True)
 
-    def checked(self, check: "Check") -> None:
-        click.echo(_told(check), err=True)
+    def told(self, text: str) -> None:
+        click.echo(safe_line(text), err=True)
 
 
 class _Bar:
@@ -65,14 +77,7 @@ class _Bar:
     def goes_on(self, for_s: float, text: str) -> None:
         self._bars.update(self._task, completed=for_s, more=text)
 
-    def checked(self, check: "Check") -> None:
+    def told(self, text: str) -> None:
         from rich.text import Text
 
-        self._bars.console.print(Text(_told(check)))
-
-
-def _told(check: "Check") -> str:
-    from mvm_ci.cli.output import safe_line
-    from mvm_ci.deploy.validation.text import line
-
-    return safe_line(line(check))
+        self._bars.console.print(Text(safe_line(text)))
