@@ -11,7 +11,6 @@ from mvm_ci.deploy.validation import judge
 from mvm_ci.deploy.validation.delays import ABOUT
 from mvm_ci.deploy.validation.ledger import Problem
 from mvm_ci.deploy.validation.page import page
-from mvm_ci.deploy.validation.plots import plot
 from mvm_ci.deploy.validation.report import Moment, Outcome, Report, Series
 from mvm_ci.deploy.validation.text import text, verdict
 from mvm_ci.domain.statistics import Summary
@@ -90,22 +89,6 @@ def test_the_page_is_well_formed_and_executes_nothing() -> None:
     assert "<script" not in made
     assert "http" not in made.replace("http://127.0.0.1:3020", ""), "nothing is loaded from elsewhere"
     assert len(root.findall(".//svg")) == 1
-
-
-@pytest.mark.parametrize("took_s", [0.5, 95.0, 1800.0, 90_000.0])
-@pytest.mark.parametrize("values", [[0.0, 0.0], [1e-6, 3e-6], [5.0], [1e9, 0.0, 3e9]])
-def test_a_plot_stays_within_its_frame(took_s: float, values: list[float]) -> None:
-    points = tuple((took_s * at / len(values), value) for at, value in enumerate(values))
-    drawn = ET.fromstring(
-        plot(Series(title="x", unit="", points=points), took_s, [Moment(took_s * 2, "late")])
-    )
-    track = drawn.find("polyline")
-    assert track is not None
-    for pair in track.attrib["points"].split():
-        x, y = (float(part) for part in pair.split(","))
-        assert 0 <= x <= 720
-        assert 0 <= y <= 150
-    assert 2 <= len(drawn.findall("text")) <= 12
 
 
 def test_a_report_as_json_has_every_field() -> None:
