@@ -1,8 +1,8 @@
 """What a load test is to do. Pure.
 
-A run is a number of fleets (options), each with a ramp of workers; at each number of workers every profile is
-put under every load. A profile that broke in two steps of a ramp, one after the other, is left out after that:
-the curve has its knee, and more of it shows nothing.
+A run is a number of fleets (options), each with a ramp of workers; at each number of workers every profile
+is put under every load. A profile that broke in two steps of a ramp, one after the other, is left out after
+that: the curve has its knee, and more of it shows nothing.
 """
 
 from collections.abc import Iterator
@@ -85,7 +85,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken:
-    """Which profiles have broken, and are left out from now on. ``limit_ms``: of the p99; none: no objective."""
+    """Which profiles have broken, and are left out from now on. ``limit_ms``: of the p99; None: there is no
+    objective.
+    """
 
     def __init__(self, limit_ms: float | None) -> None:
         self._limit_ms = limit_ms
