@@ -1,6 +1,8 @@
 """The way to an engine in this process, for workers that have none of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from prometheus_client.core import Metric
 
 from mvm_ci.domain.grant import PeerRole
 from mvm_ci.lifecycle.sessions import Sessions
@@ -10,12 +12,13 @@ from mvm_ci.wire.http import ENGINE_ALPN
 
 
 class EngineDoor:
-    """``serve``: serves the streams of workers; None: there is no engine here. ``api``: gives what serves
-    those of others.
+    """``serve``: serves the streams of workers; None: there is no engine here. ``figures``: the engine's
+    metrics. ``api``: gives what serves the streams of others.
     """
 
     def __init__(self, sessions: Sessions, api: Callable[[], Serve]) -> None:
         self.serve: Serve | None = None
+        self.figures: Callable[[], Iterable[Metric]] = tuple
         self._sessions = sessions
         self._api = api
 

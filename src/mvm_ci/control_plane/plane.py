@@ -17,7 +17,6 @@ from mvm_ci.control_plane.api.auth import Authentication
 from mvm_ci.control_plane.api.services import Services
 from mvm_ci.control_plane.engine_door import EngineDoor
 from mvm_ci.control_plane.links import PeerLinks
-from mvm_ci.control_plane.loop_lag import LoopLag
 from mvm_ci.control_plane.metrics import Metrics, Watched
 from mvm_ci.control_plane.settings import ControlPlaneSettings
 from mvm_ci.control_plane.stores import Stores
@@ -64,6 +63,7 @@ from mvm_ci.lifecycle.watch import Watch
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.job_queue import JobFilter
 from mvm_ci.ports.transport import Endpoint
+from mvm_ci.serving.loop_lag import LoopLag
 from mvm_ci.serving.server import ApiServer
 
 log = structlog.get_logger(__name__)
@@ -124,10 +124,9 @@ class ControlPlane:
             max_jobs=settings.max_jobs,
             min_free_bytes=settings.min_free_bytes,
         )
-        waiters.listen(dispatcher)
         self._lag = LoopLag()
-        waiters.listen(self._dependencies)
-        waiters.listen(events)
+        for listener in (dispatcher, dispatcher.times, self._dependencies, events):
+            waiters.listen(listener)
         rescuer = Rescuer(queue, clock, dispatcher, waiters, settings.max_losses)
         self._mailroom = Mailroom(stores.mail, dispatcher, clock)
         recorder = Recorder(
@@ -262,6 +261,7 @@ class ControlPlane:
                     waiters=waiters,
                     events=events,
                     lag=self._lag,
+                    door=self.links.door,
                 )
             ),
             sessions=self.sessions,

@@ -18,6 +18,7 @@ from mvm_ci.domain.lane import Lane
 from mvm_ci.domain.outcome import Released
 from mvm_ci.domain.scheduling.scheduler import Scheduler, Turn
 from mvm_ci.lifecycle.assignments import Assignments
+from mvm_ci.lifecycle.job_times import JobTimes
 from mvm_ci.lifecycle.link import Link
 from mvm_ci.lifecycle.placements import Placements
 from mvm_ci.lifecycle.seats import NO_LABELS, Granting, Seat, Seats
@@ -55,8 +56,7 @@ class Dispatcher:
         self.assignments = Assignments(queue, secrets, clock)
         self._clock = clock
         self.seats = Seats()
-        self.claims = 0
-        """Jobs given to workers since the start."""
+        self.times = JobTimes(clock)
         self.scheduler = Scheduler()
         self._unread = True
         """The store may have pending jobs in lanes that the scheduler does not know of."""
@@ -331,8 +331,8 @@ class Dispatcher:
     def _entrust(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> None:
         """Its engine asks for what is to be run, with the grants."""
         if seat.open and jobs:
-            seat.entrust([Placed(job.id, job.epoch) for job in jobs], self._clock.now_ms())
-            self.claims += len(jobs)
+            now = self._clock.now_ms()
+            self.times.claimed(seat.entrust([Placed(job.id, job.epoch) for job in jobs], now), now)
             self._stop_cancelling(seat, jobs)
 
     def _stop_cancelling(self, seat: Seat, jobs: Sequence[ClaimedJob]) -> None:
@@ -341,8 +341,8 @@ class Dispatcher:
                 seat.stop(Placed(job.id, job.epoch), cancel=True)
 
     def _assign(self, seat: Seat, items: Sequence[Assignment]) -> None:
-        seat.assign(items, self._clock.now_ms())
-        self.claims += len(items)
+        now = self._clock.now_ms()
+        self.times.claimed(seat.assign(items, now), now)
 
     async def _hand_over(
         self, seat: Seat, jobs: Sequence[ClaimedJob], assignments: Awaitable[list[Assignment]]

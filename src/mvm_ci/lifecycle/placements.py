@@ -1,6 +1,6 @@
 """What a session's worker was given and has not ended. Nobody else may report on it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from mvm_ci.domain.ids import JobId
@@ -53,27 +53,37 @@ class Placements:
         self._epochs = {placed.job: placed.epoch for placed in placements}
         self._waiting = waiting
 
-    def started(self, placements: Iterable[Placed]) -> None:
-        """Their guests run."""
-        for placed in placements:
-            if self._waiting.pop(placed.job, None) is not None:
-                self.moved_ms = self._now()
+    def started(self, placements: Iterable[Placed]) -> list[int]:
+        """Their guests run. How long those waited of which that is new, in milliseconds."""
+        waiting = self._waiting
+        since = [at for placed in placements if (at := waiting.pop(placed.job, None)) is not None]
+        return self._moved(since) if since else since
 
-    def over(self, placements: Iterable[Placed]) -> None:
-        """They ended."""
-        if self.taken(placements):
-            self.moved_ms = self._now()
+    def over(self, placements: Iterable[Placed]) -> list[int]:
+        """They ended. How long those waited whose start was not told, in milliseconds."""
+        taken, since = self._take(placements)
+        return self._moved(since) if taken else since
 
     def taken(self, placements: Iterable[Placed]) -> int:
         """They are not the worker's any more. How many of them had been."""
+        return self._take(placements)[0]
+
+    def _take(self, placements: Iterable[Placed]) -> tuple[int, list[int]]:
         epochs, waiting = self._epochs, self._waiting
         before = len(epochs)
+        since: list[int] = []
         for placed in placements:
             job = placed.job
             if epochs.get(job, _NOTHING) == placed.epoch:
                 del epochs[job]
-                waiting.pop(job, None)
-        return before - len(epochs)
+                at = waiting.pop(job, None)
+                if at is not None:
+                    since.append(at)
+        return before - len(epochs), since
+
+    def _moved(self, since: Sequence[int]) -> list[int]:
+        now_ms = self.moved_ms = self._now()
+        return [now_ms - at for at in since]
 
     def foreign(self, placements: Iterable[Placed]) -> frozenset[Placed]:
         """Those of ``placements`` that are not the worker's."""

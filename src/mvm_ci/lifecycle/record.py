@@ -7,6 +7,7 @@ import structlog
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.domain.events import EventKind
+from mvm_ci.domain.histogram import LAG_S, Histogram
 from mvm_ci.domain.ids import JobId, SessionId
 from mvm_ci.domain.job import PLACED, JobState, NewJob, Placed
 from mvm_ci.domain.options import DEFAULT_OPTIONS
@@ -57,11 +58,13 @@ class Batch(msgspec.Struct):
 class Recording(msgspec.Struct, frozen=True):
     """A batch that is in the queue's hands: its calls are made, in order, and not answered yet.
 
-    ``foreign``: placements in it that are not the session's; nothing of them went to the queue.
+    ``came_ms``: when it came, on the lease clock. ``foreign``: placements in it that are not the session's;
+    nothing of them went to the queue.
     """
 
     session: SessionId
     batch: Batch
+    came_ms: int
     foreign: frozenset[Placed]
     started: Awaitable[list[bool]] | None
     appended: Awaitable[list[AppendResult]] | None
@@ -71,8 +74,9 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 class Recorder:
-    """``stale``: reports and appends refused because their placement was over. ``jitter`` gives numbers in
-    [0, 1). ``went_on`` is told of jobs that left their workers and go on later.
+    """``stale``: reports and appends refused because their placement was over. ``journal_lag_s``: how long
+    journal entries that came together took to be durable. ``jitter`` gives numbers in [0, 1). ``went_on`` is
+    told of jobs that left their workers and go on later.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Recorder:
         self._jitter = jitter
         self._went_on = went_on
         self.stale = 0
+        self.journal_lag_s = Histogram(LAG_S)
 
     def begin(self, session: SessionId, placements: Placements, batch: Batch) -> Recording:
         """Hands a batch to the queue; ``placements``: what the session has. Raises ``ProtocolError``, and
@@ -111,8 +116,8 @@ class Recorder:
             started = [placed for placed in started if placed not in foreign]
             ended = [item for item in ended if item.placed not in foreign]
             items = [item for item in items if item[0] not in foreign]
-        placements.started(started)
-        placements.over(item.placed for item in ended)
+        waited_ms = placements.started(started) + placements.over(item.placed for item in ended)
+        self._dispatcher.times.started(waited_ms)
         # A failure needs the retry policy, and that the job: it is reported in the second step.
         failed = tuple(item for item in ended if isinstance(item.outcome, Failed))
         reports = tuple(
@@ -123,6 +128,7 @@ class Recorder:
         return Recording(
             session=session,
             batch=batch,
+            came_ms=self._clock.lease_ms(),
             foreign=foreign,
             started=self._queue.start(started, now) if started else None,
             appended=self._queue.append(items) if items else None,
@@ -177,6 +183,8 @@ class Recorder:
 
     async def _finish_appends(self, recording: Recording) -> list[FromControlPlane]:
         results = iter(await recording.appended if recording.appended is not None else [])
+        if recording.appended is not None:
+            self.journal_lag_s.add((self._clock.lease_ms() - recording.came_ms) / 1000)
         answers: list[FromControlPlane] = []
         for append in recording.batch.appends:
             part = tuple(

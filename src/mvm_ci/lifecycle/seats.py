@@ -113,29 +113,29 @@ class Seat:
             self.withheld -= 1
             self.credits = 1
 
-    def assign(self, items: Sequence[Assignment], now_ms: int) -> None:
-        """Sends jobs, in frames of a sensible size; or that they are granted, and no more."""
+    def assign(self, items: Sequence[Assignment], now_ms: int) -> list[Placed]:
+        """Sends jobs, in frames of a sensible size; or that they are granted, and no more. Which ones."""
         placements = [item.placed for item in items]
         if self.grant is not None:
-            self.entrust(placements, now_ms)
-            return
+            return self.entrust(placements, now_ms)
         for frame in frames(items):
             self.link.send(Assign(tuple(frame)))
-        self._sent(placements, now_ms)
+        return self._sent(placements, now_ms)
 
-    def entrust(self, placements: Sequence[Placed], now_ms: int) -> None:
-        """Grants jobs to a worker whose engine is elsewhere."""
+    def entrust(self, placements: list[Placed], now_ms: int) -> list[Placed]:
+        """Grants jobs to a worker whose engine is elsewhere. The same ones."""
         if self.grant is None:
             raise RuntimeError("the worker's engine is its own")
         for at in range(0, len(placements), _GRANTS):
             part = placements[at : at + _GRANTS]
             self.link.send(Granted(tuple(self.grant(placed, self.session) for placed in part)))
-        self._sent(placements, now_ms)
+        return self._sent(placements, now_ms)
 
-    def _sent(self, placements: Sequence[Placed], now_ms: int) -> None:
+    def _sent(self, placements: list[Placed], now_ms: int) -> list[Placed]:
         for placed in placements:
             self._sent_ms[placed.job] = now_ms
         self.placements.given(placements)
+        return placements
 
     def stop(self, placed: Placed, *, cancel: bool) -> None:
         """Tells the worker to stop a job, whose guest is told first with ``cancel``. Never overtakes the

@@ -6,7 +6,7 @@ plane's own restart, as long as its lease is held.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from weakref import WeakValueDictionary
 
 import structlog
@@ -77,6 +77,8 @@ class Sessions:
         self._locks: WeakValueDictionary[WorkerId, asyncio.Lock] = WeakValueDictionary()
         self._ids = IdSequence()
         self._pings = 0
+        self.lost = 0
+        """Sessions that ended because their leases ran out."""
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def restore(self) -> None:
@@ -166,6 +168,10 @@ class Sessions:
     def by_id(self, session: SessionId) -> Session | None:
         """The session with this id, if it is not over."""
         return self._by_id.get(session)
+
+    def all(self) -> Iterable[Session]:
+        """All that are not over, connected or not."""
+        return self._by_id.values()
 
     def lease_left_ms(self, session: Session) -> int:
         """Milliseconds until the session is lost."""
@@ -331,6 +337,7 @@ class Sessions:
             # While the lock was waited for, it may have ended otherwise, or its process may have come back.
             over = self._by_id.get(session_id) is not session
             if not over and not self._leases.alive(session_id, self._clock.lease_ms()):
+                self.lost += 1
                 log.warning("session_lost", worker=session.worker, name=session.name, session=session.id)
                 await self.end(session, m.CLOSE_SILENT, "the lease has run out")
 

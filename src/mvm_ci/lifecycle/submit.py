@@ -222,8 +222,7 @@ class Submitter:
         # The queue's writer keeps the order of calls: nothing that a worker reports of these jobs can become
         # durable before them, so they may leave before they are durable themselves.
         for seat, items in placed.items():
-            seat.assign(items, now)
-            self._dispatcher.claims += len(items)
+            self._dispatcher.times.claimed(seat.assign(items, now), now)
         waiting = [done for _, done in gathered]
         task = asyncio.get_running_loop().create_task(self._commit(insert, jobs, waiting, placed))
         self._commits.add(task)

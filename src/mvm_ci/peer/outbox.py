@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from mvm_ci.domain.errors import TooLarge
+from mvm_ci.domain.histogram import LAG_S, Histogram
 from mvm_ci.domain.ids import format_job_id
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Failed, Failure, FailureKind
@@ -35,22 +36,25 @@ log = structlog.get_logger()
 class _Pending:
     """One append under way."""
 
-    __slots__ = ("answer", "item")
+    __slots__ = ("answer", "came_s", "item")
 
-    def __init__(self, item: m.AppendItem, answer: asyncio.Future[Append]) -> None:
+    def __init__(self, item: m.AppendItem, answer: asyncio.Future[Append], came_s: float) -> None:
         self.item = item
         self.answer = answer
+        self.came_s = came_s
 
 
 class Outbox:
     """``ports.engine.JournalSink`` and the queue of the main stream.
 
     ``lost``: told of each placement whose append was refused: it belongs to somebody else. ``asks``: what
-    guests ask of the control plane.
+    guests ask of the control plane. ``lag_s``: how long journal entries waited, on the loop's clock, until
+    they were said to be durable.
     """
 
     def __init__(self, lost: Callable[[Placed], None]) -> None:
         self._lost = lost
+        self.lag_s = Histogram(LAG_S)
         self._wire: WorkerSession | None = None
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
@@ -67,12 +71,13 @@ class Outbox:
     # ------------------------------------------------------------------ from the engine
 
     def append(self, placed: Placed, segment: Segment) -> asyncio.Future[Append]:
-        answer: asyncio.Future[Append] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Append] = loop.create_future()
         size = len(segment.data)
         if size > MAX_SEGMENT:
             answer.set_exception(TooLarge(f"a segment of {size} bytes; at most {MAX_SEGMENT} are allowed"))
             return answer
-        self._queued.append(_Pending(m.AppendItem(placed, segment), answer))
+        self._queued.append(_Pending(m.AppendItem(placed, segment), answer, loop.time()))
         self._wake()
         return answer
 
@@ -169,7 +174,9 @@ class Outbox:
 
     def answered(self, results: Sequence[Append]) -> None:
         """The answer to the oldest append on this connection."""
-        for pending, result in zip(self._unanswered.popleft(), results, strict=True):
+        batch, now_s = self._unanswered.popleft(), asyncio.get_running_loop().time()
+        self.lag_s.add_all([now_s - pending.came_s for pending in batch])
+        for pending, result in zip(batch, results, strict=True):
             self._unanswered_bytes -= len(pending.item.segment.data)
             if not pending.answer.done():
                 pending.answer.set_result(result)

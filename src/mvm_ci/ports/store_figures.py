@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from mvm_ci.domain.histogram import Histogram
 
 COMMIT_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-"""Bounds of ``StoreFigures.commit_s``."""
+"""Bounds of ``StoreFigures.commit_s`` and ``sync_s``."""
 
 
 class StoreFigures(Protocol):
@@ -14,6 +14,11 @@ class StoreFigures(Protocol):
     @property
     def commit_s(self) -> Histogram:
         """Seconds of each commit, with what it wrote."""
+        ...
+
+    @property
+    def sync_s(self) -> Histogram:
+        """Seconds of each commit's last step alone: what was written is made durable."""
         ...
 
     @property

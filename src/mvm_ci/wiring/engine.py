@@ -85,7 +85,7 @@ async def embedded_engine(
     try:
         await _first(task, host.serving)
         if host.serving.done():
-            door.serve = host.serve
+            door.serve, door.figures = host.serve, host.figures
             if host.serving.result():
                 say(f"engine: {host.serving.result()}")
                 if not served.token.given:
@@ -100,6 +100,7 @@ async def embedded_engine(
             await asyncio.gather(task, return_exceptions=True)
             raise
         finally:
+            door.figures = tuple
             door.serve = None  # until then workers hear what becomes of what they brought
 
 

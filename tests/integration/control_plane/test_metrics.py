@@ -1,13 +1,19 @@
 """`/metrics`: what it shows, to whom; and that the page on metrics says the same."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mvm_ci.domain.grant import PeerRole
 from mvm_ci.domain.role import Role
+from mvm_ci.domain.segment import Segment
+from mvm_ci.serving.families import Families
+from mvm_ci.wire import messages as m
 from tests.integration.control_plane.conftest import MODULE, TEAM, Stand, submit
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
@@ -53,9 +59,85 @@ async def test_figures_follow_what_happens(stand: Stand, api: httpx.AsyncClient)
     assert idle["mvm_ci_oldest_ready_seconds"] == idle["mvm_ci_jobs_at_workers"] == 0
     assert idle["process_resident_memory_bytes"] > 0
     commits = idle["mvm_ci_commit_seconds_count"]
+    assert idle["mvm_ci_sync_seconds_count"] == commits
+    assert idle["mvm_ci_sync_seconds_sum"] <= idle["mvm_ci_commit_seconds_sum"]
     assert (
         (commits > 0) == (idle["mvm_ci_wal_bytes"] > 0) == (idle["mvm_ci_commit_calls_total"] >= commits > 0)
     )
+
+
+async def test_times_of_a_job_from_its_submission_to_its_end(stand: Stand, api: httpx.AsyncClient) -> None:
+    worker = await stand.worker()
+    await worker.welcome()
+    await submit(api, 2)
+    await stand.clock.advance(400)
+    await worker.send(m.Credit(2))
+    items = await worker.assigned(2)
+    await stand.clock.advance(30)
+    await worker.send(m.Started((items[0].placed,)))
+    await worker.beat()
+    started = await scrape(api)
+    for name, count, total in (("claim", 2, 0.8), ("start", 1, 0.03), ("end", 0, 0)):
+        assert started[f"mvm_ci_job_{name}_seconds_count"] == count, name
+        assert started[f"mvm_ci_job_{name}_seconds_sum"] == pytest.approx(total), name
+    await stand.clock.advance(500)
+    await worker.end(*items)
+    ended = await scrape(api)
+    # The second one's start was never told: its end counts.
+    for name, count, total in (("claim", 2, 0.8), ("start", 2, 0.03 + 0.53), ("end", 2, 1.86)):
+        assert ended[f"mvm_ci_job_{name}_seconds_count"] == count, name
+        assert ended[f"mvm_ci_job_{name}_seconds_sum"] == pytest.approx(total), name
+
+
+async def test_journal_lag_is_until_entries_are_durable(stand: Stand, api: httpx.AsyncClient) -> None:
+    real = stand.queue.append
+
+    async def slow(items: Sequence[Any]) -> Any:
+        results = await real(items)
+        stand.clock.jump(40)
+        return results
+
+    worker = await stand.worker()
+    await worker.welcome(credit=1)
+    await submit(api)
+    (item,) = await worker.assigned()
+    stand.queue.append = slow
+    await worker.append(item.placed, Segment(0, 1, b"x"), Segment(1, 1, b"y"))
+    found = await scrape(api)
+    assert found["mvm_ci_journal_lag_seconds_count"] == 1
+    assert found["mvm_ci_journal_lag_seconds_sum"] == pytest.approx(0.04)
+
+
+async def test_workers_engines_and_how_they_are_connected(stand: Stand, api: httpx.AsyncClient) -> None:
+    worker, leaving, engine, lost = [await stand.worker() for _ in range(4)]
+    await worker.welcome()
+    await leaving.welcome()
+    await leaving.send(m.Draining())
+    await leaving.beat()
+    await engine.welcome(role=PeerRole.ENGINE)
+    await lost.welcome()
+    found = await scrape(api)
+    assert (found["mvm_ci_sessions"], found["mvm_ci_engines"]) == (3, 1)
+    assert (found["mvm_ci_session_paths direct"], found["mvm_ci_session_paths relayed"]) == (4, 0)
+    held = {reason: found[f"mvm_ci_sessions_held {reason}"] for reason in ("leaving", "draining", "stalled")}
+    assert held == {"leaving": 1, "draining": 0, "stalled": 0}
+    assert found["mvm_ci_sessions_lost_total"] == 0
+    await lost.connection.close(0, "gone")
+    lease_ms = stand.plane.sessions.lease_left_ms(next(iter(stand.plane.sessions.all())))
+    for _ in range(2):
+        await stand.clock.advance(lease_ms / 2 + 1)
+        for one in (worker, leaving, engine):
+            await one.beat()
+    assert (await scrape(api))["mvm_ci_sessions_lost_total"] == 1
+
+
+async def test_an_engine_in_the_control_plane_shows_its_figures_there(
+    stand: Stand, api: httpx.AsyncClient
+) -> None:
+    of = Families({"mvm_ci_engine_slots": "Guests that compute at once."})
+    assert not any(name.startswith("mvm_ci_engine_") for name in await scrape(api))
+    stand.plane.links.door.figures = lambda: [of.gauge("mvm_ci_engine_slots", 2)]
+    assert (await scrape(api))["mvm_ci_engine_slots"] == 2
 
 
 async def test_what_was_refused_is_counted(stand: Stand, api: httpx.AsyncClient) -> None:
@@ -89,7 +171,7 @@ async def test_a_viewer_of_all_namespaces_may_scrape_and_one_of_a_single_one_may
 
 async def test_the_page_on_metrics_lists_them_all_as_they_are(api: httpx.AsyncClient) -> None:
     listed = re.findall(
-        r"^\| `(mvm_ci_(?!engine)\w+)` \| (\w+) \| `?(\w*)`? ?\| (.+) \|$", PAGE.read_text(), re.MULTILINE
+        r"^\| `(mvm_ci_(?!engine_)\w+)` \| (\w+) \| `?(\w*)`? ?\| (.+) \|$", PAGE.read_text(), re.MULTILINE
     )
     text = (await api.get("/metrics")).text
     shown = []

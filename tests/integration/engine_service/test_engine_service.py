@@ -307,8 +307,14 @@ async def test_health_room_and_figures(service: Service) -> None:
         "mvm_ci_engine_connected 1.0",
         "mvm_ci_engine_runners 1.0",
         "mvm_ci_engine_refused_total 0.0",
+        "mvm_ci_engine_wait_seconds_count 1.0",
+        "mvm_ci_engine_journal_lag_seconds_count ",
     ):
         assert line in figures, line
+    assert 'mvm_ci_engine_loop_lag_seconds_bucket{le="+Inf"}' in figures
+    assert "process_resident_memory_bytes" in figures
+    # For whoever has it in its own process: without that process's figures.
+    assert {family.name for family in service.host.figures()} == set(ABOUT)
 
 
 async def test_it_is_not_ready_without_the_control_plane(service: Service) -> None:

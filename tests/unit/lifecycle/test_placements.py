@@ -64,3 +64,16 @@ def test_who_comes_back_keeps_the_times_of_what_waited() -> None:
     assert placed(2) not in placements
     assert placed(5) in placements
     assert placements.waiting() == [(placed(1), 10), (placed(3, 4), 50)]
+
+
+def test_how_long_it_waited_is_told_once_by_its_start_or_by_its_end() -> None:
+    now = Now()
+    placements = Placements(now)
+    placements.given([placed(1), placed(2), placed(3)])
+    now.ms = 30
+    assert placements.started([placed(1), placed(9)]) == [30]
+    assert placements.started([placed(1)]) == []
+    now.ms = 50
+    assert placements.over([placed(1), placed(2), placed(2)]) == [50]
+    assert placements.taken([placed(3)]) == 1
+    assert placements.over([placed(3)]) == []

@@ -148,3 +148,21 @@ def test_it_is_full_when_the_control_plane_does_not_answer() -> None:
     assert outbox.full
     outbox.recorded([placed(0)])
     assert not outbox.full
+
+
+async def test_journal_lag_is_from_when_entries_were_made_until_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now_s)
+    outbox = Outbox(lambda _: None)
+    outbox.append(placed(1), Segment(0, 1, b"x"))
+    now_s = 100.25
+    outbox.append(placed(2), Segment(0, 1, b"x"))
+    # Also the time without a connection.
+    outbox.attach(connection(), [])
+    assert len(taken(outbox)) == 1
+    assert outbox.lag_s.count == 0
+    now_s = 100.5
+    outbox.answered([Append.DONE] * 2)
+    assert (outbox.lag_s.count, outbox.lag_s.total) == (2, 0.75)

@@ -9,6 +9,7 @@ class MemoryFigures:
 
     def __init__(self) -> None:
         self.commit_s = Histogram(COMMIT_S)
+        self.sync_s = Histogram(COMMIT_S)
         self.calls = 0
 
     def log_bytes(self) -> int:

@@ -19,6 +19,10 @@ class SqlFigures:
         return self._writer.commit_s
 
     @property
+    def sync_s(self) -> Histogram:
+        return self._writer.sync_s
+
+    @property
     def calls(self) -> int:
         return self._writer.calls
 

@@ -54,11 +54,12 @@ class _Outcome(NamedTuple):
 class Writer:
     """Owns the writing connection. Used from one event loop; ``close`` must be awaited in the end.
 
-    ``commit_s``, ``calls``: see ``StoreFigures``.
+    ``commit_s``, ``sync_s``, ``calls``: see ``StoreFigures``.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.commit_s = Histogram(COMMIT_S)
+        self.sync_s = Histogram(COMMIT_S)
         self.calls = 0
         self._connection = connection
         self._gathered: list[_Call] = []
@@ -190,8 +191,11 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             began = True
             outcomes = [_Outcome(result, None) for result in self._carry_out(batch)]
+            written = time.perf_counter()
             self._connection.execute("COMMIT")
-            self.commit_s.add(time.perf_counter() - start)
+            end = time.perf_counter()
+            self.sync_s.add(end - written)
+            self.commit_s.add(end - start)
             self.calls += len(batch)
             return outcomes
         except Exception as error:  # noqa: BLE001 - it belongs to a caller, not to this thread

@@ -1,11 +1,10 @@
 """The engine as its API shows it, and what clients order, carried out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import Metric
 
 from mvm_ci import __version__
 from mvm_ci.domain.grant import Grant
@@ -14,6 +13,8 @@ from mvm_ci.engine.service.client import MAX_UNSEEN, Client
 from mvm_ci.engine.service.guests import Guests, State
 from mvm_ci.peer.intake import Intake
 from mvm_ci.ports.engine import Ended, Hosted
+from mvm_ci.serving.families import Families, Ready
+from mvm_ci.serving.loop_lag import LoopLag
 from mvm_ci.wire import engine as w
 
 ABOUT: Final = {
@@ -27,8 +28,12 @@ ABOUT: Final = {
     "mvm_ci_engine_unseen_ends": "Ends that their workers have not seen yet.",
     "mvm_ci_engine_connected": "1 while its session with the control plane stands.",
     "mvm_ci_engine_refused": "Requests to place that were refused because there was no room.",
+    "mvm_ci_engine_wait_seconds": "From when a worker brought a guest until it ran.",
+    "mvm_ci_engine_journal_lag_seconds": "From when journal entries were made until they were durable.",
+    "mvm_ci_engine_loop_lag_seconds": "How late the event loop was, twice a second.",
 }
 """Every metric of ours. A counter's name ends in ``_total`` outside."""
+_of: Final = Families(ABOUT)
 
 
 class Desk:
@@ -41,9 +46,8 @@ class Desk:
         self._engine = engine
         self._intake = intake
         self._refused = 0
-        self._registry = CollectorRegistry()
-        self._registry.register(_Figures(self))
-        ProcessCollector(registry=self._registry)
+        self.lag = LoopLag()
+        self._process = ProcessCollector(registry=None)
 
     def whole_room(self) -> w.Room:
         """The engine as anybody may see it."""
@@ -122,47 +126,30 @@ class Desk:
 
     def metrics(self) -> bytes:
         """All figures, for Prometheus."""
-        return generate_latest(self._registry)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(Ready(self.figures()))
+        registry.register(self._process)
+        return generate_latest(registry)
 
-    def figures(self) -> Iterable[Metric]:
-        """Ours."""
-        build = GaugeMetricFamily(
-            "mvm_ci_engine_build_info", ABOUT["mvm_ci_engine_build_info"], labels=["version"]
-        )
-        build.add_metric([__version__], 1)
-        yield build
-        yield _gauge("mvm_ci_engine_slots", self._engine.slots)
-        yield _gauge("mvm_ci_engine_capacity", self._engine.capacity)
-        yield _gauge("mvm_ci_engine_extra", self._engine.extra)
-        yield _gauge("mvm_ci_engine_runners", self._engine.runners)
-        yield _gauge("mvm_ci_engine_connected", int(self.guests.outbox.attached))
+    def figures(self) -> Iterator[Metric]:
+        """The engine's own, without those of its process."""
+        yield _of.gauges("mvm_ci_engine_build_info", "version", {__version__: 1})
+        yield _of.gauge("mvm_ci_engine_slots", self._engine.slots)
+        yield _of.gauge("mvm_ci_engine_capacity", self._engine.capacity)
+        yield _of.gauge("mvm_ci_engine_extra", self._engine.extra)
+        yield _of.gauge("mvm_ci_engine_runners", self._engine.runners)
+        yield _of.gauge("mvm_ci_engine_connected", int(self.guests.outbox.attached))
         clients = self.guests.clients.values()
-        yield _gauge("mvm_ci_engine_unseen_ends", sum(client.unseen for client in clients))
+        yield _of.gauge("mvm_ci_engine_unseen_ends", sum(client.unseen for client in clients))
         valid = sum(client.valid() for client in clients)
-        yield _by("mvm_ci_engine_clients", "lease", {"valid": valid, "over": len(clients) - valid})
+        yield _of.gauges("mvm_ci_engine_clients", "lease", {"valid": valid, "over": len(clients) - valid})
         states = dict.fromkeys(State, 0)
         for _, _, state in self.guests.executions():
             states[state] += 1
-        yield _by("mvm_ci_engine_guests", "state", {state.value: count for state, count in states.items()})
-        refused = CounterMetricFamily("mvm_ci_engine_refused", ABOUT["mvm_ci_engine_refused"])
-        refused.add_metric([], self._refused)
-        yield refused
-
-
-class _Figures(Collector):
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def collect(self) -> Iterable[Metric]:
-        return self._desk.figures()
-
-
-def _gauge(name: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, ABOUT[name], value=value)
-
-
-def _by(name: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, ABOUT[name], labels=[label])
-    for value, count in values.items():
-        family.add_metric([value], count)
-    return family
+        yield _of.gauges(
+            "mvm_ci_engine_guests", "state", {state.value: count for state, count in states.items()}
+        )
+        yield _of.counter("mvm_ci_engine_refused", self._refused)
+        yield _of.histogram("mvm_ci_engine_wait_seconds", self.guests.wait_s)
+        yield _of.histogram("mvm_ci_engine_journal_lag_seconds", self.guests.outbox.lag_s)
+        yield _of.histogram("mvm_ci_engine_loop_lag_seconds", self.lag.lag_s)

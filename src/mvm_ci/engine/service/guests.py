@@ -18,6 +18,7 @@ import structlog
 
 from mvm_ci.domain.errors import NotFound, QueueFull, Refused
 from mvm_ci.domain.grant import Grant
+from mvm_ci.domain.histogram import Histogram
 from mvm_ci.domain.job import Placed
 from mvm_ci.domain.outcome import Released
 from mvm_ci.engine.service.client import Client
@@ -32,6 +33,8 @@ MAX_CLIENTS: Final = 1_024
 FORGET_MS: Final = 30_000
 """A client whose lease is over, and that follows nothing for so long, is gone: what it had is dropped."""
 REAP_MS: Final = 1_000
+WAIT_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+"""Bounds of ``Guests.wait_s``."""
 
 log = structlog.get_logger()
 
@@ -47,23 +50,25 @@ class State(StrEnum):
 class Guest:
     """One placement here."""
 
-    __slots__ = ("client", "grant", "state")
+    __slots__ = ("came_ms", "client", "grant", "state")
 
-    def __init__(self, client: Client, grant: Grant) -> None:
+    def __init__(self, client: Client, grant: Grant, came_ms: int) -> None:
         self.client = client
         self.grant = grant
+        self.came_ms = came_ms
         self.state = State.ASKED
 
 
 class Guests:
     """The service's ``peer.holder.Holder``, and its engine's ``EngineEvents`` and ``Lease``.
 
-    The engine is ``fitted`` once it is there.
+    The engine is ``fitted`` once it is there. ``wait_s``: how long guests waited here until they ran.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.outbox = Outbox(lambda placed: self.forget((placed,)))
+        self.wait_s = Histogram(WAIT_S)
         self.slots = 0
         self._leaving = False
         self._drained = False
@@ -117,7 +122,7 @@ class Guests:
         if engine is None:
             return 0
         room = max(0, engine.capacity - len(self._guests))
-        taken, new = 0, []
+        taken, new, now = 0, [], self._clock.lease_ms()
         for grant in grants:
             guest = self._guests.get(grant.placed)
             if guest is not None and guest.client is not client:
@@ -126,7 +131,7 @@ class Guests:
                 if not room:
                     break
                 room -= 1
-                self._guests[grant.placed] = Guest(client, grant)
+                self._guests[grant.placed] = Guest(client, grant, now)
                 client.placements.add(grant.placed)
                 new.append(grant)
             taken += 1
@@ -215,11 +220,15 @@ class Guests:
 
     def started(self, placements: Sequence[Placed]) -> None:
         told: dict[Client, list[Placed]] = {}
+        came_ms: list[int] = []
         for placed in placements:
             guest = self._guests.get(placed)
             if guest is not None:
                 guest.state = State.RUNNING
+                came_ms.append(guest.came_ms)
                 told.setdefault(guest.client, []).append(placed)
+        now = self._clock.lease_ms()
+        self.wait_s.add_all([(now - came) / 1000 for came in came_ms])
         for client, begun in told.items():
             client.started(begun)
 

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from prometheus_client.core import Metric
 
 from mvm_ci.adapters.system import spare_collections
 from mvm_ci.engine.service.api import EngineApi
@@ -65,6 +66,7 @@ class EngineHost:
         self._make = make
         self._leave = asyncio.Event()
         self._server: ApiServer | None = None
+        self._desk: Desk | None = None
         self.serving: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Where it listens, once workers can come; empty: not over TCP."""
 
@@ -83,6 +85,10 @@ class EngineHost:
                 await self._server.serve_stream(stream, address)
 
         return serve
+
+    def figures(self) -> Iterable[Metric]:
+        """The engine's metrics, without those of its process; none before it serves."""
+        return () if self._desk is None else self._desk.figures()
 
     async def run(self) -> None:
         """Serves until it is asked to stop. Raises ``Misconfigured`` (state directory, ticket, address),
@@ -106,6 +112,7 @@ class EngineHost:
             stack.push_async_callback(intake.close)
             starting = await stack.enter_async_context(background(engine.start()))
             linked = await stack.enter_async_context(background(parts.link.run(intake)))
+            await stack.enter_async_context(background(desk.lag.run()))
             reaping = await stack.enter_async_context(background(guests.reap()))
             await stack.enter_async_context(self._served(desk, token))
             progress = PeerProgress(engine, parts.link, guests, self._clock)
@@ -147,6 +154,7 @@ class EngineHost:
         else:
             await server.start()
         self._server = server
+        self._desk = desk
         self.serving.set_result("" if service.host is None else server.url)
         try:
             yield

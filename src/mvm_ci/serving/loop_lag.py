@@ -3,17 +3,16 @@
 import asyncio
 from typing import Final
 
-from mvm_ci.domain.histogram import Histogram
+from mvm_ci.domain.histogram import LAG_S, Histogram
 
 EVERY_S: Final = 0.5
-BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
 class LoopLag:
     """Samples it. ``lag_s``: by how much each wake-up came too late."""
 
     def __init__(self) -> None:
-        self.lag_s = Histogram(BOUNDS_S)
+        self.lag_s = Histogram(LAG_S)
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
