@@ -18,15 +18,17 @@ _BITS: Final = 7
 
 
 class Histogram:
-    """Of values in milliseconds; what is beyond the range counts as its end. ``buckets``: counts by index."""
+    """Of values in milliseconds; what is beyond the range counts as its end. ``buckets``: counts by
+    index; ``total``: the sum of all values.
+    """
 
-    __slots__ = ("_total", "buckets", "count", "largest")
+    __slots__ = ("buckets", "count", "largest", "total")
 
     def __init__(self) -> None:
         self.buckets: dict[int, int] = {}
         self.count = 0
         self.largest = 0.0
-        self._total = 0.0
+        self.total = 0.0
 
     @classmethod
     def of(cls, latency: Latency) -> Self:
@@ -35,7 +37,7 @@ class Histogram:
         found.buckets = dict(latency.buckets)
         found.count = sum(latency.buckets.values())
         found.largest = latency.largest
-        found._total = latency.mean * found.count
+        found.total = latency.mean * found.count
         return found
 
     def add(self, value: float, count: int = 1) -> None:
@@ -48,7 +50,7 @@ class Histogram:
         index = _index(value)
         self.buckets[index] = self.buckets.get(index, 0) + count
         self.count += count
-        self._total += value * count
+        self.total += value * count
         self.largest = max(self.largest, value)
 
     def merge(self, other: "Histogram") -> None:
@@ -56,13 +58,13 @@ class Histogram:
         for index, count in other.buckets.items():
             self.buckets[index] = self.buckets.get(index, 0) + count
         self.count += other.count
-        self._total += other._total
+        self.total += other.total
         self.largest = max(self.largest, other.largest)
 
     @property
     def mean(self) -> float:
         """0 if there are no values."""
-        return self._total / self.count if self.count else 0.0
+        return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
         """The smallest value that ``share`` (0 to 1) of them do not exceed; 0 if there are none."""

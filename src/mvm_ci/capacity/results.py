@@ -55,7 +55,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     """One measured time under one load. ``jobs``: that completed in it; ``late_p99_ms``: how late requests
-    left, by the generator's own clock; ``bottleneck``: why the generator was itself the limit, or nothing.
+    left, by the generator's own clock; ``bottleneck``: why the generator was itself the limit, or nothing;
+    ``overload``: why the cluster did not sustain the rate of an open loop, or nothing; ``reasons``: how often
+    jobs failed for what, of the most frequent.
     """
 
     warm_up_s: float
@@ -68,6 +70,8 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     late_p99_ms: float
     usage: tuple[Usage, ...]
     bottleneck: str = ""
+    overload: str = ""
+    reasons: dict[str, int] = {}
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
