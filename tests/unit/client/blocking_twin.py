@@ -40,6 +40,7 @@ def made() -> dict[str, str]:
     }
     waiting.pop("__init__.py")
     waiting.pop("by_ticket.py")  # the peers' network is there for asyncio alone
+    waiting.pop("removal.py")  # of our own tools, not of the client's interface
     files = {"__init__.py": '"""The client without asyncio."""\n'}
     for name, text in waiting.items():
         files[name] = NOTE.format(name=name) + _formatted(_translated(text, waiting))

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 from mvm_ci.client import ApiClient
+from mvm_ci.client.removal import remove_jobs
 from mvm_ci.deploy.validation import guest
 from mvm_ci.domain.errors import Conflict, MvmCiError, Refused
 from mvm_ci.wire import api
@@ -12,7 +13,6 @@ from mvm_ci.wire import api
 NAME: Final = "mvm-ci-validate"
 """Of the module."""
 _CLEAN_S: Final = 30.0
-_AGAIN_S: Final = 0.2
 
 
 class Tidy:
@@ -34,13 +34,8 @@ class Tidy:
 
     async def clean(self, which: api.JobSelection) -> tuple[str, ...]:
         """Ends and removes these jobs, and the module if it was not there before; what is left."""
-        left: list[str] = []
-        try:
-            async with asyncio.timeout(_CLEAN_S):
-                await self._jobs(which)
-        except (MvmCiError, TimeoutError) as error:
-            why = str(error) or f"they have not ended within {_CLEAN_S:.0f} s"
-            left.append(f"jobs of the queue {which.queue}: {why}")
+        why = await remove_jobs(self._client, which, _CLEAN_S)
+        left = [why] if why else []
         if self._ours:
             try:
                 async with asyncio.timeout(_CLEAN_S):
@@ -50,12 +45,3 @@ class Tidy:
             except (MvmCiError, TimeoutError) as error:
                 left.append(f"the module {NAME} {self._digest[:12]}: {str(error) or 'no answer'}")
         return tuple(left)
-
-    async def _jobs(self, which: api.JobSelection) -> None:
-        while not (await self._client.cancel_jobs(which)).complete:
-            pass
-        while True:
-            await self._client.delete_jobs(which)
-            if not (await self._client.jobs(which, limit=1)).jobs:
-                return
-            await asyncio.sleep(_AGAIN_S)
