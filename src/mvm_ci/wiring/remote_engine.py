@@ -24,16 +24,21 @@ _CONNECTIONS: Final = 4
 
 
 class RemoteEngines:
-    """``worker.process.Fit``. ``slots``: jobs that this worker has computed there at once."""
+    """``worker.process.Fit``, of as many workers as have their engine there. ``slots``: jobs that each of
+    them has computed there at once.
+    """
 
     def __init__(self, elsewhere: EngineElsewhere, slots: int, clock: Clock) -> None:
         self._elsewhere = elsewhere
         self._slots = slots
         self._clock = clock
+        self._trusted: ssl.SSLContext | None = None
 
     async def __call__(self, parts: PeerParts, events: EngineEvents) -> Fitted:
         elsewhere = self._elsewhere
-        trust = await asyncio.to_thread(_trust, elsewhere.authority)
+        if self._trusted is None:
+            self._trusted = await asyncio.to_thread(_trust, elsewhere.authority)
+        trust = self._trusted
 
         def connect(url: str) -> Calls:
             if elsewhere.url is None:
