@@ -36,6 +36,8 @@ GOALS: Final = {
     "hot_suspended_kb": "≤ 30",
     "neighbour_p99_ratio": "≤ 3",
     "stop_computing_ms": "≤ 100",
+    "metrics_added_pct": "< 2",
+    "scrape_ms": "< 100",
 }
 
 

@@ -49,4 +49,5 @@ class JobTimes:
 
 def _ages(jobs: Sequence[JobId], now_ms: int) -> list[float]:
     """Seconds since these were submitted; a clock that stepped back makes none of them younger than new."""
-    return [max(0, now_ms - (job >> SERIAL_BITS)) / 1000 for job in jobs]
+    ages = [(now_ms - (job >> SERIAL_BITS)) / 1000 for job in jobs]
+    return ages if min(ages, default=0) >= 0 else [max(0, age) for age in ages]
