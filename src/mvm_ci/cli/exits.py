@@ -20,6 +20,7 @@ UNAVAILABLE: Final = 3
 REFUSED: Final = 4
 NOT_FOUND: Final = 5
 CONFLICT: Final = 6
+NOT_ENOUGH: Final = 7
 BUG: Final = 70
 TIMED_OUT: Final = 124
 INTERRUPTED: Final = 130

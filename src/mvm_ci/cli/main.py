@@ -33,6 +33,11 @@ COMMANDS = {
     "validate": Lazy(
         "mvm_ci.cli.validate", "validate", "Check a running cluster with jobs of its own, and report."
     ),
+    "decide": Lazy(
+        "mvm_ci.cli.decide",
+        "decide",
+        "Answer from load tests: proceed with option 1, an engine in each worker?",
+    ),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),
     "engine": Lazy("mvm_ci.cli.engine", "engine", "Run an engine, for workers that have none of their own."),

@@ -1,0 +1,19 @@
+"""Figures of the documentation, for what no run measured. A test compares them with their pages. Pure."""
+
+from typing import Final
+
+WHERE: Final = "docs/performance.md, Deployment options, 2026-11-30, 2 cores (AMD EPYC)"
+WORKER_MB: Final = {1: 77.99, 2: 47.28, 4: 45.65}
+"""A worker with its runner, idle after load; MiB by option."""
+HOST_MB: Final = {2: 157.0, 4: 156.0}
+"""The control plane with its engine and two runners, idle after load; MiB by option."""
+CONTROL_PLANE: Final = "docs/performance.md, Figures, 2026-11-30, 2 cores (AMD EPYC)"
+CONTROL_PLANE_MB: Final = 51.0
+"""A control plane without an engine; resident."""
+MOST_WORKERS: Final = {2: 5, 4: 20}
+"""The limits that the pages of the options give."""
+LIMITS: Final = {2: "docs/deployment/option-2.md, Limits", 4: "docs/deployment/option-4.md, Limits"}
+DISK_MB: Final = 2048
+DISK: Final = "docs/deployment/option-4.md, Steps"
+ALIKE: Final = 4
+"""Option whose workers are those of option 3, too: their engine is reached over TCP."""
