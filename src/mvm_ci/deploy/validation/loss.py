@@ -1,29 +1,25 @@
 """The loss of a worker: a command kills it, and its jobs must go on as if nothing had happened."""
 
 import asyncio
-import os
-import signal
 from collections import Counter
 from typing import Final
 
+from mvm_ci.adapters.shell import kill_worker
 from mvm_ci.deploy.validation.bench import Bench
 from mvm_ci.deploy.validation.durable import Found
 from mvm_ci.deploy.validation.guest import Program, journal_problem
 from mvm_ci.deploy.validation.ledger import Entry
 from mvm_ci.deploy.validation.report import Outcome
+from mvm_ci.domain.errors import Unavailable
 from mvm_ci.wire.api import JobView, JournalEntry, WorkerView
 
-NAME, ID = "MVM_CI_WORKER", "MVM_CI_WORKER_ID"
-"""The variables of the command's environment that name the worker."""
 _STEPS: Final = Program(kind="long", steps="tr" + "z1000tr" * 30)
 _JOBS: Final = 4
-_COMMAND_S: Final = 60.0
 _PLACED_S: Final = 30.0
 _LOST_S: Final = 180.0
 _ENDED_S: Final = 240.0
 _ENOUGH: Final = 8
 """Entries of a journal by which its job is well under way."""
-_SAID: Final = 500
 
 
 class Killed:
@@ -76,26 +72,10 @@ class Killed:
 
     async def _kill(self, worker: WorkerView) -> str | None:
         """Runs the command: what went wrong."""
-        process = await asyncio.create_subprocess_shell(
-            self._command,
-            env={**os.environ, NAME: worker.name, ID: worker.id},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
         try:
-            async with asyncio.timeout(_COMMAND_S):
-                output, _ = await process.communicate()
-        except TimeoutError:
-            return f"the command that kills {worker.name} has not ended within {_COMMAND_S:.0f} s"
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)  # with what it started
-                await process.wait()
-        if process.returncode:
-            text = output.decode(errors="replace").strip()[:_SAID] or "nothing"
-            return f"the command that kills {worker.name} ended with {process.returncode}, and said: {text}"
+            await kill_worker(self._command, name=worker.name, worker=worker.id)
+        except Unavailable as error:
+            return str(error)
         return None
 
     async def _lost(self, worker: WorkerView) -> float | None:
