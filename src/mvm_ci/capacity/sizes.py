@@ -80,25 +80,29 @@ def total_memory(curves: Iterable[Curve], option: int, workers: int) -> Figure:
     )
 
 
-def engine_cores(
-    curves: Iterable[Curve], option: int, workers: int, jobs_per_s: float, headroom: float
+def cores(
+    curves: Iterable[Curve], option: int, workers: int, jobs_per_s: float, *, part: str, free: float
 ) -> Figure | None:
-    """Cores of what hosts the engine at a rate, with a share of them free; None if it was not measured."""
+    """Cores of ``part`` at a rate, with a share of them ``free``; None if it was not measured. An engine that
+    is in the control plane counts with it, and is ``engine`` here.
+    """
 
     def used(point: Point) -> float:
-        return point.cpu_cores.get("engine", 0.0) or point.cpu_cores.get("control-plane", 0.0)
+        inside = point.cpu_cores.get("control-plane", 0.0) if part == "engine" else 0.0
+        return point.cpu_cores.get(part, 0.0) or inside
 
     measured = _nearest(curves, option, workers, used)
-    if measured is None or measured[0].jobs_per_s <= 0:
+    if measured is None:
         return None
-    point, curve, cores = measured
-    each = cores / point.jobs_per_s
+    point, curve, found = measured
+    each = found / point.jobs_per_s
+    names = {"engine": "the engine", "control-plane": "the control plane", "workers": "all workers"}
     return Figure(
-        name="cores of the engine",
-        value=each * jobs_per_s / (1 - headroom),
+        name=f"cores of {names[part]}",
+        value=each * jobs_per_s / (1 - free),
         unit="",
         origin=Origin.ESTIMATED,
-        source=f"{each * 1000:.3g} ms of CPU a job ({_source(point, curve)}), {headroom:.0%} of it free",
+        source=f"{each * 1000:.3g} ms of CPU a job ({_source(point, curve)}), {free:.0%} of them free",
     )
 
 
@@ -111,7 +115,7 @@ def _nearest(
         for curve in curves
         if curve.kind.option == option and not curve.kind.simulated and curve.kind.over is Over.WORKERS
         for point in curve.points
-        if value(point) > 0
+        if point.jobs_per_s > 0 and value(point) > 0
     ]
     return min(found, key=lambda one: (one[0].workers < workers, abs(one[0].workers - workers)), default=None)
 

@@ -33,10 +33,16 @@ COMMANDS = {
     "validate": Lazy(
         "mvm_ci.cli.validate", "validate", "Check a running cluster with jobs of its own, and report."
     ),
+    "plan": Lazy(
+        "mvm_ci.cli.plan", "plan", "Say which option fits, how large, by which commands, and when to move on."
+    ),
     "decide": Lazy(
         "mvm_ci.cli.decide",
         "decide",
         "Answer from load tests: proceed with option 1, an engine in each worker?",
+    ),
+    "loadtest": Lazy(
+        "mvm_ci.cli.loadtest", "loadtest", "Find how many workers an engine, or a control plane, serves."
     ),
     "control-plane": Lazy("mvm_ci.cli.control_plane", "control_plane", "Run a control plane."),
     "worker": Lazy("mvm_ci.cli.worker.group", "worker", "Run a worker, or look after workers."),
