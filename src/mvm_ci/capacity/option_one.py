@@ -14,7 +14,7 @@ ISOLATION: Final = (
     "an engine is lost with its worker alone; a lost control plane stops no guest that needs nothing of it",
     "a worker sees the inputs, journals and secrets of its jobs, which a worker of a shared engine does not",
 )
-"""Of docs/deployment/index.md."""
+"""Of docs/deployment/DEPLOYMENT_STRATEGY.md."""
 
 
 class Linearity(msgspec.Struct, frozen=True, kw_only=True):
