@@ -29,6 +29,7 @@ LEAST_S: Final = 1.0
 _SLICE_S: Final = 0.25
 _SLICES: Final = 10
 """In a measured time, at least."""
+_SHORTEST_S: Final = 0.001
 _LOOK_S: Final = 5.0
 """Between two looks at what the cluster uses."""
 _LAG_S: Final = 0.02
@@ -118,17 +119,15 @@ class Measurement:
             self._tally.end(time.perf_counter())
             await _ended(load, lag)
             await self._arrivals.drain(0)
-        found = self.so_far()
-        if found is None:
-            raise Unavailable(f"{self._timing.measure_s:g} s is too short to measure")
-        return found
+        return self._found(self._tally.span_s(time.perf_counter()))
 
     def so_far(self) -> Repetition | None:
         """What was measured; None if that was less than ``LEAST_S``."""
+        span = self._tally.span_s(time.perf_counter())
+        return self._found(span) if span >= LEAST_S else None
+
+    def _found(self, span: float) -> Repetition:
         tally = self._tally
-        span = tally.span_s(time.perf_counter())
-        if span < min(LEAST_S, self._timing.measure_s):
-            return None
         latency = tally.latency.latency()
         (late_p99,) = tally.late.quantiles(0.99)
         own = Own(
@@ -160,8 +159,8 @@ class Measurement:
     async def _warm_up(self) -> None:
         self._progress.phase("warm-up", self._timing.warm_up_s)
         began = time.perf_counter()
-        while self._warm_up_s < self._timing.warm_up_s:
-            await self._slice(self._warm_up_s)
+        while (left := self._timing.warm_up_s - self._warm_up_s) > _SHORTEST_S:
+            await self._slice(left, self._warm_up_s)
             self._warm_up_s = time.perf_counter() - began
             # What came first is the warm-up itself.
             if steady(slices(self._slices[len(self._slices) // 2 :])):
@@ -176,8 +175,8 @@ class Measurement:
         began = looked = time.perf_counter()
         self._tally.begin(began)
         self._arrivals.forget()
-        while (now := time.perf_counter()) - began < self._timing.measure_s:
-            await self._slice(now - began)
+        while (left := began + self._timing.measure_s - time.perf_counter()) > _SHORTEST_S:
+            await self._slice(left, self._timing.measure_s - left)
             self._note(under_way, held)
             if time.perf_counter() - looked >= _LOOK_S:
                 looked = time.perf_counter()
@@ -191,11 +190,11 @@ class Measurement:
         self._held_s = self._arrivals.held_s - held_s
         self._own_cores = self._uses.own_cores(time.perf_counter())
 
-    async def _slice(self, for_s: float) -> None:
-        """Lets a slice go by. Raises what broke the load."""
+    async def _slice(self, left_s: float, for_s: float) -> None:
+        """Lets a slice go by, or what is left. Raises what broke the load."""
         before = self._tally.done
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._slice_s):
+            async with asyncio.timeout(min(left_s, self._slice_s)):
                 await self._broken.wait()
         if self._error is not None:
             raise self._error
