@@ -20,11 +20,11 @@ LEAST: Final = 20
 _WARM_UP: Final = 0.2
 _KEPT: Final = 300
 """Points that a result keeps."""
-FLOORS: Final = {"memory": 4.0, "open files": 4.0, "disk": 8.0}
-"""By what it is: MiB, files, MiB."""
+FLOORS: Final = {"memory": (4.0, "MiB"), "open files": (4.0, ""), "disk": (8.0, "MiB")}
+"""By what it is, with its unit."""
 
 
-def grown(part: str, what: str, unit: str, points: Sequence[Point]) -> Grown | None:
+def grown(part: str, what: str, points: Sequence[Point]) -> Grown | None:
     """What became of the figure ``what`` (one of ``FLOORS``) of a part; None if there are too few points, in
     order of time.
     """
@@ -35,7 +35,8 @@ def grown(part: str, what: str, unit: str, points: Sequence[Point]) -> Grown | N
     per_s = slope(judged)
     off = sorted(value - per_s * at for at, value in judged)
     span_s = judged[-1][0] - judged[0][0]
-    scatter = max(FLOORS[what], quantile(off, 0.95) - quantile(off, 0.05))
+    floor, unit = FLOORS[what]
+    scatter = max(floor, quantile(off, 0.95) - quantile(off, 0.05))
     step = max(1, -(-len(points) // _KEPT))
     return Grown(
         part=part,

@@ -81,6 +81,27 @@ def as_seconds(ctx: click.Context, param: click.Parameter, value: str | None) ->
         raise click.BadParameter(f"{value!r} {error}", ctx, param) from None
 
 
+def as_numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
+    """The callback of an option such as ``--rate 10,20.5``; the command gets numbers, growing."""
+    if value is None:
+        return ()
+    try:
+        found = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers, as 10,20,50", ctx, param) from None
+    if not all(0 < one < before for before, one in zip((*found[1:], float("inf")), found, strict=True)):
+        raise click.BadParameter(f"{value!r}: numbers above 0 that grow, as 10,20,50", ctx, param)
+    return found
+
+
+def as_whole_numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """The same of whole ones."""
+    found = as_numbers(ctx, param, value)
+    if any(one != int(one) for one in found):
+        raise click.BadParameter(f"{value!r} is no list of whole numbers, as 1,2,5", ctx, param)
+    return tuple(int(one) for one in found)
+
+
 def _option(setting: settings.Setting[Any]) -> Callable[[Command], Command]:
     many = setting in settings.LISTS
     variable = f"{setting.env}_FILE, {setting.env}" if setting in settings.SECRETS else setting.env

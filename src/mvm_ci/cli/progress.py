@@ -1,6 +1,8 @@
 """How far a long command is: a bar on a terminal, elsewhere lines now and then."""
 
+import asyncio
 import contextlib
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
@@ -44,6 +46,18 @@ def shown_progress(stream: TextIO) -> Iterator[Progress]:
     )
     with Progress(*columns, console=Console(file=stream), transient=True) as bars:
         yield _Bar(bars)
+
+
+def cancel_when_asked() -> None:
+    """SIGTERM does what Ctrl-C does; a second one ends the process."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, cancel)
 
 
 class _Lines:

@@ -1,8 +1,6 @@
 """``mvm-ci validate``."""
 
-import asyncio
 import secrets
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -84,8 +82,9 @@ def validate(  # noqa: PLR0913 - one parameter per option
     Exit code 0 if no check failed, 1 if one did, 130 if it was interrupted.
     """
     from mvm_ci.cli import exits, output
+    from mvm_ci.cli.capacity import write
     from mvm_ci.cli.options import credentials
-    from mvm_ci.cli.progress import shown_progress
+    from mvm_ci.cli.progress import cancel_when_asked, shown_progress
     from mvm_ci.deploy.validation.page import page
     from mvm_ci.deploy.validation.text import text
     from mvm_ci.deploy.validation.validate import INTERRUPTED, SHORTEST_S, Plan, Validation
@@ -97,7 +96,7 @@ def validate(  # noqa: PLR0913 - one parameter per option
         )
     address = credentials(url, token_file).url
     if html is not None:
-        _write(html, "", mode="a")  # what cannot be written should be said now, not in half an hour
+        write("--html", html, "", mode="a")  # what cannot be written should be said now, not in half an hour
 
     async def work(client: "ApiClient") -> "Report":
         caller = await client.whoami()
@@ -112,13 +111,13 @@ def validate(  # noqa: PLR0913 - one parameter per option
             rate=rate,
             kill=kill,
         )
-        _cancel_when_asked()
+        cancel_when_asked()
         with shown_progress(sys.stderr) as progress:
             return await Validation(client, plan, progress).run()
 
     report = ask(url, token_file, work)
     if html is not None:
-        _write(html, page(report))
+        write("--html", html, page(report))
     if as_json:
         output.print_json(report)
     else:
@@ -127,18 +126,6 @@ def validate(  # noqa: PLR0913 - one parameter per option
         ctx.exit(exits.INTERRUPTED)
     if report.failed:
         ctx.exit(exits.JOB_FAILED)
-
-
-def _cancel_when_asked() -> None:
-    """SIGTERM does what Ctrl-C does; a second one ends the process."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel() -> None:
-        loop.remove_signal_handler(signal.SIGTERM)
-        if task is not None:
-            task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, cancel)
 
 
 def _check_role(caller: "WhoAmI") -> None:
@@ -157,13 +144,3 @@ def _shown(address: str) -> str:
     from mvm_ci.config.parsers import is_ticket
 
     return f"ticket {address[:12]}…" if is_ticket(address) else address
-
-
-def _write(file: Path, text: str, mode: str = "w") -> None:
-    from mvm_ci.domain.errors import BadInput
-
-    try:
-        with file.open(mode, encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        raise BadInput(f"--html {file}: {error.strerror}") from None

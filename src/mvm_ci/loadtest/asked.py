@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from mvm_ci.capacity.objective import Objective, fell_behind
 from mvm_ci.capacity.results import Loop, Step
 from mvm_ci.domain.errors import BadInput
 
@@ -85,12 +86,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken:
-    """Which profiles have broken, and are left out from now on. ``limit_ms``: of the p99; None: there is no
-    objective.
-    """
+    """Which profiles have broken, and are left out from now on."""
 
-    def __init__(self, limit_ms: float | None) -> None:
-        self._limit_ms = limit_ms
+    def __init__(self, objective: Objective | None) -> None:
+        self._objective = objective
         self._times: dict[tuple[str, Load | int], int] = {}
 
     def left_out(self, workers: int, profile: str, load: Load) -> bool:
@@ -109,9 +108,12 @@ class Broken:
         jobs = sum(one.jobs for one in step.repetitions)
         if step.failed > BROKEN * (jobs + step.failed):
             return f"{step.failed} of {jobs + step.failed} jobs failed"
-        if self._limit_ms is not None and step.p99_ms > self._limit_ms:
-            return f"p99 {step.p99_ms:.0f} ms, over {self._limit_ms:g}"
-        return ""
+        objective = self._objective
+        if objective is None or objective.met(step):
+            return ""
+        if fell_behind(step):
+            return "it fell behind"
+        return f"{objective} is broken"
 
 
 def _ramp(workers: int, profile: str, load: Load) -> tuple[str, Load | int]:

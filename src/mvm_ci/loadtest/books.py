@@ -46,10 +46,10 @@ class Books:
         """Jobs by how they ended."""
         return Counter(self.ended.values())
 
-    def lost(self, accepted: int) -> int:
-        """How many of those that were accepted have not ended. Fewer accepted than ended is a problem, too:
-        the store made jobs that nobody asked for.
+    def lost(self, accepted: int, sent: int) -> int:
+        """How many of those that are known to be accepted have not ended. More than were sent are a problem,
+        too: the store made jobs that nobody asked for.
         """
-        if len(self.ended) > accepted:
-            self.problem(f"{len(self.ended)} jobs ended, and {accepted} were submitted")
+        if len(self.ended) > sent:
+            self.problem(f"{len(self.ended)} jobs ended, and {sent} were submitted")
         return max(0, accepted - len(self.ended))

@@ -50,6 +50,11 @@ class Fleet(Protocol):
         ...
 
     @property
+    def ours(self) -> bool:
+        """Whether it is there for this load test alone, and ends with it."""
+        ...
+
+    @property
     def simulated(self) -> bool:
         """Whether its workers live in one process."""
         ...

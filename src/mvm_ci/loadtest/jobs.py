@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.lane import DEFAULT_QUEUE
 from mvm_ci.loadtest import steps
 from mvm_ci.loadtest.channel import Channel
 from mvm_ci.loadtest.profiles import Profile
@@ -52,6 +53,7 @@ class Jobs:
         batch: int = 1,
         turns_per_ms: float = 0.0,
         stub: str = "",
+        queue: str = DEFAULT_QUEUE,
         seed: int = 0,
     ) -> None:
         self._channel = channel
@@ -61,7 +63,9 @@ class Jobs:
         for kind in profile.kinds:
             given = steps.guest_input(kind.steps, turns_per_ms, stub)
             hosts = (urlsplit(stub).netloc,) if steps.asks(kind.steps) else None
-            job = api.SubmitJob(module=module, input=msgspec.Raw(_encode(given)), allow_hosts=hosts)
+            job = api.SubmitJob(
+                module=module, input=msgspec.Raw(_encode(given)), allow_hosts=hosts, queue=queue
+            )
             self._kinds.append((_encode(job), steps.result(kind.steps, turns_per_ms)))
         self._shares = [kind.share for kind in profile.kinds]
         self._only = self._made(self._kinds * batch) if len(self._kinds) == 1 else None

@@ -77,6 +77,10 @@ class LocalFleet:
         return self._local.slots
 
     @property
+    def ours(self) -> bool:
+        return True
+
+    @property
     def simulated(self) -> bool:
         return self._local.simulated
 

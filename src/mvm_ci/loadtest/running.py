@@ -61,8 +61,16 @@ class RunningFleet:
         return self._slots
 
     @property
+    def ours(self) -> bool:
+        return False
+
+    @property
     def simulated(self) -> bool:
         return False
+
+    async def connected(self) -> int:
+        """Workers that take jobs."""
+        return len(await self._there())
 
     @property
     def api(self) -> Api:

@@ -20,7 +20,8 @@ from mvm_ci.journal.entries import FORMAT_VERSION, Began, Entry, Finished
 from mvm_ci.ports.clock import Clock
 from mvm_ci.ports.engine import Ended, EngineEvents, Placement
 
-RESULT: Final = b'"simulated"'
+RESULT: Final = b'"0000000000000000"'
+"""That of a load test's guest that computes nothing."""
 _INPUT: Final = Digest(sha256(b"").hexdigest())
 _SHORTEST_NS: Final = 1_000_000
 """What a job that takes no time is said to have computed."""

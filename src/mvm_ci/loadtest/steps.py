@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from importlib.resources import files
 from typing import Final
 
@@ -77,6 +78,11 @@ def told(steps: Sequence[Step]) -> str:
 def module() -> bytes:
     """The guest."""
     return module_of_text(files(__package__).joinpath("guest.wat").read_text())
+
+
+def digest() -> str:
+    """Of the guest."""
+    return sha256(module()).hexdigest()
 
 
 def guest_input(steps: Sequence[Step], turns_per_ms: float, stub: str) -> str:

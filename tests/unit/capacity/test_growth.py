@@ -25,7 +25,7 @@ def points(per_hour: float, scatter: float = 0.0, number: int = 360) -> list[tup
 
 
 def memory(of: list[tuple[float, float]]) -> Grown:
-    found = grown("workers", "memory", "MiB", of)
+    found = grown("workers", "memory", of)
     assert found is not None
     return found
 
@@ -65,8 +65,8 @@ def test_a_jump_that_stays_is_not_growth() -> None:
 
 
 def test_few_points_tell_nothing() -> None:
-    assert grown("workers", "memory", "MiB", points(5, number=LEAST - 1)) is None
-    assert grown("workers", "memory", "MiB", points(5, number=LEAST)) is not None
+    assert grown("workers", "memory", points(5, number=LEAST - 1)) is None
+    assert grown("workers", "memory", points(5, number=LEAST)) is not None
 
 
 def test_a_result_keeps_few_points_of_many() -> None:

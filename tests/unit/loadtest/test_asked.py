@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.results import Latency, Loop, Repetition, Step
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.loadtest.asked import MOST_IN_FLIGHT, MOST_WORKERS, Asked, Broken, Load
 
 ONE_EACH = Load(per_worker=1)
+SLO = Objective("p99", 250.0)
 
 
 def asked(workers: tuple[int, ...] = (1, 2), loads: tuple[Load, ...] = (ONE_EACH,)) -> Asked:
@@ -69,8 +71,8 @@ def test_what_can_only_be_a_mistake_is_refused() -> None:
 
 
 def test_a_ramp_of_workers_ends_when_two_steps_broke() -> None:
-    broken = Broken(250.0)
-    assert broken.look(ONE_EACH, step(p99=251)) == "p99 251 ms, over 250"
+    broken = Broken(SLO)
+    assert broken.look(ONE_EACH, step(p99=251)) == "p99=250ms is broken"
     assert not broken.left_out(2, "wait", ONE_EACH)
     assert broken.look(ONE_EACH, step(p99=249)) == ""
     broken.look(ONE_EACH, step(p99=300, workers=2))
@@ -82,7 +84,7 @@ def test_a_ramp_of_workers_ends_when_two_steps_broke() -> None:
 
 
 def test_a_ramp_of_rates_ends_for_its_number_of_workers_alone() -> None:
-    broken = Broken(250.0)
+    broken = Broken(SLO)
     for rate in (100, 200):
         broken.look(Load(rate=rate), step(p99=300, workers=5))
     assert broken.left_out(5, "wait", Load(rate=400))

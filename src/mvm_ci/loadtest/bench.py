@@ -1,0 +1,132 @@
+"""A fleet that is ready to be loaded: the guest is there, and the stub; how fast its workers compute."""
+
+import resource
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import msgspec
+
+from mvm_ci.client import ApiClient
+from mvm_ci.client.removal import remove_jobs
+from mvm_ci.domain.errors import BadInput, MvmCiError
+from mvm_ci.loadtest import steps
+from mvm_ci.loadtest.channel import Channel
+from mvm_ci.loadtest.fleet import Fleet
+from mvm_ci.loadtest.jobs import WAIT_S, Jobs
+from mvm_ci.loadtest.preparation import calibrate, push_guest
+from mvm_ci.loadtest.profiles import Profile
+from mvm_ci.wire import api
+
+ANSWER_S: Final = WAIT_S + 10
+OPEN_CONNECTIONS: Final = 2_000
+"""Of an open loop: so many requests may be under way."""
+_SPARE_FILES: Final = 200
+_CLEAN_S: Final = 60.0
+C = TypeVar("C", bound=Channel)
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """How far the control plane's clock is ahead of the one here, give or take ``uncertain_ms``."""
+
+    ahead_ms: float
+    uncertain_ms: float
+
+
+class Bench:
+    """One fleet. ``module``: the guest's digest; ``queue``: of all jobs of this load test."""
+
+    def __init__(self, fleet: Fleet, client: ApiClient, queue: str, module: str, stub: str) -> None:
+        self.fleet = fleet
+        self.client = client
+        self.queue = queue
+        self._module = module
+        self._stub = stub
+        self.clock = Clock(0.0, 0.0)
+        self._turns_per_ms = 0.0
+
+    def channel(self, connections: int, kind: type[C]) -> C:
+        """For so many requests at once, or as many as this process may have open files for."""
+        return kind(self.fleet.api, connections=min(connections, _affordable()), answer_s=ANSWER_S)
+
+    async def calibrated(self, profiles: Sequence[Profile]) -> str:
+        """Finds out how fast workers compute, if a profile needs that and nobody did: words on it."""
+        if self._turns_per_ms or not any(one.computes for one in profiles):
+            return ""
+        async with self.channel(1, Channel) as channel:
+            self._turns_per_ms = await calibrate(channel, self._module)
+        return f"a worker computes {self._turns_per_ms:,.0f} turns of the guest's loop in a millisecond"
+
+    def jobs(self, channel: Channel, profile: Profile, batch: int) -> Jobs:
+        """Those of a profile."""
+        return Jobs(
+            channel,
+            profile,
+            self._module,
+            batch=batch,
+            turns_per_ms=self._turns_per_ms,
+            stub=self._stub,
+            queue=self.queue,
+        )
+
+    async def compare_clocks(self) -> None:
+        """The control plane notes when a job was made, which was between our request and its answer."""
+        began, began_ms = time.perf_counter(), time.time_ns() / 1e6
+        job = api.SubmitJob(module=self._module, input=msgspec.Raw(b'""'), queue=self.queue)
+        (made,) = await self.client.submit([job])
+        took_ms = (time.perf_counter() - began) * 1000
+        view = await self.client.job(made.id)
+        # Its time is cut to whole milliseconds.
+        self.clock = Clock(view.created_ms + 0.5 - (began_ms + took_ms / 2), took_ms / 2 + 0.5)
+
+    async def clean(self) -> str:
+        """Removes all jobs; what is left, or nothing."""
+        return await remove_jobs(self.client, api.JobSelection(queue=self.queue), _CLEAN_S)
+
+
+@asynccontextmanager
+async def benched(fleet: Fleet, queue: str, stub: str, left: list[str]) -> AsyncIterator[Bench]:
+    """The fleet with all that is needed. What was there before is there after the block, and nothing else, if
+    somebody else uses the cluster, too; what could not be removed is added to ``left``. Raises ``MvmCiError``
+    if it cannot be loaded.
+    """
+    digest = steps.digest()
+    async with ApiClient(fleet.api.url, fleet.api.token, namespace=fleet.api.namespace) as client:
+        known = bool(await client.modules(prefix=digest))
+        async with Channel(fleet.api, connections=1, answer_s=ANSWER_S) as channel:
+            module = await push_guest(channel)
+        bench = Bench(fleet, client, queue, module, stub)
+        try:
+            yield bench
+        finally:
+            if not fleet.ours:
+                left += [why] if (why := await bench.clean()) else []
+                left += [why] if not known and (why := await _removed(client, module)) else []
+
+
+async def _removed(client: ApiClient, module: str) -> str:
+    try:
+        await client.delete_module(module)
+    except MvmCiError as error:
+        return f"the module {module[:12]} of the load test: {error}"
+    return ""
+
+
+def _affordable() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(1, hard - _SPARE_FILES)
+
+
+def check_stub(profiles: Sequence[Profile], bind: str) -> bool:
+    """Whether a stub is needed. Raises ``BadInput`` for an address that guests cannot be given."""
+    if not any(one.asks for one in profiles):
+        return False
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdigit():
+        raise BadInput(f"--stub-bind: {bind!r} is not IP:PORT")
+    if host in {"0.0.0.0", "[::]"}:  # noqa: S104 - refused
+        raise BadInput(f"--stub-bind: {bind}: give the one address by which workers reach this machine")
+    return True

@@ -1,0 +1,268 @@
+"""The whole of a load test: its fleets one after the other, and the result, also of one that ended early."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from mvm_ci.capacity.objective import Objective
+from mvm_ci.capacity.results import Cluster, Repetition, Result, Soak, Step
+from mvm_ci.domain.errors import MvmCiError, Unavailable
+from mvm_ci.loadtest.asked import Asked, Broken, Load
+from mvm_ci.loadtest.bench import OPEN_CONNECTIONS, Bench, benched
+from mvm_ci.loadtest.channel import Channel
+from mvm_ci.loadtest.fleet import Fleet, Progress
+from mvm_ci.loadtest.machine import this_machine
+from mvm_ci.loadtest.measure import Measurement, Shape, Timing
+from mvm_ci.loadtest.profiles import Profile
+from mvm_ci.loadtest.soak import Soaking, Watch, WatchedChannel, beside, soak_of
+from mvm_ci.loadtest.stub import Counts
+from mvm_ci.loadtest.stub_process import StubProcess, stub_process
+
+INTERRUPTED: Final = "interrupted"
+"""What ended a run that was cancelled."""
+_CLOCK_MS: Final = 1000.0
+"""Clocks that differ by more are told."""
+
+Started = Callable[[], AbstractAsyncContextManager[Fleet]]
+"""Starts a fleet, or takes one that runs, and leaves it as it was."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do, and what to say of it. ``shared``: whether the cluster is on this machine; ``option``:
+    where its engine is, None: the fleet knows; ``stub``: where a stub is to listen, nothing: none is needed.
+    """
+
+    command: str
+    address: str
+    shared: bool
+    queue: str
+    asked: Asked
+    profiles: Mapping[str, Profile]
+    objective: Objective | None
+    stub: str
+    option: int | None = None
+    soaking: Soaking | None = None
+
+
+class LoadTest:
+    """One. ``run`` it once. ``keep``: is given the result so far after each step."""
+
+    def __init__(self, run: Run, progress: Progress, keep: Callable[[Result], Awaitable[None]]) -> None:
+        self._run = run
+        self._progress = progress
+        self._keep = keep
+        self._machine = this_machine(shared=run.shared)
+        self._began_ms, self._began = time.time_ns() // 1_000_000, time.monotonic()
+        self._cluster = Cluster(address=run.address, version="")
+        self._stub: StubProcess | None = None
+        self._steps: list[Step] = []
+        self._soak: Soak | None = None
+        self._notes: list[str] = []
+
+    async def run(self, fleets: list[Started]) -> Result:
+        """Raises ``MvmCiError`` if it cannot begin; once something was measured there is always a result,
+        also for whoever cancels it.
+        """
+        ended_by = ""
+        try:
+            async with self._stub_if_needed() as self._stub:
+                for started in fleets:
+                    await self._load(started, last=started is fleets[-1])
+        except asyncio.CancelledError:
+            ended_by = INTERRUPTED
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+        except MvmCiError as error:
+            if not any(step.repetitions for step in self._steps):
+                raise
+            ended_by = str(error)
+        return self._result(ended_by)
+
+    @asynccontextmanager
+    async def _stub_if_needed(self) -> AsyncIterator[StubProcess | None]:
+        async with AsyncExitStack() as stack:
+            needed = self._run.stub
+            yield await stack.enter_async_context(stub_process(needed)) if needed else None
+
+    async def _load(self, started: Started, *, last: bool) -> None:
+        run = self._run
+        self._progress.phase("starting", 0)
+        url = self._stub.url if self._stub is not None else ""
+        async with started() as fleet, benched(fleet, run.queue, url, self._notes) as bench:
+            status = await bench.client.status()
+            self._cluster = msgspec.structs.replace(self._cluster, version=status.version)
+            try:
+                await self._ramp(bench)
+            except Unavailable as error:
+                # Where a cluster of ours breaks is what we want to know; the others can still be loaded.
+                if not fleet.ours or last:
+                    raise
+                self._notes.append(f"option {fleet.option} ended: {error}")
+
+    async def _ramp(self, bench: Bench) -> None:
+        run, broken, there = self._run, Broken(self._run.objective), 0
+        for workers, name, load in run.asked.steps():
+            if broken.left_out(workers, name, load):
+                continue
+            if workers != there:
+                await self._scale(bench, workers)
+                there = workers
+            profile = run.profiles[name]
+            self._notes += [told] if (told := await bench.calibrated([profile])) else []
+            step = await self._step(bench, workers, profile, load)
+            why = broken.look(load, step)
+            self._progress.told(_line(step, load, why))
+            await self._keep(self._result("not ended"))
+
+    async def _scale(self, bench: Bench, workers: int) -> None:
+        fleet = bench.fleet
+        self._progress.phase(f"option {fleet.option or '?'}: {workers} workers", 0)
+        await fleet.scale(workers)
+        await bench.compare_clocks()
+        clock = bench.clock
+        self._cluster = msgspec.structs.replace(
+            self._cluster, clock_ahead_ms=clock.ahead_ms, clock_uncertain_ms=clock.uncertain_ms
+        )
+        if abs(clock.ahead_ms) > clock.uncertain_ms + _CLOCK_MS:
+            told = f"the control plane's clock is {clock.ahead_ms / 1000:+.1f} s ahead of the one here"
+            self._notes.append(f"{told}: times of jobs and of this result cannot be compared")
+
+    async def _step(self, bench: Bench, workers: int, profile: Profile, load: Load) -> Step:
+        """Measures it; what was measured is among the steps, whatever happens."""
+        asked = self._run.asked
+        in_flight = load.in_flight(workers)
+        blank = Step(
+            option=self._run.option or bench.fleet.option,
+            profile=profile.name,
+            workers=workers,
+            slots=bench.fleet.slots,
+            simulated=bench.fleet.simulated,
+            loop=load.loop,
+            rate=load.rate,
+            in_flight=in_flight,
+            batch=asked.batch,
+            repetitions=(),
+        )
+        if self._run.soaking is not None:
+            self._progress.phase(_title(blank, load), asked.warm_up_s + self._run.soaking.duration_s)
+            return await self._soaked(bench, blank, profile, self._run.soaking)
+        async with bench.channel(in_flight or OPEN_CONNECTIONS, Channel) as channel:
+            jobs = bench.jobs(channel, profile, asked.batch)
+            timing = Timing(warm_up_s=asked.warm_up_s, measure_s=asked.measure_s)
+            found: list[Repetition] = []
+            ended_by = INTERRUPTED
+            self._progress.phase(_title(blank, load), asked.repetitions * (asked.warm_up_s + asked.measure_s))
+            progress = _Within(self._progress)
+            try:
+                for number in range(asked.repetitions):
+                    measurement = Measurement(
+                        channel,
+                        jobs,
+                        Shape(rate=load.rate, in_flight=in_flight or 0),
+                        timing,
+                        samples=bench.fleet.samples,
+                        progress=progress,
+                        seed=number,
+                    )
+                    await self._measured(measurement, found)
+                ended_by = ""
+            except MvmCiError as error:
+                ended_by = str(error)
+                raise
+            finally:
+                step = msgspec.structs.replace(blank, repetitions=tuple(found), ended_by=ended_by)
+                self._steps.append(step)
+        return step
+
+    async def _soaked(self, bench: Bench, blank: Step, profile: Profile, soaking: Soaking) -> Step:
+        """The same for a soak."""
+        before = await self._counts()
+        watch = Watch(bench, soaking, self._progress)
+        found: list[Repetition] = []
+        connections = blank.in_flight or OPEN_CONNECTIONS
+        async with bench.channel(connections, WatchedChannel) as channel:
+            measurement = Measurement(
+                channel,
+                bench.jobs(channel, profile, blank.batch),
+                Shape(rate=blank.rate, in_flight=blank.in_flight or 0),
+                Timing(warm_up_s=self._run.asked.warm_up_s, measure_s=soaking.duration_s),
+                samples=bench.fleet.samples,
+                progress=_Within(self._progress),
+            )
+            ended_by = INTERRUPTED
+            try:
+                await beside(watch, self._measured(measurement, found))
+                ended_by = ""
+            except MvmCiError as error:
+                ended_by = str(error)
+                raise
+            finally:
+                lost = 0 if ended_by else await watch.settle(blank.batch, channel)
+                step = msgspec.structs.replace(blank, repetitions=tuple(found), ended_by=ended_by)
+                self._steps.append(step)
+                after = before if ended_by else await self._counts()
+                self._soak = soak_of(step, watch, channel, lost, before, after)
+        return step
+
+    async def _measured(self, measurement: Measurement, found: list[Repetition]) -> None:
+        try:
+            found.append(await measurement.run())
+        except BaseException:
+            if (partial := measurement.so_far()) is not None:
+                found.append(partial)
+            raise
+
+    async def _counts(self) -> Counts:
+        return Counts() if self._stub is None else await self._stub.counts()
+
+    def _result(self, ended_by: str) -> Result:
+        run = self._run
+        return Result(
+            command=run.command,
+            began_ms=self._began_ms,
+            took_s=time.monotonic() - self._began,
+            complete=not ended_by,
+            ended_by=ended_by,
+            machine=self._machine,
+            cluster=self._cluster,
+            profiles={name: profile.words for name, profile in run.profiles.items()},
+            slo="" if run.objective is None else str(run.objective),
+            steps=tuple(self._steps),
+            soak=self._soak,
+            notes=tuple(dict.fromkeys(self._notes)),
+        )
+
+
+class _Within:
+    """Progress of one measurement, as a part of a phase that is longer."""
+
+    def __init__(self, around: Progress) -> None:
+        self._around = around
+        self._began = time.monotonic()
+        self._phase = ""
+
+    def phase(self, text: str, seconds: float) -> None:  # noqa: ARG002 - a part of the whole
+        self._phase = text
+
+    def goes_on(self, for_s: float, text: str) -> None:  # noqa: ARG002 - as above
+        self._around.goes_on(time.monotonic() - self._began, f"{self._phase}: {text}")
+
+    def told(self, text: str) -> None:
+        self._around.told(text)
+
+
+def _title(step: Step, load: Load) -> str:
+    where = f"option {step.option}" if step.option is not None else "this cluster"
+    plural = "" if step.workers == 1 else "s"
+    return f"{where}, {step.workers} worker{plural}, {step.profile}, {load.told(step.workers)}"
+
+
+def _line(step: Step, load: Load, why: str) -> str:
+    found = f"{step.jobs_per_s:,.0f} jobs/s, p50 {step.p50_ms:.3g} ms, p99 {step.p99_ms:.3g} ms"
+    marks = "; ".join(mark for mark in (why, step.bottleneck) if mark)
+    return f"{_title(step, load)}: {found}{f' ({marks})' if marks else ''}"

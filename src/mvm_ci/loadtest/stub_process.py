@@ -1,0 +1,44 @@
+"""The stub in a process of its own: what it costs is not the generator's."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mvm_ci.loadtest.channel import Channel
+from mvm_ci.loadtest.children import Child
+from mvm_ci.loadtest.fleet import Api
+from mvm_ci.loadtest.stub import Counts
+
+LATENCY: Final = "lognormal:20ms,p99=100ms"
+"""Of its answers."""
+_READY_S: Final = 30.0
+_END_S: Final = 5.0
+
+
+class StubProcess:
+    """``url``: where guests find it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def counts(self) -> Counts:
+        """What came so far. Raises ``Unavailable``."""
+        async with Channel(Api(url=self.url, token=""), connections=1, answer_s=_READY_S) as channel:
+            return msgspec.json.decode(await channel.send(channel.request("GET", "/counts")), type=Counts)
+
+
+@asynccontextmanager
+async def stub_process(bind: str) -> AsyncIterator[StubProcess]:
+    """Runs one while the block lasts. Raises ``Unavailable`` if it cannot listen there."""
+    with tempfile.TemporaryDirectory(prefix="mvm-ci-stub-") as directory:
+        command = ("-m", "mvm_ci.loadtest.stub", "--bind", bind, "--latency", LATENCY)
+        child = Child("stub", command, Path(directory), {})
+        try:
+            await child.until(lambda: "stub: " in child.said.read_text(), "it listens", _READY_S)
+            yield StubProcess(child.said.read_text().removeprefix("stub: ").strip())
+        finally:
+            await child.stop(_END_S)
