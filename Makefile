@@ -5,7 +5,7 @@ KILL ?= sleep
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test mutants soak deploy lint format bench docs lock clean
+.PHONY: help venv demo test mutants soak deploy lint format bench docs figures lock clean
 
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ lint: venv ## ruff, mypy --strict, the import contracts
 	@bad=0; \
 	 .ci/timed "ruff check" $(BIN)/ruff check --quiet . || bad=1; \
 	 .ci/timed "ruff format" $(BIN)/ruff format --quiet --check . || bad=1; \
-	 .ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks deploy .ci/suites.py) || bad=1; \
+	 .ci/timed "mypy --strict" $(BIN)/mypy --strict $(wildcard src tests demo benchmarks deploy docs/tools .ci/suites.py) || bad=1; \
 	 .ci/timed "import contracts" $(BIN)/lint-imports --no-logo || bad=1; exit $$bad
 
 format: venv ## let ruff format the code and fix what it can
@@ -43,7 +43,10 @@ bench: venv ## measure (QUICK=1 for a short run)
 	@QUICK=$(QUICK) $(BIN)/python -m benchmarks
 
 docs: venv ## build the documentation into build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+figures: venv ## write the documents in docs/deployment anew from their sources and the runs
+	@$(BIN)/python -m docs.tools.figures
 
 lock: ## write requirements.lock anew (UPGRADE=1 raises every pin)
 	@test -x build/lock/bin/uv || { $(PYTHON) -m venv build/lock && build/lock/bin/python -m pip install --quiet 'uv~=0.13.9'; }
