@@ -10,7 +10,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import re
 import signal
 from typing import Final
@@ -122,11 +121,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     host, _, port = given.bind.rpartition(":")
+    if not port.isdecimal():
+        parser.error(f"{given.bind!r} is no HOST:PORT")
     try:
         stub = Stub(Delays(given.latency, given.seed), host.strip("[]"), int(port))
-        with contextlib.suppress(KeyboardInterrupt):
-            uvloop.run(_serve(stub))
-    except (MvmCiError, ValueError) as error:
+        uvloop.run(_serve(stub))
+    except MvmCiError as error:
         parser.error(str(error))
 
 
