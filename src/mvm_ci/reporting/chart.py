@@ -7,7 +7,7 @@ from mvm_ci.reporting.scale import Scale
 
 class Point(msgspec.Struct, frozen=True):
     """A measured value. ``low``, ``high``: its spread; ``doubtful``: drawn hollow; ``broken``: crossed;
-    ``text``: what is told about it when it is pointed at.
+    ``bare``: the line goes through it, without a mark; ``text``: what is told about it when it is pointed at.
     """
 
     x: float
@@ -16,13 +16,14 @@ class Point(msgspec.Struct, frozen=True):
     high: float | None = None
     doubtful: bool = False
     broken: bool = False
+    bare: bool = False
     text: str = ""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Points that belong together. ``colour``: the same number looks the same in every plot; ``fitted``:
-    calculated, not measured: drawn dashed, without marks; ``marked``: each point has a mark; ``area``: filled
-    down to the lowest; ``name``: in the legend, empty: not there.
+    calculated, not measured: drawn dashed, without marks; ``marked``: each point has a mark; ``faint``: thin;
+    ``area``: filled down to the lowest; ``name``: in the legend, empty: not there.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     colour: int = 0
     fitted: bool = False
     marked: bool = True
+    faint: bool = False
     area: bool = False
 
 
@@ -41,7 +43,7 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Knee(msgspec.Struct, frozen=True):
-    """A value of the x-axis up to which a line is good; in that line's colour."""
+    """A value of the x-axis up to which a line is good; in that line's colour. ``name`` may be empty."""
 
     value: float
     name: str

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from mvm_ci.reporting import style
+from mvm_ci.reporting.xml import allowed
 
 
 def document(title: str, body: Iterable[str]) -> str:
@@ -13,15 +14,17 @@ def document(title: str, body: Iterable[str]) -> str:
         f"<title>{escape(title)}</title><style>{style.of_page()}</style>"
     )
     parts = [f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>', *body, "</body></html>\n"]
-    return "\n".join(parts)
+    return allowed("\n".join(parts))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """``head`` is text, all but the empty over figures; ``rows`` are cells."""
-    names = "".join(f'<th class="{"figure" if name else ""}">{escape(name)}</th>' for name in head)
-    top = f"<tr>{names}</tr>" if head else ""
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f"<table>{top}{body}</table>"
+def table(rows: Iterable[Sequence[str]], top: str = "") -> str:
+    """``rows`` are cells, ``top`` is a row as HTML."""
+    return f"<table>{top}{''.join(row(cells) for cells in rows)}</table>"
+
+
+def row(cells: Iterable[str]) -> str:
+    """A row of a table."""
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def cell(text: str) -> str:

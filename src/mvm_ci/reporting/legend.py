@@ -24,12 +24,17 @@ class Entry(msgspec.Struct, frozen=True):
     at: float
 
 
+def width_of(text: str) -> float:
+    """Roughly: fonts differ."""
+    return len(text) * _LETTER
+
+
 def rows(chart: Chart, width: float) -> list[list[Entry]]:
     """Its entries, in as many rows as they need."""
     found: list[list[Entry]] = []
     at = 0.0
     for kind, colour, name in _entries(chart):
-        takes = _SAMPLE + len(name) * _LETTER
+        takes = _SAMPLE + width_of(name)
         if not found or at + takes > width:
             found.append([])
             at = 0.0

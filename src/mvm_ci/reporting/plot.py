@@ -7,6 +7,7 @@ import msgspec
 
 from mvm_ci.reporting import legend, marks, style
 from mvm_ci.reporting.chart import Chart, Knee, Line, Point
+from mvm_ci.reporting.xml import allowed
 
 _KNEE_ROW: Final = 13
 _LEFT: Final = 56
@@ -42,7 +43,8 @@ def picture(chart: Chart, *, width: int = 720, height: int = 400) -> str:
     frame, parts = _whole(chart, width, height)
     ground = f'<rect class="ground" width="{frame.width}" height="{frame.height}"/>'
     size = f' xmlns="http://www.w3.org/2000/svg" width="{frame.width}" height="{frame.height}"'
-    return _svg(chart, frame, [f"<style>{style.of_picture()}</style>{ground}", *parts], size) + "\n"
+    drawn = [f"<style>{style.of_picture()}</style>{ground}", *parts]
+    return allowed(_svg(chart, frame, drawn, size)) + "\n"
 
 
 def _svg(chart: Chart, frame: Frame, parts: list[str], size: str = "") -> str:
@@ -58,8 +60,8 @@ def _whole(chart: Chart, width: int, height: int) -> tuple[Frame, list[str]]:
         width=width,
         height=height + legend.ROW * (len(entries) - 1),
         left=_LEFT,
-        right=width - 14,
-        top=44 + _KNEE_ROW * len(chart.knees),
+        right=width - 24,
+        top=48 + _KNEE_ROW * sum(bool(knee.name) for knee in chart.knees),
         bottom=bottom,
     )
     middle = (frame.left + frame.right) / 2
@@ -82,30 +84,48 @@ def _inside(chart: Chart, frame: Frame) -> list[str]:
     for tick in chart.x.ticks:
         at = _x(chart, frame, tick.value)
         parts.append(f'<text class="along" x="{at:.1f}" y="{frame.bottom + 18}">{escape(tick.label)}</text>')
-    for level in chart.levels:
-        at = _y(chart, frame, level.value)
-        parts.append(f'<line class="level" {_flat(frame, at)}/>')
-        parts.append(f'<text x="{frame.left + 5}" y="{at - 4:.1f}">{escape(level.name)}</text>')
+    parts += (
+        f'<line class="level" {_flat(frame, _y(chart, frame, level.value))}/>' for level in chart.levels
+    )
     for moment in chart.moments:
         at = _x(chart, frame, moment.value)
         ends = f'x1="{at:.1f}" x2="{at:.1f}" y1="{frame.top}" y2="{frame.bottom}"'
         parts.append(f'<line class="moment" {ends}><title>{escape(moment.text)}</title></line>')
-    for row, knee in enumerate(reversed(chart.knees)):
-        parts.append(_knee(chart, frame, knee, frame.top - 6 - _KNEE_ROW * row))
+    knees = _placed(chart, frame)
+    parts += (_knee(chart, frame, knee, height) for knee, height in knees)
     for line in chart.lines:
         parts += _line(chart, frame, line)
+    for level in chart.levels:
+        height = _y(chart, frame, level.value) - 4
+        parts.append(f'<text class="over" x="{frame.left + 5}" y="{height:.1f}">{escape(level.name)}</text>')
+    parts += (_name(chart, frame, knee, height) for knee, height in knees if knee.name)
     return parts
 
 
+def _placed(chart: Chart, frame: Frame) -> list[tuple[Knee, int]]:
+    """Each with the height of its name: the farther to the right, the higher, so that names, which stand left
+    of their lines, cross no other line.
+    """
+    found: list[tuple[Knee, int]] = []
+    height = frame.top - 6
+    for knee in sorted(chart.knees, key=lambda knee: knee.value):
+        found.append((knee, height if knee.name else frame.top + 8))
+        height -= _KNEE_ROW if knee.name else 0
+    return found
+
+
 def _knee(chart: Chart, frame: Frame, knee: Knee, height: int) -> str:
-    """From its name, at ``height``, down to the axis; the name stands where there is more room."""
     at = _x(chart, frame, knee.value)
-    far = at > (frame.left + frame.right) / 2
-    kind, x = ("name up", at - 5) if far else ("name", at + 5)
-    colour = knee.colour % style.SERIES
     ends = f'x1="{at:.1f}" x2="{at:.1f}" y1="{height - 8}" y2="{frame.bottom}"'
-    name = f'<text class="{kind}" x="{x:.1f}" y="{height}">{escape(knee.name)}</text>'
-    return f'<line class="knee s{colour}" {ends}/>{name}'
+    return f'<line class="knee s{knee.colour % style.SERIES}" {ends}/>'
+
+
+def _name(chart: Chart, frame: Frame, knee: Knee, height: int) -> str:
+    """Left of its line, if there is room."""
+    at = _x(chart, frame, knee.value)
+    room = at - 5 > legend.width_of(knee.name)
+    kind, x = ("name up over", at - 5) if room else ("name over", at + 5)
+    return f'<text class="{kind}" x="{x:.1f}" y="{height}">{escape(knee.name)}</text>'
 
 
 def _flat(frame: Frame, at: float) -> str:
@@ -124,10 +144,10 @@ def _area(chart: Chart, frame: Frame, line: Line) -> str:
 
 def _line(chart: Chart, frame: Frame, line: Line) -> list[str]:
     colour = line.colour % style.SERIES
-    kind = "fitted" if line.fitted else "track"
+    kind = "fitted" if line.fitted else "track faint" if line.faint else "track"
     parts = [f'<polyline class="{kind} s{colour}" points="{_track(chart, frame, line)}"/>']
     if line.marked and not line.fitted:
-        parts += (_point(chart, frame, point, colour) for point in line.points)
+        parts += (_point(chart, frame, point, colour) for point in line.points if not point.bare)
     return parts
 
 

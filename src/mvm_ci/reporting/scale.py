@@ -77,14 +77,13 @@ def duration(seconds: float) -> Scale:
 
 
 def percentiles(highest: float) -> Scale:
-    """Of ``1 / (1 - share)``, as far as ``highest``: each further nine of a percentile is as wide as the one
-    before.
+    """Of ``1 / (1 - share)``, from the median as far as ``highest``: each further nine of a percentile is as
+    wide as the one before.
     """
     top = max(10.0, highest)
     nines = range(1, math.floor(math.log10(top) + 1e-9) + 1)
-    labels = [Tick(1.0, "0 %"), Tick(2.0, "50 %")]
-    labels += [Tick(10.0**count, f"{100 - 100 / 10**count:.10g} %") for count in nines]
-    return Scale(lowest=1.0, highest=top, ticks=tuple(labels), logarithmic=True)
+    labels = (Tick(10.0**count, f"{100 - 100 / 10**count:.10g} %") for count in nines)
+    return Scale(lowest=2.0, highest=top, ticks=(Tick(2.0, "50 %"), *labels), logarithmic=True)
 
 
 def label(value: float) -> str:

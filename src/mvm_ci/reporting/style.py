@@ -43,8 +43,10 @@ _PLOT: Final = f"""
 svg text {{ font: 11px system-ui, sans-serif; fill: var(--dim) }}
 svg .head {{ font-size: 13px; font-weight: 600; fill: var(--ink) }}
 svg .name {{ fill: var(--ink) }}
+.over {{ paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round }}
 .grid {{ stroke: var(--edge) }}
 .track {{ fill: none; stroke-width: 1.5 }}
+.faint {{ stroke-width: 1; opacity: .6 }}
 .fitted {{ fill: none; stroke-width: 1.5; stroke-dasharray: 6 4; opacity: .75 }}
 .spread {{ stroke-width: 1; opacity: .7 }}
 .point {{ stroke-width: 1.5 }}
@@ -77,6 +79,10 @@ td.figure, th.figure { text-align: right; font-variant-numeric: tabular-nums }
 td.mark { white-space: nowrap; font-weight: 600 }
 ul { margin: .2rem 0; padding-left: 1.1rem; color: var(--dim); font-size: .9rem }
 svg { width: 100%; height: auto; display: block }
+.wide { overflow-x: auto }
+.wide td.figure, .wide td:first-child { white-space: nowrap }
+details { margin: .6rem 0 }
+summary { cursor: pointer; color: var(--dim) }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem }
 .plots.small { grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)) }
 """

@@ -11,6 +11,7 @@ from mvm_ci.reporting import plot, scale, style
 from mvm_ci.reporting.chart import Chart, Knee, Level, Line, Moment, Point
 
 STRANGE = "<script>alert('&')</script>"
+CONTROLS = "\x00\x1b[31m\ud800\uffff"
 
 
 def parsed(svg: str) -> ET.Element:
@@ -136,9 +137,8 @@ def test_objective_and_knee_stand_at_their_values() -> None:
     )
     (level,) = of_class(drawn, "level")
     assert level.attrib["y1"] == min((one.attrib["y1"] for one in of_class(drawn, "grid")), key=float)
-    first, second = of_class(drawn, "knee")
-    assert float(first.attrib["x1"]) == 56, "the lower row is drawn first"
-    assert float(second.attrib["x1"]) == 480 - 14
+    left, right = (float(level.attrib[name]) for name in ("x1", "x2"))
+    assert [float(one.attrib["x1"]) for one in of_class(drawn, "knee")] == [left, right]
     names = {one.text: float(one.attrib["y"]) for one in of_class(drawn, "name")}
     assert names["option 1: 100"] < names["option 2: 0"], "their names do not overlap"
 
@@ -170,6 +170,11 @@ def test_a_picture_needs_no_page() -> None:
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "var(" not in made, "not all that show SVG know variables"
     assert made.count("http") == 1, "nothing is loaded from elsewhere"
+
+
+def test_a_picture_holds_nothing_that_xml_forbids() -> None:
+    root = ET.fromstring(plot.picture(chart(line(Point(1, 1)), title=f"a{CONTROLS}b")))
+    assert root.attrib["aria-label"] == "a\ufffd\ufffd[31m\ufffd\ufffdb"
 
 
 def test_a_chart_without_points_is_a_frame() -> None:

@@ -10,6 +10,7 @@ from mvm_ci.deploy.validation.report import Check, Outcome, Report
 from mvm_ci.deploy.validation.text import verdict
 from mvm_ci.reporting import chart, plot, scale
 from mvm_ci.reporting.html import cell, document, figure, items, mark, table
+from mvm_ci.reporting.table import Table, as_html
 
 _CLASSES: Final = {Outcome.PASSED: "passed", Outcome.FAILED: "failed"}
 
@@ -25,16 +26,16 @@ def page(report: Report) -> str:
         f'<h1>{escape(title)}</h1><p class="dim">{escape(took)} {escape(where)}</p>',
         f'<p class="verdict {kind}">{escape(verdict(report))}</p>',
         "<h2>Checks</h2>",
-        table((), ((_outcome(check.outcome), _told(check)) for check in report.checks)),
+        table((_outcome(check.outcome), _told(check)) for check in report.checks),
         *_plots(report),
         "<h2>Delays in milliseconds</h2>",
         _delays(report),
         "<h2>Figures</h2>",
-        table((), ((cell(name), figure(f"{value:.6g}")) for name, value in report.figures.items())),
+        table(((cell(name), figure(f"{value:.6g}")) for name, value in report.figures.items())),
     ]
     if report.problems:
         rows = ((figure(f"{one.at_s:.1f} s"), cell(one.job), cell(one.text)) for one in report.problems)
-        parts += ["<h2>Problems</h2>", table((), rows)]
+        parts += ["<h2>Problems</h2>", table(rows)]
     if report.left:
         parts += ["<h2>Left behind</h2>", items(report.left)]
     return document(title, parts)
@@ -59,20 +60,16 @@ def _plots(report: Report) -> Iterable[str]:
 
 
 def _delays(report: Report) -> str:
-    head = ("", "count", "p50", "p99", "max")
-    rows = (
-        (
-            cell(ABOUT[name]),
-            figure(str(one.count)),
-            *(figure(f"{value:.1f}") for value in (one.p50, one.p99, one.largest)),
-        )
+    rows = tuple(
+        (ABOUT[name], str(one.count), *(f"{value:.1f}" for value in (one.p50, one.p99, one.largest)))
         for name, one in report.delays.items()
     )
+    delays = Table(head=("", "count", "p50", "p99", "max"), rows=rows)
     clock = (
         f"The control plane's clock is {report.clock_ahead_ms:+.1f} ms ahead of the one that measured, "
         f"give or take {report.clock_uncertain_ms:.1f} ms."
     )
-    return f'{table(head, rows)}<p class="dim">{clock}</p>'
+    return f'{as_html(delays)}<p class="dim">{clock}</p>'
 
 
 def _told(check: Check) -> str:
