@@ -28,14 +28,15 @@ GUIDE: Final = DEPLOYMENT / "IMPLEMENTATION_GUIDE.md"
 CONTAINERS: Final = "containers"
 PROCESSES: Final = "run"
 _TESTS: Final = {
-    GUIDE: "deploy/docker/test_guide.py::test_the_guide_works",
+    GUIDE: "e2e/test_guide.py::test_load_tests_and_the_decision",
     DEPLOYMENT / "moving.md": "acceptance/test_moving.py::test_the_page_moves_a_cluster_in_which_jobs_run",
     DEPLOYMENT / "option-2.md": "e2e/test_option_pages.py::test_the_page_on_option_2_works",
     DEPLOYMENT / "engine.md": "e2e/test_option_pages.py::test_the_page_on_an_engine_elsewhere_works",
     DOCS / "operations" / "validate.md": "e2e/test_validate.py::test_a_worker_is_killed_and_comes_back",
 }
 EXECUTED: Final = {page: f"tests/{test}" for page, test in _TESTS.items()}
-"""Pages whose marked commands a test runs, all of them."""
+"""Pages whose marked commands a test runs, all of them; of the guide those without containers."""
+WITH_CONTAINERS: Final = "tests/deploy/docker/test_guide.py::test_the_guide_works"
 MARK: Final = re.compile(
     r"^<!-- (?P<kind>[a-z]+)(?:: (?P<argument>[^>]+))? -->\n```sh\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,

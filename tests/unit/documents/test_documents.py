@@ -82,7 +82,8 @@ def test_every_block_of_commands_is_marked_for_a_test_that_exists() -> None:
         assert document.read_text().count("```") == 2 * len(kinds)
         assert document == GUIDE or kinds == []
         assert set(kinds) <= {CONTAINERS, PROCESSES}
-    assert [test for test in commands.EXECUTED.values() if not exists(test)] == []
+    tests = [commands.WITH_CONTAINERS, *commands.EXECUTED.values()]
+    assert [test for test in tests if not exists(test)] == []
 
 
 @of

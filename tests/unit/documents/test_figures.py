@@ -197,7 +197,10 @@ def test_each_kind_of_figure(render: Render, reference: str, text: str) -> None:
         ("load: profile=cpu knee", ("no curve with", "profile=cpu", "would supply it")),
         ("load: part=workers what=memory slope", ("part=control-plane what=memory",)),
         ("load: colour", ("no figure 'colour'", "knee", "rate", "sigma", "slope")),
-        ("benchmark: option=3 workers=5 profile=noop rate", ("python -m benchmarks options would supply it",)),
+        (
+            "benchmark: option=3 workers=5 profile=noop rate",
+            ("python -m benchmarks options would supply it",),
+        ),
         ("benchmark: option=4 profile=noop rate", ("say which workers",)),
         ("benchmark: colour", ("no figure 'colour'", "worker-memory")),
         ("option-4-30-minutes: delay=lunch p99", ("no 'lunch'", "submit")),
