@@ -48,8 +48,8 @@ class Verdict(StrEnum):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is now. ``jobs_per_s``: in all; ``profile`` and ``option``: None: all that were measured;
-    ``source``: where workers and rate are from.
+    """What there is now. ``jobs_per_s``: in all; ``profile`` and ``option``: None: all that were measured
+    (``option`` is also that of runs that do not know theirs); ``source``: where workers and rate are from.
     """
 
     workers: int
@@ -147,7 +147,7 @@ def _wanted(question: Question) -> tuple[int, float]:
 def _groups(question: Question, found: Iterable[Curve]) -> dict[tuple[int, str], list[Curve]]:
     groups: dict[tuple[int, str], list[Curve]] = {}
     for curve in found:
-        option, profile = curve.kind.option, curve.kind.profile
+        option, profile = curve.kind.option or question.option, curve.kind.profile
         if option not in SHARED or question.option not in (None, option):
             continue
         if question.profile in (None, profile):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def rates(law: Law, workers: int, asked: Sequence[float], **fields: Any) -> tupl
                 p99=5000.0 if late else law.p99(workers, rate),
                 loop=Loop.OPEN,
                 rate=rate,
-                **{"steady": not late} | fields,
+                **{"steady": not late, "overload": "rate not sustained" if late else ""} | fields,
             )
         )
     return tuple(steps)
@@ -155,14 +156,17 @@ def run(*steps: Step, name: str = "run.json", **fields: Any) -> Run:
     return Run(name=name, result=result(*steps, **fields))
 
 
+@cache
 def recorded(name: str) -> Run:
     """The committed file of that name."""
     return Run(name=name, result=read((RUNS / name).read_bytes(), name))
 
 
-def _open(sizes: Sequence[int], law: Law, **fields: Any) -> tuple[Step, ...]:
-    """Open loop, ten jobs a second from each worker."""
-    return tuple(one for size in sizes for one in rates(law, size, (size * 10.0,), **fields))
+def open_loop(
+    sizes: Sequence[int], law: Law, *, rate: float | None = None, **fields: Any
+) -> tuple[Step, ...]:
+    """A rate for all together; without, ten jobs a second from each worker."""
+    return tuple(one for size in sizes for one in rates(law, size, (rate or size * 10.0,), **fields))
 
 
 WEAK = Law(lambda_=60.0, sigma=0.12, kappa=0.0008)
@@ -174,18 +178,20 @@ def files() -> dict[str, bytes]:
     """What the files hold, by name."""
     many = (1, 2, 5, 10, 20, 30, 50, 100)
     good = {
-        "clear-yes.json": result(*_open(many, WEAK), *ramp(Law(sigma=0.001, kappa=0.0), option=1)),
-        "clear-no.json": result(*_open(many, STRONG), *ramp(Law(sigma=0.001, kappa=0.0), option=1)),
-        "too-few-points.json": result(*_open((1, 2), WEAK)),
-        "generator-bound.json": result(*_open(many, WEAK, bottleneck="it left 40 ms late (p99)")),
-        "unsteady.json": result(*_open((1, 2, 5, 10), STRONG, steady=False)),
-        "failures.json": result(*_open((1, 2, 5, 10), STRONG, failed=3)),
-        "too-few-jobs.json": result(*_open((1, 2, 5, 10, 50), STRONG, jobs=120)),
-        "never-breaks.json": result(*_open((1, 2, 5, 10), STRONG)),
-        "other-profile.json": result(*_open(many, STRONG, profile="cpu"), profiles={"cpu": "computes 50 ms"}),
-        "only-simulated.json": result(*_open(many, STRONG, option=1, simulated=True)),
+        "clear-yes.json": result(*open_loop(many, WEAK), *ramp(Law(sigma=0.001, kappa=0.0), option=1)),
+        "clear-no.json": result(*open_loop(many, STRONG), *ramp(Law(sigma=0.001, kappa=0.0), option=1)),
+        "too-few-points.json": result(*open_loop((1, 2), WEAK)),
+        "generator-bound.json": result(*open_loop(many, WEAK, bottleneck="it left 40 ms late (p99)")),
+        "unsteady.json": result(*open_loop((1, 2, 5, 10), STRONG, steady=False)),
+        "failures.json": result(*open_loop((1, 2, 5, 10), STRONG, failed=3)),
+        "too-few-jobs.json": result(*open_loop((1, 2, 5, 10, 50), STRONG, jobs=120)),
+        "never-breaks.json": result(*open_loop((1, 2, 5, 10), STRONG)),
+        "other-profile.json": result(
+            *open_loop(many, STRONG, profile="cpu"), profiles={"cpu": "computes 50 ms"}
+        ),
+        "only-simulated.json": result(*open_loop(many, STRONG, option=1, simulated=True)),
         "interrupted.json": result(
-            *_open((1, 2), STRONG),
+            *open_loop((1, 2), STRONG),
             Step(
                 option=4, profile="wait", workers=5, slots=1, simulated=False, loop=Loop.OPEN, rate=50.0,
                 repetitions=(), ended_by="interrupted",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvm_ci.capacity.usl import Fit, fit
@@ -30,6 +30,7 @@ def points(
     return [(n, law.throughput(n) * (1 + chance.uniform(-noise, noise))) for n in sizes]
 
 
+@settings(deadline=None)
 @given(laws)
 def test_parameters_come_back_exactly_without_noise(law: Fit) -> None:
     found = fit(points(law))
@@ -40,6 +41,7 @@ def test_parameters_come_back_exactly_without_noise(law: Fit) -> None:
     assert (found.sizes, found.largest) == (7, 100)
 
 
+@settings(deadline=None)
 @given(laws, st.integers(0, 1000))
 def test_with_noise_of_five_percent_the_curve_is_close_and_nothing_is_negative(law: Fit, seed: int) -> None:
     found = fit(points(law, noise=0.05, seed=seed))
@@ -51,6 +53,7 @@ def test_with_noise_of_five_percent_the_curve_is_close_and_nothing_is_negative(l
         assert found.throughput(n) == pytest.approx(law.throughput(n), rel=0.12)
 
 
+@settings(deadline=None)
 @given(laws, st.integers(0, 1000))
 def test_no_other_parameters_nearby_are_better(law: Fit, seed: int) -> None:
     measured = points(law, noise=0.05, seed=seed)
@@ -69,6 +72,7 @@ def test_no_other_parameters_nearby_are_better(law: Fit, seed: int) -> None:
     assert squares(found.lambda_, found.sigma, found.kappa + 1e-5) >= least * (1 - 1e-9)
 
 
+@settings(deadline=None)
 @given(laws, st.sampled_from(SIZES[2:]))
 def test_a_point_that_was_kept_back_is_foretold(law: Fit, kept: int) -> None:
     found = fit(points(law, tuple(n for n in SIZES if n != kept)))
