@@ -32,6 +32,7 @@ from benchmarks import (
 from benchmarks.client import RequestFailed
 from benchmarks.report import conditions, markdown
 from benchmarks.workload import ROOT, Measured, cluster
+from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.testing.cluster import ClusterFailed
 
 OUTPUT: Final = ROOT / "build" / "bench"
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
     runs = 1 if quick else RUNS
     try:
         found = dict(measure(arguments or known, runs, quick=quick))
-    except (ClusterFailed, RequestFailed, TimeoutError, RuntimeError) as error:
+    except (ClusterFailed, RequestFailed, MvmCiError, TimeoutError, RuntimeError) as error:
         print(f"failed: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     machine = conditions(quick=quick, runs=runs)

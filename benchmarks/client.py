@@ -1,17 +1,20 @@
-"""Two clients that cost less than what they measure: one blocking connection, and many on one event loop.
+"""Two clients that cost less than what they measure: one blocking connection, and the many of the load
+generator.
 
-Both send requests that were made before, over connections that are kept, and read only what they need of an
-answer.
+Both send requests that were made before, over connections that are kept.
 """
 
 import asyncio
 import json
 import socket
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import uvloop
+
+from mvm_ci.loadtest.channel import Channel
+from mvm_ci.loadtest.fleet import Api
 
 ANSWER_S: Final = 120.0
 """For one answer; nothing here waits longer."""
@@ -28,6 +31,7 @@ class Address:
     """Where the API is, and the token for it."""
 
     def __init__(self, url: str, token: str) -> None:
+        self.api = Api(url=url, token=token)
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
         self._lines = f"host: {self.host}\r\nauthorization: Bearer {token}\r\n"
@@ -106,51 +110,6 @@ class Client:
         self._socket.close()
 
 
-class _Lane(asyncio.Protocol):
-    """One connection of a load: the next request follows the answer."""
-
-    def __init__(self, requests: Iterator[tuple[bytes, int]], done: "asyncio.Future[None]") -> None:
-        self._requests = requests
-        self._done = done
-        self._answer = Answer()
-        self._expected = 0
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none by inheritance.
-        self._transport = cast("asyncio.Transport", transport)
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            body = self._answer.feed(data)
-            if body is not None:
-                check_completed(body, self._expected)
-                self._next()
-        except RequestFailed as error:
-            self._fail(error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(RequestFailed(f"the connection was closed: {exc}"))
-
-    def _next(self) -> None:
-        assert self._transport is not None
-        request = next(self._requests, None)
-        if request is None:
-            if not self._done.done():
-                self._done.set_result(None)
-            self._transport.close()
-            return
-        data, self._expected = request
-        self._transport.write(data)
-
-    def _fail(self, error: RequestFailed) -> None:
-        if not self._done.done():
-            self._done.set_exception(error)
-        if self._transport is not None:
-            self._transport.close()
-
-
 def check_completed(body: bytes, jobs: int) -> None:
     """Raises ``RequestFailed`` unless the answer shows that ``jobs`` jobs completed (0: is not asked)."""
     if jobs and body.count(b'"state":"completed"') != jobs:
@@ -163,10 +122,11 @@ def load(address: Address, requests: Sequence[tuple[bytes, int]], connections: i
 
 
 async def _load(address: Address, requests: Sequence[tuple[bytes, int]], connections: int) -> None:
-    loop = asyncio.get_running_loop()
     shared = iter(requests)
-    lanes: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
-    async with asyncio.timeout(ANSWER_S):
-        for done in lanes:
-            await loop.create_connection(lambda done=done: _Lane(shared, done), address.host, address.port)  # type: ignore[misc]
-        await asyncio.gather(*lanes)
+
+    async def lane(channel: Channel) -> None:
+        for request, expected in shared:
+            check_completed(await channel.send(request), expected)
+
+    async with Channel(address.api, connections=connections, answer_s=ANSWER_S) as channel:
+        await asyncio.gather(*[lane(channel) for _ in range(connections)])

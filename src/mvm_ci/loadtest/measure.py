@@ -157,7 +157,8 @@ class Measurement:
     # ------------------------------------------------------------ phases
 
     async def _warm_up(self) -> None:
-        self._progress.phase("warm-up", self._timing.warm_up_s)
+        if self._timing.warm_up_s:
+            self._progress.phase("warm-up", self._timing.warm_up_s)
         began = time.perf_counter()
         while (left := self._timing.warm_up_s - self._warm_up_s) > _SHORTEST_S:
             await self._slice(left, self._warm_up_s)

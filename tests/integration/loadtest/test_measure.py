@@ -108,6 +108,7 @@ async def test_a_rate_that_is_too_high_is_told_and_stays_bounded() -> None:
     assert plane.most <= 40
     assert "rate not sustained: 1000 requests a second" in found.overload
     assert "because 40 were under way" in found.overload
+    assert found.bottleneck == ""  # it is not the generator that is too slow
     assert not found.steady
     assert found.jobs < 300
     # Those that never left count, too: nearly 2,000 were due, half of them more than a second ago.
@@ -128,6 +129,7 @@ async def test_the_warm_up_is_left_out_and_ends_when_throughput_is_steady() -> N
     ):
         found = await one.run()
     assert 0.5 < found.warm_up_s < 20
+    assert found.steady
     assert found.latency.largest < 400
     assert found.jobs < len(plane.took_ms)
 
