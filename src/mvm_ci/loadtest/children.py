@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -79,6 +80,9 @@ class Child:
             if time.monotonic() > deadline:
                 self.kill()
             await asyncio.sleep(LOOK_S)
+        if self._popen.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._popen.stdin.close()
 
     async def until(self, fact: Callable[[], bool], what: str, within_s: float) -> None:
         """Waits for a fact that this process brings about. Raises ``Unavailable`` if it does not."""
@@ -102,19 +106,18 @@ class Readiness:
     ``environ``: for that process.
     """
 
-    def __init__(self, socket_path: Path) -> None:
-        self._path = socket_path
-        self.environ = {"NOTIFY_SOCKET": str(socket_path)}
+    def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        # The kernel finds an abstract name: a path in a deep temporary directory would be too long for one.
+        self._socket.bind("")
+        self.environ = {"NOTIFY_SOCKET": "@" + self._socket.getsockname()[1:].decode()}
         self._ready = False
 
     def __enter__(self) -> Self:
-        self._socket.bind(str(self._path))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
-        self._path.unlink(missing_ok=True)
 
     def heard(self) -> bool:
         """Whether it has said so."""

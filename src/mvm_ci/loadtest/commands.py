@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +20,15 @@ _GRACE: Final = "2s"
 class Local(msgspec.Struct, frozen=True, kw_only=True):
     """What to start. ``option``: where the engine is (1 to 4), as in ``results.Step``; ``slots``: of each
     worker; ``simulated``: many workers in one process: those of option 1 run nothing, a job of theirs takes
-    ``service_ms``. ``allow_networks``: what guests may reach, though it is private. ``directory``: in which a
-    temporary one is made; None: the system's.
+    ``service_ms``. ``stub``: IP of a server here that guests may ask, at any port; empty: none.
+    ``directory``: in which a temporary one is made; None: the system's.
     """
 
     option: int = 1
     slots: int = 1
     simulated: bool = False
     service_ms: float = 100.0
-    allow_networks: tuple[str, ...] = ()
+    stub: str = ""
     directory: Path | None = None
 
 
@@ -123,4 +124,8 @@ class Commands:
         return ("--engine", self.engine_url, "--engine-token-file", str(self._engine_token))
 
     def _reaching(self) -> Sequence[str]:
-        return [word for one in self._local.allow_networks for word in ("--allow-network", one)]
+        stub = self._local.stub
+        if not stub:
+            return ()
+        host = f"[{stub}]" if ":" in stub else stub
+        return ("--allow-host", f"{host}:*", "--allow-network", str(ip_network(stub)))

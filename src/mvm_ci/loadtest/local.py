@@ -180,7 +180,7 @@ class LocalFleet:
         the rest whatever happens.
         """
         environ = self._commands.environment(os.environ) | {"MVM_CI_JOIN_TOKEN": self._join_token}
-        with Readiness(self._directory / f"{name}.notify") as readiness:
+        with Readiness() as readiness:
             command = ("-m", "mvm_ci", *arguments)
             child = Child(name, command, self._directory, environ | readiness.environ)
             started(child)

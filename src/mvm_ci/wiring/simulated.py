@@ -6,6 +6,7 @@ there is not.
 """
 
 import asyncio
+import gc
 import os
 import resource
 import sys
@@ -115,6 +116,10 @@ class Crowd:
         self._leaving.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._problem = str(task.exception())
+        if not self._leaving:
+            # Their sockets are held by cycles, which each worker that starts has frozen as if for good.
+            gc.unfreeze()
+            gc.collect()
 
     async def _join(self) -> None:
         async with self._joins:
