@@ -80,11 +80,12 @@ td.mark { white-space: nowrap; font-weight: 600 }
 ul { margin: .2rem 0; padding-left: 1.1rem; color: var(--dim); font-size: .9rem }
 svg { width: 100%; height: auto; display: block }
 .wide { overflow-x: auto }
-.wide td.figure, .wide td:first-child { white-space: nowrap }
+.wide td.figure { white-space: nowrap }
+.wide td:first-child { min-width: 4.5em }
 details { margin: .6rem 0 }
 summary { cursor: pointer; color: var(--dim) }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem }
-.plots.small { grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)) }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem }
+.plots.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)) }
 """
 
 

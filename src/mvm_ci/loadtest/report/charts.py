@@ -25,6 +25,7 @@ _WIDE: Final = 20
 _SAMPLES: Final = 60
 _PLANE: Final = ("control-plane", "engine")
 _MOST_LINES: Final = 5
+_MARKS: Final = 8
 _PER_DECADE: Final = 12
 _AXES: Final = {Over.WORKERS: "workers", Over.RATE: "requests a second"}
 _DOUBT: Final = "does not count: see the remark"
@@ -108,9 +109,8 @@ def of_soak(found: Soak) -> tuple[Chart, ...]:
         lines = tuple(
             Line(
                 name=one.part,
-                points=tuple(Point(at, value) for at, value in one.points),
+                points=_some_marked(one.points),
                 colour=parts.index(one.part),
-                marked=False,
             )
             for one in found.grown
             if (one.what, one.unit) == (what, unit)
@@ -128,6 +128,14 @@ def of_soak(found: Soak) -> tuple[Chart, ...]:
             )
         )
     return tuple(charts)
+
+
+def _some_marked(points: Sequence[tuple[float, float]]) -> tuple[Point, ...]:
+    """So many marks that lines can be told apart, and no more."""
+    every = max(1, len(points) // _MARKS)
+    return tuple(
+        Point(at, value, bare=number % every != every // 2) for number, (at, value) in enumerate(points)
+    )
 
 
 def _usage(group: Group, title: str, unit: str, of: Callable[[Step, str], float]) -> Chart:

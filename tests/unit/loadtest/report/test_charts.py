@@ -107,6 +107,7 @@ def test_a_soak_has_a_plot_for_each_figure_with_the_losses() -> None:
     (chart,) = charts.of_soak(soak())
     assert [line.name for line in chart.lines] == ["control-plane", "workers"]
     assert [moment.value for moment in chart.moments] == [300, 900]
+    assert all(8 <= sum(not point.bare for point in line.points) <= 16 for line in chart.lines)
     assert chart.x.highest == 1800
     assert charts.of_soak(soak(grown=(), losses=())) == ()
     assert len(charts.of_soak(soak(grown=(grown("workers", within_noise=False),)))[0].lines) == 1
