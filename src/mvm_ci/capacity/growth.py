@@ -15,8 +15,10 @@ from mvm_ci.domain.statistics import quantile, slope
 Point = tuple[float, float]
 """Seconds since the beginning, value."""
 
+SHORTEST_S: Final = 600.0
+"""Less tells nothing: connections and caches still fill."""
 LEAST: Final = 20
-"""Fewer points tell nothing."""
+"""Fewer points tell nothing either."""
 _WARM_UP: Final = 0.2
 _KEPT: Final = 300
 """Points that a result keeps."""
@@ -28,7 +30,7 @@ def grown(part: str, what: str, points: Sequence[Point]) -> Grown | None:
     """What became of the figure ``what`` (one of ``FLOORS``) of a part; None if there are too few points, in
     order of time.
     """
-    if len(points) < LEAST:
+    if len(points) < LEAST or points[-1][0] - points[0][0] < SHORTEST_S:
         return None
     begin, end = points[0][0], points[-1][0]
     judged = [point for point in points if point[0] >= begin + (end - begin) * _WARM_UP]

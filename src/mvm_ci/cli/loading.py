@@ -175,7 +175,10 @@ class Files:
         self._html, self._markdown = html, markdown
         for flag, file in (("--output", self.output), ("--html", html), ("--markdown", markdown)):
             if file is not None:
+                new = not file.exists()
                 write(flag, file, "", mode="a")
+                if new:
+                    file.unlink()  # a run that cannot begin leaves nothing
 
     @property
     def names(self) -> tuple[str, ...]:

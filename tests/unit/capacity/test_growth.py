@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvm_ci.capacity.growth import LEAST, grown
+from mvm_ci.capacity.growth import LEAST, SHORTEST_S, grown
 from mvm_ci.capacity.results import Grown
 
 HOUR_S = 3600.0
@@ -62,6 +62,12 @@ def test_a_warm_up_is_left_out() -> None:
 
 def test_a_jump_that_stays_is_not_growth() -> None:
     assert memory([(at, value + 50 * (at > 900)) for at, value in points(0, 1)]).within_noise
+
+
+def test_a_short_time_tells_nothing() -> None:
+    short = [(at / 4, value) for at, value in points(100)]
+    assert short[-1][0] < SHORTEST_S
+    assert grown("workers", "memory", short) is None
 
 
 def test_few_points_tell_nothing() -> None:
