@@ -18,6 +18,10 @@ from mvm_ci.loadtest.fleet import Api
 CONNECT_S: Final = 10.0
 _LOOK_S: Final = 1.0
 """Between two looks at who has waited too long: a timer for every request would cost more than that."""
+_IDLE_S: Final = 30.0
+"""After so long a connection is closed. Servers and proxies do that later, and then a request could be on its
+way.
+"""
 _JSON: Final = "application/json"
 
 
@@ -131,6 +135,7 @@ class Channel:
                 place.set_result(wire)
                 return
         if wire is not None:
+            wire.idle_s = time.perf_counter()
             self._free.append(wire)
 
     async def _connect(self) -> "_Wire":
@@ -157,6 +162,9 @@ class Channel:
         now = time.perf_counter()
         for wire in [one for one in self._open if one.deadline < now]:
             wire.fail(Unavailable(f"{self.url} has not answered within {self._answer_s:g} s"))
+        # The last one used is the next to be used: the first has been idle for longest.
+        while self._free and self._free[0].idle_s < now - _IDLE_S:
+            self._free[0].close()
         self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
 
 
@@ -166,6 +174,8 @@ class _Wire(asyncio.Protocol):
     def __init__(self, channel: Channel) -> None:
         self.closed = False
         self.deadline = float("inf")
+        self.idle_s = 0.0
+        """Since when it is free."""
         self.retry_after = ""
         self._channel = channel
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else happens

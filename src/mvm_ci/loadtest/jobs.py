@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.errors import BadInput, ProtocolError
 from mvm_ci.domain.lane import DEFAULT_QUEUE
 from mvm_ci.loadtest import steps
 from mvm_ci.loadtest.channel import Channel
@@ -16,6 +16,8 @@ from mvm_ci.wire import api
 
 WAIT_S: Final = api.MAX_WAIT_S
 """A job that takes longer counts as failed."""
+ANSWER_S: Final = WAIT_S + 15
+"""Time for an answer, of a channel for such requests."""
 _COMPLETED: Final = "completed"
 _encode = msgspec.json.Encoder().encode
 _submitted = msgspec.json.Decoder(api.Submitted)
@@ -41,7 +43,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 class Jobs:
     """``module``: the digest of the guest, which the cluster has; ``stub``: the URL of a stub, for profiles
-    that need one; ``batch``: jobs in each request.
+    that need one; ``batch``: jobs in each request. Raises ``BadInput`` if a stub is missing.
     """
 
     def __init__(
@@ -56,6 +58,10 @@ class Jobs:
         queue: str = DEFAULT_QUEUE,
         seed: int = 0,
     ) -> None:
+        if profile.asks and not stub:
+            raise BadInput(
+                f"the jobs of the profile {profile.name} send requests to a stub, and there is none"
+            )
         self._channel = channel
         self._batch = batch
         self._chance = random.Random(seed)

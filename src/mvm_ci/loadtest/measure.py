@@ -275,7 +275,10 @@ class Measurement:
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Ends them. Raises what one of them raised before."""
     for task in tasks:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

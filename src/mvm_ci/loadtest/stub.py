@@ -95,10 +95,14 @@ class Stub:
             exchange.reply(200, msgspec.json.encode(self.effects.counts), _JSON)
             return
         self.effects.counts.requests += 1
+        key = exchange.headers.get(b"idempotency-key")
         effect = _EFFECT.fullmatch(exchange.path) if exchange.method == "POST" else None
         if effect is not None:
             # Counted when it comes: whoever asked may be gone before the answer leaves.
-            self.effects.done(effect[1], int(effect[2]), exchange.headers.get(b"idempotency-key", b""))
+            if key is None:
+                exchange.reply(400, b"an effect needs an idempotency key", _TEXT)
+                return
+            self.effects.done(effect[1], int(effect[2]), key)
         await asyncio.sleep(self._delays.next_s())
         exchange.reply(200, b"ok", _TEXT)
 

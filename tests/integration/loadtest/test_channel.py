@@ -164,6 +164,21 @@ async def test_an_answer_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> 
         assert one.in_use == 0
 
 
+async def test_an_idle_connection_is_closed_before_the_server_does(
+    plane: SlowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "_LOOK_S", 0.02)
+    monkeypatch.setattr(channels, "_IDLE_S", 0.1)
+    async with channel(address(plane)) as one:
+        request = one.request("POST", "/v1/jobs", BODY)
+        await asyncio.gather(*[one.send(request) for _ in range(3)])
+        async with asyncio.timeout(30):
+            while plane.server.open:  # noqa: ASYNC110 - of a fake
+                await asyncio.sleep(0.01)
+        assert one.in_use == 0
+        assert b'"completed"' in await one.send(request)
+
+
 async def test_over_tls_to_who_is_trusted(tmp_path: Path) -> None:
     file = await asyncio.to_thread(certificate, tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -39,8 +39,9 @@ async def test_it_takes_its_time_and_counts(web: httpx.AsyncClient) -> None:
     # No effects: another method, another path.
     await web.get(f"{stub.url}/effect/c/00")
     await web.post(f"{stub.url}/effect/c/7")
+    assert (await web.post(f"{stub.url}/effect/c/08")).status_code == 400  # without a key
     counts = (await web.get(f"{stub.url}/counts")).json()
-    assert counts == {"requests": 8, "effects": 3, "repeated": 1, "doubled": 1}
+    assert counts == {"requests": 9, "effects": 3, "repeated": 1, "doubled": 1}
     await stub.stop()
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from mvm_ci.domain.errors import ProtocolError
+from mvm_ci.domain.errors import BadInput, ProtocolError
 from mvm_ci.domain.module import inspect
 from mvm_ci.loadtest import steps
 from mvm_ci.loadtest.channel import Channel
@@ -72,6 +72,12 @@ def test_only_those_who_ask_a_stub_may_reach_it() -> None:
     assert msgspec.json.decode(job.input) == f"p5 {STUB}"
     (job,) = asked(jobs(profile("wait")).next()).jobs
     assert job.allow_hosts is None
+
+
+def test_a_stub_that_is_missing_is_told() -> None:
+    channel = Channel(Api(url="http://127.0.0.1:1", token="t"), connections=1, answer_s=1)
+    with pytest.raises(BadInput, match="the profile mixed send requests to a stub, and there is none"):
+        Jobs(channel, profile("mixed"), MODULE)
 
 
 def test_a_batch_waits_for_all_its_jobs() -> None:
