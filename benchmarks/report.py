@@ -23,6 +23,8 @@ GOALS: Final = {
     "w5_lost_recovery_s": "≤ lease + 1",
     "idle_writes_per_s": "< 1",
     "idle_cpu_pct": "< 5",
+    "idle_rss_server_mb": "≤ 250",
+    "scrape_1000_ms": "< 100",
     "python_job_ms": "≤ 2",
     "rss_server_mb": "≤ 80",
     "rss_worker_mb": "≤ 80",
