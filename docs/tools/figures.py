@@ -5,9 +5,9 @@ numbers:
 
     {{ benchmark: option=4 workers=5 profile=noop rate }}
 
-is the figure ``rate`` of the run ``docs/deployment/runs/benchmark.json``, of what the pairs choose (``runs.py``
-says which figures there are). ``A / B`` is the ratio of two references; ``>9`` or ``<9`` at the end pads to
-nine columns. ``{{ minutes: NAME }}`` is how long it takes to read a document.
+is the figure ``rate`` of the run ``docs/deployment/runs/benchmark.json``, of what the pairs choose: see
+``runs.py`` and ``load_test.py``. ``A / B`` is the ratio of two references; ``>9`` or ``<9`` at the end pads
+to nine columns. ``{{ minutes: NAME }}`` is how long it takes to read a document.
 
 ``make figures`` writes the documents anew; ``make docs`` and a test fail until they are as this program makes
 them.

@@ -1,5 +1,5 @@
 """What the files in ``docs/deployment/runs`` say: results of ``mvm-ci loadtest``, reports of ``mvm-ci
-validate`` and figures of ``python -m benchmarks``, each asked in the same way.
+validate``, figures of ``python -m benchmarks`` and of containers, each asked in the same way.
 
 A figure has a name; what it is of is chosen by pairs such as ``option=4``. Memory is in MiB, CPU in cores.
 """
@@ -91,6 +91,27 @@ class Benchmark(Run):
         return float(self.found[key])
 
 
+class Containers(Run):
+    """What ``tests/deploy/docker/test_guide.py`` left: sizes of images, seconds until all had joined."""
+
+    def __init__(self, name: str, found: Mapping[str, Any]) -> None:
+        super().__init__(name)
+        self.found = found
+
+    def figure(self, what: str, chosen: Chosen) -> Value:
+        conditions = self.found["conditions"]
+        known = {
+            "date": str(conditions["at"][:10]),
+            "hardware": hardware(conditions["cores"], conditions["cpu"]),
+            "load-average": float(conditions["load_average"]),
+            **{key.replace("_", "-"): value for key, value in self.found["containers"].items()},
+        }
+        if what not in known or chosen:
+            raise self.no(" ".join([*chosen, what]), list(known))
+        value: Value = known[what]
+        return value
+
+
 def read(name: str) -> Run:
     """The run of this name, which is its file's without ``.json``. Raises ``NoFigure``."""
     file = RUNS / f"{name}.json"
@@ -102,6 +123,8 @@ def read(name: str) -> Run:
         )
     data = file.read_bytes()
     found = json.loads(data)
+    if "containers" in found:
+        return Containers(file.name, found)
     if "conditions" in found:
         return Benchmark(file.name, found)
     if "checks" in found:

@@ -22,6 +22,7 @@ SHORTER = {
     "scripts/start-cluster.sh": str(SCRIPT),
     "--duration 30m": "--duration 20s",
     '"steps": 30': '"steps": 12',
+    "--workers 1,2,5": "--workers 1,5 --measure 1s --warm-up 1s --repetitions 1",
 }
 pytestmark = pytest.mark.timeout(GUIDE_S + 300)
 

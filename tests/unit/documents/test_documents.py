@@ -121,8 +121,10 @@ def test_every_symptom_is_what_the_program_says() -> None:
 def drawn(wish: Wish) -> int:
     """What the decision tree of the summary says where nothing was measured."""
     if not wish.untrusted_jobs and wish.may_pause and not wish.kubernetes:
-        if wish.workers <= documented.MOST_WORKERS[2 if wish.elsewhere else 4]:
-            return 2 if wish.elsewhere else 4
+        option = 2 if wish.elsewhere else 4
+        few = wish.workers <= documented.MOST_WORKERS[option]
+        if few and wish.jobs_per_s <= (1 - HEADROOM) * documented.JOBS_PER_S[option]["wait"]:
+            return option
     elif wish.kubernetes and wish.workers > MANY and not wish.untrusted_jobs:
         return 3
     return 3 if wish.untrusted_machines else 1
@@ -135,10 +137,10 @@ def test_the_decision_tree_says_what_the_program_says() -> None:
     said = [int(found) for found in re.findall(r"OPTION (\d)", tree)]
     assert said == [4, 2, 3, 1, 3]
     facts = ("kubernetes", "untrusted_jobs", "untrusted_machines", "may_pause", "elsewhere")
-    for workers in (1, 5, 6, 20, 21, 100):
+    for workers, rate in product((1, 5, 6, 20, 21, 100), (10.0, 1_700.0, 1_900.0)):
         for values in product((True, False), repeat=len(facts)):
             given = dict(zip(facts, values, strict=True))
             wish = Wish(
-                workers=workers, profile="wait", jobs_per_s=10.0, objective=objective.DEFAULT, **given
+                workers=workers, profile="wait", jobs_per_s=rate, objective=objective.DEFAULT, **given
             )
             assert plan(wish, []).option == drawn(wish), wish
