@@ -18,3 +18,8 @@ def spread(values: list[float]) -> str:
         return ""
     low, high = shown(min(values)), shown(max(values))
     return "" if low == high else f"{low} to {high}"
+
+
+def counted(number: float, what: str) -> str:
+    """So many of it: 1 worker, 1,000 workers."""
+    return f"{number:,g} {what}{'' if number == 1 else 's'}"

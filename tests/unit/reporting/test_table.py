@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from mvm_ci.reporting.numbers import shown, spread
+from mvm_ci.reporting.numbers import counted, shown, spread
 from mvm_ci.reporting.table import Table, as_html, as_markdown, as_text
 
 TABLE = Table(head=("who", "how many", "why"), rows=(("a", "1", ""), ("b & <c> | d", "20", "")), words=(0, 2))
@@ -65,3 +65,11 @@ def test_a_spread_is_shown_if_there_is_one() -> None:
     assert spread([3.0, 1.0, 2.0]) == "1 to 3"
     assert spread([1.0, 1.0001]) == ""
     assert spread([]) == ""
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "worker") for number in (0, 1, 1000)] == [
+        "0 workers",
+        "1 worker",
+        "1,000 workers",
+    ]

@@ -9,6 +9,7 @@ import msgspec
 from mvm_ci.capacity.curve import Curve, Kind, Over, Run, curves
 from mvm_ci.capacity.objective import DEFAULT, Objective, parse
 from mvm_ci.capacity.results import Loop, Step
+from mvm_ci.reporting.numbers import counted
 
 _OTHER: Final = 4
 """Colour of what is no option."""
@@ -98,18 +99,14 @@ def _load(kind: Kind) -> str:
     """What every step of a curve was given."""
     each = " for each worker" if kind.per_worker else ""
     if kind.over is Over.RATE:
-        words = f"rates with {_counted(kind.workers or 0, 'worker')}, open loop"
+        words = f"rates with {counted(kind.workers or 0, 'worker')}, open loop"
     elif kind.loop is Loop.OPEN:
-        words = f"{kind.load:g} requests a second{each}, open loop"
+        words = f"{counted(kind.load or 0, 'request')} a second{each}, open loop"
     else:
-        words = f"{_counted(kind.load or 0, 'request')} at once{each}, closed loop"
+        words = f"{counted(kind.load or 0, 'request')} at once{each}, closed loop"
     if kind.batch > 1:
         words += f", {kind.batch} jobs in each"
     return f"{words}, simulated workers" if kind.simulated else words
-
-
-def _counted(number: float, what: str) -> str:
-    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _name(curve: Curve, beside: Sequence[Curve]) -> str:
@@ -118,7 +115,7 @@ def _name(curve: Curve, beside: Sequence[Curve]) -> str:
     same = [one.kind for one in beside if one.kind.option == kind.option]
     words = ["cluster" if kind.option is None else f"option {kind.option}"]
     if len({one.slots for one in same}) > 1:
-        words.append(_counted(kind.slots, "slot"))
+        words.append(counted(kind.slots, "slot"))
     if len({one.version for one in same}) > 1:
         words.append(kind.version)
     if len({(one.machine, one.one_machine) for one in same}) > 1:

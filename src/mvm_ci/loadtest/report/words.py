@@ -9,6 +9,7 @@ from mvm_ci.capacity.curve import Curve, Over, Run
 from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.results import Result, Soak
 from mvm_ci.loadtest.report.groups import Group
+from mvm_ci.reporting.numbers import counted
 
 _BUSY: Final = 0.5
 """Load of the machine before, by core, that is worth a word."""
@@ -56,10 +57,10 @@ def partial_words(result: Result) -> str:
 def soak(found: Soak) -> str:
     """One line on a soak."""
     lost = f"{found.lost:,} LOST" if found.lost else "none lost"
-    doubled = f"{found.doubled:,} effects DONE TWICE" if found.doubled else "no effect done twice"
+    doubled = f"{counted(found.doubled, 'effect')} DONE TWICE" if found.doubled else "no effect done twice"
     grows = [f"{one.what} of {one.part}" for one in found.grown if not one.within_noise]
     growth = f"GROWS: {', '.join(grows)}" if grows else "nothing grows" if found.grown else ""
-    killed = f"{len(found.losses)} workers killed" if found.losses else ""
+    killed = f"{counted(len(found.losses), 'worker')} killed" if found.losses else ""
     words = [f"{found.submitted:,} jobs in a soak", lost, doubled, killed, growth]
     return ", ".join(word for word in words if word)
 
@@ -104,7 +105,7 @@ def warnings(runs: Sequence[Run], found: Sequence[Group], objective: Objective) 
     for run in runs:
         machine = run.result.machine
         if machine.load_average > _BUSY * machine.cores:
-            told.append(f"{run.name}: the machine was busy before (load average {machine.load_average:g})")
+            told.append(f"{run.name}: the machine was busy before (load average {machine.load_average:.1f})")
         if run.result.slo and run.result.slo != str(objective):
             told.append(f"{run.name}: was made for {run.result.slo}, and is judged by {objective} here")
     several = Counter(group.profile for group in found)
@@ -122,8 +123,10 @@ def warnings(runs: Sequence[Run], found: Sequence[Group], objective: Objective) 
 
 
 def _where(group: Group, at: float) -> str:
-    return f"{at:,g} workers" if group.over is Over.WORKERS else f"{at:,g} requests a second"
+    if group.over is Over.WORKERS:
+        return counted(at, "worker")
+    return f"{counted(at, 'request')} a second"
 
 
 def _measured(steps: int, repetitions: int) -> str:
-    return f"{steps} loads measured, {repetitions} times in all"
+    return f"{counted(steps, 'load')} measured, {counted(repetitions, 'time')} in all"

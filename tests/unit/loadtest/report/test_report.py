@@ -79,7 +79,7 @@ def test_a_partial_result_says_so_first(form: object) -> None:
     made = form([run(measured(1, 30, 90), complete=False, took_s=95.0, ended_by="interrupted")])
     words = "PARTIAL, ended after 95 s (interrupted)"
     assert words in made
-    assert made.index(words) < (len(made) if form is text else made.index("1 loads"))
+    assert made.index(words) < (len(made) if form is text else made.index("1 load measured, 1 time in all"))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -119,7 +119,7 @@ def test_what_limits_the_figures_is_said(form: object) -> None:
     [
         (soak(), "none lost, no effect done twice, 2 workers killed, nothing grows", "passed"),
         (soak(lost=2), "2 LOST", "failed"),
-        (soak(doubled=1), "1 effects DONE TWICE", "failed"),
+        (soak(doubled=1), "1 effect DONE TWICE", "failed"),
         (soak(grown=(grown("workers", within_noise=False),)), "GROWS: memory of workers", "open"),
         (soak(problems=("a job had another result",)), "a job had another result", "open"),
     ],
@@ -176,7 +176,7 @@ def test_every_step_that_counts_is_on_a_curve_with_its_point() -> None:
 def test_a_single_load_is_told_as_it_was_given() -> None:
     made = markdown([run(step(7, jobs_per_s=50, p99=80, in_flight=1000))])
     (row,) = rows(made, "wait")
-    assert row[1] == "1000 requests at once, closed loop"
+    assert row[1] == "1,000 requests at once, closed loop"
     assert row[3:5] == ["7", "50"]
 
 
