@@ -22,6 +22,8 @@ from typing import Any, Final
 
 import pytest
 
+from deploy.monitoring.dashboard import dashboard
+from deploy.monitoring.rows import ROWS
 from guest.build_c import build_c
 from mvm_ci.testing.cluster import ROOT, Cluster, cluster
 
@@ -32,6 +34,8 @@ METRICS: Final = dict(re.findall(r"^\| `(mvm_ci_\w+)` \| (\w+) \|", PAGE, re.MUL
 RECORDED: Final = re.findall(r"- record: (\S+)", (MONITORING / "rules" / "recording.yml").read_text())
 ALERTS: Final = re.findall(r"- alert: (\w+)", (MONITORING / "rules" / "alerts.yml").read_text())
 PATIENCE_S: Final = 60.0
+ENGINE_PANELS: Final = {panel.title for panel in ROWS["Engines that serve workers"]} | {"Versions"}
+"""Without an engine that serves workers these are not complete."""
 OF_THE_MACHINE: Final = re.compile(r"MvmCi(Disk|Claims|Starts|Commits|Sync|Journal|Loop|EngineSlow)\w*")
 """Alerts that say that the machine of this test is slow, or its disk small."""
 
@@ -190,6 +194,17 @@ def recorded(option: int) -> set[str]:
     return {name for name in RECORDED if option != 1 or "engine" not in name}
 
 
+def mute(prometheus: Prometheus) -> set[str]:
+    """The panels of the dashboard of which a query finds nothing; one that is wrong raises."""
+    found: set[str] = set()
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", ()):
+            query = target["expr"].replace("$job", ".*").replace("$instance", ".*")
+            if not prometheus.query(query) and not query.endswith("> 0"):
+                found.add(panel["title"])
+    return found
+
+
 def test_a_prometheus_finds_all_of_it_and_no_alert_fires(made: Cluster, tmp_path: Path) -> None:
     steps = build_c(ROOT / "benchmarks" / "guests" / "strict_steps.c")
     module = made.json("module", "push", str(steps))["digest"]
@@ -221,6 +236,7 @@ def test_a_prometheus_finds_all_of_it_and_no_alert_fires(made: Cluster, tmp_path
         assert {(rule["name"], rule["health"], rule.get("lastError", "")) for rule in rules} == {
             (name, "ok", "") for name in (*ALERTS, *RECORDED)
         }
+        assert mute(prometheus) == (ENGINE_PANELS if made.option == 1 else set())
         assert {name for name in prometheus.active() if not OF_THE_MACHINE.fullmatch(name)} == set()
 
         # One thing goes wrong: its alert begins to count, with its words filled in.
