@@ -56,10 +56,9 @@ class OpenLoop:
     def __init__(self, ask: Ask, rate: float, most: int, seed: int) -> None:
         self.held_s = 0.0
         self._ask = ask
-        self._most = most
         self._rate = rate
         self._gaps = gaps(rate, seed)
-        self._due = 0.0
+        self._due = self._free_s = 0.0
         self._places = asyncio.Semaphore(most)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -89,15 +88,14 @@ class OpenLoop:
         return max(0, round((until_s - self._due) * self._rate)) if self._due else 0, self._due
 
     async def _leave(self, due: float) -> None:
-        ready = due
         if self._places.locked():
             began = time.perf_counter()
             await self._places.acquire()
-            ready = time.perf_counter()
-            self.held_s += ready - began
+            self._free_s = time.perf_counter()
+            self.held_s += self._free_s - began
         else:
             await self._places.acquire()
-        task = asyncio.create_task(self._one(due, ready))
+        task = asyncio.create_task(self._one(due, max(due, self._free_s)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -124,7 +122,10 @@ class ClosedLoop:
         return len(self._tasks)
 
     async def run(self) -> None:
-        self._tasks |= {asyncio.create_task(self._lane()) for _ in range(self._in_flight)}
+        for _ in range(self._in_flight):
+            task = asyncio.create_task(self._lane())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         try:
             await asyncio.get_running_loop().create_future()
         finally:

@@ -17,8 +17,8 @@ from mvm_ci.domain.errors import NotFound, Unavailable
 from mvm_ci.domain.statistics import quantile
 from mvm_ci.loadtest import measure
 from mvm_ci.loadtest.measure import Shape
+from mvm_ci.testing.virtual_time import compute, in_virtual_time
 from tests.integration.loadtest.rig import SlowApi, measurement, slow_api
-from tests.integration.loadtest.virtual_time import compute, in_virtual_time
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 CHANCE = random.Random(11)
