@@ -250,3 +250,13 @@ def test_a_prometheus_finds_all_of_it_and_no_alert_fires(made: Cluster, tmp_path
         assert alert["labels"]["severity"] == "critical"
         plane = json.loads(made.credentials.read_text())["url"].removeprefix("http://")
         assert alert["annotations"]["summary"] == f"No worker is connected to {plane}."
+
+
+def test_an_engine_that_has_no_address_shows_at_its_control_plane(tmp_path: Path) -> None:
+    with cluster(tmp_path) as made:
+        made.option = 2
+        made.control_plane()
+        made.worker("one")
+        with urllib.request.urlopen(made.request("GET", "/metrics")) as answer:
+            shown = set(re.findall(r"^(mvm_ci_\w+)", answer.read().decode(), re.MULTILINE))
+    assert expected(2) <= shown
