@@ -14,6 +14,7 @@ import httpx
 from mvm_ci.client.problems import error_of
 from mvm_ci.domain.errors import BadInput, ProtocolError, Unavailable
 from mvm_ci.loadtest.fleet import Api
+from mvm_ci.serving.limits import affordable
 
 CONNECT_S: Final = 10.0
 _LOOK_S: Final = 1.0
@@ -26,13 +27,14 @@ _JSON: Final = "application/json"
 
 
 class Channel:
-    """Opens connections as it needs them, ``connections`` at most, and keeps them; those who come when all
-    are in use wait in line. Raises ``BadInput`` for an address that is none.
+    """Opens connections as it needs them, ``connections`` at most (fewer, if the process may not have so many
+    files open), and keeps them; those who come when all are in use wait in line. Raises ``BadInput`` for an
+    address that is none, and certificates that cannot be read.
     """
 
     def __init__(self, api: Api, *, connections: int, answer_s: float) -> None:
         """``answer_s``: for one answer, give or take a second."""
-        self.connections = connections
+        self.connections = affordable(connections)
         self.answered_s = time.perf_counter()
         """When the last answer came, of whatever kind; by this process's performance counter."""
         self.url = api.url

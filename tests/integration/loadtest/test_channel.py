@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,6 +56,12 @@ async def test_no_more_than_allowed_are_opened_and_the_others_wait_in_line(plane
         await asyncio.gather(*[one.send(request) for _ in range(20)])
     assert plane.most <= 3
     assert len(plane.took_ms) == 20
+
+
+def test_there_are_no_more_than_open_files_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 4_096))
+    assert channel(at("http://127.0.0.1:1"), connections=1_000).connections == 768
+    assert channel(at("http://127.0.0.1:1"), connections=100).connections == 100
 
 
 async def test_what_the_api_is_told(plane: SlowApi) -> None:
