@@ -33,6 +33,10 @@ MAX_CLIENTS: Final = 1_024
 FORGET_MS: Final = 30_000
 """A client whose lease is over, and that follows nothing for so long, is gone: what it had is dropped."""
 REAP_MS: Final = 1_000
+TELL_S: Final = 0.0002
+"""For each client but one: so long after a guest made room they are all told, together 5,000 times a second
+at most.
+"""
 WAIT_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 """Bounds of ``Guests.wait_s``."""
 
@@ -79,7 +83,10 @@ class Guests:
         self._intake: Intake | None = None
         self._guests: dict[Placed, Guest] = {}
         self._clients: dict[str, Client] = {}
+        self._followed = 0
+        """How many clients have a stream."""
         self._seen = asyncio.Event()
+        self._telling: asyncio.TimerHandle | None = None
 
     def fitted(self, engine: Hosted, intake: Intake) -> None:
         """The engine is made; ``intake``: what gives it to do."""
@@ -165,11 +172,11 @@ class Guests:
     def share(self) -> int:
         """How many guests each client may have here, so that none takes the room of the others."""
         engine = self._engine
-        clients = sum(client.followed for client in self._clients.values())
-        return 0 if engine is None else max(1, engine.capacity // max(1, clients))
+        return 0 if engine is None else max(1, engine.capacity // max(1, self._followed))
 
     def recount(self) -> None:
         """A client came or left: the others have another share."""
+        self._followed = sum(client.followed for client in self._clients.values())
         for client in self._clients.values():
             client.look()
 
@@ -242,6 +249,14 @@ class Guests:
             client.ended(ends)
 
     def slots_freed(self) -> None:
+        # Every start of a guest that waits makes room: with many clients, to tell each of them each time would
+        # cost more than the guests.
+        if self._telling is None:
+            delay_s = TELL_S * (len(self._clients) - 1)
+            self._telling = asyncio.get_running_loop().call_later(delay_s, self._tell_room)
+
+    def _tell_room(self) -> None:
+        self._telling = None
         for client in self._clients.values():
             if client.placements:
                 client.look()

@@ -183,6 +183,26 @@ async def test_there_is_room_for_so_many(service: Service) -> None:
     assert service.guests.take(other, [grant(4)]) == 1
 
 
+async def test_many_clients_are_told_of_room_once_for_many_guests_that_made_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.pool.capacity = 100
+    clients = [service.client(digit) for digit in "1234567890"]
+    for number, client in enumerate(clients):
+        service.guests.take(client, [grant(number)])
+    told: list[Client] = []
+    monkeypatch.setattr(Client, "look", told.append)
+    for _ in range(1_000):
+        service.guests.slots_freed()
+    while not told:
+        await asyncio.sleep(0)
+    assert told == clients
+    service.guests.slots_freed()
+    while len(told) < 20:
+        await asyncio.sleep(0)
+    assert told == [*clients, *clients]
+
+
 async def test_what_another_client_brought_has_no_room(service: Service) -> None:
     client, other = service.client("1"), service.client("2")
     service.guests.take(client, [grant(1)])
