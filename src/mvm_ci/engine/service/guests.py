@@ -249,8 +249,8 @@ class Guests:
             client.ended(ends)
 
     def slots_freed(self) -> None:
-        # Every start of a guest that waits makes room: with many clients, to tell each of them each time would
-        # cost more than the guests.
+        # Every start of a guest that waits makes room: with many clients, to tell each of them each time
+        # would cost more than the guests.
         if self._telling is None:
             delay_s = TELL_S * (len(self._clients) - 1)
             self._telling = asyncio.get_running_loop().call_later(delay_s, self._tell_room)

@@ -190,17 +190,14 @@ async def test_many_clients_are_told_of_room_once_for_many_guests_that_made_it(
     clients = [service.client(digit) for digit in "1234567890"]
     for number, client in enumerate(clients):
         service.guests.take(client, [grant(number)])
-    told: list[Client] = []
-    monkeypatch.setattr(Client, "look", told.append)
-    for _ in range(1_000):
-        service.guests.slots_freed()
-    while not told:
-        await asyncio.sleep(0)
-    assert told == clients
-    service.guests.slots_freed()
-    while len(told) < 20:
-        await asyncio.sleep(0)
-    assert told == [*clients, *clients]
+    told: asyncio.Queue[Client] = asyncio.Queue()
+    monkeypatch.setattr(Client, "look", lambda client: told.put_nowait(client))
+    for _ in range(2):
+        for _ in range(1_000):
+            service.guests.slots_freed()
+        async with asyncio.timeout(10):
+            assert [await told.get() for _ in clients] == clients
+        assert told.empty()
 
 
 async def test_what_another_client_brought_has_no_room(service: Service) -> None:
