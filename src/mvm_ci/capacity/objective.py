@@ -10,8 +10,8 @@ from mvm_ci.domain.errors import BadInput
 
 _SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _UNITS: Final = {"ms": 1.0, "s": 1000.0}
-BEYOND: Final = 10
-"""Jobs that must lie beyond a quantile, or it is one job's chance: 1,000 jobs for p99."""
+BEYOND: Final = 2
+"""Jobs that must lie beyond a quantile, or it is one job's chance: 200 jobs for p99."""
 LEAST_JOBS: Final = 100
 
 

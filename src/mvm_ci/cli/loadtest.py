@@ -122,6 +122,13 @@ _FILE: Final = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="Where the server listens that jobs of the kinds http and flow ask.  [default: 127.0.0.1:0]",
 )
 @click.option(
+    "--stub-latency",
+    default="lognormal:20ms,p99=100ms",
+    metavar="DISTRIBUTION",
+    help="Of its answers: fixed:20ms, exponential:20ms, or as the default.  "
+    "[default: lognormal:20ms,p99=100ms]",
+)
+@click.option(
     "--output",
     type=_FILE,
     metavar="FILE",
@@ -153,6 +160,7 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
     kill_every: float | None,
     kill: str | None,
     stub_bind: str,
+    stub_latency: str,
     output: Path | None,
     html: Path | None,
     markdown: Path | None,
@@ -178,6 +186,7 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
     from mvm_ci.cli.output import print_json, safe_text
     from mvm_ci.cli.progress import cancel_when_asked, shown_progress
     from mvm_ci.loadtest.asked import Asked
+    from mvm_ci.loadtest.delays import Delays
     from mvm_ci.loadtest.profiles import profile, read_profile
     from mvm_ci.loadtest.report.text import text
     from mvm_ci.loadtest.run import INTERRUPTED, LoadTest, Run
@@ -219,6 +228,7 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
         profiles=profiles,
         objective=objective,
         stub=found.stub,
+        stub_latency=Delays(stub_latency, 0).text,
         option=found.option,
         soaking=soak(asked, duration, kill_every),
     )

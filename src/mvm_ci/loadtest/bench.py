@@ -128,7 +128,7 @@ def check_stub(profiles: Sequence[Profile], bind: str) -> bool:
     if not any(one.asks for one in profiles):
         return False
     host, _, port = bind.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         raise BadInput(f"--stub-bind: {bind!r} is not IP:PORT")
     if host in {"0.0.0.0", "[::]"}:  # noqa: S104 - refused
         raise BadInput(f"--stub-bind: {bind}: give the one address by which workers reach this machine")

@@ -19,6 +19,7 @@ class Delays:
     """``text``: as in ``FORMS``; the first time is the mean. Raises ``BadInput``."""
 
     def __init__(self, text: str, seed: int) -> None:
+        self.text = text
         parts = _TEXT.fullmatch(text)
         if parts is None or (parts["p99"] is None) != (parts["kind"] != "lognormal"):
             raise BadInput(f"{text!r} is no distribution of latencies; one is {FORMS}")

@@ -33,7 +33,8 @@ Started = Callable[[], AbstractAsyncContextManager[Fleet]]
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What to do, and what to say of it. ``shared``: whether the cluster is on this machine; ``option``:
-    where its engine is, None: the fleet knows; ``stub``: where a stub is to listen, nothing: none is needed.
+    where its engine is, None: the fleet knows; ``stub``: where a stub is to listen, nothing: none is needed;
+    ``stub_latency``: the distribution of its answers' times.
     """
 
     command: str
@@ -44,6 +45,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     profiles: Mapping[str, Profile]
     objective: Objective | None
     stub: str
+    stub_latency: str
     option: int | None = None
     soaking: Soaking | None = None
 
@@ -87,7 +89,8 @@ class LoadTest:
     async def _stub_if_needed(self) -> AsyncIterator[StubProcess | None]:
         async with AsyncExitStack() as stack:
             needed = self._run.stub
-            yield await stack.enter_async_context(stub_process(needed)) if needed else None
+            stub = stub_process(needed, self._run.stub_latency)
+            yield await stack.enter_async_context(stub) if needed else None
 
     async def _load(self, started: Started, *, last: bool) -> None:
         run = self._run
@@ -217,6 +220,9 @@ class LoadTest:
                 found.append(partial)
             raise
 
+    def _words(self, profile: Profile) -> str:
+        return f"{profile.words} ({self._run.stub_latency})" if profile.asks else profile.words
+
     async def _counts(self) -> Counts:
         return Counts() if self._stub is None else await self._stub.counts()
 
@@ -230,7 +236,7 @@ class LoadTest:
             ended_by=ended_by,
             machine=self._machine,
             cluster=self._cluster,
-            profiles={name: profile.words for name, profile in run.profiles.items()},
+            profiles={name: self._words(profile) for name, profile in run.profiles.items()},
             slo="" if run.objective is None else str(run.objective),
             steps=tuple(self._steps),
             soak=self._soak,

@@ -13,8 +13,6 @@ from mvm_ci.loadtest.children import Child
 from mvm_ci.loadtest.fleet import Api
 from mvm_ci.loadtest.stub import Counts
 
-LATENCY: Final = "lognormal:20ms,p99=100ms"
-"""Of its answers."""
 _READY_S: Final = 30.0
 _END_S: Final = 5.0
 
@@ -32,10 +30,10 @@ class StubProcess:
 
 
 @asynccontextmanager
-async def stub_process(bind: str) -> AsyncIterator[StubProcess]:
+async def stub_process(bind: str, latency: str) -> AsyncIterator[StubProcess]:
     """Runs one while the block lasts. Raises ``Unavailable`` if it cannot listen there."""
     with tempfile.TemporaryDirectory(prefix="mvm-ci-stub-") as directory:
-        command = ("-m", "mvm_ci.loadtest.stub", "--bind", bind, "--latency", LATENCY)
+        command = ("-m", "mvm_ci.loadtest.stub", "--bind", bind, "--latency", latency)
         child = Child("stub", command, Path(directory), {})
         try:
             await child.until(lambda: "stub: " in child.said.read_text(), "it listens", _READY_S)

@@ -184,7 +184,7 @@ def files() -> dict[str, bytes]:
         "generator-bound.json": result(*open_loop(many, WEAK, bottleneck="it left 40 ms late (p99)")),
         "unsteady.json": result(*open_loop((1, 2, 5, 10), STRONG, steady=False)),
         "failures.json": result(*open_loop((1, 2, 5, 10), STRONG, failed=3)),
-        "too-few-jobs.json": result(*open_loop((1, 2, 5, 10, 50), STRONG, jobs=120)),
+        "too-few-jobs.json": result(*open_loop((1, 2, 5, 10, 50), STRONG, jobs=60)),
         "never-breaks.json": result(*open_loop((1, 2, 5, 10), STRONG)),
         "other-profile.json": result(
             *open_loop(many, STRONG, profile="cpu"), profiles={"cpu": "computes 50 ms"}

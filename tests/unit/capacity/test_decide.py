@@ -99,7 +99,7 @@ def test_what_is_missing_comes_with_the_run_that_would_tell() -> None:
     (nothing,) = asked(2, 3, option=2, profile="crawl").missing
     assert nothing.command == (
         "mvm-ci loadtest --local --option 2 --jobs-file crawl.toml --workers 2,3 --rate 3,4.29 "
-        "--measure 134s --slo p99=250ms --output decide.json"
+        "--measure 27s --slo p99=250ms --output decide.json"
     )
 
 

@@ -44,12 +44,12 @@ def test_the_load_test_has_these_options() -> None:
 
 
 def test_the_thresholds_are_those_of_the_code() -> None:
-    assert (HEADROOM, LEAST_LOADS, MANY, DEFAULT.least_jobs) == (0.3, 3, 20, 1000)
+    assert (HEADROOM, LEAST_LOADS, MANY, DEFAULT.least_jobs) == (0.3, 3, 20, 200)
     for words in (
         "30 % of the capacity",
         "divided by 0.7",
         "fewer than three loads",
         "more than 20 workers",
-        "1,000 jobs for p99",
+        "200 jobs for p99",
     ):
         assert words in " ".join(TEXT.split())

@@ -27,7 +27,7 @@ NO_JSON = {
 }
 DURATIONS = re.compile(
     r"--(.*-)?(timeout|time-limit|duration|ttl|lease|grace|deadline|delay|backoff|jitter|interval|expires-in|start-within|backoff-longest|"
-    r"older-than|max-age)$"
+    r"older-than|max-age|measure|warm-up|kill-every)$"
 )
 DESTROYS = {"delete", "remove", "forget", "purge", "prune"}
 FINDERS = {"JOB": "find_job", "WORKER": "find_worker", "MODULE": r"find_module|Entries\("}
