@@ -67,7 +67,7 @@ def test_what_can_only_be_a_mistake_is_refused() -> None:
         asked(workers=(MOST_WORKERS + 1,)).checked()
     with pytest.raises(BadInput, match="requests at once"):
         asked(workers=(1, 1000), loads=(Load(per_worker=MOST_IN_FLIGHT // 1000 + 1),)).checked()
-    assert asked(workers=(MOST_WORKERS,)).checked()
+    assert asked(workers=(MOST_WORKERS,)).checked() == asked(workers=(MOST_WORKERS,))
 
 
 def test_a_ramp_of_workers_ends_when_two_steps_broke() -> None:
