@@ -1,7 +1,7 @@
 """Makes the results behind ``docs/deployment``: ``python -m benchmarks.capacity [NAME ...]``.
 
-All of them, or those alone; they are written to ``docs/deployment/runs/NAME.json``. On an idle machine; an hour
-and a half. After it: ``make figures``.
+All of them, or those alone; they are written to ``docs/deployment/runs/NAME.json``. On an idle machine; an
+hour and a half. After it: ``make figures``.
 """
 
 import subprocess
@@ -19,7 +19,8 @@ COMMANDS: Final = {
     "option-2": f"--option 2 --simulated {_ALL} {_WORKERS},200 {_EACH}",
     "option-4": f"--option 4 --simulated {_ALL} {_WORKERS},200 {_EACH}",
     "processes": f"--option 4 --jobs wait --workers 1,5,20,50 {_EACH}",
-    "rates": f"--option 1 --option 2 --option 4 --jobs wait --workers 10 --rate 50,100,200,400,800,1600 {_EACH}",
+    "rates": "--option 1 --option 2 --option 4 --jobs wait --workers 10 "
+    f"--rate 50,100,200,400,800,1600 {_EACH}",
     "scenarios": "--option 1 --option 4 --jobs wait --jobs flow --workers 5 "
     f"--scenario 100 --scenario 500 --scenario 1000 {_EACH}",
     "thousand": "--option 1 --simulated --jobs wait --workers 10,20,50,100,200,500,1000 --rate 200 "
