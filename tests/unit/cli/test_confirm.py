@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.cli.fake_api import CommandLine
 
+END = b"\x1c"
 PROFILE = '[profiles.a]\nurl = "http://a.test"\n'
 
 
@@ -36,8 +37,11 @@ def answered(answer: bytes) -> tuple[int, bytes, bytes]:
             stdout=subprocess.PIPE,
             timeout=60,
         )
-        os.write(theirs, b"$")  # there is always something to read
-        return done.returncode, done.stdout, os.read(ours, 4096)
+        os.write(theirs, END)
+        shown = b""
+        while END not in shown:  # a terminal gives what it has, not all that was written
+            shown += os.read(ours, 4096)
+        return done.returncode, done.stdout, shown
     finally:
         os.close(theirs)
         os.close(ours)
