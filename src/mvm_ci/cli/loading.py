@@ -199,4 +199,4 @@ class Files:
             write("--markdown", self._markdown, markdown(shown))
 
     def _data(self, result: Result) -> None:
-        write("--output", self.output, msgspec.json.format(msgspec.json.encode(result)).decode() + "\n")
+        write("--output", self.output, msgspec.json.encode(result).decode() + "\n")
