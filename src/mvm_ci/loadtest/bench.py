@@ -15,7 +15,7 @@ from mvm_ci.loadtest import steps
 from mvm_ci.loadtest.channel import Channel
 from mvm_ci.loadtest.fleet import Fleet
 from mvm_ci.loadtest.jobs import WAIT_S, Jobs
-from mvm_ci.loadtest.preparation import calibrate, push_guest
+from mvm_ci.loadtest.preparation import calibrate, prime, push_guest
 from mvm_ci.loadtest.profiles import Profile
 from mvm_ci.wire import api
 
@@ -44,7 +44,8 @@ class Bench:
         self._module = module
         self._stub = stub
         self.clock = Clock(0.0, 0.0)
-        self._aside = f"{queue}-clock"
+        self._aside = f"{queue}-before"
+        """The queue of jobs that come before a load, and are none of it."""
         self._turns_per_ms = 0.0
 
     def channel(self, connections: int, kind: type[C]) -> C:
@@ -58,6 +59,11 @@ class Bench:
         async with self.channel(1, Channel) as channel:
             self._turns_per_ms = await calibrate(channel, self._module)
         return f"a worker computes {self._turns_per_ms:,.0f} turns of the guest's loop in a millisecond"
+
+    async def primed(self, workers: int) -> None:
+        """Every worker has run jobs."""
+        async with self.channel(OPEN_CONNECTIONS, Channel) as channel:
+            await prime(channel, self._module, self._aside, workers)
 
     def jobs(self, channel: Channel, profile: Profile, batch: int) -> Jobs:
         """Those of a profile."""

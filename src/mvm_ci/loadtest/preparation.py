@@ -1,5 +1,6 @@
 """What a cluster needs before it is loaded: the guest, and how fast its workers compute."""
 
+import asyncio
 import time
 from typing import Final
 
@@ -18,6 +19,9 @@ _FEW: Final = 1_000_000
 _LONG_S: Final = 0.05
 """Work that takes so much longer than none tells the speed well enough."""
 _MOST: Final = 1 << 40
+_PRIMING: Final = 4
+"""Jobs for each worker: more than it asks for at first."""
+_BATCH: Final = 1_000
 
 
 async def push_guest(channel: Channel) -> str:
@@ -38,6 +42,22 @@ async def calibrate(channel: Channel, module: str) -> float:
     while (took := await _fastest(channel, module, turns) - few) < _LONG_S and turns < _MOST:
         turns *= 4
     return turns / (took * 1000)
+
+
+async def prime(channel: Channel, module: str, queue: str, workers: int) -> None:
+    """Has every worker run jobs that do nothing: one that never ran any asks for a few at once, and would
+    have those of the first load one after the other.
+    """
+    profile = Profile(name="priming", kinds=(Kind(1, ()),))
+    wanted = _PRIMING * workers
+    batches = [min(_BATCH, wanted - at) for at in range(0, wanted, _BATCH)]
+    jobs = [Jobs(channel, profile, module, batch=batch, queue=queue).next() for batch in batches]
+    # All at once, so that nobody is left out who asks for some.
+    answers = await asyncio.gather(*(channel.send(one.request) for one in jobs))
+    for work, answer in zip(jobs, answers, strict=True):
+        checked = check(work, answer)
+        if checked.failed:
+            raise Unavailable(f"a job that does nothing failed: {checked.why}; do the workers take jobs?")
 
 
 async def _fastest(channel: Channel, module: str, turns: int) -> float:

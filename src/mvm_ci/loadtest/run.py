@@ -126,6 +126,7 @@ class LoadTest:
         fleet = bench.fleet
         self._progress.phase(f"option {fleet.option or '?'}: {workers} workers", 0)
         await fleet.scale(workers)
+        await bench.primed(workers)
         await bench.compare_clocks()
         clock = bench.clock
         self._cluster = msgspec.structs.replace(
