@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import httpx
-
-from mvm_ci.adapters.peer_http.transport import PeerTransport
 from mvm_ci.adapters.remote_engine.calls import Calls
 from mvm_ci.adapters.remote_engine.engine import RemoteEngine
+from mvm_ci.adapters.remote_engine.http1 import Http
+from mvm_ci.adapters.remote_engine.p2p import PeerWay
+from mvm_ci.adapters.remote_engine.tcp import engine_at
 from mvm_ci.config.processes import EngineElsewhere, SecretSource
 from mvm_ci.domain.errors import Misconfigured, Unavailable
 from mvm_ci.peer.parts import Fitted, PeerParts
@@ -19,8 +19,8 @@ from mvm_ci.ports.engine import EngineEvents
 from mvm_ci.ports.guest import CompiledModule
 from mvm_ci.wire.http import ENGINE_ALPN
 
-_P2P: Final = "http://engine.p2p"
-_CONNECTIONS: Final = 4
+_P2P: Final = "engine.p2p"
+"""What the engine is called in a request where no name leads to it."""
 
 
 class RemoteEngines:
@@ -42,12 +42,9 @@ class RemoteEngines:
 
         def connect(url: str) -> Calls:
             if elsewhere.url is None:
-                transport: httpx.AsyncBaseTransport = PeerTransport(partial(parts.link.dial, ENGINE_ALPN))
+                http = Http(PeerWay(partial(parts.link.dial, ENGINE_ALPN)), _P2P)
             else:
-                limits = httpx.Limits(max_connections=_CONNECTIONS)
-                transport = httpx.AsyncHTTPTransport(verify=trust, limits=limits)
-            base = url or elsewhere.url or _P2P
-            http = httpx.AsyncClient(base_url=base, transport=transport, trust_env=False)
+                http = engine_at(url or elsewhere.url, trust)
             return Calls(http, parts.link.incarnation, lambda: _read(elsewhere.token))
 
         engine = RemoteEngine(

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 
 from mvm_ci.adapters.remote_engine.calls import Calls
 from mvm_ci.adapters.remote_engine.engine import AGAIN_MS, REST_MS, RemoteEngine
+from mvm_ci.adapters.remote_engine.tcp import engine_at
 from mvm_ci.domain.grant import Grant
 from mvm_ci.domain.ids import JobId
 from mvm_ci.domain.job import Placed
@@ -186,7 +187,7 @@ class Way:
 
     def _connect(self, url: str) -> Calls:
         self.made.append(url)
-        http = httpx.AsyncClient(base_url=url or self.engine.server.url, trust_env=False)
+        http = engine_at(url or self.engine.server.url, ssl.create_default_context())
         return Calls(http, CLIENT, self._read)
 
     def make(self) -> None:

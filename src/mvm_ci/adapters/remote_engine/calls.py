@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-import httpx
 import msgspec
 
+from mvm_ci.adapters.remote_engine.http1 import Http
 from mvm_ci.domain.errors import MvmCiError, QueueFull, Refused, Unavailable
 from mvm_ci.domain.grant import Grant
 from mvm_ci.wire import engine as w
@@ -20,13 +20,11 @@ class _Problem(msgspec.Struct):
     detail: str
 
 
-CALL_S: Final = 5.0
 MAX_LINE: Final = 64 << 20
 """Bytes of one event."""
-_NOBODY: Final = "All connection attempts failed"
-_HUNG_UP: Final = "Server disconnected without sending a response."
 _NO_ENGINE: Final = "no engine of ours; --engine is to name the address that 'mvm-ci engine' prints"
 _WHOSE_TOKEN: Final = "--engine-token-file names a copy of engine-token in the engine's state directory"  # noqa: S105
+_OK: Final = 200
 _encode: Final = msgspec.json.Encoder().encode
 _event: Final = msgspec.json.Decoder(w.Event)
 _room: Final = msgspec.json.Decoder(w.Room)
@@ -43,17 +41,16 @@ class Calls:
     are called there.
     """
 
-    def __init__(self, http: httpx.AsyncClient, client: str, token: Token) -> None:
+    def __init__(self, http: Http, client: str, token: Token) -> None:
         self._http = http
         self._base = f"/v1/clients/{client}"
         self._token = token
-        self._headers: dict[str, str] = {}
-        self._closed = False
+        self._headers = ""
 
     async def room(self) -> w.Room:
         """Which engine there is. Raises ``Refused`` (the token), ``Unavailable``."""
         token = await self._token()
-        self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        self._headers = "" if token is None else f"authorization: Bearer {token}\r\n"
         try:
             return _decoded(_room, await self._call("GET", "/v1/engine"))
         except _NotThere as error:
@@ -63,23 +60,21 @@ class Calls:
         """What happens, in portions as they come; how long that may take is the caller's to say. Raises
         ``Refused``, ``Unavailable``: also at its end.
         """
-        limits = httpx.Timeout(CALL_S, read=None)
         rest = bytearray()
+        answer = await self._http.begin(f"{self._base}/events", self._headers)
         try:
-            asking = self._http.stream("GET", f"{self._base}/events", headers=self._headers, timeout=limits)
-            async with asking as answer:
-                if answer.status_code != httpx.codes.OK:
-                    raise _explained(answer.status_code, await answer.aread())
-                async for piece in answer.aiter_raw():
-                    rest += piece
-                    if len(rest) > MAX_LINE:
-                        raise Unavailable(f"the engine sent an event of more than {MAX_LINE} bytes")
-                    *lines, last = rest.split(b"\n")
-                    rest = bytearray(last)
-                    if lines:
-                        yield [_decoded(_event, line) for line in lines]
-        except httpx.HTTPError as error:
-            raise Unavailable(_said(error)) from None
+            if answer.status != _OK:
+                raise _explained(answer.status, await answer.rest())
+            async for piece in answer.pieces():
+                rest += piece
+                if len(rest) > MAX_LINE:
+                    raise Unavailable(f"the engine sent an event of more than {MAX_LINE} bytes")
+                *lines, last = rest.split(b"\n")
+                rest = bytearray(last)
+                if lines:
+                    yield [_decoded(_event, line) for line in lines]
+        finally:
+            await answer.close()
         raise Unavailable("the engine ended the stream of events")
 
     async def place(self, grants: Sequence[Grant], seen: int) -> w.Taken:
@@ -95,21 +90,13 @@ class Calls:
 
     async def close(self) -> None:
         """Closes its connections. Whoever calls meanwhile, or later, hears ``Unavailable``."""
-        self._closed = True
-        await self._http.aclose()
+        await self._http.close()
 
     async def _call(self, method: str, path: str, body: bytes = b"") -> bytes:
-        if self._closed:
-            raise Unavailable("the connection was given up")
-        try:
-            answer = await self._http.request(
-                method, path, content=body or None, headers=self._headers, timeout=CALL_S
-            )
-        except httpx.HTTPError as error:
-            raise Unavailable(_said(error)) from None
-        if answer.status_code != httpx.codes.OK:
-            raise _explained(answer.status_code, answer.content)
-        return answer.content
+        status, answer = await self._http.ask(method, path, self._headers, body)
+        if status != _OK:
+            raise _explained(status, answer)
+        return answer
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], data: bytes | bytearray) -> T:
@@ -124,29 +111,8 @@ def _explained(status: int, body: bytes) -> MvmCiError:
         detail = _problem.decode(body).detail
     except msgspec.DecodeError:
         return Unavailable(f"what answers there is {_NO_ENGINE}: status {status}")
-    if status == httpx.codes.UNAUTHORIZED:
+    if status == 401:
         return Refused(f"{detail}; {_WHOSE_TOKEN}")
-    if status == httpx.codes.NOT_FOUND:
+    if status == 404:
         return _NotThere(detail)
-    return QueueFull(detail) if status == httpx.codes.TOO_MANY_REQUESTS else Unavailable(detail)
-
-
-def _said(error: httpx.HTTPError) -> str:
-    """What happened, and what to do."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {CALL_S:g} s ({type(error).__name__}); is it the engine that listens there?"
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        reason = text.partition("CERTIFICATE_VERIFY_FAILED] ")[2].partition(" (_ssl")[0]
-        return (
-            f"{reason}; --engine-ca-file names the certificates to trust, --engine the name that it must have"
-        )
-    if "[SSL" in text:
-        return (
-            f"TLS fails: {text}; does the engine have a certificate? If not, its address begins with http://"
-        )
-    if text == _HUNG_UP:
-        return f"{text} If the engine has a certificate, its address begins with https://"
-    if text == _NOBODY:
-        return "nobody listens there; start the engine, or correct the address"
-    return text
+    return QueueFull(detail) if status == 429 else Unavailable(detail)

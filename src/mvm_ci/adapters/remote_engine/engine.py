@@ -233,8 +233,8 @@ class RemoteEngine:
         room = await self._calls.room()
         if room.url and room.url != self._url:
             # Behind one address there may be many: from here on this one is asked itself.
-            await self._calls.close()
-            self._calls, self._url = self._connect(room.url), room.url
+            door, self._calls, self._url = self._calls, self._connect(room.url), room.url
+            await door.close()
             room = await self._calls.room()
         self._is(room.engine)
         return self._calls
