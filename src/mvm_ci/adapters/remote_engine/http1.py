@@ -145,11 +145,12 @@ class Wire:
         self._bare = 0
         """Bytes since the last of the body."""
         self._spoilt = False
-        """Something came that nobody asked for."""
+        """Nothing more can be asked: the server said so, or something came that nobody asked for."""
 
     @property
     def reusable(self) -> bool:
-        return not self._spoilt and self._parser.should_keep_alive()
+        """Whether another request may follow this answer."""
+        return not self._spoilt
 
     def fit(self) -> bool:
         """Whether one that rests may be used again."""
@@ -204,10 +205,12 @@ class Wire:
         self._bare += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._spoilt = True
             if not self._whole:
-                raise Unavailable(f"what answers there speaks no HTTP/1.1: {error}") from None
+                raise Unavailable(
+                    f"what answers there does not go on in HTTP/1.1 ({type(error).__name__}: {error})"
+                ) from None
         if self._bare > MAX_HEAD:
             raise Unavailable(f"the head of an answer has more than {MAX_HEAD} bytes")
 
@@ -255,6 +258,7 @@ class Wire:
     def on_message_complete(self) -> None:
         """An answer is whole."""
         self._whole = self._headed
+        self._spoilt = self._spoilt or not self._parser.should_keep_alive()  # later it does not know
         self._bare = 0
 
 
