@@ -23,8 +23,8 @@ COMMANDS: Final = {
     f"--rate 50,100,200,400,800,1600 {_EACH}",
     "scenarios": "--option 1 --option 4 --jobs wait --jobs flow --workers 5 "
     f"--scenario 100 --scenario 500 --scenario 1000 {_EACH}",
-    "thousand": "--option 1 --simulated --jobs wait --workers 10,20,50,100,200,500,1000 --rate 200 "
-    "--measure 10s --warm-up 8s --repetitions 3 --slo p99=250ms",
+    "thousand": "--option 1 --simulated --jobs wait --workers 50,100,200,500,1000 --rate 200 --in-flight 1 "
+    "--measure 8s --warm-up 8s --repetitions 2 --slo p99=250ms",
     "soak": "--option 1 --workers 5 --jobs mixed --rate 20 --duration 30m --kill-every 2m",
 }
 
