@@ -63,6 +63,12 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
         assert len(text.split("**Look at**")[0].split()) >= 10, f"{name}: what it means"
 
 
+def test_the_runbooks_name_all_that_is_critical() -> None:
+    critical = [name for name, block in BLOCKS.items() if "severity: critical" in block]
+    named = RUNBOOKS.partition("`critical` means now: ")[2].partition(". ")[0]
+    assert re.findall(r"MvmCi\w+", named) == critical
+
+
 @pytest.mark.parametrize("rules", [ALERTS, RECORDING], ids=["alerts", "recording"])
 def test_rules_are_about_metrics_that_there_are(rules: str) -> None:
     queries = re.findall(r"expr: \|?\s*(.+(?:\n {12,}.+)*)", rules)

@@ -51,11 +51,31 @@ def test_a_number_that_is_typed_was_chosen_and_not_measured(document: Path) -> N
 
 
 def chosen() -> set[str]:
-    """Lease, objective, headroom, what jobs of the profiles do, the version of a licence."""
+    """Lease, objective, headroom, what jobs of the profiles do, limits of containers, of the start, the
+    version of a licence.
+    """
     assert "100 ms" in profile("wait").words
     assert "50 ms" in profile("cpu").words
-    lease = settings.LEASE.default.replace("s", " s")
-    return {"100 ms", "50 ms", f"{objective.DEFAULT.ms:g} ms", lease, f"{HEADROOM * 100:g} %", "2.0"}
+    assert "16 MiB" in profile("memory").words
+    of_jobs = {"100 ms", "50 ms", "16 MiB"}
+    goals = {f"{objective.DEFAULT.ms:g} ms", f"{HEADROOM * 100:g} %"}
+    (start,) = re.findall(r"START_S=(\d+)", (ROOT / "scripts" / "start-cluster.sh").read_text())
+    times = {settings.LEASE.default.replace("s", " s"), f"{start} s"}
+    return {*of_jobs, *goals, *times, *limits(), "2.0"}
+
+
+def limits() -> set[str]:
+    """Memory of a control plane and of workers in containers, and of a control plane with five workers."""
+    found = set()
+    for file in ("docker-compose.option1.yml", "docker-compose.yml"):
+        mib = {}
+        for part in ("CONTROL_PLANE", "WORKER"):
+            ((number, unit),) = re.findall(rf"{part}_MEMORY:-(\d+)([gm])\b", (ROOT / file).read_text())
+            mib[part] = int(number) * {"g": 1024, "m": 1}[unit]
+            found.add(f"{number} {unit.upper()}iB")
+        total = f"{(mib['CONTROL_PLANE'] + 5 * mib['WORKER']) / 1024:g}"
+        found |= {total, f"{total} GiB"}
+    return found
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
