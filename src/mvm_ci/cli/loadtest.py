@@ -23,7 +23,8 @@ _FILE: Final = click.Path(dir_okay=False, writable=True, path_type=Path)
     "options",
     type=click.Choice(["1", "2", "3", "4"]),
     multiple=True,
-    help="Where the engine is, with --local. May be given several times.  [default: 1]",
+    help="Where the engine is: with --local to start it there, several if you like; else what the running "
+    "cluster has, for its result.  [default: 1 with --local]",
 )
 @click.option(
     "--simulated",
