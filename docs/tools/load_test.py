@@ -18,19 +18,11 @@ from docs.tools.measured import (
     shown,
     without,
 )
-from mvm_ci.capacity import objective
+from mvm_ci.capacity import objective, telling
 from mvm_ci.capacity.curve import PARTS, Curve, curves
 from mvm_ci.capacity.curve import Run as CurveRun
 from mvm_ci.capacity.results import Grown, Result, Soak, Step
 from mvm_ci.capacity.usl import Fit
-
-
-def knee(curve: Curve) -> str:
-    """In words: what was not seen to end is *at least*."""
-    last = curve.knee.last
-    if last is None:
-        return f"fewer than {curve.points[0].at:g}"
-    return f"{last:,g}" if curve.knee.found else f"at least {last:,g}"
 
 
 def table(curve: Curve) -> str:
@@ -48,6 +40,13 @@ def table(curve: Curve) -> str:
         figures = [shown(point.jobs_per_s), shown(point.p50_ms), shown(point.p99_ms) + over]
         lines.append(f"| {' | '.join([f'{point.at:,g}', *figures, *used])} |")
     return "\n".join(lines)
+
+
+def looked_at(what: str, count: int | None) -> int:
+    """The count, if somebody counted."""
+    if count is None:
+        raise NoFigure(f"nobody looked for {what}; a soak that is complete would supply it")
+    return count
 
 
 class LoadTest(Run):
@@ -85,8 +84,8 @@ class LoadTest(Run):
     _SOAK: Final[Mapping[str, Callable[[Soak], Value]]] = {
         "submitted": lambda soak: soak.submitted,
         "completed": lambda soak: soak.completed,
-        "lost": lambda soak: soak.lost,
-        "doubled": lambda soak: soak.doubled,
+        "lost": lambda soak: looked_at("lost jobs", soak.lost),
+        "doubled": lambda soak: looked_at("effects done twice", soak.doubled),
         "repeated": lambda soak: soak.repeated,
         "losses": lambda soak: len(soak.losses),
         "back": lambda soak: max((one.back_s - one.at_s for one in soak.losses if one.back_s), default=0.0),
@@ -98,7 +97,7 @@ class LoadTest(Run):
     }
 
     _CURVE: Final[Mapping[str, Callable[[Curve], Value]]] = {
-        "knee": knee,
+        "knee": telling.up_to,
         "knee-rate": lambda curve: curve.knee.last_jobs_per_s or 0.0,
         "curve": table,
     }
@@ -131,8 +130,10 @@ class LoadTest(Run):
 
     def step(self, chosen: Chosen) -> Step:
         """The one step that is as chosen."""
-        of_soak = [self.result.soak.step] if self.result.soak else []
-        steps = [step for step in (*self.result.steps, *of_soak) if step.repetitions]
+        steps = [step for step in self.result.steps if step.repetitions]
+        soak = self.result.soak
+        if soak is not None and soak.step.repetitions and soak.step not in steps:
+            steps.append(soak.step)
         return self._only(steps, lambda step: step, "step", chosen)
 
     def curve(self, chosen: Chosen) -> Curve:

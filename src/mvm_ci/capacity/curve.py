@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -60,16 +60,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | None = None
 
     @property
-    def limits(self) -> str:
-        """Whose limit its knee is: that of one engine, of one control plane, or of a machine."""
-        if self.option in SHARED:
-            return "engine"
-        return "control plane" if self.simulated else "machine"
+    def without_engines(self) -> bool:
+        """Whether no guest ran: simulated workers take their time, and the control plane is the limit."""
+        return self.simulated and self.option not in SHARED
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One load, all its repetitions. ``at``: workers, or requests a second, by the curve; ``value_ms``: the
-    quantile of the objective; CPU in cores and memory in MiB by part.
+    quantile of the objective; ``failed``: jobs; CPU in cores and memory in MiB by part.
     """
 
     at: float
@@ -80,6 +78,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     value_ms: float
     met: bool
+    failed: int = 0
     cpu_cores: dict[str, float]
     memory_mb: dict[str, float]
 
@@ -133,11 +132,20 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     largest_held_back: HeldBack | None = None
 
 
+Steps: TypeAlias = tuple[tuple[float, Step], ...]
+"""Where it is on a curve, and a load with all its repetitions."""
+
+
 def curves(runs: Iterable[Run], objective: Objective) -> tuple[Curve, ...]:
     """All curves of some runs, judged by an objective. A step may be on several: over workers with the same
     load each, over workers with the same load in all, over the rate; one that is on none is one of its own.
     """
-    found: list[Curve] = []
+    return tuple(curve for curve, _ in curves_with_steps(runs, objective))
+
+
+def curves_with_steps(runs: Iterable[Run], objective: Objective) -> tuple[tuple[Curve, Steps], ...]:
+    """The same, each with what it is made of."""
+    found: list[tuple[Curve, Steps]] = []
     for base, loads in _by_kind(runs).items():
         used: set[tuple[int, float]] = set()
         for kind, keys in _lines(base, loads):
@@ -240,18 +248,21 @@ def _digits(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _curve(kind: Kind, loads: _Loads, objective: Objective) -> Curve:
+def _curve(kind: Kind, loads: _Loads, objective: Objective) -> tuple[Curve, Steps]:
+    steps = tuple(
+        (float(workers) if kind.over is Over.WORKERS else load, measured.step)
+        for (workers, load), measured in sorted(loads.items())
+    )
     points: list[Point] = []
     left_out: list[LeftOut] = []
-    for (workers, load), measured in sorted(loads.items()):
-        at = float(workers) if kind.over is Over.WORKERS else load
-        why = not_counted(measured.step, objective)
+    for at, step in steps:
+        why = not_counted(step, objective)
         if why:
             left_out.append(LeftOut(at, why))
         else:
-            points.append(_point(measured.step, at, objective))
+            points.append(_point(step, at, objective))
     fitted, no_fit, held = _fitted(kind, points)
-    return Curve(
+    curve = Curve(
         kind=kind,
         runs=tuple(dict.fromkeys(name for measured in loads.values() for name in measured.runs)),
         points=tuple(points),
@@ -261,6 +272,7 @@ def _curve(kind: Kind, loads: _Loads, objective: Objective) -> Curve:
         no_fit=no_fit,
         largest_held_back=held,
     )
+    return curve, steps
 
 
 def _point(step: Step, at: float, objective: Objective) -> Point:
@@ -274,6 +286,7 @@ def _point(step: Step, at: float, objective: Objective) -> Point:
         p99_ms=step.p99_ms,
         value_ms=objective.value(step),
         met=objective.met(step),
+        failed=step.failed,
         cpu_cores={part: step.cpu_cores(part) for part in PARTS if part in parts},
         memory_mb={part: step.memory_mb(part) for part in PARTS if part in parts},
     )

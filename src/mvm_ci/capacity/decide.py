@@ -14,9 +14,10 @@ The rules, in this order; the first one that applies decides:
 
    All must say the same; else there is not enough evidence to decide for all of them at once.
 
-A load counts if ``objective.not_counted`` has nothing against it. Nothing is interpolated or extrapolated
-for the verdict. Simulated workers count at a shared engine, which really runs their guests; in option 1 they
-show what one control plane bears, which is said beside the verdict and does not decide.
+A load counts if ``objective.not_counted`` has nothing against it, nor ``headroom.loads``. Nothing is
+interpolated or extrapolated for the verdict. Simulated workers count at a shared engine, which really runs
+their guests; in option 1 they show what one control plane bears, which is said beside the verdict and does
+not decide.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +26,9 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.capacity.commands import loadtest
-from mvm_ci.capacity.curve import SHARED, Curve, Run, curves
-from mvm_ci.capacity.headroom import Headroom, Measured, grown, headroom, loads
+from mvm_ci.capacity.commands import loadtest, where
+from mvm_ci.capacity.curve import SHARED, Curve, Kind, Run, curves
+from mvm_ci.capacity.headroom import Headroom, Measured, grown, headroom, leaving_free, loads
 from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.option_one import OptionOne, option_one
 from mvm_ci.domain.errors import BadInput
@@ -160,10 +161,8 @@ def _finding(question: Question, option: int, profile: str, group: Sequence[Curv
     verdict, why = _judged(question, measured)
     missing = None
     if verdict is Verdict.NOT_ENOUGH:
-        local = any(curve.kind.cluster == "local" for curve in group)
-        missing = Missing(
-            f"option {option}, {profile}: {why}", _run_for(question, option if local else None, profile)
-        )
+        command = _run_for(question, option, profile, [curve.kind for curve in group])
+        missing = Missing(f"option {option}, {profile}: {why}", command)
     return Finding(
         option=option,
         profile=profile,
@@ -185,7 +184,7 @@ def _judged(question: Question, measured: Sequence[Measured]) -> tuple[Verdict, 
         least = min(measured, key=lambda one: one.value_ms)
         return Verdict.NOT_ENOUGH, (
             f"no load met {question.objective}, the best one was {least}: "
-            "perhaps these jobs take longer by themselves"
+            "perhaps these jobs take longer, or fail, by themselves"
         )
     at = headroom(measured, workers, rate)
     fits = at.fits if at.least is not None and at.least >= 0 else None
@@ -221,10 +220,11 @@ def _verdict(question: Question, findings: Sequence[Finding]) -> tuple[Verdict, 
     return Verdict.NOT_ENOUGH, (*whys, "they do not agree: say which one it is about, by --option and --jobs")
 
 
-def _run_for(question: Question, option: int | None, profile: str) -> str:
+def _run_for(question: Question, option: int, profile: str, before: Sequence[Kind] = ()) -> str:
+    """Of a cluster like those ``before``."""
     workers, rate = _wanted(question)
     return loadtest(
-        option=option,
+        where(option, before),
         profile=profile,
         workers=(question.workers, workers),
         rates=(question.jobs_per_s, rate),
@@ -264,8 +264,8 @@ def _again(verdict: Verdict, findings: Sequence[Finding]) -> tuple[str, ...]:
     numbers = []
     if verdict is Verdict.NO:
         numbers = [
-            f"option {one.option}, {one.profile}: beyond {int(fits.workers * (1 - HEADROOM))} workers "
-            f"or {fits.jobs_per_s * (1 - HEADROOM):,.3g} jobs/s, for which no run shows {HEADROOM:.0%} free"
+            f"option {one.option}, {one.profile}: beyond {leaving_free(fits, HEADROOM)}, for which no run "
+            f"shows {HEADROOM:.0%} free"
             for one in findings
             if (fits := one.headroom.fits) is not None
         ]

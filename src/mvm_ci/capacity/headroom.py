@@ -11,23 +11,26 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from mvm_ci.capacity.curve import Curve, Kind, Over, Point
+from mvm_ci.capacity.results import Loop
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A load and whether it met the objective. ``jobs_per_s``: of an open loop what was asked for (to keep
-    up with it is part of meeting the objective), of a closed one what was done.
+    up with it is part of meeting the objective), of a closed one what was done. ``failed``: jobs.
     """
 
     workers: int
     jobs_per_s: float
     value_ms: float
     met: bool
+    failed: int
     kind: Kind
     runs: tuple[str, ...]
 
     def __str__(self) -> str:
         what = "simulated workers" if self.kind.simulated else "workers"
-        return f"{self.workers} {what} with {self.jobs_per_s:,.4g} jobs/s: {self.value_ms:,.4g} ms"
+        failed = f" and {self.failed:,} failed jobs" if self.failed else ""
+        return f"{self.workers} {what} with {self.jobs_per_s:,.4g} jobs/s: {self.value_ms:,.4g} ms{failed}"
 
 
 def grown(workers: int, jobs_per_s: float, headroom: float) -> tuple[int, float]:
@@ -36,6 +39,13 @@ def grown(workers: int, jobs_per_s: float, headroom: float) -> tuple[int, float]
     digit = 10.0 ** (math.floor(math.log10(rate)) - 2)
     # What a division leaves behind in the last bit is not rounded up.
     return math.ceil(round(workers / (1 - headroom), 9)), round(math.ceil(round(rate / digit, 6)) * digit, 9)
+
+
+def leaving_free(measured: Measured, headroom: float) -> str:
+    """The largest present loads of which a measured one shows that this share is free."""
+    workers, rate = measured.workers * (1 - headroom), measured.jobs_per_s * (1 - headroom)
+    # What a product loses in the last bit is not rounded down.
+    return f"{math.floor(round(workers, 9))} workers or {rate:,.4g} jobs/s"
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +62,9 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def loads(curves: Iterable[Curve]) -> tuple[Measured, ...]:
-    """Each load on some curves once. Those of several jobs a request are left out, as their time is that of
-    all of them.
+    """Each load on some curves once. Left out are those of several jobs a request, as their time is that of
+    all of them, and those that did not meet the objective because they were requests in a closed loop, more
+    of them at once than the workers have slots: these wait for each other, however much the engine bears.
     """
     found: dict[tuple[Kind, int, float], Measured] = {}
     for curve in curves:
@@ -63,6 +74,8 @@ def loads(curves: Iterable[Curve]) -> tuple[Measured, ...]:
             curve.kind, over=Over.WORKERS, load=None, per_worker=True, workers=None
         )
         for point in curve.points:
+            if not point.met and _crowded(curve.kind, point):
+                continue
             measured = _measured(point, base, curve.runs)
             found.setdefault((base, point.workers, measured.jobs_per_s), measured)
     return tuple(found.values())
@@ -88,6 +101,12 @@ def headroom(measured: Sequence[Measured], workers: int, jobs_per_s: float) -> H
     )
 
 
+def _crowded(kind: Kind, point: Point) -> bool:
+    if kind.loop is Loop.OPEN or kind.load is None:
+        return False
+    return kind.load > kind.slots * (1 if kind.per_worker else point.workers)
+
+
 def _free(times: float) -> float:
     """The headroom if the load could be so many times as large."""
     return 1 - 1 / times if times > 0 else -math.inf
@@ -100,6 +119,7 @@ def _measured(point: Point, kind: Kind, runs: tuple[str, ...]) -> Measured:
         jobs_per_s=point.jobs_per_s if asked is None else asked,
         value_ms=point.value_ms,
         met=point.met,
+        failed=point.failed,
         kind=kind,
         runs=runs,
     )

@@ -11,8 +11,10 @@ from mvm_ci.domain.errors import BadInput
 _SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _UNITS: Final = {"ms": 1.0, "s": 1000.0}
 BEYOND: Final = 2
-"""Jobs that must lie beyond a quantile, or it is one job's chance: 200 jobs for p99."""
+"""Jobs that must lie beyond a quantile, or it is one job's chance: 200 jobs for p99, of all repetitions."""
 LEAST_JOBS: Final = 100
+BROKEN: Final = 0.01
+"""A load under which a larger share of jobs fails, and more than one, has broken the cluster."""
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -26,7 +28,7 @@ class Objective(msgspec.Struct, frozen=True):
 
     @property
     def least_jobs(self) -> int:
-        """Jobs without which a step says nothing about the quantile."""
+        """Jobs without which a step says nothing about the quantile; requests, if each has several jobs."""
         return max(LEAST_JOBS, round(BEYOND / (1 - _SHARES[self.quantile])))
 
     def value(self, step: Step) -> float:
@@ -35,8 +37,8 @@ class Objective(msgspec.Struct, frozen=True):
         return median([float(getattr(latency, self.quantile)) for latency in latencies] or [0.0])
 
     def met(self, step: Step) -> bool:
-        """Whether a step met it. One that did not keep up with its rate did not, however it was timed."""
-        return self.value(step) <= self.ms and not fell_behind(step)
+        """Whether a step met it: nothing was ``broken`` by it."""
+        return not broken(step, self)
 
 
 DEFAULT: Final = Objective("p99", 250.0)
@@ -68,21 +70,42 @@ def fell_behind(step: Step) -> bool:
     return 2 * sum(bool(one.overload) for one in step.repetitions) > len(step.repetitions)
 
 
+def broken(step: Step, objective: Objective | None) -> str:
+    """Why a load broke the cluster: many jobs failed, it did not keep up with its rate (however that was
+    timed), or it was too slow for the objective, if there is one. Empty if it did not.
+    """
+    if _many_failed(step):
+        return f"{step.failed} of {_completed(step) + step.failed} jobs failed"
+    if objective is None:
+        return ""
+    if fell_behind(step):
+        return "it fell behind"
+    return "" if objective.value(step) <= objective.ms else f"{objective} is broken"
+
+
 def not_counted(step: Step, objective: Objective) -> str:
     """Why a step says nothing about an objective; empty if it does.
 
     A step that was not steady, or in which jobs failed, cannot show that the objective is met. It does show
-    that it is not, if the cluster fell behind: no overload is ever steady.
+    that it is not, if the cluster fell behind (no overload is ever steady), or if many jobs failed.
     """
-    jobs = sum(one.jobs for one in step.repetitions)
+    requests, noun = _completed(step) // step.batch, "jobs" if step.batch == 1 else "requests"
     if not step.repetitions:
         return f"nothing was measured: {step.ended_by or 'no repetition ended'}"
     if step.bottleneck:
         return f"the generator was the bottleneck: {step.bottleneck}"
-    if fell_behind(step):
+    if fell_behind(step) or _many_failed(step):
         return ""
     if step.failed:
         return f"{step.failed} jobs failed"
-    if jobs < objective.least_jobs:
-        return f"{jobs} jobs are too few for {objective.quantile}: {objective.least_jobs} are needed"
+    if requests < objective.least_jobs:
+        return f"{requests} {noun} are too few for {objective.quantile}: {objective.least_jobs} are needed"
     return "" if all(one.steady for one in step.repetitions) else "it was not steady"
+
+
+def _many_failed(step: Step) -> bool:
+    return step.failed > max(1, BROKEN * (_completed(step) + step.failed))
+
+
+def _completed(step: Step) -> int:
+    return sum(one.jobs for one in step.repetitions)

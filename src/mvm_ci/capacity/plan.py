@@ -24,10 +24,10 @@ from typing import Final
 import msgspec
 
 from mvm_ci.capacity import documented, option_one
-from mvm_ci.capacity.commands import loadtest
+from mvm_ci.capacity.commands import loadtest, where
 from mvm_ci.capacity.curve import Curve, Run, curves
 from mvm_ci.capacity.decide import HEADROOM, LEAST_LOADS, Missing
-from mvm_ci.capacity.headroom import Measured, grown, headroom, loads
+from mvm_ci.capacity.headroom import Measured, grown, headroom, leaving_free, loads
 from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.sizes import Figure, Origin, cores, host_memory, total_memory, worker_memory
 from mvm_ci.capacity.ways import Way, way
@@ -77,7 +77,8 @@ class Said(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. ``said``: by all rules that apply, in order; ``why``: of the chosen option; ``others``:
     what speaks against each of the others; ``wanted``: workers and jobs a second that must meet the
-    objective; ``measured``: what runs say of the chosen option under that load.
+    objective; ``measured``: what runs say of the chosen option under that load; ``curves``: of the chosen
+    option with the jobs that are wanted.
     """
 
     wish: Wish
@@ -87,6 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     others: dict[int, tuple[str, ...]]
     wanted: tuple[int, float]
     measured: str
+    curves: tuple[Curve, ...]
     sizes: tuple[Figure, ...]
     way: Way
     move_on: tuple[str, ...]
@@ -110,11 +112,12 @@ def plan(wish: Wish, runs: Sequence[Run]) -> Plan:
         others={other: _against(other, option, said) for other in sorted(ORDER) if other != option},
         wanted=_wanted(wish),
         measured=text,
+        curves=_curves(wish, found, option),
         sizes=sizes,
         way=way(option, wish.workers, _slots(wish, option, sizes), elsewhere=wish.elsewhere),
         move_on=_move_on(wish, found, option),
         notes=_notes(wish, found, option),
-        missing=_missing(wish, option) if measure is Measure.UNKNOWN else None,
+        missing=_missing(wish, found, option) if measure is Measure.UNKNOWN else None,
         runs=tuple(run.label for run in runs),
     )
 
@@ -173,14 +176,14 @@ def _measured(wish: Wish, found: Sequence[Curve], option: int) -> tuple[Measure,
     return Measure.BREAKS, f"measured: {breaks} does not meet {wish.objective} ({'; '.join(at.fits.runs)})"
 
 
-def _loads(wish: Wish, found: Sequence[Curve], option: int) -> tuple[Measured, ...]:
-    return loads(
-        curve
-        for curve in found
-        if curve.kind.option == option
-        and curve.kind.profile == wish.profile
-        and not (option == 1 and curve.kind.simulated)
+def _curves(wish: Wish, found: Sequence[Curve], option: int) -> tuple[Curve, ...]:
+    return tuple(
+        curve for curve in found if (curve.kind.option, curve.kind.profile) == (option, wish.profile)
     )
+
+
+def _loads(wish: Wish, found: Sequence[Curve], option: int) -> tuple[Measured, ...]:
+    return loads(curve for curve in _curves(wish, found, option) if not curve.kind.without_engines)
 
 
 def _chosen(wish: Wish, said: Sequence[Said]) -> int:
@@ -253,7 +256,7 @@ def _slots(wish: Wish, option: int, sizes: Sequence[Figure]) -> int:
     if option == 1:
         return wish.cores
     needed = next((one.value for one in sizes if one.name == "cores of the engine"), _ENGINE_SLOTS)
-    return max(1, round(needed + 0.5))
+    return max(1, math.ceil(round(needed, 9)))
 
 
 def _move_on(wish: Wish, found: Sequence[Curve], option: int) -> tuple[str, ...]:
@@ -272,10 +275,7 @@ def _move_on(wish: Wish, found: Sequence[Curve], option: int) -> tuple[str, ...]
     most = documented.MOST_WORKERS[option]
     numbers = f"more than {most} workers ({documented.LIMITS[option]}); the rate was not measured"
     if fits is not None and _measured(wish, found, option)[0] is Measure.BEARS:
-        numbers = (
-            f"more than {int(fits.workers * (1 - HEADROOM))} workers or "
-            f"{fits.jobs_per_s * (1 - HEADROOM):,.3g} jobs/s: beyond that no run shows {HEADROOM:.0%} free"
-        )
+        numbers = f"more than {leaving_free(fits, HEADROOM)}: beyond that no run shows {HEADROOM:.0%} free"
     events = "jobs that are not trusted, or a restart of the control plane that may not stop all guests"
     return (
         f"{numbers}: ask mvm-ci decide",
@@ -299,10 +299,11 @@ def _notes(wish: Wish, found: Sequence[Curve], option: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _missing(wish: Wish, option: int) -> Missing:
+def _missing(wish: Wish, found: Sequence[Curve], option: int) -> Missing:
     workers, rate = _wanted(wish)
+    before = [curve.kind for curve in _curves(wish, found, option) if not curve.kind.without_engines]
     command = loadtest(
-        option=option,
+        where(option, before),
         profile=wish.profile,
         workers=(wish.workers, workers),
         rates=(wish.jobs_per_s, rate),

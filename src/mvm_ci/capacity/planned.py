@@ -1,5 +1,6 @@
 """A plan as text. Pure."""
 
+from mvm_ci.capacity import telling
 from mvm_ci.capacity.plan import Plan
 
 
@@ -15,6 +16,8 @@ def text(plan: Plan) -> str:
         "",
         "why:",
         *(f"  {why}" for why in plan.why),
+        "",
+        *_curves(plan),
         "",
         "the others:",
     ]
@@ -33,3 +36,10 @@ def text(plan: Plan) -> str:
     if plan.missing is not None:
         lines += ["", f"{plan.missing.what}; this would:", f"  {plan.missing.command}"]
     return "\n".join(lines)
+
+
+def _curves(plan: Plan) -> list[str]:
+    title = f"curves of option {plan.option} with {plan.wish.profile} jobs:"
+    if not plan.curves:
+        return [f"{title} none was measured"]
+    return [title, *(f"  {line}" for one in plan.curves for line in telling.curve(one, plan.wish.objective))]

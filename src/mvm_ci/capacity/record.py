@@ -117,10 +117,7 @@ def _evidence(decision: Decision) -> list[tuple[str, list[str]]]:
 def _found(decision: Decision, finding: Finding) -> list[str]:
     lines = [f"headroom: {headroom(finding.headroom)}", f"{finding.counted} loads count"]
     for curve in finding.curves:
-        lines.append(f"{telling.load(curve)}: {telling.knee(curve, decision.question.objective)}")
-        if curve.fit is not None:
-            lines.append(telling.law(curve))
-        lines += telling.left_out(curve)
+        lines += telling.curve(curve, decision.question.objective)
     return lines
 
 

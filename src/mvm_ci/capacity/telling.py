@@ -1,4 +1,4 @@
-"""Curves and their knees in words, for a decision and a plan. Pure."""
+"""Curves and their knees in words. Pure."""
 
 from mvm_ci.capacity.curve import Curve, Over
 from mvm_ci.capacity.objective import Objective
@@ -9,16 +9,36 @@ def load(curve: Curve) -> str:
     """What all its points have in common."""
     kind = curve.kind
     unit = "requests/s" if kind.loop is Loop.OPEN else "requests at once"
-    if kind.over is Over.RATE:
-        return f"{kind.workers} workers, {kind.slots} slots, growing rate"
-    whose = "of each worker" if kind.per_worker else "in all"
     simulated = "simulated workers, " if kind.simulated else ""
+    if kind.without_engines:
+        simulated = "simulated workers that run no guests (the limit is the control plane's), "
+    if kind.over is Over.RATE:
+        return f"{simulated}{kind.workers} workers, {kind.slots} slots, growing rate"
+    whose = "of each worker" if kind.per_worker else "in all"
     batch = "" if kind.batch == 1 else f" of {kind.batch} jobs"
     return f"{simulated}{kind.slots} slots, {kind.load:g} {unit}{batch} {whose}"
 
 
+def curve(one: Curve, objective: Objective) -> tuple[str, ...]:
+    """All that is known of it; each a line."""
+    laws = () if one.fit is None else (law(one),)
+    return (f"{load(one)}: {knee(one, objective)}", *laws, *left_out(one))
+
+
+def up_to(curve: Curve) -> str:
+    """Up to where a curve meets its objective, in a word or two: ``50``, ``at least 100``, ``below 1``, or
+    ``unknown`` if no point counts.
+    """
+    found, unit = curve.knee, "" if curve.kind.over is Over.WORKERS else "/s"
+    if not curve.points:
+        return "unknown"
+    if found.last is None:
+        return f"below {curve.points[0].at:,g}{unit}"
+    return f"{'' if found.found else 'at least '}{found.last:,g}{unit}"
+
+
 def knee(curve: Curve, objective: Objective) -> str:
-    """Up to where it meets the objective."""
+    """The same in a sentence."""
     found, unit = curve.knee, "workers" if curve.kind.over is Over.WORKERS else "requests/s"
     if not curve.points:
         return "no point counts"

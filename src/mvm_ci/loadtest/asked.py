@@ -10,16 +10,14 @@ from typing import Final
 
 import msgspec
 
-from mvm_ci.capacity.objective import Objective, fell_behind
+from mvm_ci.capacity.objective import Objective, broken
 from mvm_ci.capacity.results import Loop, Step
 from mvm_ci.domain.errors import BadInput
 
-SCENARIOS: Final = (100, 500, 1000)
-"""Named numbers of jobs at once."""
 MOST_WORKERS: Final = 5_000
 MOST_IN_FLIGHT: Final = 20_000
-BROKEN: Final = 0.01
-"""A load under which a larger share of jobs fails has broken the cluster."""
+MOST_RATE: Final = 50_000
+"""Requests a second; one process sends a fifth of it."""
 _ENOUGH: Final = 2
 
 
@@ -68,6 +66,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         if max(self.workers, default=1) > MOST_WORKERS:
             raise BadInput(f"--workers: {max(self.workers)} are more than {MOST_WORKERS}")
         for load in self.loads:
+            if (load.rate or 0) > MOST_RATE:
+                raise BadInput(f"--rate: {load.rate:g} requests a second are more than {MOST_RATE}")
             at_once = load.in_flight(max(self.workers, default=1)) or 0
             if at_once > MOST_IN_FLIGHT:
                 raise BadInput(f"{at_once} requests at once are more than {MOST_IN_FLIGHT}; ask for fewer")
@@ -79,10 +79,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             for profile in self.profiles:
                 for load in self.loads:
                     yield workers, profile, load
-
-    def seconds(self) -> float:
-        """How long one fleet takes at most, without starting it."""
-        return len(list(self.steps())) * (self.warm_up_s + self.measure_s * self.repetitions)
 
 
 class Broken:
@@ -105,15 +101,7 @@ class Broken:
     def _why(self, step: Step) -> str:
         if not step.repetitions:
             return step.ended_by or "nothing was measured"
-        jobs = sum(one.jobs for one in step.repetitions)
-        if step.failed > BROKEN * (jobs + step.failed):
-            return f"{step.failed} of {jobs + step.failed} jobs failed"
-        objective = self._objective
-        if objective is None or objective.met(step):
-            return ""
-        if fell_behind(step):
-            return "it fell behind"
-        return f"{objective} is broken"
+        return broken(step, self._objective)
 
 
 def _ramp(workers: int, profile: str, load: Load) -> tuple[str, Load | int]:

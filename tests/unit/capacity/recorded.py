@@ -89,7 +89,7 @@ def usage(option: int | None, workers: int, jobs_per_s: float) -> tuple[Usage, .
 
 
 def step(workers: int, *, jobs_per_s: float, p99: float, times: int = 3, **fields: Any) -> Step:
-    """One load; fields of ``Step`` and of ``Repetition`` may be given."""
+    """One load, a request at once of each worker; fields of ``Step`` and of ``Repetition`` may be given."""
     of_step = {name: value for name, value in fields.items() if name in Step.__struct_fields__}
     of_repetition = {name: value for name, value in fields.items() if name not in of_step}
     values: dict[str, Any] = {
@@ -100,7 +100,7 @@ def step(workers: int, *, jobs_per_s: float, p99: float, times: int = 3, **field
         "loop": Loop.CLOSED,
     } | of_step
     if values["loop"] is Loop.CLOSED:
-        values.setdefault("in_flight", workers * 10)
+        values.setdefault("in_flight", workers)
     parts = usage(values["option"], workers, jobs_per_s)
     values.setdefault(
         "repetitions", tuple(repetition(jobs_per_s, p99, parts, **of_repetition) for _ in range(times))
@@ -116,7 +116,8 @@ def ramp(law: Law | None = None, sizes: Sequence[int] = SIZES, **fields: Any) ->
         rate = min(law.capacity(workers), workers * 10 / (law.service_ms / 1000))
         # Little's law: so many at once at this rate.
         wait = max(law.service_ms, workers * 10 / rate * 1000)
-        steps.append(step(workers, jobs_per_s=rate, p99=wait * 1.05, **fields))
+        of_step = {"in_flight": workers * 10} | fields
+        steps.append(step(workers, jobs_per_s=rate, p99=wait * 1.05, **of_step))
     return tuple(steps)
 
 

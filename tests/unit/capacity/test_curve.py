@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mvm_ci.capacity import telling
-from mvm_ci.capacity.curve import Curve, Over, curves, held_back
+from mvm_ci.capacity.curve import Curve, Over, curves, curves_with_steps, held_back
 from mvm_ci.capacity.objective import DEFAULT
 from mvm_ci.capacity.results import Loop
 from mvm_ci.domain.errors import BadInput
@@ -21,7 +21,7 @@ def test_a_ramp_of_workers_is_a_curve_with_its_law() -> None:
     law = Law(lambda_=80, sigma=0.03, kappa=0.0002)
     curve = one(*curves([run(*ramp(law))], DEFAULT))
     assert [point.at for point in curve.points] == list(SIZES)
-    assert (curve.kind.over, curve.kind.load, curve.kind.limits) == (Over.WORKERS, 10, "engine")
+    assert (curve.kind.over, curve.kind.load, curve.kind.without_engines) == (Over.WORKERS, 10, False)
     assert curve.fit is not None
     assert curve.fit.sigma == pytest.approx(0.03, rel=1e-6)
     assert curve.largest_held_back is not None
@@ -54,6 +54,15 @@ def test_repetitions_of_two_runs_share_a_median() -> None:
     assert [point.value_ms for point in curve.points] == [300]
 
 
+def test_a_curve_comes_with_what_it_is_made_of() -> None:
+    steps = [step(n, jobs_per_s=10 * n, p99=100, times=2) for n in (1, 2, 5)]
+    more = step(2, jobs_per_s=90, p99=100, times=1, bottleneck="it was late")
+    ((curve, found),) = curves_with_steps([run(*steps), run(more)], DEFAULT)
+    assert [(at, len(load.repetitions)) for at, load in found] == [(1, 2), (2, 3), (5, 2)]
+    assert [point.at for point in curve.points] == [1, 5]
+    assert [left.at for left in curve.left_out] == [2]
+
+
 def test_the_knee_is_found_where_the_next_one_breaks() -> None:
     steps = [step(n, jobs_per_s=n * 10, p99=p99) for n, p99 in ((1, 100), (10, 150), (20, 350), (50, 200))]
     knee = one(*curves([run(*steps)], DEFAULT)).knee
@@ -65,12 +74,14 @@ def test_the_knee_is_at_least_where_the_ramp_ended() -> None:
     curve = one(*curves([recorded("never-breaks.json")], DEFAULT))
     assert (curve.knee.last, curve.knee.found, curve.knee.between) == (10, False, None)
     assert telling.knee(curve, DEFAULT).startswith("at least 10 workers meet p99=250ms")
+    assert telling.up_to(curve) == "at least 10"
 
 
 def test_there_is_none_if_the_smallest_breaks() -> None:
     curve = one(*curves([run(*(step(n, jobs_per_s=5, p99=400) for n in (1, 2)))], DEFAULT))
     assert (curve.knee.last, curve.knee.next_) == (None, 1)
     assert telling.knee(curve, DEFAULT) == "not even 1 workers meet p99=250ms"
+    assert telling.up_to(curve) == "below 1"
 
 
 def test_what_does_not_count_is_listed_with_its_reason() -> None:
@@ -82,6 +93,15 @@ def test_what_does_not_count_is_listed_with_its_reason() -> None:
         "5 workers not counted: the generator was the bottleneck: it was late",
     )
     assert not curve.knee.found
+    nothing = one(*curves([run(bad)], DEFAULT))
+    assert (telling.knee(nothing, DEFAULT), telling.up_to(nothing)) == ("no point counts", "unknown")
+
+
+@pytest.mark.parametrize(("failed", "knee"), [(0, "at least 10"), (1, "at least 5"), (100, "5")])
+def test_many_failures_are_a_knee_and_few_are_nothing(failed: int, knee: str) -> None:
+    good = [step(n, jobs_per_s=n * 10, p99=100) for n in (1, 2, 5)]
+    curve = one(*curves([run(*good, step(10, jobs_per_s=100, p99=100, failed=failed))], DEFAULT))
+    assert telling.up_to(curve) == knee
 
 
 def test_a_growing_rate_has_its_knee_in_requests() -> None:
@@ -90,6 +110,7 @@ def test_a_growing_rate_has_its_knee_in_requests() -> None:
     assert (curve.knee.last, curve.knee.next_) == (700, 900)
     assert curve.fit is None
     assert telling.load(curve) == "10 workers, 1 slots, growing rate"
+    assert telling.up_to(curve) == "700/s"
 
 
 def test_one_rate_for_more_and_more_workers_is_a_curve_without_a_law() -> None:
@@ -128,12 +149,14 @@ def test_a_lone_load_is_a_curve_of_one_point() -> None:
     assert "there are 1: 5" in curve.no_fit
 
 
-def test_simulated_workers_with_engines_show_the_control_plane() -> None:
-    limits = [
-        one(*curves([run(*ramp(sizes=(1, 2), option=option, simulated=simulated))], DEFAULT)).kind.limits
+def test_simulated_workers_of_option_1_show_the_control_plane() -> None:
+    found = [
+        one(*curves([run(*ramp(sizes=(1, 2), option=option, simulated=simulated))], DEFAULT))
         for option, simulated in ((1, True), (1, False), (2, True), (4, False))
     ]
-    assert limits == ["control plane", "machine", "engine", "engine"]
+    assert [curve.kind.without_engines for curve in found] == [True, False, False, False]
+    said = ["control plane's" in telling.load(curve) for curve in found]
+    assert said == [True, False, False, False]
 
 
 def test_a_middle_point_can_be_held_back() -> None:

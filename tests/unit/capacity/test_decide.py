@@ -144,7 +144,7 @@ def test_runs_that_contradict_each_other_decide_nothing() -> None:
 def test_jobs_that_are_slower_than_the_objective_by_themselves_decide_nothing() -> None:
     found = asked(30, None, run(*(step(n, jobs_per_s=n, p99=900) for n in (1, 2, 5))))
     assert found.verdict is NOT_ENOUGH
-    assert "perhaps these jobs take longer by themselves" in found.why[0]
+    assert "perhaps these jobs take longer, or fail, by themselves" in found.why[0]
 
 
 def test_options_or_jobs_that_do_not_agree_must_be_named() -> None:
@@ -172,6 +172,37 @@ def test_a_cluster_that_runs_is_measured_where_it_is() -> None:
     assert asked(3, None, there, option=4).verdict is NO
     command = asked(10, None, there, option=4).missing[0].command
     assert command.startswith("mvm-ci loadtest --jobs wait --workers 10,15")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"simulated": True}, "--local --option 4 --simulated --jobs wait"),
+        ({"slots": 4}, "--local --option 4 --slots 4 --jobs wait"),
+        ({"simulated": True, "slots": 4}, "--local --option 4 --simulated --slots 4 --jobs wait"),
+    ],
+)
+def test_the_run_that_is_missing_is_like_those_before(fields: dict[str, Any], words: str) -> None:
+    (missing,) = asked(10, None, run(*open_loop((1, 2, 5), STRONG, **fields))).missing
+    assert words in missing.command
+    mixed = run(*open_loop((1, 2, 5), STRONG), *open_loop((1, 2, 5), STRONG, **fields))
+    assert "--local --option 4 --jobs wait" in asked(10, None, mixed).missing[0].command
+
+
+def test_many_at_once_on_few_workers_are_no_evidence_for_option_1() -> None:
+    crowd = run(*(step(10, jobs_per_s=900, p99=2000 + n, in_flight=n) for n in (100, 500, 1000)))
+    ramp_ = run(*open_loop((1, 2, 5), STRONG))
+    found = asked(20, 900, crowd, ramp_)
+    assert found.verdict is NOT_ENOUGH
+    assert found.findings[0].counted == 3, "those of the ramp"
+
+
+def test_a_load_under_which_jobs_fail_is_too_much() -> None:
+    failing = run(*open_loop((1, 2, 5), STRONG), *open_loop((10,), STRONG, failed=400))
+    found = asked(8, None, failing)
+    assert found.verdict is YES
+    assert "10 workers with 100 jobs/s: " in found.why[0]
+    assert "and 1,200 failed jobs does not meet p99=250ms" in found.why[0]
 
 
 @pytest.mark.parametrize(("workers", "rate"), [(0, 10.0), (1, 0.0), (1, -1.0)])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvm_ci.capacity.curve import curves
-from mvm_ci.capacity.headroom import grown, headroom, loads
+from mvm_ci.capacity.headroom import grown, headroom, leaving_free, loads
 from mvm_ci.capacity.objective import DEFAULT
-from tests.unit.capacity.recorded import ramp, recorded, run
+from mvm_ci.capacity.results import Loop
+from tests.unit.capacity.recorded import ramp, recorded, run, step
 
 sizes = st.integers(1, 5000)
 speeds = st.floats(0.01, 50_000)
@@ -37,6 +40,37 @@ def test_the_scarcer_of_workers_and_rate_counts() -> None:
 
 def test_jobs_by_the_batch_are_left_out() -> None:
     assert loads(curves([run(*ramp(batch=10))], DEFAULT)) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "met", "counts"),
+    [
+        ({"in_flight": 1000}, False, False),
+        ({"in_flight": 1000}, True, True),
+        ({"in_flight": 40, "slots": 4}, False, True),
+        ({"in_flight": 41, "slots": 4}, False, False),
+        ({"loop": Loop.OPEN, "rate": 900.0}, False, True),
+    ],
+)
+def test_who_waits_for_a_slot_shows_nothing_against_the_engine(
+    fields: dict[str, Any], *, met: bool, counts: bool
+) -> None:
+    p99 = 100 if met else 900
+    alone = [step(10, jobs_per_s=90, p99=p99, **fields)]
+    assert len(loads(curves([run(*alone)], DEFAULT))) == counts
+    line = [*alone, step(20, jobs_per_s=90, p99=p99, **fields)]  # the same for all together
+    assert any(one.workers == 10 for one in loads(curves([run(*line)], DEFAULT))) == counts
+
+
+def test_jobs_that_failed_are_said() -> None:
+    (one,) = loads(curves([run(step(9, jobs_per_s=90, p99=20, failed=400))], DEFAULT))
+    assert str(one) == "9 workers with 90 jobs/s: 20 ms and 1,200 failed jobs"
+
+
+@pytest.mark.parametrize(("workers", "words"), [(90, "63 workers or 630 jobs/s"), (11, "7 workers or 77")])
+def test_what_a_load_leaves_free_is_rounded_down_and_not_by_the_last_bit(workers: int, words: str) -> None:
+    (one,) = loads(curves([run(step(workers, jobs_per_s=workers * 10, p99=20))], DEFAULT))
+    assert leaving_free(one, 0.3).startswith(words)
 
 
 @settings(deadline=None, max_examples=50)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mvm_ci.capacity.objective import DEFAULT, Objective, fell_behind, not_counted, parse
+from mvm_ci.capacity.objective import DEFAULT, Objective, broken, fell_behind, not_counted, parse
 from mvm_ci.capacity.results import Loop
 from mvm_ci.domain.errors import BadInput
 from tests.unit.capacity.recorded import step
@@ -52,6 +52,8 @@ def test_each_quantile_needs_two_jobs_beyond_it() -> None:
         ({"failed": 1}, "3 jobs failed"),
         ({"jobs": 66}, "198 jobs are too few for p99: 200 are needed"),
         ({"jobs": 67}, ""),
+        ({"batch": 10, "jobs": 600}, "180 requests are too few for p99: 200 are needed"),
+        ({"batch": 10, "jobs": 670}, ""),
         ({"steady": False}, "it was not steady"),
         ({"repetitions": (), "ended_by": "interrupted"}, "nothing was measured: interrupted"),
         ({"repetitions": ()}, "nothing was measured: no repetition ended"),
@@ -67,7 +69,33 @@ def test_an_overload_is_never_steady_and_counts_all_the_same() -> None:
     assert not_counted(behind, DEFAULT) == ""
     late = step(5, jobs_per_s=60, p99=900, overload="rate not sustained", bottleneck="it was late", **asked)
     assert not_counted(late, DEFAULT) == "the generator was the bottleneck: it was late"
-    assert not_counted(step(5, jobs_per_s=99, p99=900, **asked), DEFAULT) == "15 jobs failed"
+    few: dict[str, Any] = {"steady": False, "failed": 5}
+    assert not_counted(step(5, jobs_per_s=99, p99=900, **few), DEFAULT) == "15 jobs failed"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "failed", "why"),
+    [
+        (990, 10, ""),
+        (989, 11, "11 of 1000 jobs failed"),
+        (0, 2, "2 of 2 jobs failed"),
+        (20, 1, ""),
+    ],
+)
+def test_many_failures_show_that_it_is_not_met(jobs: int, failed: int, why: str) -> None:
+    found = step(5, jobs_per_s=99, p99=9, times=1, jobs=jobs, failed=failed)
+    assert broken(found, DEFAULT) == broken(found, None) == why
+    assert DEFAULT.met(found) == (not why)
+    assert bool(not_counted(found, DEFAULT)) == (not why)
+
+
+def test_what_broke_it_is_said() -> None:
+    late = step(5, jobs_per_s=60, p99=10, loop=Loop.OPEN, rate=100.0, overload="rate not sustained")
+    assert broken(late, DEFAULT) == "it fell behind"
+    slow = step(5, jobs_per_s=60, p99=251)
+    assert (broken(slow, DEFAULT), broken(slow, None)) == ("p99=250ms is broken", "")
+    limited = step(5, jobs_per_s=60, p99=9, failed=900, bottleneck="its CPU was used up")
+    assert not_counted(limited, DEFAULT).startswith("the generator was the bottleneck")
 
 
 def test_one_overload_of_three_is_chance() -> None:

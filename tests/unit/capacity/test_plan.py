@@ -20,7 +20,7 @@ from mvm_ci.capacity.sizes import Origin
 from mvm_ci.capacity.ways import way
 from mvm_ci.cli.lazy import LazyGroup
 from mvm_ci.cli.main import root
-from tests.unit.capacity.recorded import STRONG, open_loop, recorded, run
+from tests.unit.capacity.recorded import STRONG, open_loop, ramp, recorded, run, step
 
 ROOT = Path(__file__).resolve().parents[3]
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text()
@@ -78,6 +78,41 @@ def test_what_was_measured_goes_before_the_documentations_limits() -> None:
     assert broken.option == 4
     assert "were not measured" in broken.measured
     assert asked(40, 400, recorded("clear-yes.json")).option == 1
+
+
+def test_the_curve_is_shown_where_one_was_measured() -> None:
+    text = planned.text(asked(50, 500, recorded("clear-no.json")))
+    assert (
+        "\n\ncurves of option 4 with wait jobs:\n"
+        "  1 slots, 10 requests/s of each worker: at least 100 workers meet p99=250ms, with 1,000 jobs/s: "
+        "the ramp ended there\n\n"
+    ) in text
+    ramp_ = planned.text(asked(3, 20, run(*ramp(option=4))))
+    assert "10 requests at once of each worker: 50 workers meet" in ramp_
+    assert "\n  lambda 100 jobs/s, sigma 0.02" in ramp_
+    for other in (asked(3), asked(3, 20, recorded("other-profile.json"))):
+        assert "\ncurves of option 4 with wait jobs: none was measured\n" in planned.text(other)
+    plane = asked(50, 500, recorded("only-simulated.json"))
+    assert (plane.option, plane.measured[:10]) == (1, "72 workers")
+    assert "(the limit is the control plane's)" in planned.text(plane)
+
+
+def test_the_run_that_is_missing_is_like_those_before() -> None:
+    simulated = run(*open_loop((1, 2, 5), STRONG, simulated=True))
+    missing = asked(10, 100, simulated).missing
+    assert missing is not None
+    assert "--local --option 4 --simulated --jobs wait --workers 10,15" in missing.command
+    plane = asked(50, 500, recorded("only-simulated.json")).missing
+    assert plane is not None
+    assert "--local --option 1 --jobs wait" in plane.command, "of option 1 they run no guests"
+
+
+@pytest.mark.parametrize(("rate", "slots"), [(20, 1), (3500, 1), (3600, 2), (7000, 2), (10_500, 3)])
+def test_an_engine_has_as_many_slots_as_cores_are_needed(rate: float, slots: int) -> None:
+    # Of the law in recorded.py: 0.2 ms of CPU a job; 30 % of it free.
+    fast = run(*(step(n, jobs_per_s=n * 300, p99=100) for n in (1, 10, 100)))
+    (_, command), _ = asked(50, rate, fast).way.commands
+    assert command.startswith(f"ENGINE_SLOTS={slots} ")
 
 
 @pytest.mark.parametrize(

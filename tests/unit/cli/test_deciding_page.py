@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mvm_ci.capacity.decide import HEADROOM, LEAST_LOADS
-from mvm_ci.capacity.objective import DEFAULT
+from mvm_ci.capacity.objective import BROKEN, DEFAULT
 from mvm_ci.capacity.plan import MANY
 from mvm_ci.cli.lazy import LazyGroup
 from mvm_ci.cli.main import root
@@ -44,12 +44,13 @@ def test_the_load_test_has_these_options() -> None:
 
 
 def test_the_thresholds_are_those_of_the_code() -> None:
-    assert (HEADROOM, LEAST_LOADS, MANY, DEFAULT.least_jobs) == (0.3, 3, 20, 200)
+    assert (HEADROOM, LEAST_LOADS, MANY, DEFAULT.least_jobs, BROKEN) == (0.3, 3, 20, 200, 0.01)
     for words in (
         "30 % of the capacity",
         "divided by 0.7",
         "fewer than three loads",
         "more than 20 workers",
         "200 jobs for p99",
+        "more than 1 % of the jobs failed",
     ):
         assert words in " ".join(TEXT.split())

@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
-from mvm_ci.capacity.curve import Curve, Kind, Over, Run, curves
+from mvm_ci.capacity.curve import Curve, Kind, Over, Run, Steps, curves_with_steps
 from mvm_ci.capacity.objective import DEFAULT, Objective, parse
 from mvm_ci.capacity.results import Loop, Step
 from mvm_ci.reporting.numbers import counted
 
 _OTHER: Final = 4
 """Colour of what is no option."""
+_WithSteps: TypeAlias = tuple[Curve, Steps]
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -59,12 +60,12 @@ def objective_of(runs: Iterable[Run]) -> Objective:
 
 def groups(runs: Sequence[Run], objective: Objective) -> tuple[Group, ...]:
     """All curves of some results, those of a profile beside each other."""
-    found: dict[tuple[str, str, Over], list[Curve]] = defaultdict(list)
-    for curve in curves(runs, objective):
-        found[curve.kind.profile, _load(curve.kind), curve.kind.over].append(curve)
+    found: dict[tuple[str, str, Over], list[_WithSteps]] = defaultdict(list)
+    for curve, steps in curves_with_steps(runs, objective):
+        found[curve.kind.profile, _load(curve.kind), curve.kind.over].append((curve, steps))
     order = list(dict.fromkeys(profile for profile, _, _ in found))
     made = (
-        Group(profile=profile, load=load, over=over, series=_series(of, runs))
+        Group(profile=profile, load=load, over=over, series=_series(of))
         for (profile, load, over), of in sorted(found.items(), key=lambda item: order.index(item[0][0]))
     )
     return tuple(group if group.plotted else _alone(group) for group in made)
@@ -82,16 +83,17 @@ def _alone(group: Group) -> Group:
     return msgspec.structs.replace(group, load=_load(kind))
 
 
-def _series(found: Sequence[Curve], runs: Sequence[Run]) -> tuple[Series, ...]:
-    ordered = sorted(found, key=lambda curve: curve.kind.option or 9)
+def _series(found: Sequence[_WithSteps]) -> tuple[Series, ...]:
+    ordered = sorted(found, key=lambda one: one[0].kind.option or 9)
+    beside = [curve for curve, _ in ordered]
     return tuple(
         Series(
-            name=_name(curve, ordered),
-            colour=_colour(curve, ordered),
+            name=_name(curve, beside),
+            colour=_colour(curve, beside),
             curve=curve,
-            measured=_measured(curve, runs),
+            measured=_measured(curve, steps),
         )
-        for curve in ordered
+        for curve, steps in ordered
     )
 
 
@@ -114,6 +116,8 @@ def _name(curve: Curve, beside: Sequence[Curve]) -> str:
     kind = curve.kind
     same = [one.kind for one in beside if one.kind.option == kind.option]
     words = ["cluster" if kind.option is None else f"option {kind.option}"]
+    if kind.without_engines:
+        words.append("its control plane alone")
     if len({one.slots for one in same}) > 1:
         words.append(counted(kind.slots, "slot"))
     if len({one.version for one in same}) > 1:
@@ -130,32 +134,6 @@ def _colour(curve: Curve, beside: Sequence[Curve]) -> int:
     return _OTHER if curve.kind.option is None else curve.kind.option - 1
 
 
-def _measured(curve: Curve, runs: Sequence[Run]) -> tuple[Measured, ...]:
-    """The steps that a curve is made of; those of the same load are put together."""
+def _measured(curve: Curve, steps: Steps) -> tuple[Measured, ...]:
     why = {left.at: left.why for left in curve.left_out}
-    wanted = {point.at for point in curve.points} | set(why)
-    found: dict[float, Step] = {}
-    for run in runs:
-        if run.label not in curve.runs:
-            continue
-        for step in run.result.steps:
-            at = _at(curve.kind, step)
-            if at is None or at not in wanted:
-                continue
-            before = found[at].repetitions if at in found else ()
-            found[at] = msgspec.structs.replace(step, repetitions=before + step.repetitions)
-    return tuple(Measured(at, step, why.get(at, "")) for at, step in sorted(found.items()))
-
-
-def _at(kind: Kind, step: Step) -> float | None:
-    """Where a step lies on a curve; None: it is not of it."""
-    mine = (step.option, step.profile, step.simulated, step.loop, step.batch, step.slots)
-    if mine != (kind.option, kind.profile, kind.simulated, kind.loop, kind.batch, kind.slots):
-        return None
-    load = step.rate if step.loop is Loop.OPEN else step.in_flight
-    if not load or step.workers < 1:
-        return None
-    if kind.over is Over.RATE:
-        return float(load) if step.workers == kind.workers else None
-    each = float(f"{load / step.workers:.3g}") if kind.per_worker else float(load)
-    return float(step.workers) if each == kind.load else None
+    return tuple(Measured(at, step, why.get(at, "")) for at, step in steps)
