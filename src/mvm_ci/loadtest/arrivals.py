@@ -13,8 +13,12 @@ Ask = Callable[[float, float], Awaitable[bool]]
 performance counter. Returns False if it failed, and raises nothing.
 """
 
-_EARLY_S: Final = 0.0005
-"""Timers have milliseconds: what is due within half of one leaves now, so that on average none is late."""
+_TIMER_S: Final = 0.001
+"""The least that is waited: timers have milliseconds, and for less the loop would not wait at all, but turn
+round and round.
+"""
+_EARLY_S: Final = _TIMER_S / 2
+"""What is due within half of that leaves now, so that on average none is late."""
 _BURST: Final = 64
 """Requests that leave before answers are looked at."""
 _PAUSE_S: Final = 0.1
@@ -70,7 +74,8 @@ class OpenLoop:
         clock = time.perf_counter
         self._due = clock() + next(self._gaps)
         while True:
-            await asyncio.sleep(max(0.0, self._due - _EARLY_S - clock()))
+            wait_s = self._due - _EARLY_S - clock()
+            await asyncio.sleep(max(wait_s, _TIMER_S) if wait_s > 0 else 0)
             for _ in range(_BURST):
                 if self._due > clock() + _EARLY_S:
                     break

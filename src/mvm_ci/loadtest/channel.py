@@ -29,18 +29,22 @@ _JSON: Final = "application/json"
 class Channel:
     """Opens connections as it needs them, ``connections`` at most (fewer, if the process may not have so many
     files open), and keeps them; those who come when all are in use wait in line. Raises ``BadInput`` for an
-    address that is none, and certificates that cannot be read.
+    address that is none.
     """
 
     def __init__(self, api: Api, *, connections: int, answer_s: float) -> None:
         """``answer_s``: for one answer, give or take a second."""
+        self.wanted = connections
         self.connections = affordable(connections)
+        """That it may have."""
         self.answered_s = time.perf_counter()
         """When the last answer came, of whatever kind; by this process's performance counter."""
         self.url = api.url
         self._answer_s = answer_s
         self._host, self._port, self._prefix = _address(api.url)
-        self._tls = _trust(api) if api.url.startswith("https:") else None
+        # As the client of the API does it: else one of the two would get through, and not the other.
+        secure = api.url.startswith("https:")
+        self._tls = httpx.create_ssl_context(trust_env=False) if secure else None
         lines = [f"host: {urlsplit(api.url).netloc.rpartition('@')[2]}", f"authorization: Bearer {api.token}"]
         if api.namespace is not None:
             lines.append(f"x-namespace: {api.namespace}")
@@ -62,11 +66,6 @@ class Channel:
             self._looking.cancel()
         for wire in list(self._open):
             wire.close()
-
-    @property
-    def in_use(self) -> int:
-        """Connections with a request under way, or that are being opened for one."""
-        return len(self._open) - len(self._free) + self._opening
 
     def request(self, method: str, path: str, body: bytes = b"", media: str = _JSON) -> bytes:
         """All bytes of a request, which can be sent any number of times."""
@@ -263,12 +262,3 @@ def _address(url: str) -> tuple[str, int, str]:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise BadInput(f"{url!r} is no address of an API; one is like http://127.0.0.1:3020")
     return parts.hostname, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/")
-
-
-def _trust(api: Api) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=api.authority)
-    except (OSError, ssl.SSLError) as error:
-        raise BadInput(f"{api.authority}: certificates to trust cannot be read: {error}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

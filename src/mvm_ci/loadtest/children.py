@@ -34,21 +34,26 @@ class Child:
         *,
         stdin: int = subprocess.DEVNULL,
     ) -> None:
-        """Starts it; ``command``: what this Python runs. Not from a thread that ends before it."""
+        """Starts it; ``command``: what this Python runs. Not from a thread that ends before it. Raises
+        ``Unavailable`` if this machine has no room for another process.
+        """
         self.name = name
         self.said = directory / f"{name}.out"
         self._errors = directory / f"{name}.err"
         launch = [sys.executable, "-I", "-S", bound.__file__, str(os.getpid())]
-        with self.said.open("ab") as out, self._errors.open("ab") as errors:
-            self._popen = subprocess.Popen(
-                [*launch, sys.executable, *command],
-                cwd=directory,
-                env=dict(environ),
-                stdin=stdin,
-                stdout=out,
-                stderr=errors,
-                start_new_session=True,
-            )
+        try:
+            with self.said.open("ab") as out, self._errors.open("ab") as errors:
+                self._popen = subprocess.Popen(
+                    [*launch, sys.executable, *command],
+                    cwd=directory,
+                    env=dict(environ),
+                    stdin=stdin,
+                    stdout=out,
+                    stderr=errors,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise _no_room(name, error) from None
 
     @property
     def pid(self) -> int:
@@ -101,13 +106,17 @@ class Child:
 
 
 class Readiness:
-    """Hears from one process, as systemd would, that it does what it is for. A context manager.
+    """Hears from one process, as systemd would, that it does what it is for. A context manager. Raises
+    ``Unavailable`` if this process may have no more files open.
 
     ``environ``: for that process.
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            raise _no_room("a process of the load test", error) from None
         # The kernel finds an abstract name: a path in a deep temporary directory would be too long for one.
         self._socket.bind("")
         self.environ = {"NOTIFY_SOCKET": "@" + self._socket.getsockname()[1:].decode()}
@@ -128,3 +137,10 @@ class Readiness:
                 break
             self._ready = b"READY=1" in text.splitlines()
         return self._ready
+
+
+def _no_room(name: str, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"{name} cannot be started: {error.strerror}; ask for fewer workers, take --simulated, or raise the "
+        "limits of this machine (ulimit -u, ulimit -n)"
+    )

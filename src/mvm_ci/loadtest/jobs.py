@@ -16,8 +16,6 @@ from mvm_ci.wire import api
 
 WAIT_S: Final = api.MAX_WAIT_S
 """A job that takes longer counts as failed."""
-ANSWER_S: Final = WAIT_S + 15
-"""Time for an answer, of a channel for such requests."""
 _COMPLETED: Final = "completed"
 _encode = msgspec.json.Encoder().encode
 _submitted = msgspec.json.Decoder(api.Submitted)

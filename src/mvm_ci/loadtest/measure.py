@@ -135,7 +135,7 @@ class Measurement:
             late_p99_ms=late_p99,
             lag_p99_ms=self._lag.quantile(0.99),
             cpu_cores=self._own_cores,
-            wanted=self._shape.in_flight,
+            wanted=self._shape.in_flight or (self._channel.wanted if self._held_s else 0),
             connections=self._channel.connections,
         )
         too_much = overload(self._flow(span)) if self._shape.rate is not None else ""

@@ -42,6 +42,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return any(steps.total(kind.steps, "c") for kind in self.kinds)
 
     @property
+    def waits_ms(self) -> float | None:
+        """How long each of its jobs takes, if they do nothing but wait for the same time; else None."""
+        times = {float(steps.total(kind.steps, "w")) for kind in self.kinds}
+        others = {step.letter for kind in self.kinds for step in kind.steps} - {"w"}
+        return times.pop() if len(times) == 1 and not others else None
+
+    @property
     def words(self) -> str:
         """What its jobs do."""
         if len(self.kinds) == 1:
@@ -70,9 +77,11 @@ def profile(name: str) -> Profile:
 
 
 def read_profile(path: Path) -> Profile:
-    """The profile in a TOML file, called by the file's name. Raises ``BadInput``, which says where in the
-    file something is wrong, and what to write there.
+    """The profile in a TOML file, called by the file's name, which may not be one of ``NAMES``. Raises
+    ``BadInput``, which says where in the file something is wrong, and what to write there.
     """
+    if path.stem in NAMES:
+        raise BadInput(f"{path}: jobs of the kind {path.stem} are built in; give the file another name")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)

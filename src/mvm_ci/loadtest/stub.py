@@ -28,6 +28,7 @@ _WIDTH: Final = 8
 _NONE: Final = bytes(_WIDTH)
 _MAX_BODY: Final = 1 << 20
 _STOP_S: Final = 1.0
+_MOST_PORT: Final = 65_535
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain"
 
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     host, _, port = given.bind.rpartition(":")
-    if not port.isdecimal():
+    if not (port.isascii() and port.isdecimal() and int(port) <= _MOST_PORT):
         parser.error(f"{given.bind!r} is no HOST:PORT")
     try:
         stub = Stub(Delays(given.latency, given.seed), host.strip("[]"), int(port))

@@ -26,8 +26,7 @@ class Tally:
         self.done = 0
         """Jobs that completed so far, before the measured time, too."""
         self.jobs = self.failed = 0
-        self.requests = self.unanswered = 0
-        """Of the measured time; ``requests``: that left."""
+        self.unanswered = 0
         self._began = self.ended_s = math.inf
         self._reasons: Counter[str] = Counter()
 
@@ -46,7 +45,6 @@ class Tally:
     def left(self, due_s: float, ready_s: float, now_s: float) -> None:
         """A request leaves that nothing held back from ``ready_s`` on."""
         if self._measured(due_s):
-            self.requests += 1
             self.late.add(max(0.0, now_s - ready_s) * 1000)
 
     def answered(self, due_s: float, now_s: float, completed: int) -> None:

@@ -95,16 +95,13 @@ class Silent:
     def goes_on(self, for_s: float, text: str) -> None:
         self.lines.append(text)
 
-    def measured(self, step: object) -> None:
-        raise AssertionError("whoever has the repetitions says that")
-
 
 async def no_samples() -> tuple[Sample, ...]:
     return ()
 
 
-def address(plane: SlowApi, authority: str | None = None) -> Api:
-    return Api(url=plane.server.url, token=TOKEN, authority=authority)
+def address(plane: SlowApi) -> Api:
+    return Api(url=plane.server.url, token=TOKEN)
 
 
 @contextlib.asynccontextmanager

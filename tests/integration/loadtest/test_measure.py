@@ -15,6 +15,7 @@ import pytest
 from mvm_ci.capacity.results import ALONE, Latency, Repetition
 from mvm_ci.domain.errors import NotFound, Unavailable
 from mvm_ci.domain.statistics import quantile
+from mvm_ci.loadtest import channel as channels
 from mvm_ci.loadtest import measure
 from mvm_ci.loadtest.measure import Shape
 from mvm_ci.testing.virtual_time import compute, in_virtual_time
@@ -114,6 +115,20 @@ async def test_a_rate_that_is_too_high_is_told_and_stays_bounded() -> None:
     # Those that never left count, too: nearly 2,000 were due, half of them more than a second ago.
     assert sum(found.latency.buckets.values()) == pytest.approx(2000, rel=0.1)
     assert found.latency.p50 > 800
+
+
+@in_virtual_time
+async def test_a_rate_that_fewer_connections_than_wanted_hold_back_is_not_the_cluster_s_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "affordable", lambda wanted: min(wanted, 40))
+    async with slow_api(lambda: 1.0) as plane, measurement(plane, Shape(rate=100.0), 2.0) as one:
+        found = await one.run()
+    assert plane.most <= 40
+    assert "may open 40 connections, and not 1000: raise its limit of open files" in found.bottleneck
+    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(rate=100.0), 2.0) as one:
+        found = await one.run()
+    assert found.bottleneck == ""  # it needed no more
 
 
 @in_virtual_time

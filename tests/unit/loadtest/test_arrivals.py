@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,30 @@ async def test_an_open_loop_goes_by_the_clock_whatever_becomes_of_requests() -> 
         assert due == pytest.approx(expected)
     await arrivals.drain(0)
     assert arrivals.under_way == 0
+
+
+@in_virtual_time
+async def test_it_waits_for_what_timers_can_tell_apart_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    waits: list[float] = []
+
+    timer = loop.call_later
+
+    def call_later(delay: float, *args: Any, **more: Any) -> asyncio.TimerHandle:
+        waits.append(delay)
+        return timer(delay, *args, **more)
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    asked = Asked(0.0)
+    arrivals = OpenLoop(asked, 2_000, 10_000, seed=5)
+    await run(arrivals, 5)
+    assert len(asked.times) == pytest.approx(10_000, rel=0.1)
+    assert 1_000 < len(waits) < 5_010
+    assert min(waits) >= 0.001
+    late = [left - due for due, _, left in asked.times]
+    assert max(late) < 0.001
+    assert statistics.fmean(late) == pytest.approx(0, abs=0.0001)
+    await arrivals.drain(0)
 
 
 @in_virtual_time

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mvm_ci.capacity.commands import BUILT_IN
 from mvm_ci.domain.errors import BadInput
 from mvm_ci.loadtest.profiles import MAX_FILE, MAX_KINDS, NAMES, Kind, profile, read_profile
 from mvm_ci.loadtest.steps import Step
@@ -36,6 +37,21 @@ def test_all_are_told_in_words() -> None:
 def test_what_they_need() -> None:
     assert {name for name in NAMES if profile(name).asks} == {"http", "flow", "mixed"}
     assert {name for name in NAMES if profile(name).computes} == {"cpu", "mixed"}
+
+
+def test_those_who_name_them_in_commands_know_all_of_them() -> None:
+    assert BUILT_IN == NAMES
+
+
+def test_how_long_those_take_that_only_wait(tmp_path: Path) -> None:
+    assert {name: profile(name).waits_ms for name in NAMES if profile(name).waits_ms is not None} == {
+        "noop": 0.0,
+        "wait": 100.0,
+    }
+    path = tmp_path / "mine.toml"
+    for first, second, waits_ms in (("w20 w30", "w50", 50.0), ("w20", "w50", None), ("w50", "w50 d1", None)):
+        path.write_text(f'[[job]]\nshare = 1\nsteps = "{first}"\n[[job]]\nshare = 1\nsteps = "{second}"\n')
+        assert read_profile(path).waits_ms == waits_ms
 
 
 def test_there_is_no_other() -> None:
@@ -99,3 +115,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_profile(tmp_path / "mine.toml")
     with pytest.raises(BadInput, match="cannot be read: Is a directory"):
         read_profile(tmp_path)
+
+
+def test_a_file_may_not_pass_for_one_that_is_built_in(tmp_path: Path) -> None:
+    path = tmp_path / "wait.toml"
+    path.write_text(GOOD)
+    with pytest.raises(
+        BadInput, match=r"wait\.toml: jobs of the kind wait are built in; give the file another"
+    ):
+        read_profile(path)
