@@ -24,7 +24,9 @@ def kept(cluster: Cluster, name: str = "result.json") -> Result:
 
 
 def started(cluster: Cluster, *args: str) -> Process:
-    return cluster.start("loadtest", *args, "--output", "result.json")
+    """With whatever is temporary in the cluster's own directory, where ``left`` looks for it."""
+    environ = {"TMPDIR": str(cluster.directory)}
+    return cluster.start("loadtest", *args, "--output", "result.json", environ=environ)
 
 
 def until_measured(cluster: Cluster, process: Process, words: str) -> None:
@@ -32,10 +34,17 @@ def until_measured(cluster: Cluster, process: Process, words: str) -> None:
     assert words in process.stderr, process.stderr
 
 
-def running(cluster: Cluster) -> list[str]:
-    """Command lines of processes of local fleets and stubs that this cluster's load tests left."""
-    found = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if str(cluster.directory) in line]
+def left(cluster: Cluster) -> list[str]:
+    """Directories that are there for local fleets and stubs, and processes that work in one of them."""
+    found = [str(one) for one in cluster.directory.glob("mvm-ci-*")]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            works_in = str((process / "cwd").readlink())
+        except OSError:
+            continue  # it has ended, or is somebody else's
+        if works_in.startswith(f"{cluster.directory}/mvm-ci-"):
+            found.append(f"process {process.name} in {works_in}")
+    return found
 
 
 def nothing_is_left(cluster: Cluster) -> None:
@@ -92,13 +101,14 @@ def test_an_interrupted_run_gives_what_was_found_until_then(empty: Cluster) -> N
         empty, "--local", "--jobs", "noop", "--workers", "1,2,5", "--measure", "3s", "--repetitions", "1"
     )
     until_measured(empty, process, "1 worker, noop, 1 requests at once: ")
+    assert len(left(empty)) >= 3, "a directory, a control plane and a worker"
     assert process.end(signal.SIGINT) == 130, process.stderr
     result = kept(empty)
     assert (result.complete, result.ended_by) == (False, "interrupted")
     assert result.steps[0].workers == 1
     assert result.steps[0].repetitions
     assert "PARTIAL" in "".join(process.lines).upper()
-    assert running(empty) == []
+    assert left(empty) == []
 
 
 def test_a_running_cluster_is_left_as_it_was(control: Cluster) -> None:
@@ -139,6 +149,8 @@ def test_a_cluster_that_dies_leaves_what_was_measured(control: Cluster) -> None:
         (("--workers", "5,2"), "numbers above 0 that grow"),
         (("--local", "--duration", "1h"), "a soak is one load"),
         (("--local", "--kill-every", "5s"), "give --duration, too"),
+        (("--local", "--jobs", "http", "--stub-bind", "localhost:0"), "is not IP:PORT"),
+        (("--local", "--html", "same", "--markdown", "same"), "--html goes there"),
         (("--local", "--simulated", "--jobs", "cpu"), "no guest runs"),
         (("--local", "--jobs", "sleepy"), "'sleepy' is no profile"),
         (("--local", "--slo", "p98=1s"), "write QUANTILE=TIME"),

@@ -1,7 +1,8 @@
-"""What ``plan`` and ``decide`` have in common: their options, and reading results."""
+"""What ``plan`` and ``decide`` have in common: their options, and files of results."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -9,6 +10,21 @@ if TYPE_CHECKING:
     from mvm_ci.capacity.curve import Run
 
 _MAX_FILE: Final = 256 << 20
+_MOST: Final = 1_000_000
+
+
+class _Rate(click.FloatRange):
+    """A number of jobs a second, which "nan" is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return found
+
+
+WORKERS: Final = click.IntRange(1, _MOST)
+RATE: Final = _Rate(0, _MOST, min_open=True)
 
 results_option = click.option(
     "--results",
@@ -48,6 +64,18 @@ def read_runs(files: tuple[Path, ...]) -> tuple["Run", ...]:
             raise BadInput(f"--results {file}: has more than {_MAX_FILE >> 20} MiB")
         runs.append(Run(name=file.name, result=read(data, f"--results {file}")))
     return tuple(runs)
+
+
+def check_writable(flag: str, file: Path) -> int:
+    """Raises ``BadInput`` if a file cannot be written: now, and not when all is done. Changes nothing; the
+    permissions that it has, or would get.
+    """
+    new = not file.exists()
+    write(flag, file, "", mode="a")
+    permissions = file.stat().st_mode & 0o777
+    if new:
+        file.unlink()
+    return permissions
 
 
 def write(flag: str, file: Path, text: str, mode: str = "w") -> None:

@@ -5,16 +5,23 @@ from pathlib import Path
 
 import click
 
-from mvm_ci.cli.capacity import objective_option, read_runs, results_option, untrusted_option, write
+from mvm_ci.cli.capacity import (
+    RATE,
+    WORKERS,
+    check_writable,
+    objective_option,
+    read_runs,
+    results_option,
+    untrusted_option,
+    write,
+)
 from mvm_ci.cli.options import as_seconds, client_options
 
 
 @click.command()
 @results_option
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Workers that there are, or will be.")
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Jobs a second of all of them."
-)
+@click.option("--workers", type=WORKERS, metavar="N", help="Workers that there are, or will be.")
+@click.option("--rate", type=RATE, metavar="N", help="Jobs a second of all of them.")
 @click.option(
     "--duration",
     callback=as_seconds,
@@ -74,7 +81,7 @@ def decide(  # noqa: PLR0913 - one parameter per option
 
     objective, runs, source = parse(slo), read_runs(results), "given"
     if markdown is not None:
-        write("--markdown", markdown, "", mode="a")  # what cannot be written should be said now
+        check_writable("--markdown", markdown)
     if (workers is None) != (rate is None):
         raise BadInput("give --workers and --rate, or neither, to watch the running cluster for them")
     if workers is None or rate is None:

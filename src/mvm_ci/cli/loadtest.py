@@ -12,7 +12,6 @@ from mvm_ci.cli.options import as_numbers, as_seconds, as_whole_numbers, client_
 if TYPE_CHECKING:
     from mvm_ci.capacity.results import Result
 
-_MOST_RATE: Final = 50_000
 _FILE: Final = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -175,7 +174,7 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
     operator for --workers. Its jobs have a queue of their own and are removed at the end. Ctrl-C ends it with
     the results found until then.
 
-    Exit code 0 if all was measured, 1 if a soak lost or doubled a job, 3 if the cluster went away, 130 if it
+    Exit code 0 if all was measured, 1 if jobs of a soak were lost, failed or doubled, 3 if the cluster went away, 130 if it
     was interrupted; what was measured is kept in any case.
     """
     import uvloop
@@ -183,20 +182,21 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
     from mvm_ci.capacity.curve import Run as Shown
     from mvm_ci.capacity.objective import parse
     from mvm_ci.cli import exits
-    from mvm_ci.cli.loading import Files, Given, loads, soak, target
+    from mvm_ci.cli.loading import Files, Given, command, loads, profiles_of, soak, target
     from mvm_ci.cli.output import print_json, safe_text
     from mvm_ci.cli.progress import cancel_when_asked, shown_progress
     from mvm_ci.loadtest.asked import Asked
     from mvm_ci.loadtest.delays import Delays
-    from mvm_ci.loadtest.profiles import profile, read_profile
     from mvm_ci.loadtest.report.text import text
     from mvm_ci.loadtest.run import INTERRUPTED, LoadTest, Run
 
     objective = parse(slo) if slo is not None else None
-    profiles = {name: profile(name) for name in jobs or (() if jobs_file else ("wait",))}
-    if jobs_file is not None:
-        own = read_profile(jobs_file)
-        profiles[own.name] = own
+    profiles = profiles_of(jobs, jobs_file)
+    said = frozenset(
+        f"--{name}"
+        for name in ("slots", "measure", "repetitions")
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    )
     found = target(
         Given(
             local=local,
@@ -204,15 +204,17 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
             simulated=simulated,
             slots=slots,
             kill=kill,
+            kill_every_s=kill_every,
             url=url,
             token_file=token_file,
+            said=said,
         ),
         profiles,
         stub_bind,
     )
     asked = Asked(
         profiles=tuple(profiles),
-        workers=workers or found.workers,
+        workers=found.ramp(workers),
         loads=loads(rates, scenarios, in_flight),
         batch=batch,
         repetitions=repetitions,
@@ -221,7 +223,7 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
     ).checked()
     files = Files(output=output, html=html, markdown=markdown)
     run = Run(
-        command=" ".join(("mvm-ci", "loadtest", *sys.argv[2:])),
+        command=command(sys.argv[1:]),
         address=found.address,
         shared=local,
         queue=f"loadtest-{secrets.token_hex(4)}",
@@ -231,7 +233,7 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
         stub=found.stub,
         stub_latency=Delays(stub_latency, 0).text,
         option=found.option,
-        soaking=soak(asked, duration, kill_every),
+        soaking=soak(asked, duration, kill_every, said),
     )
 
     async def work() -> "Result":
@@ -249,5 +251,5 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
         ctx.exit(exits.INTERRUPTED)
     if result.ended_by:
         ctx.exit(exits.UNAVAILABLE)
-    if result.soak is not None and (result.soak.lost or result.soak.doubled):
+    if result.soak is not None and result.soak.broken:
         ctx.exit(exits.JOB_FAILED)

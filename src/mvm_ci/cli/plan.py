@@ -4,21 +4,13 @@ from pathlib import Path
 
 import click
 
-from mvm_ci.cli.capacity import objective_option, read_runs, results_option, untrusted_option
+from mvm_ci.cli.capacity import RATE, WORKERS, objective_option, read_runs, results_option, untrusted_option
 from mvm_ci.cli.options import json_option
 
 
 @click.command()
-@click.option(
-    "--workers", type=click.IntRange(1), required=True, metavar="N", help="Workers that are wanted."
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0, min_open=True),
-    required=True,
-    metavar="N",
-    help="Jobs a second of all of them.",
-)
+@click.option("--workers", type=WORKERS, required=True, metavar="N", help="Workers that are wanted.")
+@click.option("--rate", type=RATE, required=True, metavar="N", help="Jobs a second of all of them.")
 @click.option(
     "--jobs",
     default="wait",

@@ -55,6 +55,10 @@ def test_the_answer_and_its_code(name: str, workers: int, code: int, answer: str
         (("--results", "missing.json"), "missing.json: No such file"),
         (("--slo", "p98=1ms"), "objective 'p98=1ms'"),
         (("--workers", "0"), "--workers"),
+        (("--workers", "1000001"), "--workers"),
+        (("--rate", "inf"), "--rate"),
+        (("--rate", "nan"), "'nan' is no number"),
+        (("--rate", "1e300"), "--rate"),
     ],
 )
 def test_bad_input_is_one_line(args: tuple[str, ...], words: str) -> None:
@@ -81,6 +85,18 @@ def test_what_decide_cannot_do_is_said(args: tuple[str, ...], words: str) -> Non
     found = told("decide", *args)
     assert (found.exit_code, found.stdout) == (2, "")
     assert words in found.stderr
+
+
+def test_a_decision_that_cannot_be_made_leaves_no_record(cli: CommandLine, tmp_path: Path) -> None:
+    cli.api.answer("GET", "/metrics", (200, METRIC.format(5).encode()))
+    cli.api.answer("GET", "/v1/workers", {"workers": [worker_view()]})
+    record = tmp_path / "record.md"
+    args = ("--results", str(RUNS / "clear-no.json"), "--duration", "10ms", "--markdown", str(record))
+    assert cli("decide", *args).exit_code == 2
+    assert not record.exists()
+    record.write_text("of last year")
+    assert cli("decide", *args).exit_code == 2
+    assert record.read_text() == "of last year"
 
 
 def watched(cli: CommandLine, before: int, after: int, *workers: Any) -> Result:
