@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from docs.tools import figures, runs
@@ -239,6 +240,16 @@ def test_figures_of_a_run_without_them() -> None:
     ):
         with pytest.raises(NoFigure, match=words):
             few.figure(what, chosen)
+
+
+def test_the_step_of_a_soak_is_one_whether_or_not_it_is_among_the_steps() -> None:
+    apart = result(largest=2)
+    assert apart.soak is not None
+    among = msgspec.structs.replace(apart, steps=(*apart.steps, apart.soak.step))
+    for one in (apart, among):
+        read = r.read(msgspec.json.encode(one), "soak.json")
+        chosen = {"profile": apart.soak.step.profile, "workers": str(apart.soak.step.workers)}
+        assert LoadTest("soak.json", read).step(chosen) == apart.soak.step
 
 
 def test_a_knee_that_was_not_reached_is_at_least_what_was_measured() -> None:
