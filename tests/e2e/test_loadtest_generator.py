@@ -62,7 +62,7 @@ async def test_a_profile(shared: Cluster, name: str) -> None:
 async def test_calibrated_work_takes_about_as_long_as_it_says(shared: Cluster) -> None:
     async with channel(shared) as one:
         module = await push_guest(one)
-        turns = await calibrate(one, module)
+        turns = await calibrate(one, module, "aside")
         took: dict[int, float] = {}
         for cpu_ms in (0, 200):
             kind = Kind(1, (Step("c", cpu_ms),) if cpu_ms else ())

@@ -43,8 +43,8 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What the processes of one part used in the measured time. Parts: ``control-plane``, ``engine``
-    (runners and all, of an engine in a process of its own), ``workers`` (all of them, with their runners) and
-    ``generator``. An engine inside the control plane counts with it, runners and all.
+    (runners and all, of an engine in a process of its own), ``workers`` (all of them, with their runners),
+    ``stub`` and ``generator``. An engine inside the control plane counts with it, runners and all.
     """
 
     part: str
@@ -178,20 +178,27 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Soak(msgspec.Struct, frozen=True, kw_only=True):
-    """A load for long, with what became of every single job. ``doubled``: of effects that a server outside
-    saw done more than once; ``repeated``: requests that it saw again, with the key of one before.
+    """A load for long, with what became of every single job. ``lost``: jobs that the cluster took, and that
+    never ended; ``effects``: different ones that a server outside saw; ``doubled``: of these it saw done more
+    than once; ``repeated``: requests that it saw again, with the key of one before. None: not looked at.
     """
 
     step: Step
     submitted: int
     completed: int
     failed: int
-    lost: int
-    doubled: int
+    lost: int | None
+    doubled: int | None
     repeated: int
+    effects: int | None = None
     losses: tuple[Loss, ...] = ()
     grown: tuple[Grown, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether a job or an effect is known not to be as it must be."""
+        return bool(self.lost or self.doubled or self.failed or self.problems)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

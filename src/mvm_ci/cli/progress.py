@@ -49,15 +49,19 @@ def shown_progress(stream: TextIO) -> Iterator[Progress]:
 
 
 def cancel_when_asked() -> None:
-    """SIGTERM does what Ctrl-C does; a second one ends the process."""
+    """SIGTERM, and SIGHUP of a terminal that closes, do what Ctrl-C does; a second one ends the process."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    # Under nohup SIGHUP is ignored, and is to be.
+    heeded = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
 
     def cancel() -> None:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in heeded:
+            loop.remove_signal_handler(number)
         if task is not None:
             task.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, cancel)
+    for number in heeded:
+        loop.add_signal_handler(number, cancel)
 
 
 class _Lines:

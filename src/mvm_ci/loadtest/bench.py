@@ -1,29 +1,34 @@
 """A fleet that is ready to be loaded: the guest is there, and the stub; how fast its workers compute."""
 
+import asyncio
 import resource
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeVar
 
 import msgspec
 
+from mvm_ci.capacity.results import Repetition
 from mvm_ci.client import ApiClient
 from mvm_ci.client.removal import remove_jobs
-from mvm_ci.domain.errors import BadInput, MvmCiError
-from mvm_ci.loadtest import steps
+from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.loadtest import steps, stub_process
 from mvm_ci.loadtest.channel import Channel
-from mvm_ci.loadtest.fleet import Fleet
+from mvm_ci.loadtest.fleet import Fleet, Progress, Sample
 from mvm_ci.loadtest.jobs import WAIT_S, Jobs
 from mvm_ci.loadtest.preparation import calibrate, prime, push_guest
 from mvm_ci.loadtest.profiles import Profile
+from mvm_ci.loadtest.stub_process import StubProcess
+from mvm_ci.loadtest.verdict import BUSY_CORES
 from mvm_ci.wire import api
 
 ANSWER_S: Final = WAIT_S + 10
 OPEN_CONNECTIONS: Final = 2_000
 """Of an open loop: so many requests may be under way."""
-_SPARE_FILES: Final = 200
 _CLEAN_S: Final = 60.0
+_CLEAN_OURS_S: Final = 30.0
+"""At most, for a cluster that is gone soon anyway."""
 C = TypeVar("C", bound=Channel)
 
 
@@ -37,7 +42,9 @@ class Clock(msgspec.Struct, frozen=True):
 class Bench:
     """One fleet. ``module``: the guest's digest; ``queue``: of all jobs of this load test."""
 
-    def __init__(self, fleet: Fleet, client: ApiClient, queue: str, module: str, stub: str) -> None:
+    def __init__(
+        self, fleet: Fleet, client: ApiClient, queue: str, module: str, stub: StubProcess | None
+    ) -> None:
         self.fleet = fleet
         self.client = client
         self.queue = queue
@@ -50,14 +57,33 @@ class Bench:
 
     def channel(self, connections: int, kind: type[C]) -> C:
         """For so many requests at once, or as many as this process may have open files for."""
-        return kind(self.fleet.api, connections=min(connections, _affordable()), answer_s=ANSWER_S)
+        _raise_limit()
+        return kind(self.fleet.api, connections=connections, answer_s=ANSWER_S)
+
+    async def samples(self) -> Sequence[Sample]:
+        """What the fleet uses, and the stub."""
+        found = await self.fleet.samples()
+        return found if self._stub is None else (*found, await self._stub.sample())
+
+    def judged(self, found: Repetition) -> Repetition:
+        """It, with a word on processes of the load test's own that were the limit."""
+        single = {stub_process.PART: "the stub"}
+        if self.fleet.simulated:
+            single["workers"] = "the process of the simulated workers"
+        busy = [
+            f"{single[used.part]} used {used.cpu_cores:.2f} cores, and one is about all it can use"
+            for used in found.usage
+            if used.part in single and used.cpu_cores >= BUSY_CORES
+        ]
+        told = "; ".join(filter(None, (found.bottleneck, *busy)))
+        return msgspec.structs.replace(found, bottleneck=told)
 
     async def calibrated(self, profiles: Sequence[Profile]) -> str:
         """Finds out how fast workers compute, if a profile needs that and nobody did: words on it."""
         if self._turns_per_ms or not any(one.computes for one in profiles):
             return ""
         async with self.channel(1, Channel) as channel:
-            self._turns_per_ms = await calibrate(channel, self._module)
+            self._turns_per_ms = await calibrate(channel, self._module, self._aside)
         return f"a worker computes {self._turns_per_ms:,.0f} turns of the guest's loop in a millisecond"
 
     async def primed(self, workers: int) -> None:
@@ -73,7 +99,7 @@ class Bench:
             self._module,
             batch=batch,
             turns_per_ms=self._turns_per_ms,
-            stub=self._stub,
+            stub="" if self._stub is None else self._stub.url,
             queue=self.queue,
         )
 
@@ -88,14 +114,20 @@ class Bench:
         self.clock = Clock(view.created_ms + 0.5 - (began_ms + took_ms / 2), took_ms / 2 + 0.5)
 
     async def clean(self) -> str:
-        """Removes all jobs; what is left, or nothing."""
-        queues = (self.queue, self._aside)
-        left = [await remove_jobs(self.client, api.JobSelection(queue=one), _CLEAN_S) for one in queues]
-        return "; ".join(why for why in left if why)
+        """Removes all jobs, so that no load finds what one before it has left; what remains, or nothing."""
+        left = ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLEAN_OURS_S if self.fleet.ours else None):
+                for queue in (self.queue, self._aside):
+                    why = await remove_jobs(self.client, api.JobSelection(queue=queue), _CLEAN_S)
+                    left = "; ".join(filter(None, (left, why)))
+        return left
 
 
 @asynccontextmanager
-async def benched(fleet: Fleet, queue: str, stub: str, left: list[str]) -> AsyncIterator[Bench]:
+async def benched(
+    fleet: Fleet, queue: str, stub: StubProcess | None, progress: Progress, left: list[str]
+) -> AsyncIterator[Bench]:
     """The fleet with all that is needed. What was there before is there after the block, and nothing else, if
     somebody else uses the cluster, too; what could not be removed is added to ``left``. Raises ``MvmCiError``
     if it cannot be loaded.
@@ -110,6 +142,11 @@ async def benched(fleet: Fleet, queue: str, stub: str, left: list[str]) -> Async
             yield bench
         finally:
             if not fleet.ours:
+                # First of all, others have their workers again: the rest may take long. Whoever made the
+                # fleet ends it once more, and hears then of what could not be done.
+                with suppress(MvmCiError):
+                    await fleet.close()
+                progress.phase("removing its jobs", 0)
                 left += [why] if (why := await bench.clean()) else []
                 left += [why] if not known and (why := await _removed(client, module)) else []
 
@@ -122,20 +159,8 @@ async def _removed(client: ApiClient, module: str) -> str:
     return ""
 
 
-def _affordable() -> int:
+def _raise_limit() -> None:
+    """This process may have as many open files as it is allowed to allow itself."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(1, hard - _SPARE_FILES)
-
-
-def check_stub(profiles: Sequence[Profile], bind: str) -> bool:
-    """Whether a stub is needed. Raises ``BadInput`` for an address that guests cannot be given."""
-    if not any(one.asks for one in profiles):
-        return False
-    host, _, port = bind.rpartition(":")
-    if not host or not port.isdecimal():
-        raise BadInput(f"--stub-bind: {bind!r} is not IP:PORT")
-    if host in {"0.0.0.0", "[::]"}:  # noqa: S104 - refused
-        raise BadInput(f"--stub-bind: {bind}: give the one address by which workers reach this machine")
-    return True

@@ -24,21 +24,27 @@ class Crowd:
         self.child = Child("simulated", PROGRAM, directory, environ, stdin=subprocess.PIPE)
         self._read = 0
         self._standing = Standing(workers=0, connected=0)
+        self._known = 0
+        """Workers that had ended by themselves before the last ``scale``."""
         self._say(simulation)
 
     async def scale(self, workers: int) -> None:
         """Returns when exactly so many are connected. Raises ``Unavailable``."""
-        known = self._look().problem
+        self._known = self._look().ended
         self._say(Wanted(workers=workers))
 
         def there() -> bool:
-            standing = self._look()
-            if standing.problem != known:
-                raise Unavailable(f"a simulated worker ended: {standing.problem}")
-            return standing.workers == standing.connected == workers
+            self.check()
+            return self._standing.workers == self._standing.connected == workers
 
         most = max(workers, self._standing.workers)
         await self.child.until(there, f"{workers} simulated workers", _START_S + most * _EACH_S)
+
+    def check(self) -> None:
+        """Raises ``Unavailable`` if a worker has ended by itself since the last ``scale``."""
+        standing = self._look()
+        if standing.ended != self._known:
+            raise Unavailable(f"a simulated worker ended: {standing.problem}")
 
     def _say(self, what: msgspec.Struct) -> None:
         stdin = self.child.stdin

@@ -8,14 +8,11 @@ from mvm_ci.capacity.results import Loss
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
-    """Where jobs are submitted. ``authority``: path of a file with certificates to trust, None: the
-    system's.
-    """
+    """Where jobs are submitted."""
 
     url: str
     token: str
     namespace: str | None = None
-    authority: str | None = None
 
     def __repr__(self) -> str:
         # Ends up in tracebacks; the token must not.
@@ -68,6 +65,12 @@ class Fleet(Protocol):
         """Returns when exactly so many are connected and take jobs."""
         ...
 
+    async def changed(self) -> str:
+        """What is not as ``scale`` left it, in words, or nothing. Raises ``Unavailable`` if it is of no use
+        like that.
+        """
+        ...
+
     async def samples(self) -> tuple[Sample, ...]:
         """What its parts use; what cannot be seen from here is left out."""
         ...
@@ -79,7 +82,7 @@ class Fleet(Protocol):
         ...
 
     async def close(self) -> None:
-        """Leaves it as it was found: what was started here is gone."""
+        """Leaves it as it was found: what was started here is gone. May be called again."""
         ...
 
 

@@ -19,6 +19,7 @@ from mvm_ci.loadtest.commands import CORES, Commands, Local
 from mvm_ci.loadtest.crowd import Crowd
 from mvm_ci.loadtest.fleet import Api, Sample
 from mvm_ci.loadtest.proc import Usage
+from mvm_ci.loadtest.together import together
 
 START_S: Final = 120.0
 LEAVE_S: Final = 15.0
@@ -96,6 +97,10 @@ class LocalFleet:
             await self._scale_processes(workers)
         await self._until_connected(workers)
 
+    async def changed(self) -> str:
+        self._check()
+        return ""
+
     async def samples(self) -> tuple[Sample, ...]:
         self._check()
         return await self._sample()
@@ -156,16 +161,15 @@ class LocalFleet:
         await host.until(told, "its engine listens", START_S)
 
     async def _scale_processes(self, workers: int) -> None:
-        self._workers = [child for child in self._workers if child.running]
         leaving = self._workers[workers:]
         if leaving:
             await self._sample()  # what they used is not lost with them
-            await asyncio.gather(*(child.stop(LEAVE_S) for child in leaving))
+            await together(*(child.stop(LEAVE_S) for child in leaving))
             del self._workers[workers:]
         names = {child.name for child in self._workers}
         free = [f"worker-{number}" for number in range(1, workers + 1)]
         missing = [name for name in free if name not in names][: workers - len(names)]
-        await asyncio.gather(*map(self._worker, missing))
+        await together(*map(self._worker, missing))
 
     async def _worker(self, name: str) -> None:
         """Starts one that had left, or a new one; returns when it has joined."""
@@ -207,8 +211,10 @@ class LocalFleet:
             return await asyncio.to_thread(self._usage.samples, parts, self._commands.directories())
 
     def _check(self) -> None:
-        """Raises ``Unavailable`` if the cluster is gone."""
+        """Raises ``Unavailable`` if a part of it has ended by itself."""
         crowd = [] if self._crowd is None else [self._crowd.child]
-        for child in (*self._servers.values(), *crowd):
+        for child in (*self._servers.values(), *self._workers, *crowd):
             if not child.running:
                 raise Unavailable(f"the {child.name} of this load test has ended: {child.last_words()}")
+        if self._crowd is not None:
+            self._crowd.check()

@@ -33,13 +33,13 @@ async def push_guest(channel: Channel) -> str:
         raise ProtocolError(f"{channel.url} answers what this version does not understand: {error}") from None
 
 
-async def calibrate(channel: Channel, module: str) -> float:
+async def calibrate(channel: Channel, module: str, queue: str) -> float:
     """Turns of the guest that a worker computes in a millisecond, while it has nothing else to do: the
     difference between jobs of little and of much work. Raises ``Unavailable`` if a job fails.
     """
-    few = await _fastest(channel, module, 1)
+    few = await _fastest(channel, module, queue, 1)
     turns = _FEW
-    while (took := await _fastest(channel, module, turns) - few) < _LONG_S and turns < _MOST:
+    while (took := await _fastest(channel, module, queue, turns) - few) < _LONG_S and turns < _MOST:
         turns *= 4
     return turns / (took * 1000)
 
@@ -60,11 +60,11 @@ async def prime(channel: Channel, module: str, queue: str, workers: int) -> None
             raise Unavailable(f"a job that does nothing failed: {checked.why}; do the workers take jobs?")
 
 
-async def _fastest(channel: Channel, module: str, turns: int) -> float:
+async def _fastest(channel: Channel, module: str, queue: str, turns: int) -> float:
     """Seconds."""
     profile = Profile(name="calibration", kinds=(Kind(1, (steps.Step("c", turns),)),))
     # One turn in a "millisecond": the number of the step is the number of turns.
-    work = Jobs(channel, profile, module, turns_per_ms=1).next()
+    work = Jobs(channel, profile, module, turns_per_ms=1, queue=queue).next()
     best = float("inf")
     for _ in range(_TRIES):
         began = time.perf_counter()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -18,12 +18,14 @@ from mvm_ci.loadtest.fleet import Fleet, Progress
 from mvm_ci.loadtest.machine import this_machine
 from mvm_ci.loadtest.measure import Measurement, Shape, Timing
 from mvm_ci.loadtest.profiles import Profile
-from mvm_ci.loadtest.soak import Soaking, Watch, WatchedChannel, beside, soak_of
+from mvm_ci.loadtest.soak import Soaking, Watch, WatchedChannel, beside
 from mvm_ci.loadtest.stub import Counts
 from mvm_ci.loadtest.stub_process import StubProcess, stub_process
 
 INTERRUPTED: Final = "interrupted"
 """What ended a run that was cancelled."""
+_GOES_ON: Final = "not ended"
+"""Of what is kept meanwhile."""
 _CLOCK_MS: Final = 1000.0
 """Clocks that differ by more are told."""
 
@@ -72,15 +74,15 @@ class LoadTest:
         ended_by = ""
         try:
             async with self._stub_if_needed() as self._stub:
-                for started in fleets:
-                    await self._load(started, last=started is fleets[-1])
+                for number, started in enumerate(fleets, 1):
+                    await self._load(started, number, of=len(fleets))
         except asyncio.CancelledError:
             ended_by = INTERRUPTED
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
         except MvmCiError as error:
-            if not any(step.repetitions for step in self._steps):
+            if not self._measured_any:
                 raise
             ended_by = str(error)
         return self._result(ended_by)
@@ -92,40 +94,60 @@ class LoadTest:
             stub = stub_process(needed, self._run.stub_latency)
             yield await stack.enter_async_context(stub) if needed else None
 
-    async def _load(self, started: Started, *, last: bool) -> None:
-        run = self._run
+    @property
+    def _measured_any(self) -> bool:
+        return any(step.repetitions for step in self._steps)
+
+    async def _load(self, started: Started, number: int, of: int) -> None:
+        run, where = self._run, f"cluster {number} of {of}"
         self._progress.phase("starting", 0)
-        url = self._stub.url if self._stub is not None else ""
-        async with started() as fleet, benched(fleet, run.queue, url, self._notes) as bench:
-            status = await bench.client.status()
-            self._cluster = msgspec.structs.replace(self._cluster, version=status.version)
-            try:
-                await self._ramp(bench)
-            except Unavailable as error:
-                # Where a cluster of ours breaks is what we want to know; the others can still be loaded.
-                if not fleet.ours or last:
-                    raise
-                self._notes.append(f"option {fleet.option} ended: {error}")
+        try:
+            async with (
+                started() as fleet,
+                benched(fleet, run.queue, self._stub, self._progress, self._notes) as bench,
+            ):
+                where = self._where(bench)
+                status = await bench.client.status()
+                self._cluster = msgspec.structs.replace(self._cluster, version=status.version)
+                await self._kept_if_it_ends(self._ramp(bench))
+        except Unavailable as error:
+            # Where a cluster of ours breaks is what we want to know; the others can still be loaded.
+            if number == of:
+                raise
+            self._notes.append(f"{where} ended: {error}")
+
+    async def _kept_if_it_ends(self, ramp: Coroutine[None, None, None]) -> None:
+        """What was measured is in its file before anything is put back as it was: that may take long."""
+        try:
+            await ramp
+        except (asyncio.CancelledError, MvmCiError) as error:
+            if self._measured_any:
+                await self._keep(self._result(_why(error)))
+            raise
 
     async def _ramp(self, bench: Bench) -> None:
         run, broken, there = self._run, Broken(self._run.objective), 0
         for workers, name, load in run.asked.steps():
             if broken.left_out(workers, name, load):
                 continue
+            if there:
+                self._progress.phase("removing the jobs of the load before", 0)
+                await bench.clean()
             if workers != there:
                 await self._scale(bench, workers)
                 there = workers
             profile = run.profiles[name]
             self._notes += [told] if (told := await bench.calibrated([profile])) else []
             step = await self._step(bench, workers, profile, load)
+            if told := await bench.fleet.changed():
+                self._notes.append(f"{_title(step, load)}: {told}")
             why = broken.look(load, step)
             self._progress.told(_line(step, load, why))
-            await self._keep(self._result("not ended"))
+            await self._keep(self._result(_GOES_ON))
 
     async def _scale(self, bench: Bench, workers: int) -> None:
-        fleet = bench.fleet
-        self._progress.phase(f"option {fleet.option or '?'}: {workers} workers", 0)
-        await fleet.scale(workers)
+        self._progress.phase(f"{self._where(bench)}: {workers} workers", 0)
+        await bench.fleet.scale(workers)
         await bench.primed(workers)
         await bench.compare_clocks()
         clock = bench.clock
@@ -169,11 +191,11 @@ class LoadTest:
                         jobs,
                         Shape(rate=load.rate, in_flight=in_flight or 0),
                         timing,
-                        samples=bench.fleet.samples,
+                        samples=bench.samples,
                         progress=progress,
                         seed=number,
                     )
-                    await self._measured(measurement, found)
+                    await _measured(measurement, bench, found)
                 ended_by = ""
             except MvmCiError as error:
                 ended_by = str(error)
@@ -186,40 +208,63 @@ class LoadTest:
     async def _soaked(self, bench: Bench, blank: Step, profile: Profile, soaking: Soaking) -> Step:
         """The same for a soak."""
         before = await self._counts()
-        watch = Watch(bench, soaking, self._progress)
         found: list[Repetition] = []
-        connections = blank.in_flight or OPEN_CONNECTIONS
-        async with bench.channel(connections, WatchedChannel) as channel:
+        async with bench.channel(blank.in_flight or OPEN_CONNECTIONS, WatchedChannel) as channel:
             measurement = Measurement(
                 channel,
                 bench.jobs(channel, profile, blank.batch),
                 Shape(rate=blank.rate, in_flight=blank.in_flight or 0),
                 Timing(warm_up_s=self._run.asked.warm_up_s, measure_s=soaking.duration_s),
-                samples=bench.fleet.samples,
+                samples=bench.samples,
                 progress=_Within(self._progress),
             )
-            ended_by = INTERRUPTED
+
+            async def swept() -> None:
+                so_far = measurement.so_far()
+                measured = () if so_far is None else (bench.judged(so_far),)
+                step = msgspec.structs.replace(blank, repetitions=measured, ended_by=_GOES_ON)
+                # Not on the event loop: requests would have to wait for it.
+                soak = watch.soak(step, await asyncio.to_thread(watch.grown))
+                result = self._result(_GOES_ON)
+                await self._keep(msgspec.structs.replace(result, steps=(*result.steps, step), soak=soak))
+
+            watch = Watch(bench, soaking, channel, self._progress, swept)
+            ended: BaseException | None = None
             try:
-                await beside(watch, self._measured(measurement, found))
-                ended_by = ""
+                await beside(watch, _measured(measurement, bench, found))
+            except (asyncio.CancelledError, MvmCiError) as error:
+                ended = error
+            step = msgspec.structs.replace(blank, repetitions=tuple(found), ended_by=_why(ended))
+            self._steps.append(step)
+            self._soak = watch.soak(step, watch.grown())
+            try:
+                await self._settle(watch, step, before)
             except MvmCiError as error:
-                ended_by = str(error)
-                raise
-            finally:
-                lost = 0 if ended_by else await watch.settle(blank.batch, channel)
-                step = msgspec.structs.replace(blank, repetitions=tuple(found), ended_by=ended_by)
-                self._steps.append(step)
-                after = before if ended_by else await self._counts()
-                self._soak = soak_of(step, watch, channel, lost, before, after)
+                raise ended or Unavailable(f"what became of the last jobs cannot be told: {error}") from None
+        if ended is not None:
+            raise ended
         return step
 
-    async def _measured(self, measurement: Measurement, found: list[Repetition]) -> None:
+    async def _settle(self, watch: Watch, step: Step, before: Counts) -> None:
+        """Looks what became of all jobs, and of their effects: after a soak that ended early without waiting
+        for them. Raises ``Unavailable`` if one of the two cannot be told; the other one is.
+        """
+        grown = () if self._soak is None else self._soak.grown
         try:
-            found.append(await measurement.run())
-        except BaseException:
-            if (partial := measurement.so_far()) is not None:
-                found.append(partial)
-            raise
+            lost = await (watch.missing(step.batch) if step.ended_by else watch.settle(step.batch))
+            self._soak = msgspec.structs.replace(watch.soak(step, grown), lost=lost)
+        finally:
+            counts = await self._counts()
+            if self._soak is not None:
+                self._soak = msgspec.structs.replace(
+                    self._soak,
+                    effects=counts.effects - before.effects,
+                    doubled=counts.doubled - before.doubled,
+                    repeated=counts.repeated - before.repeated,
+                )
+
+    def _where(self, bench: Bench) -> str:
+        return _cluster(self._run.option or bench.fleet.option)
 
     def _words(self, profile: Profile) -> str:
         return f"{profile.words} ({self._run.stub_latency})" if profile.asks else profile.words
@@ -263,10 +308,32 @@ class _Within:
         self._around.told(text)
 
 
+async def _measured(measurement: Measurement, bench: Bench, found: list[Repetition]) -> None:
+    """Adds what it measures, also if it ends early."""
+    try:
+        found.append(bench.judged(await measurement.run()))
+    except BaseException:
+        if (partial := measurement.so_far()) is not None:
+            found.append(bench.judged(partial))
+        raise
+
+
+def _why(ended: BaseException | None) -> str:
+    """What ended something, in words."""
+    if isinstance(ended, asyncio.CancelledError):
+        return INTERRUPTED
+    return "" if ended is None else str(ended)
+
+
+def _cluster(option: int | None) -> str:
+    return f"option {option}" if option is not None else "this cluster"
+
+
 def _title(step: Step, load: Load) -> str:
-    where = f"option {step.option}" if step.option is not None else "this cluster"
     plural = "" if step.workers == 1 else "s"
-    return f"{where}, {step.workers} worker{plural}, {step.profile}, {load.told(step.workers)}"
+    return (
+        f"{_cluster(step.option)}, {step.workers} worker{plural}, {step.profile}, {load.told(step.workers)}"
+    )
 
 
 def _line(step: Step, load: Load, why: str) -> str:

@@ -40,6 +40,8 @@ class RunningFleet:
         self._drained: set[str] = set()
         """Ids of those that are drained because of us, or about to be."""
         self._told = True
+        self._wanted = 0
+        """Workers that ``scale`` left."""
         roles = {view.role for view in workers}
         self._option = 1 if roles == {PeerRole.WORKER} else None
         slots = Counter(view.slots for view in workers if view.role != PeerRole.ENGINE)
@@ -94,6 +96,16 @@ class RunningFleet:
             await self._client.resume_worker(view.id)
             self._drained.discard(view.id)
         await self._until(self._settled, DRAINED_S, "the drained workers have nothing left")
+        self._wanted = workers
+
+    async def changed(self) -> str:
+        try:
+            found = sum(view.id not in self._drained for view in await self._there())
+        except Unavailable:
+            return ""  # whoever loads it hears of that, too
+        if found == self._wanted:
+            return ""
+        return f"{found} workers took jobs at the end of a load for {self._wanted}"
 
     async def samples(self) -> tuple[Sample, ...]:
         """Of the control plane's process alone, and only if the token may see that."""
@@ -104,11 +116,14 @@ class RunningFleet:
         except Refused:
             self._told = False
             return ()
+        except Unavailable:
+            return ()  # one look less; whoever loads the cluster hears if it is gone
+        # Of a large cluster there is much else: parsing that would keep the load waiting.
+        of_process = (line for line in text.decode().splitlines() if line.startswith("process_"))
         found = {
             sample.name: sample.value
-            for family in text_string_to_metric_families(text.decode())
+            for family in text_string_to_metric_families("\n".join(of_process))
             for sample in family.samples
-            if sample.name.startswith("process_")
         }
         if "process_cpu_seconds_total" not in found:
             return ()

@@ -34,9 +34,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """``workers``: there are, coming and going ones included; ``connected``: of these have a session and an
-    engine; ``problem``: why one of them ended by itself, or nothing.
+    engine; ``ended``: so many ended by themselves so far; ``problem``: why the last of these did.
     """
 
     workers: int
     connected: int
+    ended: int = 0
     problem: str = ""

@@ -80,17 +80,18 @@ class Crowd:
         self._leaving: set[asyncio.Task[None]] = set()
         self._joins = asyncio.Semaphore(AT_ONCE)
         self._number = 0
+        self._ended = 0
         self._problem = ""
 
     def standing(self) -> Standing:
         """How many there are now."""
         for life in [life for life in self._lives if life.task.done()]:
             self._lives.remove(life)
-            error = life.task.exception()
-            self._problem = str(error) or type(error).__name__
+            self._failed(life.task.exception())
         return Standing(
             workers=len(self._lives) + len(self._leaving),
             connected=sum(life.connected for life in self._lives),
+            ended=self._ended,
             problem=self._problem,
         )
 
@@ -115,11 +116,15 @@ class Crowd:
     def _left(self, task: asyncio.Task[None]) -> None:
         self._leaving.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self._problem = str(task.exception())
+            self._failed(task.exception())
         if not self._leaving:
             # Their sockets are held by cycles, which each worker that starts has frozen as if for good.
             gc.unfreeze()
             gc.collect()
+
+    def _failed(self, error: BaseException | None) -> None:
+        self._ended += 1
+        self._problem = "nobody asked it to" if error is None else str(error) or type(error).__name__
 
     async def _join(self) -> None:
         async with self._joins:

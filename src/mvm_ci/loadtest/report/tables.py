@@ -69,14 +69,19 @@ def soak(found: Soak) -> Table:
         ("submitted", shown(found.submitted)),
         ("completed", shown(found.completed)),
         ("failed", shown(found.failed)),
-        ("lost", shown(found.lost)),
-        ("effects done more than once", shown(found.doubled)),
+        ("lost", _seen(found.lost)),
+        *([] if found.effects is None else [("different effects", shown(found.effects))]),
+        ("effects done more than once", _seen(found.doubled)),
         ("requests repeated with the key of one before", shown(found.repeated)),
         ("jobs a second", shown(step.jobs_per_s)),
         ("p50, ms", shown(step.p50_ms)),
         ("p99, ms", shown(step.p99_ms)),
     ]
     return Table(head=("jobs", ""), rows=tuple(rows))
+
+
+def _seen(count: int | None) -> str:
+    return words.UNSEEN if count is None else shown(count)
 
 
 def growth(found: Soak) -> Table:

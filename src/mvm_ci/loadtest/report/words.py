@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from mvm_ci.capacity.curve import Curve, Over, Run
+from mvm_ci.capacity.growth import SHORTEST_S
 from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.results import Result, Soak
 from mvm_ci.loadtest.report.groups import Group
@@ -14,6 +15,11 @@ from mvm_ci.reporting.numbers import counted
 _BUSY: Final = 0.5
 """Load of the machine before, by core, that is worth a word."""
 
+UNSEEN: Final = "not looked at"
+_NO_ENGINES: Final = (
+    "no guest ran, simulated workers only took their time: its knee is that of the control plane, and not of "
+    "engines"
+)
 READING: Final = (
     "Figures are the median of the repetitions; bars and ranges go from the least to the most.",
     "Latency in an open loop counts from when a request was due, in a closed one from when it left.",
@@ -56,21 +62,44 @@ def partial_words(result: Result) -> str:
 
 def soak(found: Soak) -> str:
     """One line on a soak."""
-    lost = f"{found.lost:,} LOST" if found.lost else "none lost"
-    doubled = f"{counted(found.doubled, 'effect')} DONE TWICE" if found.doubled else "no effect done twice"
-    grows = [f"{one.what} of {one.part}" for one in found.grown if not one.within_noise]
-    growth = f"GROWS: {', '.join(grows)}" if grows else "nothing grows" if found.grown else ""
     killed = f"{counted(len(found.losses), 'worker')} killed" if found.losses else ""
-    words = [f"{found.submitted:,} jobs in a soak", lost, doubled, killed, growth]
+    words = [f"{found.submitted:,} jobs in a soak", _lost(found), _doubled(found), killed, _growth(found)]
     return ", ".join(word for word in words if word)
 
 
+def _lost(found: Soak) -> str:
+    if found.lost is None:
+        return f"lost ones {UNSEEN}"
+    return f"{found.lost:,} LOST" if found.lost else "none lost"
+
+
+def _doubled(found: Soak) -> str:
+    if found.doubled is None:
+        return f"effects done twice {UNSEEN}"
+    if found.doubled:
+        return f"{counted(found.doubled, 'effect')} DONE TWICE"
+    return "with no effects that could be done twice" if found.effects == 0 else "no effect done twice"
+
+
+def _growth(found: Soak) -> str:
+    grows = [f"{one.what} of {one.part}" for one in found.grown if not one.within_noise]
+    if grows:
+        return f"GROWS: {', '.join(grows)}"
+    if found.grown:
+        return "nothing grows"
+    if sum(one.measured_s for one in found.step.repetitions) < SHORTEST_S:
+        return f"growth not judged below {SHORTEST_S / 60:.0f} minutes"
+    return f"growth {UNSEEN}"
+
+
 def soak_kind(found: Soak) -> str:
-    """passed, failed or open: nothing was lost or doubled, but something else is not as it should be."""
-    if found.lost or found.doubled:
+    """passed, failed, or open: no job and no effect is known not to be as it must be, but something else is
+    not, or nobody looked.
+    """
+    if found.broken:
         return "failed"
     grows = any(not one.within_noise for one in found.grown)
-    return "open" if grows or found.problems or found.failed else "passed"
+    return "open" if grows or found.lost is None or found.doubled is None else "passed"
 
 
 def conditions(run: Run) -> str:
@@ -112,6 +141,8 @@ def warnings(runs: Sequence[Run], found: Sequence[Group], objective: Objective) 
     for group in found:
         label = group.title if several[group.profile] > 1 else group.profile
         for series in group.series:
+            if series.curve.kind.without_engines and series.measured:
+                told.append(f"{label}, {series.name}: {_NO_ENGINES}")
             for one in series.measured:
                 where = f"{label}, {series.name}, {_where(group, one.at)}"
                 if one.why:

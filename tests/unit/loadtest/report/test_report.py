@@ -121,7 +121,7 @@ def test_what_limits_the_figures_is_said(form: object) -> None:
         (soak(lost=2), "2 LOST", "failed"),
         (soak(doubled=1), "1 effect DONE TWICE", "failed"),
         (soak(grown=(grown("workers", within_noise=False),)), "GROWS: memory of workers", "open"),
-        (soak(problems=("a job had another result",)), "a job had another result", "open"),
+        (soak(problems=("a job had another result",)), "a job had another result", "failed"),
     ],
 )
 def test_a_soak_is_judged(found: object, words: str, kind: str) -> None:
