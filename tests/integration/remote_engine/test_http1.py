@@ -17,6 +17,7 @@ from mvm_ci.adapters.remote_engine.p2p import PeerWay
 from mvm_ci.adapters.remote_engine.tcp import TcpLine, engine_at
 from mvm_ci.domain.errors import MvmCiError, QueueFull, Refused, Unavailable
 from mvm_ci.ports.transport import Connection, Stream
+from mvm_ci.serving.limits import KEEP_ALIVE_S
 from mvm_ci.testing.clock import settle
 from mvm_ci.testing.transport import MemoryConnection, MemoryNetwork, MemoryTransport
 from tests.integration.remote_engine.scripted_engine import CLIENT, PATIENCE_S, grant
@@ -353,6 +354,10 @@ async def test_a_connection_that_rested_for_long_is_not_used(
     monkeypatch.setattr(http1, "KEEP_S", 0.0)
     assert await server.answered(OK) == (200, b"{}")
     assert server.opened == 2
+
+
+def test_our_engine_ends_no_connection_that_may_be_used_again() -> None:
+    assert http1.KEEP_S < KEEP_ALIVE_S / 2
 
 
 async def test_nothing_is_sent_twice(server: Server) -> None:

@@ -34,7 +34,7 @@ class Line(Protocol):
         ...
 
     def at_rest(self) -> bool:
-        """Whether it stands, as far as we know, and nothing has come that nobody has read."""
+        """Whether it stands, and nothing has come that nobody has read, as far as that can be seen."""
         ...
 
     async def close(self) -> None:

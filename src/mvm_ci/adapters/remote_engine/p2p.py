@@ -64,6 +64,8 @@ class PeerLine:
         await self._stream.write(data)
 
     def at_rest(self) -> bool:
+        # A stream does not show what has come unread. Nothing has: this peer proved that it is our engine,
+        # which says nothing unasked, and ends what rests only after more than KEEP_S.
         return self._connection.path() is not None
 
     async def close(self) -> None:
