@@ -169,11 +169,12 @@ def _measured(wish: Wish, found: Sequence[Curve], option: int) -> tuple[Measure,
     at = headroom(measured, workers, rate)
     fits = at.fits if at.least is not None and at.least >= 0 else None
     breaks = at.breaks if at.most is not None and at.most <= 0 else None
-    if len(measured) < LEAST_LOADS or at.fits is None or (fits is None) == (breaks is None):
-        return Measure.UNKNOWN, f"{load}, were not measured with {wish.profile} jobs"
-    if fits is not None:
+    enough = len(measured) >= LEAST_LOADS and at.fits is not None
+    if enough and fits is not None and breaks is None:
         return Measure.BEARS, f"measured: {fits} meets {wish.objective} ({'; '.join(fits.runs)})"
-    return Measure.BREAKS, f"measured: {breaks} does not meet {wish.objective} ({'; '.join(at.fits.runs)})"
+    if enough and breaks is not None and fits is None:
+        return Measure.BREAKS, f"measured: {breaks} does not meet {wish.objective} ({'; '.join(breaks.runs)})"
+    return Measure.UNKNOWN, f"{load}, were not measured with {wish.profile} jobs"
 
 
 def _curves(wish: Wish, found: Sequence[Curve], option: int) -> tuple[Curve, ...]:

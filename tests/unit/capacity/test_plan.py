@@ -20,7 +20,7 @@ from mvm_ci.capacity.sizes import Origin
 from mvm_ci.capacity.ways import way
 from mvm_ci.cli.lazy import LazyGroup
 from mvm_ci.cli.main import root
-from tests.unit.capacity.recorded import STRONG, open_loop, ramp, recorded, run, step
+from tests.unit.capacity.recorded import STRONG, WEAK, open_loop, ramp, recorded, run, step
 
 ROOT = Path(__file__).resolve().parents[3]
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text()
@@ -113,6 +113,13 @@ def test_an_engine_has_as_many_slots_as_cores_are_needed(rate: float, slots: int
     fast = run(*(step(n, jobs_per_s=n * 300, p99=100) for n in (1, 10, 100)))
     (_, command), _ = asked(50, rate, fast).way.commands
     assert command.startswith(f"ENGINE_SLOTS={slots} ")
+
+
+def test_the_run_is_named_in_which_it_was_too_much() -> None:
+    good = run(*open_loop((1, 2, 5), STRONG), name="good.json")
+    bad = run(*open_loop((50,), WEAK, rate=800.0), name="bad.json")
+    (said,) = (one for one in asked(50, 800, good, bad).said if one.against == (4,))
+    assert said.text.endswith("does not meet p99=250ms (bad.json, 2026-11-30)")
 
 
 @pytest.mark.parametrize(
