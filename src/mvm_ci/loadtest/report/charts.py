@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 
+from mvm_ci.capacity import telling
 from mvm_ci.capacity.curve import Over
 from mvm_ci.capacity.hdr import Histogram
 from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.results import Loop, Repetition, Soak, Step
 from mvm_ci.capacity.usl import Fit
-from mvm_ci.loadtest.report import words
 from mvm_ci.loadtest.report.groups import Group, Measured, Series
 from mvm_ci.reporting import scale
 from mvm_ci.reporting.chart import Chart, Knee, Level, Line, Moment, Point
@@ -155,7 +155,7 @@ def _usage(group: Group, title: str, unit: str, of: Callable[[Step, str], float]
 
 def _chart(group: Group, title: str, y_name: str, lines: Sequence[Line], y: Scale) -> Chart:
     knees = tuple(
-        Knee(series.curve.knee.last, f"{series.name}: {words.knee(series.curve)}", series.colour)
+        Knee(series.curve.knee.last, f"{series.name}: {telling.up_to(series.curve)}", series.colour)
         for series in group.series
         if series.curve.knee.last is not None
     )

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from mvm_ci.capacity import telling
 from mvm_ci.capacity.curve import PARTS, Over
 from mvm_ci.capacity.results import Soak, Step
 from mvm_ci.loadtest.report import words
@@ -122,7 +123,7 @@ def _knee(series: Series | None) -> str:
         return ""
     found = series.curve.knee
     rate = "" if found.last_jobs_per_s is None else f" ({shown(found.last_jobs_per_s)} jobs/s)"
-    return words.knee(series.curve) + rate
+    return telling.up_to(series.curve) + rate
 
 
 def _figures(one: Measured) -> tuple[str, ...]:
@@ -158,7 +159,8 @@ def _remark(series: Series, one: Measured) -> str:
     """Why it does not count, or that it did not meet the objective; and for what jobs failed."""
     met = next((point.met for point in series.curve.points if point.at == one.at), True)
     overloads = (repetition.overload for repetition in one.step.repetitions if repetition.overload)
-    judged = one.why or ("" if met else next(overloads, "over the objective"))
+    broken = "too many jobs failed" if one.step.failed else "over the objective"
+    judged = one.why or ("" if met else next(overloads, broken))
     reasons: Counter[str] = Counter()
     for repetition in one.step.repetitions:
         reasons.update(repetition.reasons)

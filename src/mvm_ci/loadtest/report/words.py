@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from mvm_ci.capacity.curve import Curve, Over, Run
+from mvm_ci.capacity.curve import Over, Run
 from mvm_ci.capacity.growth import SHORTEST_S
 from mvm_ci.capacity.objective import Objective
 from mvm_ci.capacity.results import Result, Soak
@@ -28,17 +28,6 @@ READING: Final = (
     "What is foretold of the last point is by the law without that point.",
     "Hollow points do not count: not steady, jobs failed, too few jobs, or the generator was the limit.",
 )
-
-
-def knee(curve: Curve) -> str:
-    """Up to where the objective is met: ``50``, ``at least 100``, ``below 1`` or ``unknown``."""
-    found = curve.knee
-    unit = "" if curve.kind.over is Over.WORKERS else "/s"
-    if not curve.points:
-        return "unknown"
-    if found.last is None:
-        return f"below {curve.points[0].at:,g}{unit}"
-    return f"{'' if found.found else 'at least '}{found.last:,g}{unit}"
 
 
 def verdict(runs: Sequence[Run]) -> tuple[str, str]:

@@ -132,6 +132,13 @@ def test_a_soak_is_judged(found: object, words: str, kind: str) -> None:
     assert [one.attrib["class"] for one in verdicts] == [f"verdict {kind}"] * 2
 
 
+def test_a_load_under_which_many_failed_is_over_and_says_so() -> None:
+    failing = measured(2, 30, 90, failed=300, reasons={"guest trapped": 300})
+    made = markdown([run(measured(1, 30, 90), failing)])
+    assert "| too many jobs failed; 300 failed: guest trapped |" in made
+    assert rows(made, "wait")[0][2] == "1 (90 jobs/s)"
+
+
 def test_a_soak_names_growth_and_losses() -> None:
     made = markdown([run(soak=soak())])
     assert rows(made, "workers")[0] == ["workers", "memory, MiB", "100", "103", "+1", "10", "within noise"]
