@@ -23,10 +23,13 @@ def kept(cluster: Cluster, name: str = "result.json") -> Result:
     return read((cluster.directory / name).read_bytes(), name)
 
 
+def here(cluster: Cluster) -> dict[str, str]:
+    """Whatever is temporary is in the cluster's own directory, where ``left`` looks for it."""
+    return {"TMPDIR": str(cluster.directory)}
+
+
 def started(cluster: Cluster, *args: str) -> Process:
-    """With whatever is temporary in the cluster's own directory, where ``left`` looks for it."""
-    environ = {"TMPDIR": str(cluster.directory)}
-    return cluster.start("loadtest", *args, "--output", "result.json", environ=environ)
+    return cluster.start("loadtest", *args, "--output", "result.json", environ=here(cluster))
 
 
 def until_measured(cluster: Cluster, process: Process, words: str) -> None:
@@ -65,8 +68,9 @@ def commands() -> list[list[str]]:
 
 def test_a_ramp_on_this_machine(empty: Cluster) -> None:
     files = ("--markdown", "tables.md", "--output", "result.json")
-    done = empty.run(*commands()[0], "--simulated", *SHORT, *files)
+    done = empty.run(*commands()[0], "--simulated", *SHORT, *files, environ=here(empty))
     assert done.returncode == 0, done.stderr
+    assert left(empty) == []
     result = kept(empty)
     assert result.complete
     assert [(step.option, step.workers, step.simulated) for step in result.steps] == [
@@ -86,8 +90,9 @@ def test_a_ramp_on_this_machine(empty: Cluster) -> None:
 
 
 def test_a_soak_with_losses_loses_and_doubles_nothing(empty: Cluster) -> None:
-    done = empty.run(*commands()[2], "--warm-up", "1s", "--output", "result.json")
+    done = empty.run(*commands()[2], "--warm-up", "1s", "--output", "result.json", environ=here(empty))
     assert done.returncode == 0, done.stderr + done.stdout
+    assert left(empty) == []
     soak = kept(empty).soak
     assert soak is not None
     assert (soak.lost, soak.doubled, soak.failed, soak.problems) == (0, 0, 0, ())
