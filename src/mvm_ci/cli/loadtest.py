@@ -174,8 +174,8 @@ def loadtest(  # noqa: PLR0913 - one parameter per option
     operator for --workers. Its jobs have a queue of their own and are removed at the end. Ctrl-C ends it with
     the results found until then.
 
-    Exit code 0 if all was measured, 1 if jobs of a soak were lost, failed or doubled, 3 if the cluster went away, 130 if it
-    was interrupted; what was measured is kept in any case.
+    Exit code 0 if all was measured, 1 if jobs of a soak were lost, failed or doubled, 3 if the cluster went
+    away, 130 if it was interrupted; what was measured is kept in any case.
     """
     import uvloop
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from mvm_ci.capacity.objective import Objective
-from mvm_ci.capacity.results import Cluster, Repetition, Result, Soak, Step
+from mvm_ci.capacity.results import Cluster, Grown, Repetition, Result, Soak, Step
 from mvm_ci.domain.errors import MvmCiError, Unavailable
 from mvm_ci.loadtest.asked import Asked, Broken, Load
 from mvm_ci.loadtest.bench import OPEN_CONNECTIONS, Bench, benched
@@ -236,32 +236,32 @@ class LoadTest:
                 ended = error
             step = msgspec.structs.replace(blank, repetitions=tuple(found), ended_by=_why(ended))
             self._steps.append(step)
-            self._soak = watch.soak(step, watch.grown())
+            grown = watch.grown()
+            self._soak = watch.soak(step, grown)
             try:
-                await self._settle(watch, step, before)
+                await self._settle(watch, step, grown, before)
             except MvmCiError as error:
                 raise ended or Unavailable(f"what became of the last jobs cannot be told: {error}") from None
         if ended is not None:
             raise ended
         return step
 
-    async def _settle(self, watch: Watch, step: Step, before: Counts) -> None:
+    async def _settle(self, watch: Watch, step: Step, grown: tuple[Grown, ...], before: Counts) -> None:
         """Looks what became of all jobs, and of their effects: after a soak that ended early without waiting
         for them. Raises ``Unavailable`` if one of the two cannot be told; the other one is.
         """
-        grown = () if self._soak is None else self._soak.grown
+        lost: int | None = None
         try:
             lost = await (watch.missing(step.batch) if step.ended_by else watch.settle(step.batch))
-            self._soak = msgspec.structs.replace(watch.soak(step, grown), lost=lost)
         finally:
+            soak = self._soak = msgspec.structs.replace(watch.soak(step, grown), lost=lost)
             counts = await self._counts()
-            if self._soak is not None:
-                self._soak = msgspec.structs.replace(
-                    self._soak,
-                    effects=counts.effects - before.effects,
-                    doubled=counts.doubled - before.doubled,
-                    repeated=counts.repeated - before.repeated,
-                )
+            self._soak = msgspec.structs.replace(
+                soak,
+                effects=counts.effects - before.effects,
+                doubled=counts.doubled - before.doubled,
+                repeated=counts.repeated - before.repeated,
+            )
 
     def _where(self, bench: Bench) -> str:
         return _cluster(self._run.option or bench.fleet.option)

@@ -102,7 +102,7 @@ class Watch:
         while True:
             over = time.perf_counter() > deadline
             try:
-                if over or not await self._list(0.0):
+                if not await self._list(0.0) or over:
                     return self._channel.books.lost(self._channel.sent * batch)
             except Unavailable:
                 if over:
