@@ -119,10 +119,10 @@ class RunningFleet:
         except Unavailable:
             return ()  # one look less; whoever loads the cluster hears if it is gone
         # Of a large cluster there is much else: parsing that would keep the load waiting.
-        of_process = (line for line in text.decode().splitlines() if line.startswith("process_"))
+        of_process = b"\n".join(line for line in text.splitlines() if line.startswith(b"process_"))
         found = {
             sample.name: sample.value
-            for family in text_string_to_metric_families("\n".join(of_process))
+            for family in text_string_to_metric_families(of_process.decode())
             for sample in family.samples
         }
         if "process_cpu_seconds_total" not in found:

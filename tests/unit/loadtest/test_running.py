@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from typing import cast
+from unittest import mock
 
 import pytest
 
@@ -36,6 +37,8 @@ class Plane:
         self.away = False
 
     async def workers(self) -> tuple[WorkerView, ...]:
+        if self.away:
+            raise Unavailable("nobody answers")
         return tuple(
             WorkerView(
                 id=one, name=one, state=state, connected=one not in self.gone, slots=2, role=self.roles[one]
@@ -54,6 +57,8 @@ class Plane:
         self.asked.append("metrics")
         if self.refuses:
             raise Refused("no")
+        if self.away:
+            raise Unavailable("nobody answers")
         return METRICS
 
     async def _set(self, worker: str, state: str) -> None:
@@ -204,6 +209,36 @@ async def test_a_token_that_may_not_see_metrics_is_asked_once() -> None:
     plane.refuses = True
     assert [await fleet.samples() for _ in range(3)] == [(), (), ()]
     assert plane.asked == ["metrics"]
+
+
+async def test_one_look_that_fails_is_no_matter() -> None:
+    plane = plane_of(1)
+    fleet = await fleet_of(plane)
+    plane.away = True
+    assert await fleet.samples() == ()
+    plane.away = False
+    assert len(await fleet.samples()) == 1
+
+
+async def test_of_all_metrics_only_those_of_the_process_are_read() -> None:
+    fleet = await fleet_of(plane_of(1))
+    with mock.patch(f"{__name__}.METRICS", b'mvm_ci_jobs{state="\xff} is no metric\n' + METRICS):
+        assert [one.cpu_s for one in await fleet.samples()] == [12.5]
+
+
+async def test_workers_that_went_or_came_since_are_told() -> None:
+    plane = plane_of(4)
+    fleet = await fleet_of(plane)
+    await fleet.scale(3)
+    assert await fleet.changed() == ""
+    plane.gone.add("id-1")
+    assert await fleet.changed() == "2 workers took jobs at the end of a load for 3"
+    plane.gone.clear()
+    plane.states["id-5"] = "active"
+    plane.roles["id-5"] = "worker"
+    assert await fleet.changed() == "4 workers took jobs at the end of a load for 3"
+    plane.away = True
+    assert await fleet.changed() == ""
 
 
 async def test_without_a_command_nothing_can_be_killed() -> None:

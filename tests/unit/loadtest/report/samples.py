@@ -55,6 +55,11 @@ def soak(**fields: Any) -> Soak:
     return Soak(**values | fields)
 
 
+def of_minutes(minutes: int) -> Step:
+    """A load for so long."""
+    return measured(20, 30, 50, measured_s=minutes * 60.0)
+
+
 def grown(part: str, *, within_noise: bool) -> Grown:
     return Grown(
         part=part,

@@ -15,7 +15,7 @@ from mvm_ci.loadtest.report.page import page
 from mvm_ci.loadtest.report.pictures import pictures
 from mvm_ci.loadtest.report.text import text
 from tests.unit.capacity.recorded import MACHINE, RUNS, Law, ramp, recorded, run, step
-from tests.unit.loadtest.report.samples import STRANGE, WEAK, grown, measured, soak, whole
+from tests.unit.loadtest.report.samples import STRANGE, WEAK, grown, measured, of_minutes, soak, whole
 
 FORMS = (page, markdown, text)
 GOOD_FILES = sorted(
@@ -121,6 +121,12 @@ def test_what_limits_the_figures_is_said(form: object) -> None:
         (soak(lost=2), "2 LOST", "failed"),
         (soak(doubled=1), "1 effect DONE TWICE", "failed"),
         (soak(grown=(grown("workers", within_noise=False),)), "GROWS: memory of workers", "open"),
+        (soak(lost=None, doubled=None), "lost ones not looked at, effects done twice not looked at", "open"),
+        (soak(effects=0), "none lost, with no effects that could be done twice", "passed"),
+        (soak(effects=7), "none lost, no effect done twice", "passed"),
+        (soak(grown=()), "growth not judged below 10 minutes", "passed"),
+        (soak(grown=(), step=of_minutes(11)), "growth not looked at", "passed"),
+        (soak(failed=1), "none lost, no effect done twice", "failed"),
         (soak(problems=("a job had another result",)), "a job had another result", "failed"),
     ],
 )
@@ -137,6 +143,22 @@ def test_a_load_under_which_many_failed_is_over_and_says_so() -> None:
     made = markdown([run(measured(1, 30, 90), failing)])
     assert "| too many jobs failed; 300 failed: guest trapped |" in made
     assert rows(made, "wait")[0][2] == "1 (90 jobs/s)"
+
+
+def test_a_soak_that_nobody_looked_into_has_no_number_of_lost_jobs() -> None:
+    made = markdown([run(soak=soak(lost=None, doubled=None))])
+    assert rows(made, "lost")[0][1] == "not looked at"
+    assert rows(made, "effects done more than once")[0][1] == "not looked at"
+    assert rows(made, "different effects") == []
+    assert rows(markdown([run(soak=soak(effects=7))]), "different effects")[0][1] == "7"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_knee_of_workers_that_only_take_their_time_is_the_control_plane_s(form: object) -> None:
+    assert callable(form)
+    told = "its knee is that of the control plane, and not of engines"
+    assert told in form([run(*ramp(option=1, simulated=True))])
+    assert told not in form([run(*ramp(option=1), *ramp(option=4, simulated=True))])
 
 
 def test_a_soak_names_growth_and_losses() -> None:
