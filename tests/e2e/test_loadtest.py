@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import xml.etree.ElementTree as ET
@@ -96,6 +97,7 @@ def test_a_soak_with_losses_loses_and_doubles_nothing(empty: Cluster) -> None:
     soak = kept(empty).soak
     assert soak is not None
     assert (soak.lost, soak.doubled, soak.failed, soak.problems) == (0, 0, 0, ())
+    assert (soak.effects or 0) > 10
     assert soak.completed == soak.submitted > 200
     assert [loss.worker for loss in soak.losses] == ["worker-1", "worker-2"]
     assert all(loss.back_s is not None and loss.back_s > loss.at_s > 10 for loss in soak.losses)
@@ -116,16 +118,38 @@ def test_an_interrupted_run_gives_what_was_found_until_then(empty: Cluster) -> N
     assert left(empty) == []
 
 
+def test_a_worker_that_dies_by_itself_ends_the_run(empty: Cluster) -> None:
+    process = started(empty, "--local", "--jobs", "noop", "--workers", "2", "--measure", "30s", *SHORT[2:])
+    until_measured(empty, process, "2 workers, noop, 2 requests at once (")
+    (worker,) = (one for one in Path("/proc").glob("[0-9]*") if is_worker(one, "worker-2", empty))
+    os.kill(int(worker.name), signal.SIGKILL)
+    assert process.wait(60) == 3, process.stderr
+    assert "the worker-2 of this load test has ended" in process.stderr
+    assert left(empty) == []
+
+
+def is_worker(process: Path, name: str, cluster: Cluster) -> bool:
+    """Whether it is that process of a local fleet."""
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        works_in = str((process / "cwd").readlink())
+    except OSError:
+        return False
+    return name.encode() in words and works_in.startswith(f"{cluster.directory}/mvm-ci-")
+
+
 def test_a_running_cluster_is_left_as_it_was(control: Cluster) -> None:
     control.workers(["one", "two"])
-    done = control.run(*commands()[1], "--workers", "1,2", *SHORT, "--output", "result.json")
+    # Jobs that compute are calibrated before: with jobs that are to be removed, too.
+    command = [{"wait": "cpu", "20,40": "4,8"}.get(word, word) for word in commands()[1]]
+    done = control.run(*command, "--workers", "1,2", *SHORT, "--output", "result.json")
     assert done.returncode == 0, done.stderr
     result = kept(control)
-    assert [(step.option, step.workers, step.rate) for step in result.steps] == [
-        (1, 1, 20),
-        (1, 1, 40),
-        (1, 2, 20),
-        (1, 2, 40),
+    assert [(step.profile, step.option, step.workers, step.rate) for step in result.steps] == [
+        ("cpu", 1, 1, 4),
+        ("cpu", 1, 1, 8),
+        ("cpu", 1, 2, 4),
+        ("cpu", 1, 2, 8),
     ]
     assert abs(result.cluster.clock_ahead_ms) <= result.cluster.clock_uncertain_ms + 5
     nothing_is_left(control)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, cast
 
 import click
 
@@ -31,9 +31,11 @@ class Progress(Protocol):
 
 @contextlib.contextmanager
 def shown_progress(stream: TextIO) -> Iterator[Progress]:
-    """Shows it on ``stream`` while the block lasts."""
+    """Shows it on ``stream`` while the block lasts. If that is closed meanwhile, nobody sees it, and that is
+    all.
+    """
     if not stream.isatty():
-        yield _Lines()
+        yield _Lines(_lasting(stream))
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -44,7 +46,7 @@ def shown_progress(stream: TextIO) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[more]}"),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True) as bars:
+    with Progress(*columns, console=Console(file=_lasting(stream)), transient=True) as bars:
         yield _Bar(bars)
 
 
@@ -64,23 +66,47 @@ def cancel_when_asked() -> None:
         loop.add_signal_handler(number, cancel)
 
 
+def _lasting(stream: TextIO) -> TextIO:
+    return cast("TextIO", _Lasting(stream))
+
+
+class _Lasting:
+    """A stream that may be gone: a terminal that was closed, a pipe whose reader has ended."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the stream's
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 class _Lines:
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._phase = ""
         self._next_s = 0.0
 
     def phase(self, text: str, seconds: float) -> None:
         about = f" ({seconds:.0f} s)" if seconds else ""
         self._phase, self._next_s = text, _LINE_EVERY_S
-        click.echo(f"{text}{about}", err=True)
+        click.echo(f"{text}{about}", self._stream)
 
     def goes_on(self, for_s: float, text: str) -> None:
         if for_s >= self._next_s:
             self._next_s += _LINE_EVERY_S
-            click.echo(f"{self._phase}: {for_s:.0f} s, {text}", err=True)
+            click.echo(f"{self._phase}: {for_s:.0f} s, {text}", self._stream)
 
     def told(self, text: str) -> None:
-        click.echo(safe_line(text), err=True)
+        click.echo(safe_line(text), self._stream)
 
 
 class _Bar:
