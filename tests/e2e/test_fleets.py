@@ -13,7 +13,7 @@ import pytest
 
 from mvm_ci.client import ApiClient
 from mvm_ci.domain.errors import Unavailable
-from mvm_ci.loadtest.commands import Local
+from mvm_ci.loadtest.commands import CORES, Commands, Local
 from mvm_ci.loadtest.fleet import Api, Sample
 from mvm_ci.loadtest.local import LocalFleet
 from mvm_ci.loadtest.running import RunningFleet
@@ -130,6 +130,52 @@ async def test_a_cluster_that_dies_is_told(tmp_path: Path) -> None:
         await fleet._servers["control-plane"].ended(30.0)
         with pytest.raises(Unavailable, match="the control-plane of this load test has ended"):
             await fleet.samples()
+
+
+async def test_a_worker_that_dies_by_itself_is_told(tmp_path: Path) -> None:
+    async with started(tmp_path) as (fleet, _):
+        await fleet.scale(2)
+        assert await fleet.changed() == ""
+        fleet._workers[1].kill()
+        await fleet._workers[1].ended(30.0)
+        for look in (fleet.samples, fleet.changed):
+            with pytest.raises(Unavailable, match="the worker-2 of this load test has ended"):
+                await look()
+
+
+async def test_a_simulated_worker_that_ends_by_itself_is_told(tmp_path: Path) -> None:
+    async with started(tmp_path, simulated=True) as (fleet, client):
+        await fleet.scale(3)
+        assert await fleet.changed() == ""
+        await client.revoke_worker((await client.workers())[0].id)
+        with pytest.raises(Unavailable, match=r"a simulated worker ended: .* was revoked"):
+            await until_changed(fleet)
+        with pytest.raises(Unavailable, match="a simulated worker ended"):
+            await fleet.scale(2)
+
+
+async def until_changed(fleet: LocalFleet) -> None:
+    async with asyncio.timeout(60):
+        while not await fleet.changed():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def test_one_worker_that_cannot_start_ends_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Commands.worker
+    monkeypatch.setattr(
+        Commands,
+        "worker",
+        lambda self, name: ("worker", "--no") if name == "worker-2" else worker(self, name),
+    )
+    async with started(tmp_path) as (fleet, _):
+        with pytest.raises(Unavailable, match=r"worker-2 ended with 2: .*--no"):
+            await fleet.scale(3 * CORES)
+        begun = [child.name for child in fleet._workers]
+        assert len(begun) < 3 * CORES
+        await asyncio.sleep(1)
+        assert [child.name for child in fleet._workers] == begun
 
 
 async def test_interrupted_while_workers_start_nothing_is_left(tmp_path: Path) -> None:

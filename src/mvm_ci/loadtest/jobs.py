@@ -16,6 +16,8 @@ from mvm_ci.wire import api
 
 WAIT_S: Final = api.MAX_WAIT_S
 """A job that takes longer counts as failed."""
+WRONG: Final = "completed with another result than it must have"
+"""Why such a job failed."""
 _COMPLETED: Final = "completed"
 _encode = msgspec.json.Encoder().encode
 _submitted = msgspec.json.Decoder(api.Submitted)
@@ -112,5 +114,5 @@ def _reason(view: api.JobView, result: str) -> str:
             return f"{view.state}: {view.failure.kind}: {view.failure.message}"
         return f"did not end within {WAIT_S:g} s, and is {view.state}"
     if view.result is msgspec.UNSET or bytes(view.result) != b'"%b"' % result.encode():
-        return "completed with another result than it must have"
+        return WRONG
     return ""

@@ -15,7 +15,9 @@ from mvm_ci.loadtest.bench import Bench
 from mvm_ci.loadtest.books import Books
 from mvm_ci.loadtest.channel import Channel
 from mvm_ci.loadtest.fleet import Api, Progress
+from mvm_ci.loadtest.jobs import WRONG
 from mvm_ci.loadtest.together import together
+from mvm_ci.reporting.numbers import counted
 from mvm_ci.wire import api
 
 _SWEEP_S: Final = 20.0
@@ -122,6 +124,7 @@ class Watch:
         """What is known now. Nobody has looked for lost jobs, and effects done twice."""
         books = self._channel.books
         counts = books.counts()
+        wrong = sum(one.reasons.get(WRONG, 0) for one in step.repetitions)
         return Soak(
             step=step,
             submitted=self._channel.sent * step.batch,
@@ -132,7 +135,7 @@ class Watch:
             repeated=0,
             losses=tuple(self._losses),
             grown=grown_,
-            problems=tuple(books.problems),
+            problems=(*([f"{counted(wrong, 'job')} {WRONG}"] if wrong else []), *books.problems),
         )
 
     async def _look(self) -> None:

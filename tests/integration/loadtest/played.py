@@ -33,7 +33,8 @@ ENDS = ("completed", "failed", "cancelled", "dead")
 
 class Plane:
     """``service_s``: of a job; ``ahead_ms``: of its clock. The others are what goes wrong: ``loses``,
-    ``doubles``, ``fails``, ``holds``: so many jobs are forgotten, made once more, fail, never end;
+    ``doubles``, ``fails``, ``holds``, ``errs``: so many jobs are forgotten, made once more, fail, never end,
+    have a wrong result;
     ``silent``: so many requests that are no submissions are refused.
     """
 
@@ -44,7 +45,7 @@ class Plane:
         self.asked: list[str] = []
         """Of fleet and API, in order: what changes something."""
         self.service_s = 0.05
-        self.loses = self.doubles = self.fails = self.holds = 0
+        self.loses = self.doubles = self.fails = self.holds = self.errs = 0
         self.silent = 0
         self.ahead_ms = 0.0
         self._made = 0
@@ -97,6 +98,9 @@ class Plane:
             view = msgspec.structs.replace(view, state="failed", failure=failure)
         else:
             result = steps.result((steps.Step("c", turns),) if turns else (), 1)
+            if ours and self.errs:
+                self.errs -= 1
+                result = "f" * 16
             raw = msgspec.Raw(msgspec.json.encode(result))
             view = msgspec.structs.replace(view, state="completed", result=raw, result_size=18)
         self.jobs[job] = view

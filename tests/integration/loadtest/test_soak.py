@@ -116,6 +116,15 @@ async def test_jobs_that_failed_are_told_with_their_reason() -> None:
 
 
 @in_virtual_time
+async def test_wrong_results_are_told() -> None:
+    async with played() as plane:
+        plane.errs = 2
+        found = soak(await Test(soak_of(SECONDS), Fleet(plane)).result())
+    assert found.problems == ("2 jobs completed with another result than it must have",)
+    assert found.broken
+
+
+@in_virtual_time
 async def test_interrupted_in_the_middle_it_tells_what_is_lost_by_then() -> None:
     async with played() as plane:
         plane.loses = 2

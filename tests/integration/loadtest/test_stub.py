@@ -13,6 +13,7 @@ import pytest
 
 from mvm_ci.loadtest.delays import Delays
 from mvm_ci.loadtest.stub import Stub
+from mvm_ci.loadtest.stub_process import stub_process
 
 STUB = (sys.executable, "-m", "mvm_ci.loadtest.stub")
 
@@ -43,6 +44,17 @@ async def test_it_takes_its_time_and_counts(web: httpx.AsyncClient) -> None:
     counts = (await web.get(f"{stub.url}/counts")).json()
     assert counts == {"requests": 9, "effects": 3, "repeated": 1, "doubled": 1}
     await stub.stop()
+
+
+async def test_what_its_process_uses_is_seen(web: httpx.AsyncClient) -> None:
+    async with stub_process("127.0.0.1:0", "fixed:0ms") as stub:
+        before = await stub.sample()
+        await asyncio.gather(*(web.get(stub.url) for _ in range(200)))
+        after = await stub.sample()
+        assert (await stub.counts()).requests == 200
+    assert (before.part, before.processes) == ("stub", 1)
+    assert before.memory_mb > 5
+    assert after.cpu_s > before.cpu_s
 
 
 async def test_in_a_process_of_its_own(web: httpx.AsyncClient) -> None:
