@@ -21,7 +21,7 @@ BUDGETS = {
     "faults": 500,
     "programs": 240,
     "hostile": 240,
-    "e2e": 1_300,
+    "e2e": 1_700,
     "acceptance": 600,
     "deploy": 1800,
 }
