@@ -24,6 +24,7 @@ BROKEN = {
     "/archive/2019.html": 410,
     "/status/feed.xml": 500,
 }
+_KINDS = {".json": "application/json", ".txt": "text/plain; charset=utf-8"}
 SLOW = "/slow.html"
 SLOW_SECONDS = 3.0
 
@@ -77,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         # A worker that was killed cannot take its answer any more: nobody is there to be told.
         with contextlib.suppress(ConnectionError):
             self.send_response(status)
-            kind = "application/json" if path.endswith(".json") else "text/html; charset=utf-8"
+            kind = _KINDS.get(Path(path).suffix, "text/html; charset=utf-8")
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -102,7 +103,8 @@ def render(docs: Path) -> dict[str, bytes]:
     """The pages by path. The start page links to all of them, to the slow one and to the broken ones."""
     sources = sorted(docs.rglob("*.md"))
     pages = {f"/{path.relative_to(docs).with_suffix('.html')}": _render(path, docs) for path in sources}
-    for data in sorted({*docs.rglob("*.html"), *docs.rglob("*.json")}):  # reports that pages link to
+    # Reports and texts that pages link to.
+    for data in sorted(path for kind in (".html", *_KINDS) for path in docs.rglob(f"*{kind}")):
         pages[f"/{data.relative_to(docs)}"] = data.read_bytes()
     pages[SLOW] = b'<!doctype html><title>slow</title><p>Worth the wait. <a href="index.html">Home</a></p>'
     links = "".join(f'<li><a href="{path[1:]}">{path[1:]}</a></li>' for path in [*pages, *BROKEN])
