@@ -1,15 +1,12 @@
 """The figures as Markdown, ready for ``docs/performance.md``, and the machine behind them."""
 
-import os
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.options_table import PREFIX, number, table
 from benchmarks.workload import Measured
+from mvm_ci.loadtest.machine import this_machine
 
 GOALS: Final = {
     "w1_jobs_per_s": "≥ 15,000",
@@ -45,16 +42,15 @@ GOALS: Final = {
 
 def conditions(*, quick: bool, runs: int) -> dict[str, Any]:
     """The machine and the versions behind the figures."""
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line for line in cpuinfo if "model name" in line), "")
+    machine = this_machine(shared=True)
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": model.partition(":")[2].strip(),
-        "kernel": platform.release().partition("-")[0],
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("mvm-ci", "wasmtime", "iroh", "msgspec", "httptools")},
-        "load_average": os.getloadavg()[0],
+        "cores": machine.cores,
+        "cpu": machine.cpu,
+        "kernel": machine.kernel,
+        "python": machine.python,
+        "packages": machine.packages,
+        "load_average": machine.load_average,
         "quick": quick,
         "runs": runs,
     }

@@ -1,10 +1,11 @@
 """How a figure is asked for, and told: what all kinds of runs have in common."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
+
+from mvm_ci.reporting import numbers
 
 Value = float | int | str
 Chosen = Mapping[str, str]
@@ -52,11 +53,7 @@ def shown(value: Value) -> str:
     """A figure in words: what is counted in full, what is measured with three digits."""
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or not value:
-        return f"{value:,.0f}"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    text = f"{round(value, digits):,.{max(0, digits)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return numbers.shown(value)
 
 
 def pairs(chosen: Chosen) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
 
@@ -13,24 +13,13 @@ from mvm_ci.cli.output import safe_line
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
+    from mvm_ci.ports.progress import Progress
+
 _LINE_EVERY_S: Final = 30.0
 
 
-class Progress(Protocol):
-    """What shows it."""
-
-    def phase(self, text: str, seconds: float) -> None:
-        """Something begins that takes so long; 0: nobody knows how long."""
-
-    def goes_on(self, for_s: float, text: str) -> None:
-        """The phase has gone on ``for_s``."""
-
-    def told(self, text: str) -> None:
-        """One line on something that is over."""
-
-
 @contextlib.contextmanager
-def shown_progress(stream: TextIO) -> Iterator[Progress]:
+def shown_progress(stream: TextIO) -> Iterator["Progress"]:
     """Shows it on ``stream`` while the block lasts. If that is closed meanwhile, nobody sees it, and that is
     all.
     """

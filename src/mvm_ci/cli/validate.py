@@ -82,7 +82,7 @@ def validate(  # noqa: PLR0913 - one parameter per option
     Exit code 0 if no check failed, 1 if one did, 130 if it was interrupted.
     """
     from mvm_ci.cli import exits, output
-    from mvm_ci.cli.capacity import write
+    from mvm_ci.cli.capacity import check_writable, write
     from mvm_ci.cli.options import credentials
     from mvm_ci.cli.progress import cancel_when_asked, shown_progress
     from mvm_ci.deploy.validation.page import page
@@ -96,7 +96,7 @@ def validate(  # noqa: PLR0913 - one parameter per option
         )
     address = credentials(url, token_file).url
     if html is not None:
-        write("--html", html, "", mode="a")  # what cannot be written should be said now, not in half an hour
+        check_writable("--html", html)  # what cannot be written should be said now, not in half an hour
 
     async def work(client: "ApiClient") -> "Report":
         caller = await client.whoami()

@@ -1,7 +1,6 @@
 """A fleet that is ready to be loaded: the guest is there, and the stub; how fast its workers compute."""
 
 import asyncio
-import resource
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,12 +14,14 @@ from mvm_ci.client.removal import remove_jobs
 from mvm_ci.domain.errors import MvmCiError
 from mvm_ci.loadtest import steps, stub_process
 from mvm_ci.loadtest.channel import Channel
-from mvm_ci.loadtest.fleet import Fleet, Progress, Sample
+from mvm_ci.loadtest.fleet import Fleet, Sample
 from mvm_ci.loadtest.jobs import WAIT_S, Jobs
+from mvm_ci.loadtest.machine import allow_open_files
 from mvm_ci.loadtest.preparation import calibrate, prime, push_guest
 from mvm_ci.loadtest.profiles import Profile
 from mvm_ci.loadtest.stub_process import StubProcess
 from mvm_ci.loadtest.verdict import BUSY_CORES
+from mvm_ci.ports.progress import Progress
 from mvm_ci.wire import api
 
 ANSWER_S: Final = WAIT_S + 10
@@ -57,7 +58,6 @@ class Bench:
 
     def channel(self, connections: int, kind: type[C]) -> C:
         """For so many requests at once, or as many as this process may have open files for."""
-        _raise_limit()
         return kind(self.fleet.api, connections=connections, answer_s=ANSWER_S)
 
     async def samples(self) -> Sequence[Sample]:
@@ -78,9 +78,9 @@ class Bench:
         told = "; ".join(filter(None, (found.bottleneck, *busy)))
         return msgspec.structs.replace(found, bottleneck=told)
 
-    async def calibrated(self, profiles: Sequence[Profile]) -> str:
+    async def calibrated(self, profile: Profile) -> str:
         """Finds out how fast workers compute, if a profile needs that and nobody did: words on it."""
-        if self._turns_per_ms or not any(one.computes for one in profiles):
+        if self._turns_per_ms or not profile.computes:
             return ""
         async with self.channel(1, Channel) as channel:
             self._turns_per_ms = await calibrate(channel, self._module, self._aside)
@@ -132,6 +132,7 @@ async def benched(
     somebody else uses the cluster, too; what could not be removed is added to ``left``. Raises ``MvmCiError``
     if it cannot be loaded.
     """
+    allow_open_files()
     digest = steps.digest()
     async with ApiClient(fleet.api.url, fleet.api.token, namespace=fleet.api.namespace) as client:
         known = bool(await client.modules(prefix=digest))
@@ -157,10 +158,3 @@ async def _removed(client: ApiClient, module: str) -> str:
     except MvmCiError as error:
         return f"the module {module[:12]} of the load test: {error}"
     return ""
-
-
-def _raise_limit() -> None:
-    """This process may have as many open files as it is allowed to allow itself."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

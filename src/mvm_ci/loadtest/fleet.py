@@ -84,16 +84,3 @@ class Fleet(Protocol):
     async def close(self) -> None:
         """Leaves it as it was found: what was started here is gone. May be called again."""
         ...
-
-
-class Progress(Protocol):
-    """Whoever wants to know how far a load test is."""
-
-    def phase(self, text: str, seconds: float) -> None:
-        """Something begins that takes so long; 0: nobody knows how long."""
-
-    def goes_on(self, for_s: float, text: str) -> None:
-        """The phase has gone on ``for_s``."""
-
-    def told(self, text: str) -> None:
-        """One line on something that is over."""

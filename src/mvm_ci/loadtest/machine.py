@@ -1,7 +1,8 @@
-"""The machine on which the load is made."""
+"""The machine on which the load is made, and what a process may have of it."""
 
 import os
 import platform
+import resource
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -29,3 +30,12 @@ def this_machine(*, shared: bool) -> Machine:
         load_average=os.getloadavg()[0],
         shared=shared,
     )
+
+
+def allow_open_files() -> None:
+    """This process may have as many as it is allowed to allow itself: each connection, and each worker, holds
+    some.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

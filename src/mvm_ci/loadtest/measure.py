@@ -13,12 +13,13 @@ from mvm_ci.capacity.results import Loop, Repetition
 from mvm_ci.domain.errors import MvmCiError, Unavailable
 from mvm_ci.loadtest.arrivals import Arrivals, ClosedLoop, OpenLoop
 from mvm_ci.loadtest.channel import Channel
-from mvm_ci.loadtest.fleet import Progress, Sample
+from mvm_ci.loadtest.fleet import Sample
 from mvm_ci.loadtest.jobs import Jobs, check
 from mvm_ci.loadtest.steady import slices, steady
 from mvm_ci.loadtest.tally import Tally
 from mvm_ci.loadtest.uses import Uses
 from mvm_ci.loadtest.verdict import Flow, Own, bottleneck, overload
+from mvm_ci.ports.progress import Progress
 
 GONE_S: Final = 5.0
 """A cluster of which nothing was heard for so long, while requests failed, is gone."""

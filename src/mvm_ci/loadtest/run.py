@@ -14,13 +14,14 @@ from mvm_ci.domain.errors import MvmCiError, Unavailable
 from mvm_ci.loadtest.asked import Asked, Broken, Load
 from mvm_ci.loadtest.bench import OPEN_CONNECTIONS, Bench, benched
 from mvm_ci.loadtest.channel import Channel
-from mvm_ci.loadtest.fleet import Fleet, Progress
+from mvm_ci.loadtest.fleet import Fleet
 from mvm_ci.loadtest.machine import this_machine
 from mvm_ci.loadtest.measure import Measurement, Shape, Timing
 from mvm_ci.loadtest.profiles import Profile
 from mvm_ci.loadtest.soak import Soaking, Watch, WatchedChannel, beside
 from mvm_ci.loadtest.stub import Counts
 from mvm_ci.loadtest.stub_process import StubProcess, stub_process
+from mvm_ci.ports.progress import Progress
 
 INTERRUPTED: Final = "interrupted"
 """What ended a run that was cancelled."""
@@ -137,7 +138,7 @@ class LoadTest:
                 await self._scale(bench, workers)
                 there = workers
             profile = run.profiles[name]
-            self._notes += [told] if (told := await bench.calibrated([profile])) else []
+            self._notes += [told] if (told := await bench.calibrated(profile)) else []
             step = await self._step(bench, workers, profile, load)
             if told := await bench.fleet.changed():
                 self._notes.append(f"{_title(step, load)}: {told}")

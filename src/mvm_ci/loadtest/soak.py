@@ -14,9 +14,10 @@ from mvm_ci.domain.errors import MvmCiError, Unavailable
 from mvm_ci.loadtest.bench import Bench
 from mvm_ci.loadtest.books import Books
 from mvm_ci.loadtest.channel import Channel
-from mvm_ci.loadtest.fleet import Api, Progress
+from mvm_ci.loadtest.fleet import Api
 from mvm_ci.loadtest.jobs import WRONG
 from mvm_ci.loadtest.together import together
+from mvm_ci.ports.progress import Progress
 from mvm_ci.reporting.numbers import counted
 from mvm_ci.wire import api
 

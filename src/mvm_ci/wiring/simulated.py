@@ -8,7 +8,6 @@ there is not.
 import asyncio
 import gc
 import os
-import resource
 import sys
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from mvm_ci.adapters.iroh import IrohTransport
 from mvm_ci.adapters.system import SystemClock
 from mvm_ci.config.processes import EngineElsewhere, SecretSource
 from mvm_ci.domain.grant import PeerRole
+from mvm_ci.loadtest.machine import allow_open_files
 from mvm_ci.loadtest.simulated_engine import SimulatedEngine
 from mvm_ci.loadtest.simulation import Simulation, Standing, Wanted
 from mvm_ci.logs import configure_logs
@@ -206,8 +206,7 @@ def _work(runner: asyncio.Runner, simulation: Simulation, wishes: "asyncio.Queue
 def main() -> None:
     """Reads on the main thread, and works on another: signals are none of these workers' business."""
     configure_logs("error", "json")  # what becomes of the workers is printed
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_open_files()
     simulation = msgspec.json.decode(sys.stdin.readline(), type=Simulation)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()

@@ -3,7 +3,7 @@ early.
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from mvm_ci.deploy.validation.samples import Samples, look_at_fleet
 from mvm_ci.deploy.validation.text import line
 from mvm_ci.deploy.validation.tidying import Tidy
 from mvm_ci.domain.errors import MvmCiError
+from mvm_ci.ports.progress import Progress
 
 INTERRUPTED: Final = "interrupted"
 """What ended a validation that was cancelled."""
@@ -45,19 +46,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     rate: float
     kill: str | None
-
-
-class Progress(Protocol):
-    """Whoever wants to know how far it is."""
-
-    def phase(self, text: str, seconds: float) -> None:
-        """Something begins that takes so long at most; 0: nobody knows how long."""
-
-    def goes_on(self, for_s: float, text: str) -> None:
-        """The phase has gone on ``for_s``."""
-
-    def told(self, text: str) -> None:
-        """One line on something that is over."""
 
 
 class Validation:
