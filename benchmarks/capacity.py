@@ -27,6 +27,8 @@ COMMANDS: Final = {
     f"--scenario 100 --scenario 500 --scenario 1000 {_EACH}",
     "thousand": "--option 1 --simulated --jobs wait --workers 50,100,200,500,1000 --rate 200 --in-flight 1 "
     "--measure 8s --warm-up 8s --repetitions 2 --slo p99=250ms",
+    "control-plane": "--option 1 --simulated --jobs wait --workers 10,20,50,100,200,500,1000 "
+    "--measure 8s --warm-up 8s --repetitions 2 --slo p99=500ms",
     "soak": "--option 1 --workers 5 --jobs mixed --rate 20 --duration 30m --kill-every 2m",
 }
 
