@@ -16,6 +16,7 @@ from typing import Any, Final
 from benchmarks import (
     durable,
     engine,
+    generator,
     idle,
     metrics_cost,
     options,
@@ -51,6 +52,7 @@ ALONE: Final[dict[str, Callable[..., Measured]]] = {
     "w5": w5.measure,
     "idle": idle.measure,
     "metrics": metrics_cost.measure,
+    "generator": generator.measure,
     "sleepers": sleepers.measure,
     "engine": engine.measure,
     "options": options.measure,

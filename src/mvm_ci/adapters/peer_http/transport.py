@@ -1,8 +1,7 @@
 """HTTP/1.1 on the streams of a peer-to-peer connection, as a transport of ``httpx``."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import httpcore
 import httpx
 
 from mvm_ci.domain.errors import Unavailable
+from mvm_ci.kept_connection import Dial, KeptConnection
 from mvm_ci.ports.transport import Connection, Stream
 from mvm_ci.wire import http
 
@@ -18,20 +18,15 @@ KEEP_ALIVE_S: Final = 30.0
 MAX_STREAMS: Final = http.STREAMS // 2
 """Requests at once; further ones wait. Streams that are about to end count at the server, too."""
 
-Dial = Callable[[float | None], Awaitable[Connection]]
-"""Makes a connection, in so many seconds. Raises ``Unavailable``."""
-
 
 class PeerTransport(httpx.AsyncHTTPTransport):
-    """A transport for ``AsyncClient``: every request goes to the peer that ``dial`` leads to, which is called
-    at the first request, and again when its connection is gone.
-    """
+    """A transport for ``AsyncClient``: every request goes to the peer that ``dial`` leads to."""
 
     def __init__(self, dial: Dial) -> None:
         # Not the parent's: that reads certificates, which nobody needs here.
-        self._way = _Way(dial)
+        self._kept = KeptConnection(dial)
         self._pool = httpcore.AsyncConnectionPool(
-            network_backend=self._way, keepalive_expiry=KEEP_ALIVE_S, max_connections=MAX_STREAMS
+            network_backend=_Way(self._kept), keepalive_expiry=KEEP_ALIVE_S, max_connections=MAX_STREAMS
         )
 
     async def __aexit__(
@@ -45,18 +40,16 @@ class PeerTransport(httpx.AsyncHTTPTransport):
     async def aclose(self) -> None:
         """Closes the connection and its streams."""
         # First: whoever reads or writes on one of its streams would keep that from being closed.
-        await self._way.hang_up()
+        await self._kept.close()
+        await self._kept.settled()
         await super().aclose()
 
 
 class _Way(httpcore.AsyncNetworkBackend):
-    """What opens "TCP connections": streams of the one connection, which is made anew when it is gone."""
+    """What opens "TCP connections": streams of the one connection."""
 
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
-        self._connection: Connection | None = None
-        self._dialling = asyncio.Lock()
-        self._closed = False
+    def __init__(self, kept: KeptConnection) -> None:
+        self._kept = kept
 
     async def connect_tcp(
         self,
@@ -67,8 +60,7 @@ class _Way(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         try:
-            # The dial has a limit of its own, and says why it failed.
-            connection = await self._connected(timeout)
+            connection = await self._kept.get(timeout)
             async with asyncio.timeout(timeout):
                 return _Stream(await connection.open(), connection)
         except TimeoutError:
@@ -78,28 +70,6 @@ class _Way(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    async def hang_up(self) -> None:
-        """Ends the connection; there will be no other."""
-        self._closed = True
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Unavailable):
-                await connection.close(0, "done")
-        async with self._dialling:
-            pass  # whoever dials just now has an end
-
-    async def _connected(self, timeout: float | None) -> Connection:
-        async with self._dialling:
-            if self._closed:
-                raise Unavailable("the client is closed")
-            if self._connection is None or self._connection.path() is None:
-                connection = await self._dial(timeout)
-                if self._closed:
-                    await connection.close(0, "done")
-                    raise Unavailable("the client is closed")
-                self._connection = connection
-            return self._connection
 
 
 class _Stream(httpcore.AsyncNetworkStream):
