@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Final
 
 import click
 import pytest
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.monitoring import dashboard
 from deploy.monitoring.rows import ROWS
@@ -125,6 +129,40 @@ def test_every_metric_is_on_the_dashboard() -> None:
     }
     shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in named | recorded}
     assert {name for name in (*KINDS, *PROCESS) if name not in shown} == set()
+
+
+def lost(given: Any, kept: Any, where: str = "") -> Iterator[str]:
+    """Where in ``given`` something is that ``kept`` has not, or has otherwise."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key, value in given.items():
+            yield from lost(value, kept.get(key), f"{where}/{key}")
+    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        for number, pair in enumerate(zip(given, kept, strict=True)):
+            yield from lost(*pair, f"{where}/{number}")
+    elif given != kept:
+        yield where
+
+
+def through_grafana(made: dict[str, Any]) -> dict[str, Any]:
+    """What Grafana's own models keep of a dashboard: the fields that they know."""
+    plugins.register_default_plugins()
+    kept: dict[str, Any] = json.loads(JSONEncoder().encode(Dashboard.from_json(made)))
+    return kept
+
+
+def test_grafana_s_models_know_every_field() -> None:
+    assert list(lost(MADE, through_grafana(MADE))) == []
+
+
+def test_a_field_that_they_do_not_know_is_found() -> None:
+    wrong = json.loads(dashboard.text())
+    at = next(number for number, panel in enumerate(wrong["panels"]) if panel["type"] == "timeseries")
+    wrong["panels"][at]["options"]["legendd"] = {}
+    wrong["panels"][at]["targets"][0]["exprr"] = "up"
+    assert set(lost(wrong, through_grafana(wrong))) == {
+        f"/panels/{at}/targets/0/exprr",
+        f"/panels/{at}/options/legendd",
+    }
 
 
 def test_it_has_what_grafana_needs() -> None:
