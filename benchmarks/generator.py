@@ -47,7 +47,8 @@ def measure(runs: int, *, quick: bool) -> Measured:
     return Measured(
         off,
         "the load generator alone, at a server in a process of its own that takes "
-        f"{', '.join(DISTRIBUTIONS)}: 300 requests a second (open loop) and 50 at once (closed), {MEASURE_S:g} s each; how far its "
+        + ", ".join(DISTRIBUTIONS)
+        + f": 300 requests a second (open loop) and 50 at once (closed), {MEASURE_S:g} s each; how far its "
         "percentiles are above those of the times that the server took, in percent",
     )
 
