@@ -37,6 +37,9 @@ GOALS: Final = {
     "stop_computing_ms": "≤ 100",
     "metrics_added_pct": "< 2",
     "scrape_ms": "< 100",
+    "generator_p50_off_pct": "within 5",
+    "generator_p90_off_pct": "within 5",
+    "generator_p99_off_pct": "within 5",
 }
 
 

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
+from weakref import WeakSet
 
 from mvm_ci.domain.errors import Unavailable
 from mvm_ci.ports.transport import Connection
 
 Dial: TypeAlias = Callable[[float | None], Awaitable[Connection]]
-"""Makes a connection, in so many seconds. Raises ``Unavailable``."""
+"""Makes a connection, in so many seconds; None: in as many as it likes. Raises ``Unavailable`` if not."""
 
 
 class KeptConnection:
@@ -18,31 +19,41 @@ class KeptConnection:
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
         self._connection: Connection | None = None
+        self._made: WeakSet[Connection] = WeakSet()
+        """One that has no path just now is replaced, and may have streams that go on."""
         self._dialling = asyncio.Lock()
         self._closed = False
 
     async def get(self, limit_s: float | None) -> Connection:
-        """The connection. Raises ``Unavailable``, also when it was closed meanwhile."""
-        async with self._dialling:
+        """The connection. ``limit_s``: for others who dial, and for the dial if there has to be another.
+
+        Raises what ``dial`` raises, ``Unavailable`` when it is closed, and ``TimeoutError`` if others dialled
+        for so long.
+        """
+        async with asyncio.timeout(limit_s):
+            await self._dialling.acquire()
+        try:
             self._check()
             if self._connection is None or self._connection.path() is None:
-                # The dial has a limit of its own, and says why it failed.
                 connection = await self._dial(limit_s)
+                self._made.add(connection)
                 if self._closed:
                     await _hang_up(connection)
                     self._check()
                 self._connection = connection
             return self._connection
+        finally:
+            self._dialling.release()
 
     async def close(self) -> None:
         """Ends it; there will be no other: a dial that is under way comes to ``Unavailable``."""
         self._closed = True
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        self._connection = None
+        for connection in list(self._made):
             await _hang_up(connection)
 
     async def settled(self) -> None:
-        """Returns when nobody dials."""
+        """After ``close``: returns when nobody dials any more."""
         async with self._dialling:
             pass
 

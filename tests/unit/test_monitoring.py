@@ -135,7 +135,10 @@ def lost(given: Any, kept: Any, where: str = "") -> Iterator[str]:
     """Where in ``given`` something is that ``kept`` has not, or has otherwise."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for key, value in given.items():
-            yield from lost(value, kept.get(key), f"{where}/{key}")
+            if key in kept:
+                yield from lost(value, kept[key], f"{where}/{key}")
+            else:
+                yield f"{where}/{key}"
     elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
         for number, pair in enumerate(zip(given, kept, strict=True)):
             yield from lost(*pair, f"{where}/{number}")
@@ -180,7 +183,7 @@ def test_it_has_what_grafana_needs() -> None:
     variables = MADE["templating"]["list"]
     assert [variable["name"] for variable in variables] == ["datasource", "job", "instance"]
     assert variables[0]["type"] == "datasource"
-    assert dashboard.SOURCE["uid"] == "${datasource}"
+    assert dashboard.SOURCE == {"type": "prometheus", "uid": "${datasource}"}
     json.dumps(MADE, allow_nan=False)
 
 

@@ -93,13 +93,18 @@ class Link:
 
     async def dial(self, protocol: bytes, timeout_s: float | None = None) -> Connection:
         """A connection of its own to the same control plane, for something else than the session that must
-        stand: it waits for that. Raises ``Unavailable``.
+        stand: it waits for that, and then dials, for so long each. Raises ``Unavailable``.
         """
-        await self.connection()
+        limit_s = timeout_s or DIAL_S[0]
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.connection()
+        except TimeoutError:
+            raise Unavailable("there is no session with the control plane") from None
         if self._endpoint is None:
             raise Unavailable("the endpoint is being made anew")
         try:
-            made = await self._endpoint.connect(await self._ticket.read(), timeout_s or DIAL_S[0], protocol)
+            made = await self._endpoint.connect(await self._ticket.read(), limit_s, protocol)
         except BadInput as error:
             raise Unavailable(str(error)) from error
         self._beside = [one for one in self._beside if one.path() is not None]

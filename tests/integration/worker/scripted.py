@@ -15,6 +15,7 @@ from mvm_ci.domain.job import JobSpec, Placed
 from mvm_ci.domain.outcome import Completed, Outcome, Released, Stopped
 from mvm_ci.domain.segment import Append, Segment
 from mvm_ci.peer.backoff import Backoff
+from mvm_ci.peer.link import Link
 from mvm_ci.peer.parts import Fitted, PeerParts, Surroundings
 from mvm_ci.peer.settings import PeerSettings
 from mvm_ci.ports.engine import (
@@ -202,6 +203,7 @@ class Bench:
         self.lease: OwnLease = None  # type: ignore[assignment]
         self.payloads: PayloadStore = None  # type: ignore[assignment]
         self.artifacts: ArtifactFiles = None  # type: ignore[assignment]
+        self.link: Link = None  # type: ignore[assignment]
         self.running: asyncio.Task[None] = None  # type: ignore[assignment]
         self.slots = 2
         self.ready = asyncio.Event()
@@ -230,7 +232,7 @@ class Bench:
     async def _make_engine(self, parts: PeerParts, events: EngineEvents) -> Fitted:
         outbox = parts.holder.outbox
         self.journal, self.lease, self.payloads, self.plane = outbox, parts.lease, parts.payloads, outbox.asks
-        self.artifacts = parts.artifacts
+        self.artifacts, self.link = parts.artifacts, parts.link
         self.engine = FakeEngine(events, self.slots)
         self.engine.can_start = self.engine_can_start
         self.ready.set()  # from here on the worker waits for nothing but its clock and the network

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mvm_ci.domain.errors import Misconfigured, Refused
+from mvm_ci.domain.errors import Misconfigured, Refused, Unavailable
 from mvm_ci.domain.outcome import Completed, Stopped
 from mvm_ci.domain.segment import Append
 from mvm_ci.testing.clock import settle
@@ -41,6 +41,19 @@ async def test_a_worker_has_its_session_before_its_engine_runs_and_asks_for_jobs
     assert isinstance(await peer.receive(), m.Heartbeat)
     desk.engine_can_start.set()
     assert (await peer.expect(m.Credit)).more == 4
+
+
+async def test_a_further_connection_waits_for_a_session_but_not_for_ever(desk: Bench) -> None:
+    desk.start()
+    await desk.ready.wait()
+    with pytest.raises(Unavailable, match="there is no session with the control plane"):
+        await desk.link.dial(m.ALPN, 0.02)
+    dialling = asyncio.create_task(desk.link.dial(m.ALPN, 10))
+    await desk.open()
+    await desk.control.accept()
+    made = await dialling
+    assert made is not await desk.link.connection()
+    assert made.path() is not None
 
 
 async def test_a_worker_says_who_it_is_and_asks_for_its_slots_and_two_more(desk: Bench) -> None:
