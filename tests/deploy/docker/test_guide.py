@@ -22,7 +22,8 @@ SHORTER = {
     "scripts/start-cluster.sh": str(SCRIPT),
     "--duration 30m": "--duration 20s",
     '"steps": 30': '"steps": 12',
-    "--workers 1,2,5": "--workers 1,5 --measure 1s --warm-up 1s --repetitions 1",
+    "--workers 20\n": "--workers 6\n",
+    "--workers 1,2,5,10,20": "--workers 1,6 --measure 1s --warm-up 1s --repetitions 1",
     # Of so short a run nothing can be decided.
     "--results engine.json\n": "--results engine.json || test $? = 7\n",
 }

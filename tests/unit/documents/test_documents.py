@@ -65,7 +65,7 @@ def chosen() -> set[str]:
 
 
 def limits() -> set[str]:
-    """Memory of a control plane and of workers in containers, and of a control plane with five workers."""
+    """Memory of a control plane and of workers in containers, and of a control plane with five and twenty."""
     found = set()
     for file in ("docker-compose.option1.yml", "docker-compose.yml"):
         mib = {}
@@ -73,8 +73,9 @@ def limits() -> set[str]:
             ((number, unit),) = re.findall(rf"{part}_MEMORY:-(\d+)([gm])\b", (ROOT / file).read_text())
             mib[part] = int(number) * {"g": 1024, "m": 1}[unit]
             found.add(f"{number} {unit.upper()}iB")
-        total = f"{(mib['CONTROL_PLANE'] + 5 * mib['WORKER']) / 1024:g}"
-        found |= {total, f"{total} GiB"}
+        for workers in (5, 20):
+            total = f"{(mib['CONTROL_PLANE'] + workers * mib['WORKER']) / 1024:g}"
+            found |= {total, f"{total} GiB"}
     return found
 
 
