@@ -16,7 +16,7 @@ APPLICATION_ID: Final = 0x4D564D43
 """``MVMC``: marks the file as ours."""
 
 _CHECKPOINT_PAGES: Final = 2000
-_CACHE_KIB: Final = 65_536
+_CACHE_KIB: Final = 8_192
 _BUSY_MS: Final = 5_000
 # The store's own troubles. Anything else (a wrong statement, a broken constraint) is a bug and stays one.
 _OUR_TROUBLE: Final = frozenset(
