@@ -18,6 +18,7 @@ _FLOW: Final = "--measure 5s --warm-up 5s --repetitions 2 --slo p99=1s"
 _WORKERS: Final = "--workers 1,2,5,10,20,50,100"
 COMMANDS: Final = {
     "option-1": f"--option 1 {_ALL} {_WORKERS} {_EACH}",
+    "option-1-many": f"--option 1 --jobs noop --jobs wait --jobs http --workers 100,150,200,300 {_EACH}",
     "option-2": f"--option 2 --simulated {_ALL} {_WORKERS},200 {_EACH}",
     "option-4": f"--option 4 --simulated {_ALL} {_WORKERS},200 {_EACH}",
     "flow": f"--option 1 --jobs flow {_WORKERS} {_FLOW}",
