@@ -13,17 +13,17 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 BUDGETS = {
-    "unit": 90,
+    "unit": 120,
     "contract": 120,
     "property": 120,
     "integration": 900,
     "golden": 30,
-    "faults": 500,
+    "faults": 600,
     "programs": 240,
     "hostile": 240,
     "e2e": 1_700,
     "acceptance": 600,
-    "deploy": 1800,
+    "deploy": 2000,
 }
 OTHER = 60
 
