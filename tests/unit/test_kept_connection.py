@@ -52,12 +52,18 @@ class Dialled:
         return one
 
 
-async def test_all_share_the_one_connection() -> None:
+async def dialling(askers: int) -> tuple[Dialled, KeptConnection, list[asyncio.Task[Connection]]]:
+    """The first of those who ask dials, until ``may``; the others wait behind it."""
     dial = Dialled()
     kept = KeptConnection(dial)
     dial.may.clear()
-    asking = [asyncio.create_task(kept.get(PATIENCE_S)) for _ in range(5)]
+    asking = [asyncio.create_task(kept.get(PATIENCE_S)) for _ in range(askers)]
     await dial.begun.wait()
+    return dial, kept, asking
+
+
+async def test_all_share_the_one_connection() -> None:
+    dial, _, asking = await dialling(5)
     dial.may.set()
     assert await asyncio.gather(*asking) == dial.made * 5
     assert (dial.most, dial.limits) == (1, [PATIENCE_S])
@@ -75,11 +81,7 @@ async def test_one_that_is_gone_and_a_dial_that_failed_are_followed_by_another()
 
 
 async def test_who_waits_behind_a_dial_waits_no_longer_than_its_limit() -> None:
-    dial = Dialled()
-    kept = KeptConnection(dial)
-    dial.may.clear()
-    first = asyncio.create_task(kept.get(PATIENCE_S))
-    await dial.begun.wait()
+    dial, kept, (first,) = await dialling(1)
     with pytest.raises(TimeoutError):
         await kept.get(0.02)
     dial.may.set()
@@ -88,11 +90,7 @@ async def test_who_waits_behind_a_dial_waits_no_longer_than_its_limit() -> None:
 
 @pytest.mark.parametrize("which", [0, 1], ids=["the dialler", "one behind it"])
 async def test_one_that_is_cancelled_holds_up_nobody(which: int) -> None:
-    dial = Dialled()
-    kept = KeptConnection(dial)
-    dial.may.clear()
-    asking = [asyncio.create_task(kept.get(PATIENCE_S)) for _ in range(3)]
-    await dial.begun.wait()
+    dial, _, asking = await dialling(3)
     asking[which].cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking[which]
@@ -103,11 +101,7 @@ async def test_one_that_is_cancelled_holds_up_nobody(which: int) -> None:
 
 
 async def test_closing_ends_a_dial_and_all_who_wait_behind_it() -> None:
-    dial = Dialled()
-    kept = KeptConnection(dial)
-    dial.may.clear()
-    asking = [asyncio.create_task(kept.get(PATIENCE_S)) for _ in range(3)]
-    await dial.begun.wait()
+    dial, kept, asking = await dialling(3)
     await kept.close()
     settled = asyncio.create_task(kept.settled())
     await asyncio.sleep(0)
