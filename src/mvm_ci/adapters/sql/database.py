@@ -16,7 +16,6 @@ APPLICATION_ID: Final = 0x4D564D43
 """``MVMC``: marks the file as ours."""
 
 _CHECKPOINT_PAGES: Final = 2000
-_CACHE_KIB: Final = 8_192
 _BUSY_MS: Final = 5_000
 # The store's own troubles. Anything else (a wrong statement, a broken constraint) is a bug and stays one.
 _OUR_TROUBLE: Final = frozenset(
@@ -87,7 +86,6 @@ def open_writer(directory: Path, migrations: Sequence[str] = MIGRATIONS) -> sqli
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
         _migrate(connection, directory, migrations)
     except (sqlite3.Error, OSError) as error:
