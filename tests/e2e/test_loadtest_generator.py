@@ -11,7 +11,7 @@ import pytest
 
 from mvm_ci.loadtest.channel import Channel
 from mvm_ci.loadtest.delays import Delays
-from mvm_ci.loadtest.fleet import Api, Sample
+from mvm_ci.loadtest.fleet import Api
 from mvm_ci.loadtest.jobs import Jobs, check
 from mvm_ci.loadtest.measure import Measurement, Shape, Timing
 from mvm_ci.loadtest.preparation import calibrate, push_guest
@@ -19,11 +19,7 @@ from mvm_ci.loadtest.profiles import NAMES, Kind, Profile, profile
 from mvm_ci.loadtest.steps import Step, parse
 from mvm_ci.loadtest.stub import Stub
 from mvm_ci.testing.cluster import Cluster
-from tests.integration.loadtest.rig import Silent
-
-
-async def no_samples() -> tuple[Sample, ...]:
-    return ()
+from mvm_ci.testing.slow_api import Silent, no_samples
 
 
 @contextlib.asynccontextmanager

@@ -23,8 +23,8 @@ from mvm_ci.loadtest.soak import Soaking
 from mvm_ci.serving.exchange import Exchange
 from mvm_ci.serving.problems import PROBLEM, problem
 from mvm_ci.serving.server import ApiServer
+from mvm_ci.testing.slow_api import BEARER, Silent
 from mvm_ci.wire import api
-from tests.integration.loadtest.rig import TOKEN, Silent
 
 _TURN_S = 1e-7
 QUEUE = "loadtest-of-the-tests"
@@ -174,7 +174,7 @@ class Fleet:
 
     @property
     def api(self) -> Api:
-        return Api(url=self.plane.server.url, token=TOKEN)
+        return Api(url=self.plane.server.url, token=BEARER)
 
     async def scale(self, workers: int) -> None:
         self.plane.asked.append(f"scale {workers}")

@@ -20,9 +20,9 @@ from mvm_ci.loadtest.fleet import Api
 from mvm_ci.loadtest.measure import Shape
 from mvm_ci.serving.exchange import Exchange
 from mvm_ci.serving.server import ApiServer
+from mvm_ci.testing.slow_api import SlowApi, address, measurement, slow_api
 from mvm_ci.wire.api import SubmitJob
 from tests.integration.engine_service.test_engine_service import certificate
-from tests.integration.loadtest.rig import SlowApi, address, measurement, slow_api
 from tests.integration.servers import serving
 
 BODY = b'{"jobs":[{"module":"m"}]}'
@@ -237,7 +237,7 @@ def test_what_is_no_address(url: str) -> None:
 
 def test_in_real_time_on_the_loop_that_it_is_made_for() -> None:
     async def run() -> None:
-        async with slow_api(lambda: 0.1) as plane, measurement(plane, Shape(rate=100.0), 1.5) as one:
+        async with slow_api(lambda: 0.1) as plane, measurement(address(plane), Shape(rate=100.0), 1.5) as one:
             found = await one.run()
         # How busy this machine is may not matter: the exact figures are those of virtual time.
         assert found.latency.p50 == pytest.approx(sorted(plane.took_ms)[len(plane.took_ms) // 2], rel=0.5)

@@ -18,8 +18,8 @@ from mvm_ci.domain.statistics import quantile
 from mvm_ci.loadtest import channel as channels
 from mvm_ci.loadtest import measure
 from mvm_ci.loadtest.measure import Shape
+from mvm_ci.testing.slow_api import SlowApi, address, measurement, slow_api
 from mvm_ci.testing.virtual_time import compute, in_virtual_time
-from tests.integration.loadtest.rig import SlowApi, measurement, slow_api
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 CHANCE = random.Random(11)
@@ -41,7 +41,7 @@ def as_served(latency: Latency, plane: SlowApi) -> dict[str, tuple[float, float]
 @pytest.mark.parametrize("shape", [Shape(rate=300.0), Shape(in_flight=50)], ids=["open", "closed"])
 @in_virtual_time
 async def test_percentiles_are_those_of_the_service_times(service: str, shape: Shape) -> None:
-    async with slow_api(SERVICES[service]) as plane, measurement(plane, shape, 3.0) as one:
+    async with slow_api(SERVICES[service]) as plane, measurement(address(plane), shape, 3.0) as one:
         found = await one.run()
     assert sum(found.latency.buckets.values()) == len(plane.took_ms) > 500
     assert as_served(found.latency, plane) == {}
@@ -53,7 +53,7 @@ async def test_percentiles_are_those_of_the_service_times(service: str, shape: S
 
 async def stalled(shape: Shape) -> Latency:
     """Latencies of an API that takes 5 ms, and once does nothing for a second."""
-    async with slow_api(lambda: 0.005) as plane, measurement(plane, shape, 4.0) as one:
+    async with slow_api(lambda: 0.005) as plane, measurement(address(plane), shape, 4.0) as one:
 
         async def stall() -> None:
             await asyncio.sleep(1.5)
@@ -82,7 +82,7 @@ async def test_a_closed_loop_does_not_see_it() -> None:
 
 @in_virtual_time
 async def test_a_generator_that_is_held_up_says_so() -> None:
-    async with slow_api(lambda: 0.001) as plane, measurement(plane, Shape(rate=100.0), 2.0) as one:
+    async with slow_api(lambda: 0.001) as plane, measurement(address(plane), Shape(rate=100.0), 2.0) as one:
         over = asyncio.Event()
 
         async def busy() -> None:
@@ -103,7 +103,7 @@ async def test_a_generator_that_is_held_up_says_so() -> None:
 async def test_a_rate_that_is_too_high_is_told_and_stays_bounded() -> None:
     async with (
         slow_api(lambda: 0.01, places=1) as plane,
-        measurement(plane, Shape(rate=1000.0), 2.0, connections=40) as one,
+        measurement(address(plane), Shape(rate=1000.0), 2.0, connections=40) as one,
     ):
         found = await one.run()
     assert plane.most <= 40
@@ -122,11 +122,11 @@ async def test_a_rate_that_fewer_connections_than_wanted_hold_back_is_not_the_cl
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(channels, "affordable", lambda wanted: min(wanted, 40))
-    async with slow_api(lambda: 1.0) as plane, measurement(plane, Shape(rate=100.0), 2.0) as one:
+    async with slow_api(lambda: 1.0) as plane, measurement(address(plane), Shape(rate=100.0), 2.0) as one:
         found = await one.run()
     assert plane.most <= 40
     assert "may open 40 connections, and not 1000: raise its limit of open files" in found.bottleneck
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(rate=100.0), 2.0) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(rate=100.0), 2.0) as one:
         found = await one.run()
     assert found.bottleneck == ""  # it needed no more
 
@@ -140,7 +140,7 @@ async def test_the_warm_up_is_left_out_and_ends_when_throughput_is_steady() -> N
 
     async with (
         slow_api(service) as plane,
-        measurement(plane, Shape(in_flight=5), 1.0, warm_up_s=20.0) as one,
+        measurement(address(plane), Shape(in_flight=5), 1.0, warm_up_s=20.0) as one,
     ):
         found = await one.run()
     assert 0.5 < found.warm_up_s < 20
@@ -151,7 +151,7 @@ async def test_the_warm_up_is_left_out_and_ends_when_throughput_is_steady() -> N
 
 @in_virtual_time
 async def test_an_empty_time_is_not_steady() -> None:
-    async with slow_api(lambda: 2.0) as plane, measurement(plane, Shape(in_flight=1), 1.0) as one:
+    async with slow_api(lambda: 2.0) as plane, measurement(address(plane), Shape(in_flight=1), 1.0) as one:
         found = await one.run()
     assert (found.jobs, found.steady) == (0, False)
     assert found.latency.largest == pytest.approx(
@@ -162,7 +162,7 @@ async def test_an_empty_time_is_not_steady() -> None:
 @in_virtual_time
 async def test_answers_that_do_not_come_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "DRAIN_S", 0.2)
-    async with slow_api(lambda: 60.0) as plane, measurement(plane, Shape(rate=50.0), 1.0) as one:
+    async with slow_api(lambda: 60.0) as plane, measurement(address(plane), Shape(rate=50.0), 1.0) as one:
         found = await one.run()
     assert found.jobs == 0
     assert "had no answer when they were given up" in found.overload
@@ -172,7 +172,7 @@ async def test_answers_that_do_not_come_are_given_up(monkeypatch: pytest.MonkeyP
 
 @in_virtual_time
 async def test_refused_requests_are_failures_with_their_reason() -> None:
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(rate=100.0), 1.5) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(rate=100.0), 1.5) as one:
         plane.refuses = 20
         found = await one.run()
     assert found.failed == 20
@@ -182,7 +182,7 @@ async def test_refused_requests_are_failures_with_their_reason() -> None:
 
 @in_virtual_time
 async def test_wrong_results_are_failures() -> None:
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(in_flight=2), 1.0) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(in_flight=2), 1.0) as one:
         plane.result = "f" * 16
         found = await one.run()
     assert found.jobs == 0
@@ -197,7 +197,7 @@ async def test_a_cluster_that_dies_is_told_and_what_was_measured_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(measure, "GONE_S", 0.5)
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(rate=50.0), 60.0) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(rate=50.0), 60.0) as one:
         running = asyncio.create_task(one.run())
         await until(lambda: len(plane.took_ms) > 100)
         await plane.server.stop()
@@ -208,7 +208,7 @@ async def test_a_cluster_that_dies_is_told_and_what_was_measured_is_kept(
 
 @in_virtual_time
 async def test_a_break_that_is_short_is_survived() -> None:
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(in_flight=3), 2.5) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(in_flight=3), 2.5) as one:
         running = asyncio.create_task(one.run())
         await until(lambda: len(plane.took_ms) > 20)
         for connection in list(plane.server._connections):
@@ -220,7 +220,7 @@ async def test_a_break_that_is_short_is_survived() -> None:
 
 @in_virtual_time
 async def test_an_interrupted_one_keeps_what_it_measured() -> None:
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(in_flight=5), 60.0) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(in_flight=5), 60.0) as one:
         running = asyncio.create_task(one.run())
         await asyncio.sleep(1.5)
         running.cancel()
@@ -232,7 +232,7 @@ async def test_an_interrupted_one_keeps_what_it_measured() -> None:
 
 @in_virtual_time
 async def test_what_was_too_short_is_nothing() -> None:
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(in_flight=5), 60.0) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(in_flight=5), 60.0) as one:
         assert one.so_far() is None
         running = asyncio.create_task(one.run())
         await until(lambda: len(plane.took_ms) > 5)
@@ -244,7 +244,7 @@ async def test_what_was_too_short_is_nothing() -> None:
 
 @in_virtual_time
 async def test_a_request_that_can_never_succeed_ends_it_at_once() -> None:
-    async with slow_api(lambda: 0.01) as plane, measurement(plane, Shape(in_flight=2), 60.0) as one:
+    async with slow_api(lambda: 0.01) as plane, measurement(address(plane), Shape(in_flight=2), 60.0) as one:
         plane.refuses, plane.refusal = 1, (404, "not-found", "there is no module m")
         with pytest.raises(NotFound, match="there is no module m"):
             await one.run()

@@ -1,12 +1,11 @@
-"""An API that does nothing but take its time, and writes down how long that was."""
-
-from __future__ import annotations
+"""An API that does nothing but take its time, and writes down how long that was; the load generator at it."""
 
 import asyncio
 import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import msgspec
 
@@ -20,7 +19,7 @@ from mvm_ci.serving.problems import PROBLEM, problem
 from mvm_ci.serving.server import ApiServer
 from mvm_ci.wire import api
 
-TOKEN = "token-of-the-tests"
+BEARER: Final = "token-of-the-tests"
 
 
 class SlowApi:
@@ -97,19 +96,21 @@ class Silent:
 
 
 async def no_samples() -> tuple[Sample, ...]:
+    """What a fleet uses that nobody looks at."""
     return ()
 
 
 def address(plane: SlowApi) -> Api:
-    return Api(url=plane.server.url, token=TOKEN)
+    """Where it is."""
+    return Api(url=plane.server.url, token=BEARER)
 
 
 @contextlib.asynccontextmanager
 async def measurement(
-    plane: SlowApi, shape: Shape, seconds: float, *, connections: int = 1_000, warm_up_s: float = 0.0
+    at: Api, shape: Shape, seconds: float, *, connections: int = 1_000, warm_up_s: float = 0.0
 ) -> AsyncIterator[Measurement]:
-    """Of no-op jobs at ``plane``; the channel is there until the block ends."""
-    async with Channel(address(plane), connections=connections, answer_s=30) as channel:
+    """Of no-op jobs at ``at``; the channel is there until the block ends."""
+    async with Channel(at, connections=connections, answer_s=30) as channel:
         jobs = Jobs(channel, profile("noop"), "m" * 64)
         timing = Timing(warm_up_s=warm_up_s, measure_s=seconds)
         yield Measurement(channel, jobs, shape, timing, samples=no_samples, progress=Silent(), seed=3)
