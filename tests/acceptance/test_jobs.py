@@ -128,11 +128,13 @@ def test_cancelling(deployment: Deployment, modules: Modules, record: Record, we
         [["here", web.url], ["spin", None]],
         cancel_grace_s=3,
     )
-    deployment.until(lambda: web.posts["/began"], "it sleeps")
+    # Then it is at no worker, and a worker gets it once more for its guest to clean up.
+    deployment.until(lambda: deployment.job(told)["state"] == "suspended", "it sleeps")
     deployment.until(lambda: deployment.job(spinning)["state"] == "in_progress", "it spins")
     for job in (told, spinning):
         deployment.ask("POST", f"/v1/jobs/{job}/cancel", {})
     states = [deployment.ended(job)["state"] for job in (told, spinning)]
+    assert web.posts["/cleaned-up"] == 1
     record([states, web.posts["/cleaned-up"]])
 
 

@@ -773,4 +773,18 @@ MUTANTS: Final = (
         "            pass\n",
         (f"{REMOTE}::test_what_is_stopped_meanwhile_and_finds_no_room_is_stopped",),
     ),
+    Mutant(
+        "a guest that is cancelled before its engine has it never cleans up",
+        "adapters/remote_engine/engine.py",
+        "elif self._held.unbrought(placed) and not (cancel and self.reachable):",
+        "elif self._held.unbrought(placed):",
+        (f"{REMOTE}::test_what_is_cancelled_before_it_is_brought_is_cancelled_there",),
+    ),
+    Mutant(
+        "a cancellation is forgotten while its journal comes",
+        "peer/intake.py",
+        "        self._cancelled.update(placements)\n",
+        "        pass\n",
+        ("tests/integration/worker/test_payloads.py::test_a_cancellation_waits_until_the_journal_is_here",),
+    ),
 )

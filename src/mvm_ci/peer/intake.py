@@ -1,7 +1,7 @@
 """What the control plane orders, carried out on the engine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
@@ -40,17 +40,20 @@ class Intake:
         self._fetch_journal = fetch_journal
         self._entrust = entrust
         self._fetching: dict[Placed, asyncio.Task[None]] = {}
+        self._cancelled: set[Placed] = set()
+        """Of those that are on their way: the engine is told once it has them."""
 
     def assign(self, items: Sequence[Assignment]) -> None:
         """New jobs. While the worker drains they go back at once."""
         if self._holdings.draining:
+            self._cancelled.difference_update(item.placed for item in items)
             self._holdings.give_back(item.placed for item in items)
             return
         if self._place is None:
             raise ProtocolError("jobs for a worker whose engine is elsewhere")
         new = [item for item in items if self._holdings.expects(item.placed)]
         self._holdings.placed(item.placed for item in new)
-        self._place([_placement(item, item.journal) for item in new if not _is_cut(item)])
+        self._hand_over(self._place, [_placement(item, item.journal) for item in new if not _is_cut(item)])
         for item in filter(_is_cut, new):
             task = asyncio.create_task(self._place_later(item), name="fetch-journal")
             self._fetching[item.placed] = task
@@ -68,24 +71,25 @@ class Intake:
 
     def stop(self, placements: Sequence[Placed], *, cancel: bool) -> None:
         """Their jobs are being cancelled, or paused."""
+        coming = [placed for placed in placements if placed in self._fetching]
+        if cancel:
+            self.cancel_coming(coming)
+        else:
+            self._stop_fetching(coming)
+            self._holdings.ended([Ended(placed=placed, outcome=Stopped()) for placed in coming])
         for placed in placements:
-            task = self._fetching.pop(placed, None)
-            if task is None and cancel:
-                self._engine.cancel(placed)
-            elif task is None:
-                self._engine.stop(placed)
-            else:
-                task.cancel()
-                self._holdings.ended([Ended(placed=placed, outcome=Stopped())])
+            if placed not in coming:
+                (self._engine.cancel if cancel else self._engine.stop)(placed)
+
+    def cancel_coming(self, placements: Iterable[Placed]) -> None:
+        """These are on their way. Guests that have begun in an earlier placement are to clean up."""
+        self._cancelled.update(placements)
 
     def give_back(self, *, running: bool) -> None:
         """An operator drains the worker: what has not started goes back, and what runs, too, if asked for."""
         log.info("drained_by_operator", running=running)
         self._holdings.hold(held=True)
-        fetching, self._fetching = self._fetching, {}
-        for task in fetching.values():
-            task.cancel()
-        self._holdings.give_back(fetching)
+        self._holdings.give_back(self._stop_fetching(tuple(self._fetching)))
         if running:
             self._engine.release_all()
         else:
@@ -123,6 +127,7 @@ class Intake:
 
     def _stop_fetching(self, placements: Sequence[Placed]) -> list[Placed]:
         """Those of them whose journals were on their way."""
+        self._cancelled.difference_update(placements)
         found = [placed for placed in placements if placed in self._fetching]
         for placed in found:
             self._fetching.pop(placed).cancel()
@@ -145,13 +150,23 @@ class Intake:
         self._fetching.pop(item.placed, None)
         if sum(segment.count for segment in journal) < item.entries:
             log.error("journal_too_short", job=format_job_id(item.placed.job), expected=item.entries)
-            self._holdings.give_back((item.placed,))
+            self._not_fetched(item.placed)
             return
-        self._place([_placement(item, journal)])
+        self._hand_over(self._place, [_placement(item, journal)])
 
     def _not_fetched(self, placed: Placed) -> None:
         self._fetching.pop(placed, None)
+        self._cancelled.discard(placed)
         self._holdings.give_back((placed,))
+
+    def _hand_over(
+        self, place: Callable[[Sequence[Placement]], None], placements: Sequence[Placement]
+    ) -> None:
+        place(placements)
+        if self._cancelled:
+            for placed in self._cancelled.intersection(one.placed for one in placements):
+                self._cancelled.discard(placed)
+                self._engine.cancel(placed)
 
 
 def _is_cut(item: Assignment) -> bool:

@@ -252,6 +252,31 @@ async def test_what_is_stopped_meanwhile_and_may_have_come_is_stopped_and_droppe
     assert (await one.order(w.Drop)).placements == (placed(1),)
 
 
+async def test_what_is_cancelled_before_it_is_brought_is_cancelled_there(one: Way) -> None:
+    # Its guest may have begun in an earlier placement: the order comes with the grant.
+    one.remote.entrust([grant(job) for job in range(1, w.MAX_GRANTS + 2)])
+    one.remote.cancel(placed(w.MAX_GRANTS + 1))
+    brought = await one.soon(one.engine.brought.get())
+    assert (len(brought), brought[0]) == (w.MAX_GRANTS, placed(w.MAX_GRANTS + 1))
+    assert await one.order(w.Stop) == w.Stop((placed(w.MAX_GRANTS + 1),), cancel=True)
+    assert one.told.over == {}
+
+
+async def test_what_is_cancelled_and_finds_no_room_is_stopped(one: Way) -> None:
+    one.engine.full = "no room"
+    one.remote.entrust([grant(1)])
+    one.remote.cancel(placed(1))
+    assert await one.ended(1) == {placed(1): Stopped()}
+
+
+async def test_what_is_cancelled_while_the_engine_takes_nothing_is_stopped_at_once(one: Way) -> None:
+    one.stream.say(one.engine.room(connected=False))
+    await one.told.until(lambda: not one.remote.reachable)
+    one.remote.entrust([grant(1)])
+    one.remote.cancel(placed(1))
+    assert await one.ended(1) == {placed(1): Stopped()}
+
+
 async def test_what_is_wanted_back_meanwhile_comes_back(one: Way) -> None:
     await bringing(one)
     one.remote.release_waiting()

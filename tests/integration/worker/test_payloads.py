@@ -207,6 +207,21 @@ async def test_a_journal_too_large_for_a_frame_is_fetched_before_the_job_is_plac
     assert desk.engine.placements[placed(1)].journal == journal
 
 
+async def test_a_cancellation_waits_until_the_journal_is_here(desk: Bench) -> None:
+    desk.start()
+    peer = await desk.open()
+    await peer.expect(m.Credit)
+    await peer.send(m.Assign((cut_assignment(1),)), m.Stop((placed(1),), cancel=True))
+    _, stream = await request(peer)
+    assert desk.engine.cancelled == []
+    desk.engine.arrived.clear()
+    raw = w.encode_journal((segment(0, b"x" * 100), segment(1)))
+    await reply(stream, encode(w.Follows(len(raw))), raw)
+    await desk.engine.arrived.wait()
+    assert desk.engine.cancelled == [placed(1)]
+    assert (await peer.expect(m.Ended)).items == (m.EndedItem(placed(1), Stopped(), None),)
+
+
 async def test_a_journal_that_is_gone_gives_the_job_back(desk: Bench) -> None:
     desk.start()
     peer = await desk.open()

@@ -120,11 +120,11 @@ class RemoteEngine:
     def stop(self, placed: Placed, *, cancel: bool = False) -> None:
         if placed not in self._held:
             return
-        if self._held.unbrought(placed):
-            self._over_here((placed,), Stopped())
-        elif placed in self._held.there:
+        if placed in self._held.there:
             self._order(w.Stop((placed,), cancel))
-        else:
+        elif self._held.unbrought(placed) and not (cancel and self.reachable):
+            self._over_here((placed,), Stopped())
+        else:  # a guest that is cancelled may have begun in an earlier placement, and then cleans up
             self._held.wish_stop(placed, cancel=cancel)
 
     def drop(self, placements: Sequence[Placed]) -> None:

@@ -13,7 +13,7 @@ class Held:
     are just being brought; ``there``: those that the engine has; ``started``: whose guests run.
 
     ``doubtful``: those that were brought, with no answer: the engine may have them. ``wishes``: about some of
-    ``bringing``, of which the engine may not know yet. ``empty``: there is nothing.
+    ``waiting``, for the engine once it has them. ``empty``: there is nothing.
     """
 
     def __init__(self) -> None:
@@ -51,8 +51,10 @@ class Held:
         return [*self.there, *self.waiting] if only is None else [placed for placed in only if placed in self]
 
     def bring(self, most: int) -> list[Grant]:
-        """The next ones to be brought; ``brought`` says what became of it."""
-        grants = list(self.waiting.values())[:most]
+        """The next ones to be brought, first what is to end; ``brought`` says what became of it."""
+        wished = [self.waiting[placed] for placed in self.wishes if placed in self.waiting]
+        others = [grant for placed, grant in self.waiting.items() if placed not in self.wishes]
+        grants = [*wished, *others][:most]
         self.bringing = {grant.placed for grant in grants}
         return grants
 
@@ -62,9 +64,8 @@ class Held:
             self.doubtful |= self.bringing & self.waiting.keys()
         for grant in taken or ():
             self.came(grant.placed)
-        self.bringing = set()
-        wishes, self.wishes = self.wishes, {}
-        return list(wishes.items())
+        brought, self.bringing = self.bringing, set()
+        return [(placed, self.wishes.pop(placed)) for placed in list(self.wishes) if placed in brought]
 
     def came(self, placed: Placed) -> None:
         """The engine has it; nothing happens if it has ended, or was dropped, meanwhile."""
@@ -88,7 +89,7 @@ class Held:
             self.empty.set()
 
     def wish_stop(self, placed: Placed, *, cancel: bool) -> None:
-        """One that is just being brought is to be stopped."""
+        """One that the engine does not have yet is to be stopped there."""
         self.wishes[placed] = w.Stop((placed,), cancel)
 
     def wish_back(self, placed: Placed, *, running: bool) -> None:

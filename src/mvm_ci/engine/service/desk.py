@@ -111,9 +111,13 @@ class Desk:
                 self.guests.drop(self.guests.of(client, placements))
             case w.Stop(placements, cancel):
                 mine = self.guests.of(client, placements)
-                unknown = self.guests.unstarted(mine)
-                self.guests.ended([Ended(placed=placed, outcome=Stopped()) for placed in unknown])
-                self._intake.stop([placed for placed in mine if placed not in unknown], cancel=cancel)
+                coming = self.guests.unstarted(mine)
+                self._intake.stop([placed for placed in mine if placed not in coming], cancel=cancel)
+                if cancel:
+                    self._intake.cancel_coming(coming)
+                else:
+                    self._intake.let_go(coming)
+                    self.guests.ended([Ended(placed=placed, outcome=Stopped()) for placed in coming])
             case w.GiveBack(placements, running):
                 mine = self.guests.of(client, placements)
                 self.guests.give_back(self.guests.unstarted(mine))

@@ -253,9 +253,40 @@ async def test_a_stop_reaches_it_wherever_it_is(service: Service) -> None:
     service.assign(grant(2))
     service.assign(grant(3), entries=5)
     await settle()
+    service.desk.obey(client, w.Stop(tuple(placements(grants)), cancel=False))
+    assert service.pool.orders == [("stop", (grant(2).placed,))]
+    assert service.ends(client) == [(grant(3).placed, Stopped), (grant(1).placed, Stopped)]
+
+
+async def test_a_cancellation_waits_until_the_engine_has_it(service: Service) -> None:
+    client = service.client()
+    grants = [grant(1), grant(2), grant(3)]
+    service.guests.take(client, grants)
+    service.assign(grant(2))
+    service.assign(grant(3), entries=5)
+    await settle()
     service.desk.obey(client, w.Stop(tuple(placements(grants)), cancel=True))
     assert service.pool.orders == [("cancel", (grant(2).placed,))]
-    assert service.ends(client) == [(grant(1).placed, Stopped), (grant(3).placed, Stopped)]
+    service.assign(grant(1))
+    service.journals[grant(3).placed].set_result((Segment(0, 5, b"journal"),))
+    await settle()
+    assert service.pool.orders[1:] == [("cancel", (grant(1).placed,)), ("cancel", (grant(3).placed,))]
+    assert service.ends(client) == []
+
+
+async def test_one_that_is_cancelled_on_its_way_and_then_stopped_or_dropped_is_over(service: Service) -> None:
+    client = service.client()
+    grants = [grant(1), grant(2), grant(3)]
+    service.guests.take(client, grants)
+    service.desk.obey(client, w.Stop(tuple(placements(grants)), cancel=True))
+    service.desk.obey(client, w.Stop((grant(1).placed,)))
+    service.desk.obey(client, w.Drop((grant(2).placed,)))
+    service.desk.obey(client, w.GiveBack((grant(3).placed,), running=True))
+    assert service.ends(client) == [(grant(1).placed, Stopped), (grant(3).placed, Released)]
+    service.guests.take(client, grants)
+    for one in grants:
+        service.assign(one)
+    assert [name for name, _ in service.pool.orders] == ["all"]
 
 
 @pytest.mark.parametrize("running", [False, True])
