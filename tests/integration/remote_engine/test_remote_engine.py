@@ -262,6 +262,19 @@ async def test_what_is_cancelled_before_it_is_brought_is_cancelled_there(one: Wa
     assert one.told.over == {}
 
 
+async def test_what_may_have_come_and_is_cancelled_is_told_when_its_start_is_heard(one: Way) -> None:
+    await bringing(one)
+    one.engine.breaks = {"answer"}
+    one.engine.may_answer.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while one.remote._held.bringing:
+            await settle()
+    one.remote.cancel(placed(1))
+    await one.begun(1)
+    assert await one.order(w.Stop) == w.Stop((placed(1),), cancel=True)
+    assert one.told.over == {}
+
+
 async def test_what_is_cancelled_and_finds_no_room_is_stopped(one: Way) -> None:
     one.engine.full = "no room"
     one.remote.entrust([grant(1)])

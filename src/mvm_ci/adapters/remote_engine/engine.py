@@ -306,8 +306,8 @@ class RemoteEngine:
             case w.Started(placements):
                 begun = [placed for placed in placements if placed in self._held]
                 self._held.started.update(begun)
-                for placed in begun:
-                    self._held.came(placed)
+                for wish in self._held.came(begun):
+                    self._order(wish)
                 self._events.started(begun)
             case w.Ended(number):
                 self._hear_ends(event)

@@ -63,12 +63,22 @@ class Held:
         if taken is None:
             self.doubtful |= self.bringing & self.waiting.keys()
         for grant in taken or ():
-            self.came(grant.placed)
+            self._arrive(grant.placed)
         brought, self.bringing = self.bringing, set()
         return [(placed, self.wishes.pop(placed)) for placed in list(self.wishes) if placed in brought]
 
-    def came(self, placed: Placed) -> None:
-        """The engine has it; nothing happens if it has ended, or was dropped, meanwhile."""
+    def came(self, placements: Iterable[Placed]) -> list[w.Stop | w.GiveBack]:
+        """The engine has these; what was wished of any of them. Nothing happens to one that has ended, or was
+        dropped, meanwhile.
+        """
+        wishes: list[w.Stop | w.GiveBack] = []
+        for placed in placements:
+            self._arrive(placed)
+            if placed in self.wishes:
+                wishes.append(self.wishes.pop(placed))
+        return wishes
+
+    def _arrive(self, placed: Placed) -> None:
         if self.waiting.pop(placed, None) is not None:
             self.there.add(placed)
             self.doubtful.discard(placed)
