@@ -122,19 +122,17 @@ def test_a_secret(deployment: Deployment, modules: Modules, record: Record) -> N
 
 def test_cancelling(deployment: Deployment, modules: Modules, record: Record, web: Web) -> None:
     web.gate.set()
-    told, spinning = deployment.submit(
-        modules["steps"],
-        [["here", web.url], ["post", f"{web.url}/began"], ["sleep", 600]],
-        [["here", web.url], ["spin", None]],
-        cancel_grace_s=3,
-    )
+    sleeping = [["here", web.url], ["post", f"{web.url}/began"], ["sleep", 600]]
+    [told] = deployment.submit(modules["steps"], sleeping, cancel_grace_s=30)
     # Then it is at no worker, and a worker gets it once more for its guest to clean up.
     deployment.until(lambda: deployment.job(told)["state"] == "suspended", "it sleeps")
-    deployment.until(lambda: deployment.job(spinning)["state"] == "in_progress", "it spins")
-    for job in (told, spinning):
-        deployment.ask("POST", f"/v1/jobs/{job}/cancel", {})
-    states = [deployment.ended(job)["state"] for job in (told, spinning)]
+    deployment.ask("POST", f"/v1/jobs/{told}/cancel", {})
+    states = [deployment.ended(told)["state"]]
     assert web.posts["/cleaned-up"] == 1
+    [spinning] = deployment.submit(modules["steps"], [["here", web.url], ["spin", None]], cancel_grace_s=3)
+    deployment.until(lambda: deployment.job(spinning)["state"] == "in_progress", "it spins")
+    deployment.ask("POST", f"/v1/jobs/{spinning}/cancel", {})
+    states.append(deployment.ended(spinning)["state"])
     record([states, web.posts["/cleaned-up"]])
 
 
