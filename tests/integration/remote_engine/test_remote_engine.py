@@ -159,6 +159,14 @@ async def test_both_sides_compare_what_they_have(one: Way) -> None:
     assert (await one.ended(2))[placed(2)] == Completed(b"1")
 
 
+async def answered(one: Way) -> None:
+    """The answer to what is being brought comes, or breaks."""
+    one.engine.may_answer.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while one.remote._held.bringing:
+            await settle()
+
+
 async def test_what_comes_while_it_is_asked_what_it_has_is_not_missed(one: Way) -> None:
     one.engine.may_answer.clear()
     one.remote.entrust([grant(1)])
@@ -167,10 +175,7 @@ async def test_what_comes_while_it_is_asked_what_it_has_is_not_missed(one: Way) 
     await one.clock.advance(AGAIN_MS)
     stream = await one.soon(one.engine.streams.get())
     # Its list was made before the grant came, and arrives after that.
-    one.engine.may_answer.set()
-    async with asyncio.timeout(PATIENCE_S):
-        while one.remote._held.bringing:
-            await settle()
+    await answered(one)
     stream.say(one.engine.room(), w.Has(()))
     one.stream = stream
     await one.begun(1)
@@ -265,10 +270,7 @@ async def test_what_is_cancelled_before_it_is_brought_is_cancelled_there(one: Wa
 async def test_what_may_have_come_and_is_cancelled_is_told_when_its_start_is_heard(one: Way) -> None:
     await bringing(one)
     one.engine.breaks = {"answer"}
-    one.engine.may_answer.set()
-    async with asyncio.timeout(PATIENCE_S):
-        while one.remote._held.bringing:
-            await settle()
+    await answered(one)
     one.remote.cancel(placed(1))
     await one.begun(1)
     assert await one.order(w.Stop) == w.Stop((placed(1),), cancel=True)

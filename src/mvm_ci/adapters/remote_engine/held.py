@@ -52,9 +52,10 @@ class Held:
 
     def bring(self, most: int) -> list[Grant]:
         """The next ones to be brought, first what is to end; ``brought`` says what became of it."""
-        wished = [self.waiting[placed] for placed in self.wishes if placed in self.waiting]
-        others = [grant for placed, grant in self.waiting.items() if placed not in self.wishes]
-        grants = [*wished, *others][:most]
+        grants = list(self.waiting.values())
+        if self.wishes:
+            grants.sort(key=lambda grant: grant.placed not in self.wishes)
+        grants = grants[:most]
         self.bringing = {grant.placed for grant in grants}
         return grants
 

@@ -246,25 +246,26 @@ async def test_orders_about_what_is_another_client_s_change_nothing(service: Ser
     assert all(not which for _, which in service.pool.orders)
 
 
-async def test_a_stop_reaches_it_wherever_it_is(service: Service) -> None:
+async def wherever_they_may_be(service: Service) -> tuple[Client, list[Grant]]:
+    """The first is asked for, the second is at the engine, the third waits for its journal."""
     client = service.client()
     grants = [grant(1), grant(2), grant(3)]
     service.guests.take(client, grants)
     service.assign(grant(2))
     service.assign(grant(3), entries=5)
     await settle()
+    return client, grants
+
+
+async def test_a_stop_reaches_it_wherever_it_is(service: Service) -> None:
+    client, grants = await wherever_they_may_be(service)
     service.desk.obey(client, w.Stop(tuple(placements(grants)), cancel=False))
     assert service.pool.orders == [("stop", (grant(2).placed,))]
     assert service.ends(client) == [(grant(3).placed, Stopped), (grant(1).placed, Stopped)]
 
 
 async def test_a_cancellation_waits_until_the_engine_has_it(service: Service) -> None:
-    client = service.client()
-    grants = [grant(1), grant(2), grant(3)]
-    service.guests.take(client, grants)
-    service.assign(grant(2))
-    service.assign(grant(3), entries=5)
-    await settle()
+    client, grants = await wherever_they_may_be(service)
     service.desk.obey(client, w.Stop(tuple(placements(grants)), cancel=True))
     assert service.pool.orders == [("cancel", (grant(2).placed,))]
     service.assign(grant(1))
@@ -293,12 +294,7 @@ async def test_one_that_is_cancelled_on_its_way_and_then_stopped_or_dropped_is_o
 async def test_giving_back_reaches_what_is_asked_for_and_what_waits_for_its_journal(
     service: Service, *, running: bool
 ) -> None:
-    client = service.client()
-    grants = [grant(1), grant(2), grant(3)]
-    service.guests.take(client, grants)
-    service.assign(grant(2))
-    service.assign(grant(3), entries=5)
-    await settle()
+    client, grants = await wherever_they_may_be(service)
     service.desk.obey(client, w.GiveBack(tuple(placements(grants)), running=running))
     assert service.ends(client) == [(grant(1).placed, Released), (grant(3).placed, Released)]
     assert service.pool.orders == [("all" if running else "waiting", tuple(placements(grants)))]
